@@ -1,0 +1,308 @@
+"""The table of primitives: each op's formula, and its derivative by each operand.
+
+This is the only place in the project that knows the derivative of anything. An entry is a
+handful of one-line lambdas:
+
+    op("tanh", lambda x: tanh(x), lambda x, out: 1 - out * out)
+
+first the formula, then one partial derivative per operand, which may also use `out`, the
+op's own result. From the entry follow the Python that the engine runs, its JavaScript and
+its LaTeX:
+
+>>> print(TABLE["tanh"].python)
+def tanh_forward(x):
+    return tanh(x)
+def tanh_partials(out, x):
+    return [1.0 - out * out]
+<BLANKLINE>
+>>> print(TABLE["tanh"].javascript)
+function tanh_forward(x) {
+  return Math.tanh(x);
+}
+function tanh_partials(out, x) {
+  return [1 - out * out];
+}
+<BLANKLINE>
+>>> TABLE["div"].latex, TABLE["div"].latex_partials
+('\\\\frac{a}{b}', ('\\\\frac{1}{b}', '\\\\frac{-\\\\mathrm{out}}{b}'))
+
+Adding an op is adding one entry, here or with `op(...)` in a program of your own:
+
+>>> cube = op("cube", lambda x: x * x * x, lambda x, out: 3 * x * x)
+>>> cube.forward(2.0), cube.partials(8.0, 2.0)
+(8.0, [12.0])
+>>> del TABLE["cube"]
+
+At the edges of a domain, at kinks and at ties the entries give what PyTorch gives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .symbols import (
+    FUNCTIONS,
+    Symbol,
+    cos,
+    equal,
+    erf,
+    exp,
+    expm1,
+    largest,
+    log,
+    log1p,
+    sin,
+    sqrt,
+    tan,
+    tanh,
+    total,
+    where,
+)
+from .writers import JavaScript, LaTeX, Python, compile_python
+
+Formula = Callable[..., Any]
+
+
+class Op:
+    """One primitive. Everything but its formulas is derived from them, when first asked for.
+
+    name: what it is called in Python, as a function and as a method of Value.
+    symbol: how pictures show it, `*` for mul.
+    operands: the names of its operands, from the formula's own parameters.
+    defaults: the values of the operands that may be left out.
+    nary: whether each operand is a vector, a list of any length.
+    inline: whether a constant last operand is part of the op's name, as in `**2`.
+
+    forward(a, b) gives the value from the operands' numbers; partials(out, a, b) gives the
+    partial derivatives, one per operand, in order.
+    """
+
+    forward: Callable[..., float]
+    partials: Callable[..., list[float]]
+
+    def __init__(
+        self,
+        name: str,
+        formula: Formula,
+        *derivatives: Formula,
+        symbol: str = "",
+        nary: bool = False,
+        inline: bool = False,
+        doc: str = "",
+    ) -> None:
+        code = formula.__code__
+        self.name = name
+        self.symbol = symbol or name
+        self.operands = code.co_varnames[: code.co_argcount]
+        self.defaults: tuple[float, ...] = formula.__defaults__ or ()
+        self.nary = nary
+        self.inline = inline
+        self.doc = doc
+        if len(derivatives) != len(self.operands):
+            raise ValueError(
+                f"op {name!r} has {len(self.operands)} operands {self.operands} "
+                f"and {len(derivatives)} derivatives: give one derivative for each operand"
+            )
+        symbols = [Symbol(operand, vector=nary) for operand in self.operands]
+        self._symbols = symbols
+        self.expression = formula(*symbols)
+        self.derivatives = tuple(partial(*symbols, _OUT) for partial in derivatives)
+
+        # The two are compiled when first called, so that importing the table takes no time.
+        def forward(*numbers: float) -> Any:
+            self.forward, _ = self._compile()
+            return self.forward(*numbers)
+
+        def partials(*numbers: float) -> Any:
+            _, self.partials = self._compile()
+            return self.partials(*numbers)
+
+        self.forward, self.partials = forward, partials
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({', '.join(self.operands)})>"
+
+    @property
+    def python(self) -> str:
+        """The Python source of `forward` and `partials`."""
+        return self._written_in(Python())
+
+    @property
+    def javascript(self) -> str:
+        """The same two functions in JavaScript; they need `JavaScript.prelude`."""
+        return self._written_in(JavaScript())
+
+    @property
+    def latex(self) -> str:
+        """The formula as LaTeX."""
+        return LaTeX().write(self.expression)
+
+    @property
+    def latex_partials(self) -> tuple[str, ...]:
+        """The partial derivatives as LaTeX, one per operand."""
+        return tuple(LaTeX().write(derivative) for derivative in self.derivatives)
+
+    def _written_in(self, language: Python | JavaScript) -> str:
+        name, symbols = self.name, self._symbols
+        forward = language.function(f"{name}_forward", symbols, self.expression)
+        partials = language.function(f"{name}_partials", [_OUT, *symbols], self.derivatives)
+        return forward + partials
+
+    def _compile(self) -> list[Callable[..., Any]]:
+        return compile_python(self.python, f"<micrograd_plus op {self.name}>", FUNCTIONS)
+
+
+_OUT = Symbol("out")
+
+TABLE: dict[str, Op] = {}
+"""Every primitive by its name."""
+
+
+class Methods:
+    """Gives a class every op of the table as a method, `v.tanh()`; later entries too.
+
+    The class says in `apply` what applying an op means.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def apply(op: Op, *operands: Any, **named: Any) -> Any:
+        raise NotImplementedError
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+
+def _method(entry: Op) -> Callable[..., Any]:
+    def method(self: Methods, *others: Any, **named: Any) -> Any:
+        return self.apply(entry, self, *others, **named)
+
+    method.__name__ = method.__qualname__ = entry.name
+    method.__doc__ = entry.doc
+    return method
+
+
+def op(name: str, formula: Formula, *derivatives: Formula, **how: Any) -> Op:
+    """Adds a primitive to the table and returns it; see `Op` for the arguments."""
+    if not name.isidentifier():
+        raise ValueError(f"the name of an op must be a Python identifier, not {name!r}")
+    entry = TABLE[name] = Op(name, formula, *derivatives, **how)
+    if not entry.nary:
+        setattr(Methods, name, _method(entry))
+    return entry
+
+
+# Parts that several entries share.
+
+
+def logistic(x: Any) -> Any:
+    """1 / (1 + exp(-x)), written so that exp never sees a positive number."""
+    e = exp(-abs(x))
+    return where(x >= 0, 1, e) / (1 + e)
+
+
+def clip_below_zero(x: Any) -> Any:
+    return where(x <= 0, 0, x)
+
+
+def finite_largest(x: Any) -> Any:
+    """The largest element, or 0 if that is infinite, as what logsumexp subtracts."""
+    return where(equal(abs(largest(x)), math.inf), 0, largest(x))
+
+
+def normal_density(x: Any) -> Any:
+    return exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+
+
+def normal_cdf(x: Any) -> Any:
+    return 0.5 * (1 + erf(x * math.sqrt(0.5)))
+
+
+def gelu_tanh_inner(x: Any) -> Any:
+    return math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+
+
+# fmt: off
+
+# Arithmetic.
+op("add", lambda a, b: a + b,  lambda a, b, out: 1,
+                               lambda a, b, out: 1,         symbol="+", doc="a + b")
+op("sub", lambda a, b: a - b,  lambda a, b, out: 1,
+                               lambda a, b, out: -1,        symbol="-", doc="a - b")
+op("mul", lambda a, b: a * b,  lambda a, b, out: b,
+                               lambda a, b, out: a,         symbol="*", doc="a * b")
+op("div", lambda a, b: a / b,  lambda a, b, out: 1 / b,
+                               lambda a, b, out: -out / b,  symbol="/", doc="a / b")
+op("neg", lambda a: -a,        lambda a, out: -1,           symbol="-", doc="-a")
+op("pow", lambda a, b: a ** b, lambda a, b, out: where(equal(b, 0), 0, b * a ** (b - 1)),
+                               lambda a, b, out: where(equal(a, 0) & (b >= 0), 0, out * log(a)),
+   symbol="**", inline=True, doc="a to the power b")
+
+# Exponentials, roots and logarithms.
+op("exp",   lambda x: exp(x),   lambda x, out: out,           doc="e to the power x")
+op("expm1", lambda x: expm1(x), lambda x, out: exp(x),        doc="exp(x) - 1, precise near 0")
+op("log",   lambda x: log(x),   lambda x, out: 1 / x,         doc="the natural logarithm")
+op("log1p", lambda x: log1p(x), lambda x, out: 1 / (1 + x),   doc="log(1 + x), precise near 0")
+op("sqrt",  lambda x: sqrt(x),  lambda x, out: 1 / (2 * out), doc="the square root")
+
+# Waves.
+op("sin", lambda x: sin(x), lambda x, out: cos(x),        doc="the sine of x radians")
+op("cos", lambda x: cos(x), lambda x, out: -sin(x),       doc="the cosine of x radians")
+op("tan", lambda x: tan(x), lambda x, out: 1 + out * out, doc="the tangent of x radians")
+
+# Activations.
+op("tanh",    lambda x: tanh(x),     lambda x, out: 1 - out * out,   doc="the hyperbolic tangent")
+op("sigmoid", lambda x: logistic(x), lambda x, out: out * (1 - out), doc="1 / (1 + exp(-x))")
+op("relu",    lambda x: clip_below_zero(x),
+              lambda x, out: where(x <= 0, 0, 1), symbol="ReLU", doc="max(x, 0)")
+op("leaky_relu", lambda x, slope=0.01: where(x > 0, x, slope * x),
+                 lambda x, slope, out: where(x > 0, 1, slope),
+                 lambda x, slope, out: where(x > 0, 0, x),
+   inline=True, doc="x where it is positive, else slope * x")
+op("elu", lambda x, alpha=1.0: where(x > 0, x, alpha * expm1(x)),
+          lambda x, alpha, out: where(x > 0, 1, alpha * exp(x)),
+          lambda x, alpha, out: where(x > 0, 0, expm1(x)),
+   inline=True, doc="x where it is positive, else alpha * (exp(x) - 1)")
+op("softplus", lambda x: clip_below_zero(x) + log1p(exp(-abs(x))),
+               lambda x, out: logistic(x), doc="log(1 + exp(x))")
+op("gelu", lambda x: x * normal_cdf(x),
+           lambda x, out: normal_cdf(x) + x * normal_density(x),
+   doc="x times the normal distribution's share below x (Hendrycks & Gimpel 2016)")
+op("gelu_tanh", lambda x: 0.5 * x * (1 + tanh(gelu_tanh_inner(x))),
+                lambda x, out: 0.5 * (1 + tanh(gelu_tanh_inner(x)))
+                               + 0.5 * x * (1 - tanh(gelu_tanh_inner(x)) * tanh(gelu_tanh_inner(x)))
+                               * (math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)),
+   doc="the approximation of gelu by tanh (Hendrycks & Gimpel 2016)")
+op("silu", lambda x: x * logistic(x),
+           lambda x, out: logistic(x) * (1 + x * (1 - logistic(x))), doc="x * sigmoid(x)")
+
+# Kinks, ties and the error function.
+op("abs", lambda x: abs(x), lambda x, out: where(x > 0, 1, where(x < 0, -1, 0)),
+   doc="the absolute value")
+op("maximum", lambda a, b: where(a >= b, a, where(a < b, b, a + b)),
+              lambda a, b, out: where(a < b, 0, where(equal(a, b), 0.5, 1)),
+              lambda a, b, out: where(b < a, 0, where(equal(a, b), 0.5, 1)),
+   doc="the larger of a and b; a tie shares the gradient equally")
+op("minimum", lambda a, b: where(a <= b, a, where(a > b, b, a + b)),
+              lambda a, b, out: where(a > b, 0, where(equal(a, b), 0.5, 1)),
+              lambda a, b, out: where(b > a, 0, where(equal(a, b), 0.5, 1)),
+   doc="the smaller of a and b; a tie shares the gradient equally")
+op("erf", lambda x: erf(x), lambda x, out: 2 / math.sqrt(math.pi) * exp(-x * x),
+   doc="the error function")
+
+# Ops of any number of operands: here x and y are vectors, and operators work element by element.
+op("sum", lambda x: total(x), lambda x, out: 1,
+   symbol="+", nary=True, doc="the sum of all x")
+op("dot", lambda x, y: total(x * y), lambda x, y, out: y,
+                                     lambda x, y, out: x,
+   symbol="·", nary=True, doc="the sum of all products x * y")
+op("max", lambda x: largest(x),
+          lambda x, out: where(equal(x, out), 1, 0) / total(where(equal(x, out), 1, 0)),
+   nary=True, doc="the largest x; ties share the gradient equally")
+op("logsumexp", lambda x: finite_largest(x) + log(total(exp(x - finite_largest(x)))),
+                lambda x, out: exp(x - out),
+   nary=True, doc="log of the sum of all exp(x), without overflow")

@@ -1,0 +1,365 @@
+"""An expression tree, written in a language: plain text, Python, JavaScript or LaTeX.
+
+A language is a small class: a table that says how each operation is written and how tightly
+it binds, and a method for whatever needs more than a template. `Writer.write` reads them.
+
+>>> from .symbols import Symbol, exp, where
+>>> x = Symbol("x")
+>>> formula = where(x <= 0, 0, x) / (1 + exp(-x))
+>>> print(Python().write(formula))
+divide(0.0 if x <= 0.0 else x, 1.0 + exp(-x))
+>>> print(JavaScript().write(formula))
+(x <= 0 ? 0 : x) / (1 + Math.exp(-x))
+>>> print(LaTeX().write(1 / (1 + exp(-x))))
+\\frac{1}{1 + e^{-x}}
+
+The Python and JavaScript writers also write whole functions, in which a part that occurs
+more than once, and every reduction over a vector, is computed once and has a name.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from .symbols import Expression, Symbol
+
+_CALL = 9  # how tightly a call or a name binds: more than every operator
+_REDUCTIONS = ("total", "largest")
+
+
+class _Argument:
+    """An argument in a template: `{:5}` writes it, in brackets if it binds less than 5."""
+
+    def __init__(self, writer: Writer, expression: Any) -> None:
+        self.writer = writer
+        self.expression = expression
+
+    def __format__(self, at_least: str) -> str:
+        return self.writer.write(self.expression, int(at_least or 0))
+
+
+class Writer:
+    """Plain text, as `repr` shows it; the other languages change what differs.
+
+    Chains are written as they are computed, left to right: a + (b + c) keeps its brackets,
+    because on floats it need not be the same number as (a + b) + c.
+    """
+
+    operations: ClassVar[dict[str, tuple[int, str]]] = {
+        "where": (1, "{1:2} if {0:2} else {2:1}"),
+        "and": (2, "{:2} and {:3}"),
+        "equal": (3, "{:4} == {:4}"),
+        "<": (3, "{:4} < {:4}"),
+        "<=": (3, "{:4} <= {:4}"),
+        ">": (3, "{:4} > {:4}"),
+        ">=": (3, "{:4} >= {:4}"),
+        "+": (4, "{:4} + {:5}"),
+        "-": (4, "{:4} - {:5}"),
+        "*": (5, "{:5} * {:6}"),
+        "/": (5, "{:5} / {:6}"),
+        "neg": (6, "-{:7}"),
+        "**": (7, "{:8}**{:7}"),
+    }
+
+    def write(self, expression: Any, at_least: int = 0) -> str:
+        """`expression` in this language, in brackets if it binds less than `at_least`."""
+        if isinstance(expression, Symbol):
+            return self.symbol(expression)
+        if not isinstance(expression, Expression):
+            binds = self.operations["neg"][0] if expression < 0 else _CALL
+            written = self.number(expression)
+        elif special := getattr(self, f"write_{expression.name}", None):
+            binds, written = special(*expression.args)
+        elif expression.name in self.operations:
+            binds, template = self.operations[expression.name]
+            written = template.format(*[_Argument(self, arg) for arg in expression.args])
+        else:
+            arguments = ", ".join(self.write(argument) for argument in expression.args)
+            binds, written = _CALL, self.call(expression.name, arguments)
+        return written if binds >= at_least else self.bracket(written)
+
+    def number(self, number: float) -> str:
+        return f"{number:.5g}"
+
+    def symbol(self, symbol: Symbol) -> str:
+        return symbol.name
+
+    def call(self, name: str, arguments: str) -> str:
+        return f"{name}({arguments})"
+
+    def bracket(self, written: str) -> str:
+        return f"({written})"
+
+
+class _Code(Writer):
+    """What Python and JavaScript share: functions, and loops over vectors."""
+
+    assign: str
+    unpack: str
+
+    def write_total(self, elements: Any) -> tuple[int, str]:
+        return _CALL, f"total({self.each(elements, _vectors(elements))})"
+
+    def write_largest(self, vector: Symbol) -> tuple[int, str]:
+        return _CALL, f"largest({vector.name})"
+
+    def function(self, name: str, arguments: Sequence[Symbol], result: Any) -> str:
+        """The source of a function; a tuple as `result` makes it return several numbers.
+
+        Vectors come as one flat row of operands behind the other arguments: of a function of
+        two vectors the row's first half is the first vector. Results that are vectors are
+        returned flat in the same way.
+        """
+        vectors = [argument for argument in arguments if argument.vector]
+        parameters = [argument.name for argument in arguments if not argument.vector]
+        lines = []
+        if vectors:
+            parameters.append(self.unpack.format("row"))
+            if len(vectors) > 1:
+                lines.append(self.assign.format("n", self.length("row", len(vectors))))
+            for k, vector in enumerate(vectors):
+                part = self.part("row", k) if len(vectors) > 1 else "row"
+                lines.append(self.assign.format(vector.name, part))
+        several = isinstance(result, tuple)
+        shared, results = _name_shared_parts(result if several else (result,))
+        lines += [self.assign.format(part.name, self.write(value)) for part, value in shared]
+        if not several:
+            returned = self.write(results[0])
+        elif vectors and len(results) == 1:
+            returned = self.each(results[0], vectors)
+        elif vectors:
+            rows = [self.unpack.format(self.each(result, vectors)) for result in results]
+            returned = f"[{', '.join(rows)}]"
+        else:
+            returned = f"[{', '.join(self.write(result) for result in results)}]"
+        return self.definition(name, ", ".join(parameters), [*lines, f"return {returned}"])
+
+    def each(self, element: Any, vectors: Sequence[Symbol]) -> str:
+        """The list of what `element` is for each element of the vectors."""
+        if element in vectors:
+            return str(element.name)
+        return self.loop(self.write(element), _vectors(element) or vectors[:1])
+
+    def loop(self, element: str, vectors: Sequence[Symbol]) -> str:
+        raise NotImplementedError
+
+    def length(self, row: str, parts: int) -> str:
+        raise NotImplementedError
+
+    def part(self, row: str, k: int) -> str:
+        raise NotImplementedError
+
+    def definition(self, name: str, parameters: str, lines: Sequence[str]) -> str:
+        raise NotImplementedError
+
+
+class Python(_Code):
+    """Source for Python, and for numba, that calls the functions of `symbols` by name."""
+
+    operations = {
+        **Writer.operations,
+        "/": (_CALL, "divide({}, {})"),
+        "**": (_CALL, "power({}, {})"),
+    }
+    assign, unpack = "{} = {}", "*{}"
+
+    def number(self, number: float) -> str:
+        return repr(float(number))
+
+    def symbol(self, symbol: Symbol) -> str:
+        return f"{symbol.name}_i" if symbol.vector else symbol.name
+
+    def loop(self, element: str, vectors: Sequence[Symbol]) -> str:
+        names = [vector.name for vector in vectors]
+        source = names[0] if len(names) == 1 else f"zip({', '.join(names)})"
+        return f"[{element} for {', '.join(f'{name}_i' for name in names)} in {source}]"
+
+    def length(self, row: str, parts: int) -> str:
+        return f"len({row}) // {parts}"
+
+    def part(self, row: str, k: int) -> str:
+        return f"{row}[{k} * n:{k + 1} * n]"
+
+    def definition(self, name: str, parameters: str, lines: Sequence[str]) -> str:
+        return f"def {name}({parameters}):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+class JavaScript(_Code):
+    """Source for a browser or Node; it needs `prelude` before it."""
+
+    operations = {
+        **Writer.operations,
+        **{
+            name: (_CALL, f"Math.{name}({{}})")
+            for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh")
+        },
+        "**": (_CALL, "power({}, {})"),
+        "and": (2, "{:2} && {:3}"),
+        "equal": (3, "{:4} === {:4}"),
+        "where": (1, "{:2} ? {:2} : {:1}"),
+    }
+    assign, unpack = "const {} = {};", "...{}"
+
+    prelude = """\
+function power(a, b) {  // in IEEE 754, 1 to any power is 1, and so is -1 to an infinite one
+  return a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : Math.pow(a, b);
+}
+function total(values) { return values.reduce((sum, value) => sum + value, 0); }
+function largest(values) {
+  return values.reduce((a, b) => (b > a || Number.isNaN(b) ? b : a));
+}
+function erf(x) {
+  const z = Math.abs(x), twoBySqrtPi = 2 / Math.sqrt(Math.PI);
+  if (z > 6) return Math.sign(x);  // 1 - erf(6) is below the last digit of a double
+  if (!(z > 2)) {  // the Maclaurin series
+    let power = x, sum = x;
+    for (let n = 1; n < 60; n++) {
+      power *= -x * x / n;
+      sum += power / (2 * n + 1);
+    }
+    return twoBySqrtPi * sum;
+  }
+  let fraction = z;  // the continued fraction of 1 - erf
+  for (let k = 80; k > 0; k--) fraction = z + k / 2 / fraction;
+  return Math.sign(x) * (1 - twoBySqrtPi / 2 * Math.exp(-z * z) / fraction);
+}
+"""
+
+    def number(self, number: float) -> str:
+        if not math.isfinite(number):
+            return "NaN" if math.isnan(number) else f"{'-' * (number < 0)}Infinity"
+        return repr(int(number) if float(number).is_integer() else number)
+
+    def symbol(self, symbol: Symbol) -> str:
+        return f"{symbol.name}[i]" if symbol.vector else symbol.name
+
+    def loop(self, element: str, vectors: Sequence[Symbol]) -> str:
+        return f"{vectors[0].name}.map((_, i) => {element})"
+
+    def length(self, row: str, parts: int) -> str:
+        return f"{row}.length / {parts}"
+
+    def part(self, row: str, k: int) -> str:
+        return f"{row}.slice({k} * n, {k + 1} * n)"
+
+    def definition(self, name: str, parameters: str, lines: Sequence[str]) -> str:
+        body = "".join(f"  {line.rstrip(';')};\n" for line in lines)
+        return f"function {name}({parameters}) {{\n{body}}}\n"
+
+
+class LaTeX(Writer):
+    """For formulas in notebooks and pages."""
+
+    operations = {
+        **Writer.operations,
+        "and": (2, r"{:2} \text{{ and }} {:3}"),
+        "equal": (3, "{:4} = {:4}"),
+        "<=": (3, r"{:4} \le {:4}"),
+        ">=": (3, r"{:4} \ge {:4}"),
+        "*": (5, r"{:5} \cdot {:6}"),
+        "/": (_CALL, r"\frac{{{}}}{{{}}}"),
+        "neg": (4, "-{:5}"),
+        "**": (7, "{:8}^{{{}}}"),
+        "exp": (7, "e^{{{}}}"),
+        "sqrt": (_CALL, r"\sqrt{{{}}}"),
+        "abs": (_CALL, r"\left|{}\right|"),
+        "total": (5, r"\sum_i {:5}"),
+        "largest": (5, r"\max_i {:5}"),
+        **{
+            name: (_CALL, rf"\{name}\left({{}}\right)")
+            for name in ("log", "sin", "cos", "tan", "tanh")
+        },
+    }
+
+    def number(self, number: float) -> str:
+        return super().number(number).replace("inf", r"\infty")
+
+    def symbol(self, symbol: Symbol) -> str:
+        """`x12` is x with an index; a longer name is set upright, special signs as they are."""
+        if indexed := re.fullmatch(r"([A-Za-z])_?(\d+)", symbol.name):
+            name = f"{indexed[1]}_{{{indexed[2]}}}"
+        elif len(symbol.name) == 1 and symbol.name.isalpha():
+            name = symbol.name
+        else:
+            literal = re.sub(r"([#$%&_{}])", r"\\\1", symbol.name.replace("\\", "∖"))
+            literal = literal.replace("~", r"{\sim}").replace("^", r"{\wedge}")
+            name = rf"\mathrm{{{literal}}}"
+        return f"{name}_i" if symbol.vector else name
+
+    def call(self, name: str, arguments: str) -> str:
+        name = name.replace("_", r"\_")
+        return rf"\operatorname{{{name}}}\left({arguments}\right)"
+
+    def bracket(self, written: str) -> str:
+        return rf"\left({written}\right)"
+
+    def write_where(self, condition: Any, then: Any, otherwise: Any) -> tuple[int, str]:
+        rows = [rf"{self.write(then)} & \text{{if }} {self.write(condition)}"]
+        while isinstance(otherwise, Expression) and otherwise.name == "where":
+            condition, then, otherwise = otherwise.args
+            rows.append(rf"{self.write(then)} & \text{{if }} {self.write(condition)}")
+        rows.append(rf"{self.write(otherwise)} & \text{{otherwise}}")
+        return _CALL, r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+
+
+def _walk(expression: Any) -> Iterator[Expression]:
+    """Every expression inside `expression`, its arguments before it; numbers are passed over."""
+    if isinstance(expression, Expression):
+        for argument in expression.args:
+            yield from _walk(argument)
+        yield expression
+
+
+def _vectors(expression: Any) -> list[Symbol]:
+    """The vectors whose elements `expression` needs, in order; a reduction needs none."""
+    if isinstance(expression, Symbol):
+        return [expression] if expression.vector else []
+    if not isinstance(expression, Expression) or expression.name in _REDUCTIONS:
+        return []
+    found = [vector for argument in expression.args for vector in _vectors(argument)]
+    return list(dict.fromkeys(found))
+
+
+def _name_shared_parts(
+    results: tuple[Any, ...],
+) -> tuple[list[tuple[Symbol, Any]], tuple[Any, ...]]:
+    """Gives a name to each part that is used more than once, and to each reduction.
+
+    Returns the named parts in the order in which they must be computed, and the results
+    written with the names. A part that differs from element to element is left in place.
+    """
+    parts = dict.fromkeys(part for result in results for part in _walk(result))
+    uses = [argument for part in parts for argument in part.args] + list(results)
+    names: dict[Expression, Symbol] = {}
+    for part in parts:
+        reduction = part.name in _REDUCTIONS and part not in results
+        if (reduction or uses.count(part) > 1) and part.args and not _vectors(part):
+            names[part] = Symbol(f"t{len(names)}")
+
+    def with_names(expression: Any) -> Any:
+        if not isinstance(expression, Expression) or not expression.args:
+            return expression
+        if expression in names:
+            return names[expression]
+        return Expression(expression.name, *map(with_names, expression.args))
+
+    def definition(part: Expression) -> Expression:
+        return Expression(part.name, *map(with_names, part.args))
+
+    named = [(name, definition(part)) for part, name in names.items()]
+    return named, tuple(with_names(result) for result in results)
+
+
+def compile_python(source: str, filename: str, names: dict[str, Any]) -> list[Callable[..., Any]]:
+    """The functions that `source` defines, in order; debuggers and tracebacks show its lines.
+
+    `filename` is what they call the source; `names` are what it may call.
+    """
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    namespace = dict(names)
+    exec(compile(source, filename, "exec"), namespace)
+    return [namespace[name] for name in re.findall(r"^def (\w+)", source, re.MULTILINE)]
