@@ -1,0 +1,412 @@
+"""`Value`: a number that remembers how it was made, and the chain rule over what it remembers.
+
+>>> a = Value(2.0, label="a")
+>>> b = Value(-3.0, label="b")
+>>> c = a * b + a.tanh()
+>>> c.backward()
+>>> print(f"c = {c:.4f}, dc/da = {a.grad:.4f}, dc/db = {b.grad:.4f}")
+c = -5.0360, dc/da = -2.9293, dc/db = 2.0000
+
+A Value holds five things: `data`, its number; `grad`, the derivative of the root by it, once
+`root.backward()` has run; `op`, the entry of the op table that made it, or None for a leaf;
+`operands`, the Values it was made from, in order; and `scope`, the call it was made in.
+Whoever wants to list, draw, check or compile a graph walks `operands`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from numbers import Real
+from typing import Any, NoReturn, Self, Union
+
+from .ops import TABLE, Methods, Op
+from .symbols import Expression, Symbol
+from .writers import Writer
+
+Operand = Union["Value", float]
+"""What an operator takes: a Value, an int, a float or a NumPy scalar."""
+
+
+def _operator(name: str) -> tuple[Callable[[Value, Operand], Value], ...]:
+    """The methods of a binary operator: for a Value on the left, and for one on the right."""
+    op = TABLE[name]
+
+    def left(self: Value, other: Operand) -> Value:
+        b = other if isinstance(other, Value) else Constant(other)
+        return record(op, (self, b), op.forward(self.data, b.data))
+
+    def right(self: Value, other: Operand) -> Value:
+        a = Constant(other)  # type: ignore[arg-type]
+        return record(op, (a, self), op.forward(a.data, self.data))
+
+    return left, right
+
+
+class Value(Methods):
+    """A number in a computation graph.
+
+    data: the number; a Python or NumPy int or float, kept as a float.
+    label: the name that pictures and messages use.
+    """
+
+    __slots__ = ("data", "grad", "label", "op", "operands", "scope")
+    __array_ufunc__ = None  # NumPy leaves `np.float64(2) * value` to Value
+
+    data: float
+    grad: float
+    label: str
+    op: Op | None
+    operands: tuple[Value, ...]
+    scope: scope | None
+
+    def __init__(self, data: float, label: str = "") -> None:
+        self.data = as_number(data)
+        self.grad = 0.0
+        self.label = label
+        self.op = None
+        self.operands = ()
+        self.scope = None
+
+    # ---- the chain rule
+
+    def backward(self, gradient: float = 1.0) -> None:
+        """Sets `grad` to d(self)/d(value), times `gradient`, for every value below this one.
+
+        A leaf's gradient is added to what its `grad` already holds, as over the examples of
+        a batch; `zero_grad` starts anew. Everything else is assigned.
+        """
+        order = topological_order(self)
+        for node in order:
+            if node.op is not None:
+                node.grad = 0.0
+        self.grad += as_number(gradient)
+
+        for node in reversed(order):
+            if node.op is not None:
+                upstream = node.grad
+                numbers = [operand.data for operand in node.operands]
+                for operand, local in zip(node.operands, node.op.partials(node.data, *numbers)):
+                    operand.grad += upstream * local
+
+        if _detecting_anomalies:
+            _check_gradients(order)
+
+    # ---- operators
+
+    __add__, __radd__ = _operator("add")
+    __sub__, __rsub__ = _operator("sub")
+    __mul__, __rmul__ = _operator("mul")
+    __truediv__, __rtruediv__ = _operator("div")
+    __pow__, __rpow__ = _operator("pow")
+
+    def __neg__(self) -> Value:
+        return self.apply(TABLE["neg"], self)
+
+    def __abs__(self) -> Value:
+        return self.apply(TABLE["abs"], self)
+
+    @staticmethod
+    def apply(op: Op, *operands: Operand, **named: Operand) -> Value:
+        """The Value that `op` makes of `operands`, in order.
+
+        Numbers become Constants, operands that have a default may be left out, and any may be
+        given by name. For an op of vectors, the elements of all vectors follow one another.
+        """
+        if not op.nary and (named or len(operands) != len(op.operands)):
+            operands = _complete(op, operands, named)
+        values = tuple([v if isinstance(v, Value) else Constant(v) for v in operands])
+        return record(op, values, op.forward(*[v.data for v in values]))
+
+    def __lt__(self, other: Operand) -> bool:
+        return self.data < _data(other)
+
+    def __le__(self, other: Operand) -> bool:
+        return self.data <= _data(other)
+
+    def __gt__(self, other: Operand) -> bool:
+        return self.data > _data(other)
+
+    def __ge__(self, other: Operand) -> bool:
+        return self.data >= _data(other)
+
+    # ---- the number, with and without its graph
+
+    def item(self) -> float:
+        """The number itself, as `data`."""
+        return self.data
+
+    def detach(self) -> Constant:
+        """The number as a Constant: what is computed from it does not lead back here."""
+        return Constant(self.data, self.label)
+
+    def __repr__(self) -> str:
+        label = f", label={self.label!r}" if self.label else ""
+        return f"{type(self).__name__}(data={self.data}, grad={self.grad}{label})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(
+            "float() of a Value, and math.exp() or NumPy on one, would lose its graph: write "
+            "v.data for the number, v.exp() or mp.exp(v) for a function of it"
+        )
+
+    __int__ = __index__ = __complex__ = __float__
+
+    # ---- as karpathy/micrograd names them
+
+    @property
+    def _prev(self) -> set[Value]:
+        return set(self.operands[: len(self.operands) - _inlined(self)])
+
+    @property
+    def _op(self) -> str:
+        return op_name(self)
+
+
+class Constant(Value):
+    """A number written into an expression, as the 2 in `2 * v`.
+
+    It is a leaf like any other, except that gradient checks, pictures and compiled programs
+    know that nobody asked for its derivative.
+    """
+
+    __slots__ = ()
+
+
+def topological_order(root: Value) -> list[Value]:
+    """Every Value below `root`, each once and after its operands; `root` comes last."""
+    order: list[Value] = []
+    visited = set()
+    stack: list[Value | None] = [root]
+    while stack:
+        node = stack.pop()
+        if node is None:  # all operands of the node below it on the stack are in `order`
+            order.append(stack.pop())  # type: ignore[arg-type]
+        elif node not in visited:
+            visited.add(node)
+            if node.operands:
+                stack += (node, None, *reversed(node.operands))
+            else:
+                order.append(node)
+    return order
+
+
+# ---- making nodes
+
+
+def _record(op: Op, operands: tuple[Value, ...], data: float) -> Value:
+    node = _new(Value)
+    node.data = data
+    node.grad = 0.0
+    node.label = ""
+    node.op = op
+    node.operands = operands
+    node.scope = _scope
+    return node
+
+
+def _forget(op: Op, operands: tuple[Value, ...], data: float) -> Value:
+    return Constant(data)
+
+
+_new = Value.__new__
+
+apply = Value.apply
+record: Callable[[Op, tuple[Value, ...], float], Value] = _record
+"""What is done with each computed number; `no_grad` and `detect_anomaly` exchange it."""
+
+
+@contextmanager
+def _recording_by(recorder: Any) -> Iterator[None]:
+    global record
+    before, record = record, recorder
+    try:
+        yield
+    finally:
+        record = before
+
+
+def no_grad() -> Any:
+    """Inside `with no_grad():`, or under `@no_grad()`, results keep no graph.
+
+    For predictions and measurements: it saves the memory and most of the time.
+    """
+    return _recording_by(_forget)
+
+
+class scope:  # noqa: N801 - used as a function, as no_grad is
+    """Inside `with scope("attention"):` new Values belong to that group.
+
+    Pictures fold a group into one box. Every Module opens a scope around its call, so that
+    a neuron's or a layer's values are known to belong together.
+
+    owner: a name, or the object (a Module) whose class gives the name.
+    """
+
+    __slots__ = ("owner", "parent")
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.parent: scope | None = None
+
+    @property
+    def name(self) -> str:
+        """The owner's name."""
+        return self.owner if isinstance(self.owner, str) else type(self.owner).__name__
+
+    def __enter__(self) -> Self:
+        global _scope
+        self.parent, _scope = _scope, self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        global _scope
+        _scope = self.parent
+
+
+_scope: scope | None = None
+
+
+# ---- numbers in and out
+
+
+def as_number(data: Any) -> float:
+    """`data` as a float, if it is an int, a float or a NumPy scalar; else TypeError."""
+    kind = type(data)
+    if kind is float:
+        return data  # type: ignore[no-any-return]
+    numpy_scalar = kind.__module__ == "numpy" and isinstance(data, Real)
+    if (isinstance(data, (int, float)) or numpy_scalar) and kind is not bool:
+        with suppress(OverflowError):
+            return float(data)
+    raise TypeError(_why_not_a_number(data))
+
+
+def _why_not_a_number(data: Any) -> str:
+    kind = type(data).__name__
+    shown = repr(data)
+    given = f"{kind} {shown if len(shown) <= 40 else shown[:37] + '...'}"
+    if isinstance(data, Value):
+        advice = "it is a Value already: use it as it is, or value.detach() for a copy"
+    elif data is None:
+        advice = "a function without a return gives None"
+    elif kind in ("bool", "bool_"):
+        advice = "write 1.0 or 0.0"
+    elif isinstance(data, int):
+        advice = "it is larger than the largest float, about 1.8e308"
+    elif isinstance(data, (str, bytes)):
+        advice = f"write float({shown[:20]}) if it holds a number"
+    elif hasattr(data, "__len__") or hasattr(data, "shape") or hasattr(data, "__next__"):
+        advice = "make one Value for each element: [Value(x) for x in ...], or take .item()"
+    else:
+        advice = "write float(...) if it stands for a number"
+    return f"a Value takes an int, a float or a NumPy scalar, not the {given}; {advice}"
+
+
+def _data(operand: Operand) -> float:
+    return operand.data if isinstance(operand, Value) else as_number(operand)
+
+
+def _complete(
+    op: Op, operands: tuple[Operand, ...], named: dict[str, Operand]
+) -> tuple[Operand, ...]:
+    """All operands of `op` in order, with defaults filled in; TypeError if they do not fit."""
+    given = dict(zip(op.operands, operands))
+    defaults = dict(zip(reversed(op.operands), reversed(op.defaults)))
+    complete = {**defaults, **given, **named}
+    too_many = len(operands) > len(op.operands) or given.keys() & named
+    if too_many or set(complete) != set(op.operands):
+        takes = [f"{x}={defaults[x]}" if x in defaults else x for x in op.operands]
+        got = [*["a value"] * len(operands), *[f"{x}=..." for x in named]]
+        raise TypeError(f"{op.name}({', '.join(takes)}) was given ({', '.join(got)})")
+    return tuple([complete[x] for x in op.operands])
+
+
+# ---- Values in words
+
+
+def _inlined(node: Value) -> int:
+    """How many of the last operands are part of the op's name: 1 for the 2 in `x**2`."""
+    return int(node.op is not None and node.op.inline and isinstance(node.operands[-1], Constant))
+
+
+def op_name(node: Value) -> str:
+    """The op as pictures show it: `*`, `tanh`, `**2`; nothing for a leaf."""
+    if node.op is None:
+        return ""
+    if not _inlined(node):
+        return node.op.symbol
+    number = f"{node.operands[-1].data:g}"
+    infix = not node.op.symbol.isidentifier()
+    return node.op.symbol + (number if infix else f"({number})")
+
+
+def expression(node: Value, depth: int = 2) -> Any:
+    """The formula of `node` over labels and numbers, opened down to `depth` unnamed ops."""
+    if node.label and (depth < 2 or not node.operands):
+        return Symbol(node.label)
+    if not node.operands or node.op is None:
+        return node.data
+    if depth == 0:
+        return Symbol("…")
+    arguments = [expression(operand, depth - 1) for operand in node.operands]
+    infix = node.op.symbol in Writer.operations and not node.op.nary and len(arguments) == 2
+    return Expression(node.op.symbol if infix else node.op.name, *arguments)
+
+
+def formula(node: Value, depth: int = 2) -> str:
+    """How `node` was made, as text: `tanh(n)`, `a * b + c`."""
+    return Writer().write(expression(node, depth))
+
+
+# ---- finding the first inf or nan
+
+_detecting_anomalies = False
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Inside `with detect_anomaly():` the first inf or nan raises FloatingPointError.
+
+    The message names the value, or the gradient, by how it was made, and its operands.
+    """
+    global _detecting_anomalies
+    record_as_before = record
+
+    def check(op: Op, operands: tuple[Value, ...], data: float) -> Value:
+        node = record_as_before(op, operands, data)
+        if not math.isfinite(data):
+            raise FloatingPointError(f"{_made_of(op, operands)} became {data}")
+        return node
+
+    before, _detecting_anomalies = _detecting_anomalies, True
+    try:
+        with _recording_by(check):
+            yield
+    finally:
+        _detecting_anomalies = before
+
+
+def _check_gradients(order: list[Value]) -> None:
+    for node in reversed(order):
+        if node.op is not None:
+            numbers = [operand.data for operand in node.operands]
+            for operand, local in zip(node.operands, node.op.partials(node.data, *numbers)):
+                if isinstance(operand, Constant) or math.isfinite(node.grad * local):
+                    continue
+                raise FloatingPointError(
+                    f"the gradient of {formula(operand)} became {node.grad * local}: in "
+                    f"{_made_of(node.op, node.operands)}, upstream gradient {node.grad:g} "
+                    f"× local derivative {local:g}"
+                )
+
+
+def _made_of(op: Op | None, operands: tuple[Value, ...]) -> str:
+    node = _new(Value)
+    node.op, node.operands, node.label = op, operands, ""
+    shown = [f"{formula(operand)} = {operand.data:g}" for operand in operands[:6]]
+    return f"{formula(node)} with {', '.join(shown)}{', …' * (len(operands) > 6)}"

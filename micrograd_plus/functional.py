@@ -1,0 +1,106 @@
+"""Every op of the table as a function, and the functions that are made of them.
+
+>>> from micrograd_plus.functional import dot, softmax, tanh
+>>> print(f"{tanh(0.5):.4f}")
+0.4621
+>>> print(f"{dot([1, 2, 3], [4, 5, 6]):g}")
+32
+>>> [f"{p:.4f}" for p in softmax([1.0, 2.0, 3.0])]
+['0.0900', '0.2447', '0.6652']
+
+An op of a fixed number of operands takes Values or numbers: `tanh(x)`, `maximum(a, b)`,
+`leaky_relu(x, slope=0.2)`. An op of vectors takes one sequence for each: `sum(x)`, `dot(w, x)`.
+The functions appear here by themselves when an op is added to the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .engine import Constant, Operand, Value, apply
+from .ops import TABLE, Op
+
+Vector = Iterable[Operand]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Value]:
+        if name not in TABLE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _function(TABLE[name])
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *TABLE]
+
+
+def _function(op: Op) -> Callable[..., Value]:
+    """`op` as a function of Values and numbers."""
+
+    def function(*operands: Operand, **named: Operand) -> Value:
+        return apply(op, *operands, **named)
+
+    def function_of_vectors(*vectors: Vector) -> Value:
+        rows = [_row(op, vector) for vector in vectors]
+        if len(rows) != len(op.operands):
+            raise TypeError(f"{op.name} takes {len(op.operands)} sequences, not {len(rows)}")
+        lengths = [len(row) for row in rows]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"{op.name} takes sequences of equal length, not of {lengths}")
+        if not rows[0]:
+            raise ValueError(f"{op.name} takes at least one value, and was given none")
+        return apply(op, *[value for row in rows for value in row])
+
+    made = function_of_vectors if op.nary else function
+    made.__name__ = made.__qualname__ = op.name
+    made.__doc__ = op.doc
+    return made
+
+
+def _row(op: Op, vector: Vector) -> Sequence[Operand]:
+    try:
+        return vector if isinstance(vector, (list, tuple)) else list(vector)
+    except TypeError:
+        raise TypeError(
+            f"{op.name} takes a sequence of Values or numbers, not the single {vector!r}"
+        ) from None
+
+
+_sum, _logsumexp, _max = (_function(TABLE[name]) for name in ("sum", "logsumexp", "max"))
+
+
+def mean(values: Vector) -> Value:
+    """The arithmetic mean."""
+    values = list(values)
+    return _sum(values) / (len(values) or 1)
+
+
+def var(values: Vector, correction: int = 1) -> Value:
+    """The variance: squared distances from the mean, summed and divided by n - correction."""
+    values = list(values)
+    if len(values) <= correction:
+        raise ValueError(f"var of {len(values)} values with correction={correction} is 0 / 0")
+    centre = mean(values)
+    return _sum([(value - centre) ** 2 for value in values]) / (len(values) - correction)
+
+
+def min(values: Vector) -> Value:  # noqa: A001 - as max and sum are called
+    """The smallest value; ties share the gradient equally."""
+    return -_max([-_value(value) for value in values])
+
+
+def log_softmax(values: Vector) -> list[Value]:
+    """log(softmax(values)), exact where softmax itself rounds to 0."""
+    values = [_value(value) for value in values]
+    normaliser = _logsumexp(values)
+    return [value - normaliser for value in values]
+
+
+def softmax(values: Vector) -> list[Value]:
+    """exp(x) / (sum of all exp(x)) for each x: positive numbers that add up to 1."""
+    return [value.exp() for value in log_softmax(values)]
+
+
+def _value(operand: Operand) -> Value:
+    return operand if isinstance(operand, Value) else Constant(operand)

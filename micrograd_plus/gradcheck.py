@@ -1,0 +1,242 @@
+"""Is a gradient right? Compare it with the slope that the numbers themselves have.
+
+>>> from micrograd_plus.engine import Value
+>>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+>>> print(gradcheck(a * b + a.tanh()))
+gradcheck: all right (2 leaves, 3 ops)
+              chain rule      difference
+  leaf a     -2.92934918     -2.92934918  ok
+  leaf b               2               2  ok
+
+Two things are compared with central differences: every leaf's gradient, which tests the graph
+as a whole, and every op's partial derivatives where they stand in it, which finds the op that
+is to blame. At a kink, as relu has at 0, the slopes on the two sides differ and any number
+between them is right; where a slope does not exist, as that of sqrt at 0, there is nothing to
+compare. The report says so in both cases, and does not fail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from .engine import Constant, Value, formula, topological_order
+
+RIGHT, WRONG, KINK, UNDEFINED = "ok", "WRONG", "kink", "undefined"
+
+_RELATIVE = 1e-6  # how far the chain rule and the differences may be apart
+_ABSOLUTE = 1e-9  # and that, times the size of the function: its last digits are noise
+_MOST_ROWS = 20
+
+
+class Check(NamedTuple):
+    """One comparison: what, its derivative by the chain rule and by differences, the verdict."""
+
+    what: str
+    analytic: float
+    numeric: float
+    verdict: str
+    op: str = ""
+    operand: str = ""
+
+
+class Report(NamedTuple):
+    """What `gradcheck` found; true if nothing is wrong. Printed, it is a table."""
+
+    leaves: list[Check]
+    ops: list[Check]
+    node_count: int
+
+    def __bool__(self) -> bool:
+        return not self.wrong
+
+    @property
+    def wrong(self) -> list[Check]:
+        """The comparisons that failed: first the ops', in the order of the forward pass."""
+        return [check for check in self.ops + self.leaves if check.verdict == WRONG]
+
+    @property
+    def verdict(self) -> str:
+        """The finding in words."""
+        if not self.wrong:
+            return f"all right ({len(self.leaves)} leaves, {self.node_count} ops)"
+        bad_ops = [check for check in self.wrong if check.op]
+        if not bad_ops:
+            return (
+                f"WRONG for {len(self.wrong)} of {len(self.leaves)} leaves, though every op's "
+                "derivative is right: gradients are lost or doubled on their way back"
+            )
+        rules = sorted({f"{check.op!r} by its operand {check.operand!r}" for check in bad_ops})
+        return f"WRONG: the derivative of the op {', and of '.join(rules)}"
+
+    def __str__(self) -> str:
+        checks = [check for check in self.ops if check.verdict != RIGHT]
+        checks += sorted(self.leaves, key=lambda check: check.verdict == RIGHT)
+        shown = checks[:_MOST_ROWS]
+        width = max([len(check.what) for check in shown], default=0)
+        lines = [
+            f"gradcheck: {self.verdict}",
+            f"  {'':{width}}  {'chain rule':>14}  {'difference':>14}",
+        ]
+        for what, analytic, numeric, verdict, *_ in shown:
+            lines.append(f"  {what:{width}}  {analytic:14.9g}  {numeric:14.9g}  {verdict}")
+        if len(checks) > len(shown):
+            lines.append(f"  ... and {len(checks) - len(shown)} more")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def gradcheck(
+    root: Value | Callable[..., Value], inputs: Sequence[float | Value] | None = None
+) -> Report:
+    """Compares the gradients of `root`, or of `function(*inputs)`, with central differences.
+
+    The leaves' `data` and every `grad` are left as they were. Each leaf costs about ten
+    forward passes over what depends on it.
+    """
+    if not isinstance(root, Value):
+        if inputs is None or not callable(root):
+            raise TypeError(
+                "gradcheck takes a Value, or a function and a list of its inputs: "
+                f"gradcheck(f, [1.0, 2.0]); it was given {root!r}"
+            )
+        leaves = [
+            Value(x.data if isinstance(x, Value) else x, getattr(x, "label", "") or f"x{i}")
+            for i, x in enumerate(inputs)
+        ]
+        root = root(*leaves)
+        if not isinstance(root, Value):
+            raise TypeError(f"the function must return a Value; it returned {root!r}")
+    order = topological_order(root)
+    checked = [node for node in order if node.op is None and not isinstance(node, Constant)]
+    names = _names(checked)
+    gradients = _gradients(root, order)
+    functions = {leaf: _as_function_of(leaf, order) for leaf in checked}
+    return Report(
+        leaves=[
+            _compare(f"leaf {names[leaf]}", gradients[leaf], functions[leaf], leaf.data)
+            for leaf in checked
+        ],
+        ops=[check for node in order for check in _check_op(node)],
+        node_count=sum(node.op is not None for node in order),
+    )
+
+
+def _names(leaves: Sequence[Value]) -> dict[Value, str]:
+    return {leaf: leaf.label or f"#{i} ({leaf.data:g})" for i, leaf in enumerate(leaves)}
+
+
+def _gradients(root: Value, order: Sequence[Value]) -> dict[Value, float]:
+    """What backward() gives for each value, without leaving a trace."""
+    before = [node.grad for node in order]
+    try:
+        for node in order:
+            node.grad = 0.0
+        root.backward()
+        return {node: node.grad for node in order}
+    finally:
+        for node, grad in zip(order, before):
+            node.grad = grad
+
+
+def _as_function_of(leaf: Value, order: Sequence[Value]) -> Callable[[float], float]:
+    """The root's number as a function of the leaf's: a forward pass over what depends on it."""
+    affected = {leaf}
+    for node in order:
+        if not affected.isdisjoint(node.operands):
+            affected.add(node)
+    to_compute = [node for node in order if node in affected and node.op is not None]
+
+    def function(x: float) -> float:
+        numbers = {leaf: x}
+        for node in to_compute:
+            operands = [numbers.get(operand, operand.data) for operand in node.operands]
+            numbers[node] = node.op.forward(*operands)  # type: ignore[union-attr]
+        return numbers.get(order[-1], order[-1].data)
+
+    return function
+
+
+def _check_op(node: Value) -> list[Check]:
+    """Every partial derivative of one op, at the numbers that its operands have here."""
+    op = node.op
+    if op is None:
+        return []
+    numbers = [operand.data for operand in node.operands]
+    checks = []
+    for i, partial in enumerate(op.partials(node.data, *numbers)):
+        if isinstance(node.operands[i], Constant):
+            continue
+
+        def function(x: float, i: int = i) -> float:
+            return op.forward(*numbers[:i], x, *numbers[i + 1 :])
+
+        name = op.operands[i * len(op.operands) // len(numbers)]
+        index = f"[{i % (len(numbers) // len(op.operands))}]" if op.nary else ""
+        what = f"{_shortened(formula(node))} by {name}{index}"
+        compared = _compare(what, partial, function, numbers[i])
+        checks.append(compared._replace(op=op.name, operand=name))
+    return checks
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _compare(what: str, analytic: float, function: Callable[[float], float], x: float) -> Check:
+    height = function(x)
+    if not math.isfinite(height) or not math.isfinite(x):
+        return Check(what, analytic, math.nan, UNDEFINED)
+    numeric, error, step = math.nan, math.inf, 0.0
+    for width in (1e-3, 1e-5, 1e-7):  # narrower where the function is steep or ends nearby
+        attempt, uncertainty = _slope(function, x, width * max(1.0, abs(x)))
+        if uncertainty < error:
+            numeric, error, step = attempt, uncertainty, width * max(1.0, abs(x))
+        if error <= _RELATIVE * abs(numeric) + _ABSOLUTE:
+            break
+    if not math.isfinite(numeric):
+        return Check(what, analytic, numeric, UNDEFINED)
+    size = max(abs(analytic), abs(numeric))
+    allowed = _RELATIVE * size + _ABSOLUTE * (1 + abs(height)) + 3 * min(error, 1e-4 * size)
+    sides = _sides(function, x, step)
+    if sides and min(sides) - allowed <= analytic <= max(sides) + allowed:
+        return Check(what, analytic, numeric, KINK)
+    return Check(what, analytic, numeric, RIGHT if abs(analytic - numeric) <= allowed else WRONG)
+
+
+def _sides(function: Callable[[float], float], x: float, step: float) -> tuple[float, float] | None:
+    """The slopes to the left and to the right, if x is a kink.
+
+    Where the function is smooth, the two come together as the step shrinks; at a kink they
+    stay as far apart as they are.
+    """
+    left, right, apart = 0.0, 0.0, 0.0
+    for width in (step, step / 16):
+        apart_before = apart
+        left = (function(x) - function(x - width)) / width
+        right = (function(x + width) - function(x)) / width
+        apart = abs(left - right)
+    kink = apart > 0.5 * apart_before and apart > 1e-4 * max(abs(left), abs(right), 1e-4)
+    return (left, right) if kink else None
+
+
+def _slope(function: Callable[[float], float], x: float, step: float) -> tuple[float, float]:
+    """The derivative of `function` at x, and how uncertain it is.
+
+    Central differences at four widths, extrapolated to width 0 (Ridders 1982): the slopes at
+    two widths differ by a multiple of width², which a weighted difference cancels.
+    """
+    best, error = math.nan, math.inf
+    row: list[float] = []
+    for _ in range(4):
+        new = [(function(x + step) - function(x - step)) / (2 * step)]
+        for k, old in enumerate(row):
+            new.append(new[k] + (new[k] - old) / (16.0 ** (k + 1) - 1))
+            difference = max(abs(new[-1] - new[-2]), abs(new[-1] - old))
+            if difference < error:
+                best, error = new[-1], difference
+        row, step = new, step / 4
+    return best, error

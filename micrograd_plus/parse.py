@@ -1,0 +1,111 @@
+"""An expression typed as text, made into a graph; parsed, never run as Python code.
+
+>>> n = parse("tanh(x1*w1 + x2*w2 + b)", x1=2, x2=0, w1=-3, w2=1, b=6.88)
+>>> n.backward()
+>>> print(f"{n:.4f}")
+0.7064
+
+Allowed are numbers, names, brackets, the operators + - * / ** and the functions of the op
+table: `max(a, b, c)` and its like take any number of values, `dot(a, b, x, y)` the first half
+times the second. Anything else is refused with a ValueError that points at the place.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from .engine import Operand, Value, apply
+from .ops import TABLE
+
+_LONGEST = 10_000  # characters; the parser's memory grows with nesting
+_OPERATORS = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.Pow: "pow",
+    ast.USub: "neg",
+}
+
+
+def parse(text: str, values: Mapping[str, float] | None = None, /, **named: float) -> Value:
+    """The Value of the expression `text`; every name in it becomes one labelled leaf.
+
+    values, named: the number for each name. ValueError for what is not an expression, for a
+    name without a number, and for a number whose name does not occur.
+    """
+    numbers = {**(values or {}), **named}
+    reader = _Reader(text, numbers)
+    root = reader.read()
+    unused = sorted(numbers.keys() - reader.leaves.keys())
+    if unused:
+        raise ValueError(f"{', '.join(unused)} does not occur in {text!r}")
+    return root if isinstance(root, Value) else Value(root)
+
+
+class _Reader:
+    def __init__(self, text: str, numbers: Mapping[str, float]) -> None:
+        self.text = text
+        self.numbers = numbers
+        self.leaves: dict[str, Value] = {}
+
+    def read(self) -> Operand:
+        if len(self.text) > _LONGEST:
+            raise ValueError(
+                f"the expression has {len(self.text):,} characters; at most {_LONGEST:,} are read"
+            )
+        try:
+            return self.value(ast.parse(self.text.strip(), mode="eval").body)
+        except SyntaxError as error:
+            raise self.wrong(error.msg, error.offset) from None
+        except (RecursionError, MemoryError):
+            raise ValueError("the expression is nested too deeply to be read") from None
+
+    def value(self, node: ast.expr) -> Operand:
+        match node:
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                try:
+                    return float(number)
+                except OverflowError:
+                    raise self.at(node, "this number is larger than any float") from None
+            case ast.Name(id=name):
+                return self.leaf(name, node)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.value(operand)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):
+                return -self.value(node.operand)
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
+                return apply(TABLE[_OPERATORS[type(op)]], self.value(operand))
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                return apply(TABLE[_OPERATORS[type(op)]], self.value(left), self.value(right))
+            case ast.BinOp(op=ast.BitXor()):
+                raise self.at(node, "^ is not a power here: write a ** b")
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                if name not in TABLE:
+                    known = ", ".join(TABLE)
+                    raise self.at(node, f"there is no function {name!r}; there are {known}")
+                try:
+                    return apply(TABLE[name], *[self.value(argument) for argument in arguments])
+                except TypeError as error:
+                    raise self.at(node, str(error)) from None
+        raise self.at(
+            node, "only numbers, names, + - * / **, brackets and functions are allowed here"
+        )
+
+    def leaf(self, name: str, node: ast.expr) -> Value:
+        if name not in self.numbers:
+            raise self.at(node, f"{name!r} has no number: add {name}=...")
+        if name not in self.leaves:
+            self.leaves[name] = Value(self.numbers[name], label=name)
+        return self.leaves[name]
+
+    def at(self, node: ast.expr, message: str) -> ValueError:
+        before = self.text.strip().encode()[: node.col_offset]  # ast counts bytes
+        return self.wrong(message, len(before.decode(errors="ignore")) + 1)
+
+    def wrong(self, message: str, column: int | None) -> ValueError:
+        line = self.text.strip().splitlines()[0] if self.text.strip() else ""
+        start = max(0, (column or 1) - 40)
+        pointer = " " * ((column or 1) - 1 - start) + "^"
+        return ValueError(f"{message}\n  {line[start : start + 72]}\n  {pointer}")
