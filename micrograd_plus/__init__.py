@@ -1,3 +1,99 @@
-"""micrograd_plus."""
+"""A scalar autograd engine and a small neural-network framework to learn backpropagation with.
+
+>>> import micrograd_plus as mp
+>>> a, b = mp.Value(2.0, label="a"), mp.Value(-3.0, label="b")
+>>> c = (a * b + mp.exp(a)).tanh()
+>>> c.backward()
+>>> print(f"c = {c:.4f}, dc/da = {a.grad:.4f}, dc/db = {b.grad:.4f}")
+c = 0.8830, dc/da = 0.9672, dc/db = 0.4408
+
+To read the source, begin with `engine` (a Value and the chain rule), then `ops` (every formula
+and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it right?), `nn`
+(networks), `losses`, `optim`, `train`, and `show` (pictures).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import functional
 from .engine import Constant, Value, detect_anomaly, no_grad, scope
-from .functional import *
+from .functional import log_softmax, mean, softmax, var
+from .gradcheck import gradcheck
+from .ops import TABLE, op
+from .parse import parse
+
+if TYPE_CHECKING:
+    from . import data, losses, nn, optim, show, train
+    from .nn import load, save
+    from .show import (
+        draw,
+        draw_dot,
+        network,
+        plot_activations,
+        plot_decision_boundary,
+        plot_gradients,
+        plot_loss,
+    )
+    from .train import evaluate, fit
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "draw": "show",
+    "draw_dot": "show",
+    "evaluate": "train",
+    "fit": "train",
+    "load": "nn",
+    "network": "show",
+    "plot_activations": "show",
+    "plot_decision_boundary": "show",
+    "plot_gradients": "show",
+    "plot_loss": "show",
+    "save": "nn",
+}
+"""Name → the room that it comes from; a room is imported when first used, to start fast."""
+
+_ROOMS = ("data", "losses", "nn", "optim", "show", "train")
+
+__all__ = [
+    "Constant",
+    "Value",
+    "detect_anomaly",
+    "gradcheck",
+    "log_softmax",
+    "mean",
+    "no_grad",
+    "op",
+    "parse",
+    "scope",
+    "softmax",
+    "var",
+    *_LAZY,
+    *_ROOMS,
+    *(name for name in TABLE if name not in ("abs", "max", "pow", "sum")),  # builtins stay
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported when first used; and every op of the table, as a function."""
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    if name in TABLE or name == "min":
+        return getattr(functional, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *TABLE})
+
+
+def _show_in_jupyter(value: Value, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    """A Value at the end of a notebook's cell shows itself as its graph."""
+    from .show.graph import value_mimebundle
+
+    return value_mimebundle(value, include, exclude)
+
+
+Value._repr_mimebundle_ = _show_in_jupyter  # type: ignore[attr-defined]

@@ -1,0 +1,178 @@
+"""Small data sets, made on the spot or carried by scikit-learn, and ways to cut them up.
+
+Every set is a pair X, y of plain lists: X has one row of floats per example, y one target.
+The same seed gives the same numbers everywhere.
+
+>>> X, y = moons(4, noise=0.0, seed=0)
+>>> X[0], y
+([1.0, 0.0], [-1, -1, 1, 1])
+>>> for rows, targets in batches(X, y, batch_size=3):
+...     print(len(rows), targets)
+3 [-1, -1, 1]
+1 [1]
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+Rows = list[list[float]]
+
+
+def moons(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[int]]:
+    """Two half circles that interlock; classes -1 and 1.
+
+    noise: the standard deviation of what is added to every coordinate.
+    """
+    generator = _generator(n, noise, seed)
+    outer = [math.pi * t for t in _spread(n - n // 2)]
+    inner = [math.pi * t for t in _spread(n // 2)]
+    X = [[math.cos(t), math.sin(t)] for t in outer]
+    X += [[1 - math.cos(t), 0.5 - math.sin(t)] for t in inner]
+    return _jitter(X, noise, generator), [-1] * len(outer) + [1] * len(inner)
+
+
+def circles(
+    n: int = 100, noise: float = 0.05, factor: float = 0.5, seed: int = 0
+) -> tuple[Rows, list[int]]:
+    """A circle of radius 1, class -1, around one of radius `factor`, class 1."""
+    generator = _generator(n, noise, seed)
+    X, y = [], []
+    for count, radius, label in ((n - n // 2, 1.0, -1), (n // 2, factor, 1)):
+        for k in range(count):
+            angle = 2 * math.pi * k / count
+            X.append([radius * math.cos(angle), radius * math.sin(angle)])
+            y.append(label)
+    return _jitter(X, noise, generator), y
+
+
+def spirals(
+    n: int = 150, classes: int = 3, noise: float = 0.02, seed: int = 0
+) -> tuple[Rows, list[int]]:
+    """Arms that wind out from the origin, one per class: 0, 1, …"""
+    generator = _generator(n, noise, seed)
+    X, y = [], []
+    for label in range(classes):
+        for t in _spread(n // classes + (label < n % classes)):
+            angle = 2 * math.pi * label / classes + 4 * t
+            X.append([t * math.cos(angle), t * math.sin(angle)])
+            y.append(label)
+    return _jitter(X, noise, generator), y
+
+
+def blobs(n: int = 90, centers: int = 3, std: float = 0.3, seed: int = 0) -> tuple[Rows, list[int]]:
+    """Round clouds whose centres stand on a circle of radius 1, one per class: 0, 1, …"""
+    generator = _generator(n, std, seed)
+    X, y = [], []
+    for k in range(n):
+        label = k % centers
+        angle = 2 * math.pi * label / centers
+        X.append([math.cos(angle), math.sin(angle)])
+        y.append(label)
+    return _jitter(X, std, generator), y
+
+
+def xor(n: int = 4, noise: float = 0.0, seed: int = 0) -> tuple[Rows, list[int]]:
+    """The corners of a square; the target is 1 where exactly one coordinate is 1, else 0."""
+    generator = _generator(n, noise, seed)
+    corners = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    X = [list(corners[k % 4]) for k in range(n)]
+    return _jitter(X, noise, generator), [int(a != b) for a, b in X]
+
+
+def linear(
+    n: int = 50, slope: float = 2.0, intercept: float = -1.0, noise: float = 0.1, seed: int = 0
+) -> tuple[Rows, list[float]]:
+    """Points around a straight line over x from -1 to 1, for regression."""
+    generator = _generator(n, noise, seed)
+    X = [[2 * t - 1] for t in _spread(n)]
+    return X, [slope * x + intercept + generator.gauss(0.0, noise) for (x,) in X]
+
+
+def sine(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[float]]:
+    """Points around one wave of a sine over x from -π to π, for regression."""
+    generator = _generator(n, noise, seed)
+    X = [[math.pi * (2 * t - 1)] for t in _spread(n)]
+    return X, [math.sin(x) + generator.gauss(0.0, noise) for (x,) in X]
+
+
+def iris() -> tuple[Rows, list[int]]:
+    """Fisher's 150 irises: 4 lengths in cm, 3 species 0, 1, 2; needs scikit-learn."""
+    bunch = _scikit_learn().load_iris()
+    return bunch.data.tolist(), bunch.target.tolist()
+
+
+def digits() -> tuple[Rows, list[int]]:
+    """1,797 scanned digits: 64 grey values from 0 to 1, row by row; needs scikit-learn."""
+    bunch = _scikit_learn().load_digits()
+    return (bunch.data / 16).tolist(), bunch.target.tolist()
+
+
+def batches(
+    X: Sequence[Any], y: Sequence[Any], batch_size: int, generator: random.Random | None = None
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """The examples in batches; in a new order each time if there is a `generator`.
+
+    The last batch holds what is left over.
+    """
+    _check_lengths(X, y)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size!r}")
+    order = list(range(len(X)))
+    if generator:
+        generator.shuffle(order)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        yield [X[i] for i in chosen], [y[i] for i in chosen]
+
+
+def train_test_split(
+    X: Sequence[Any], y: Sequence[Any], test_size: float = 0.25, seed: int = 0
+) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    """X_train, X_test, y_train, y_test, shuffled; test_size is the share held out."""
+    _check_lengths(X, y)
+    held_out = round(len(X) * test_size)
+    if not 0 < held_out < len(X):
+        raise ValueError(
+            f"test_size={test_size!r} of {len(X)} examples leaves {held_out} to test on and "
+            f"{len(X) - held_out} to train on: both must be at least 1"
+        )
+    order = list(range(len(X)))
+    random.Random(seed).shuffle(order)
+    test, train = order[:held_out], order[held_out:]
+    return [X[i] for i in train], [X[i] for i in test], [y[i] for i in train], [y[i] for i in test]
+
+
+def _generator(n: int, noise: float, seed: int) -> random.Random:
+    if n < 1:
+        raise ValueError(f"n, the number of examples, must be at least 1, not {n!r}")
+    if noise < 0:
+        raise ValueError(f"a standard deviation must not be below 0, but is {noise!r}")
+    return random.Random(seed)
+
+
+def _spread(n: int) -> list[float]:
+    """n numbers from 0 to 1, evenly."""
+    return [k / max(n - 1, 1) for k in range(n)]
+
+
+def _jitter(X: Rows, noise: float, generator: random.Random) -> Rows:
+    return [[x + generator.gauss(0.0, noise) for x in row] for row in X]
+
+
+def _check_lengths(X: Sequence[Any], y: Sequence[Any]) -> None:
+    if len(X) != len(y) or not len(X):
+        raise ValueError(f"X has {len(X)} examples and y has {len(y)} targets")
+
+
+def _scikit_learn() -> Any:
+    try:
+        from sklearn import datasets
+    except ImportError:
+        raise ImportError(
+            'this data set comes with scikit-learn: pip install "micrograd-plus[data]"'
+        ) from None
+    return datasets

@@ -1,0 +1,163 @@
+"""How wrong is a prediction? The losses, each for one example or a batch.
+
+>>> print(f"{mse([1.0, 3.0], [1.0, 1.0]):g}")
+2
+>>> print(f"{cross_entropy([2.0, 0.0, -1.0], 0):.4f}")
+0.1698
+
+`prediction` holds Values or numbers, `target` numbers, nested in the same way; a column of
+predictions, [[p], [p]], may meet a flat list of targets. `reduction` is "mean" for the mean
+over everything, "sum", or "none" for a list of the single losses. Formulas and edge cases are
+PyTorch's. A target that does not fit raises ValueError.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .engine import Constant, Operand, Value, scope
+from .functional import logsumexp, maximum, relu, softplus
+from .functional import sum as total
+from .nested import flatten, is_nested, plain
+
+
+def mse(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """(prediction - target)²."""
+    return _each("mse", lambda p, t: (p - t) ** 2, prediction, target, reduction)
+
+
+def l1(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """|prediction - target|."""
+    return _each("l1", lambda p, t: abs(p - t), prediction, target, reduction)
+
+
+def huber(prediction: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """Half the squared error up to the distance delta, from there on a straight line.
+
+    (Huber 1964)
+    """
+    if not delta > 0:
+        raise ValueError(f"delta must be above 0, not {delta!r}")
+
+    def one(p: Value, t: Any) -> Any:
+        distance = abs(p - t)
+        if distance <= delta:
+            return 0.5 * distance * distance
+        return delta * (distance - 0.5 * delta)
+
+    return _each("huber", one, prediction, target, reduction)
+
+
+def hinge(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """max(0, 1 - target * score): 0 once the score is on the right side by 1.
+
+    The target is -1 or 1 (Cortes & Vapnik 1995).
+    """
+
+    def one(score: Value, t: Any) -> Any:
+        if t not in (-1, 1):
+            raise ValueError(f"the target of a hinge loss is -1 or 1, not {t!r}")
+        return relu(1 - score * t)
+
+    return _each("hinge", one, prediction, target, reduction)
+
+
+def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """Binary cross-entropy of a probability: -log p for a target of 1, -log(1 - p) for 0.
+
+    The logarithm is never below -100, as in PyTorch, and its gradient is 0 there. If the
+    probability is a sigmoid's, `bce_with_logits` is exact everywhere.
+    """
+    smallest = math.exp(-100)
+
+    def one(p: Value, t: Any) -> Any:
+        if not 0 <= p <= 1 and not math.isnan(p.data):
+            raise ValueError(
+                f"bce takes probabilities between 0 and 1, not {p.data:g}: "
+                "for any number there is bce_with_logits"
+            )
+        log_p, log_not_p = maximum(p, smallest).log(), maximum(1 - p, smallest).log()
+        return -(log_p * t + log_not_p * (1 - t))
+
+    return _each("bce", one, prediction, target, reduction)
+
+
+def bce_with_logits(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """Binary cross-entropy of sigmoid(prediction), exact for any number."""
+    return _each("bce_with_logits", lambda z, t: softplus(z) - z * t, prediction, target, reduction)
+
+
+def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """-log of the softmax probability of the right class.
+
+    prediction: a row of logits, one per class, with the class's index as target; or a list
+    of rows with a list of indices.
+    """
+    logits = plain(prediction)
+    one_example = not is_nested(logits)
+    rows, indices = ([logits], [target]) if one_example else (logits, plain(target))
+    if len(rows) != len(indices):
+        raise ValueError(f"{len(rows)} rows of logits have {len(indices)} targets")
+    with scope("cross_entropy"):
+        each = []
+        for row, index in zip(rows, indices):
+            values = [_value(v) for v in plain(row)]
+            each.append(logsumexp(values) - values[_class_index(index, len(values))])
+        return each[0] if one_example and reduction != "sum" else _reduce(each, reduction)
+
+
+def _class_index(index: Any, count: int) -> int:
+    try:
+        i = operator.index(index)
+    except TypeError:
+        raise ValueError(f"the target of cross_entropy is a class's index, not {index!r}") from None
+    if not 0 <= i < count:
+        raise ValueError(f"the target {i} is not one of the {count} classes, 0 to {count - 1}")
+    return i
+
+
+def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool | None:
+    """Whether a model trained with `loss` decides right for one example.
+
+    None for a loss that decides nothing, as in regression.
+    """
+    outputs = [v.data if isinstance(v, Value) else v for v in flatten(prediction)]
+    if loss is cross_entropy:
+        return bool(outputs.index(max(outputs)) == target)
+    if loss is hinge:
+        return bool((outputs[0] > 0) == (target > 0))
+    if loss is bce or loss is bce_with_logits:
+        goal = next(flatten(target))
+        return bool((outputs[0] > (0.5 if loss is bce else 0)) == (goal > 0.5))
+    return None
+
+
+def check_reduction(reduction: str) -> str:
+    """`reduction`, if it is one; else ValueError."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+    return reduction
+
+
+def _each(
+    name: str, one: Callable[[Value, Any], Any], prediction: Any, target: Any, reduction: str
+) -> Any:
+    predictions, targets = list(flatten(prediction)), list(flatten(target))
+    if not predictions or len(predictions) != len(targets):
+        raise ValueError(f"{name}: {len(predictions)} predictions have {len(targets)} targets")
+    with scope(name):
+        return _reduce([one(_value(p), t) for p, t in zip(predictions, targets)], reduction)
+
+
+def _reduce(each: Sequence[Value], reduction: str) -> Any:
+    if check_reduction(reduction) == "none":
+        return list(each)
+    summed = total(each) if len(each) > 1 else each[0]
+    return summed / len(each) if reduction == "mean" and len(each) > 1 else summed
+
+
+def _value(x: Operand) -> Value:
+    return x if isinstance(x, Value) else Constant(x)

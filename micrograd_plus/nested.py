@@ -1,0 +1,31 @@
+"""Nested lists of numbers: rows, batches, images. Arrays and tensors count as such."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def plain(x: Any) -> Any:
+    """NumPy arrays and PyTorch tensors as nested lists; anything else as it is."""
+    return x.tolist() if hasattr(x, "tolist") else x
+
+
+def is_nested(x: Any) -> bool:
+    """Whether x is a list of lists, as a batch of rows is."""
+    return isinstance(x, (list, tuple)) and len(x) > 0 and isinstance(plain(x[0]), (list, tuple))
+
+
+def flatten(x: Any) -> Iterator[Any]:
+    """What the nested lists hold, in order; a single number yields itself."""
+    x = plain(x)
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            yield from flatten(item)
+    else:
+        yield x
+
+
+def shape(x: Any) -> tuple[int, ...]:
+    """The lengths of nested lists, from the outermost in; () for a single number."""
+    return (len(x), *shape(x[0])) if isinstance(x, (list, tuple)) and x else ()

@@ -1,0 +1,144 @@
+"""Activations as modules, for `Sequential`: they act on each number, however nested.
+
+>>> print(ReLU()([-1.0, 2.0]))
+[Value(data=0.0, grad=0.0), Value(data=2.0, grad=0.0)]
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from ..engine import Constant, Value, apply
+from ..functional import softmax
+from ..nested import is_nested, plain
+from ..ops import TABLE
+from .init import GLOBAL
+from .module import Module
+
+
+class Elementwise(Module):
+    """A module that does the same to every number: a subclass says in `one` what."""
+
+    def one(self, value: Value) -> Value:
+        """The output for one Value."""
+        raise NotImplementedError
+
+    def forward(self, x: Any) -> Any:
+        """What `one` gives for each number, in the nested lists in which they came."""
+        x = plain(x)
+        if isinstance(x, (list, tuple)):
+            return [self.forward(item) for item in x]
+        return self.one(x if isinstance(x, Value) else Constant(x))
+
+
+class _Activation(Elementwise):
+    op: str
+
+    def one(self, value: Value) -> Value:
+        return apply(TABLE[self.op], value, *self.config().values())
+
+
+class ReLU(_Activation):
+    """max(x, 0)."""
+
+    op = "relu"
+
+
+class Tanh(_Activation):
+    """The hyperbolic tangent."""
+
+    op = "tanh"
+
+
+class Sigmoid(_Activation):
+    """1 / (1 + exp(-x))."""
+
+    op = "sigmoid"
+
+
+class SiLU(_Activation):
+    """x * sigmoid(x)."""
+
+    op = "silu"
+
+
+class Softplus(_Activation):
+    """log(1 + exp(x))."""
+
+    op = "softplus"
+
+
+class LeakyReLU(_Activation):
+    """x where it is positive, else negative_slope * x."""
+
+    op = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"negative_slope": self.negative_slope}
+
+
+class ELU(_Activation):
+    """x where it is positive, else alpha * (exp(x) - 1)."""
+
+    op = "elu"
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"alpha": self.alpha}
+
+
+class GELU(Elementwise):
+    """x times the normal distribution's share below x; approximate="tanh" for the shortcut."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"approximate must be 'none' or 'tanh', not {approximate!r}")
+        self.approximate = approximate
+
+    def one(self, value: Value) -> Value:
+        """The output for one Value."""
+        return apply(TABLE["gelu_tanh" if self.approximate == "tanh" else "gelu"], value)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"approximate": self.approximate}
+
+
+class Softmax(Module):
+    """exp(x) / (sum of all exp(x)) over a row: positive numbers that add up to 1."""
+
+    def forward(self, x: Any) -> Any:
+        """A row of probabilities for a row; for lists of rows, lists of those."""
+        x = plain(x)
+        return [self.forward(row) for row in x] if is_nested(x) else softmax(x)
+
+
+class Dropout(Elementwise):
+    """In training, each number is 0 with probability p and else divided by 1 - p.
+
+    In evaluation everything goes through unchanged (Srivastava et al. 2014).
+    """
+
+    def __init__(self, p: float = 0.5, *, generator: random.Random | None = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"p is a probability from 0 up to, but not, 1; not {p!r}")
+        self.p = p
+        self.generator = generator or GLOBAL
+
+    def one(self, value: Value) -> Value:
+        """The output for one Value."""
+        if not self.training:
+            return value
+        return value * (0.0 if self.generator.random() < self.p else 1 / (1 - self.p))
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"p": self.p}

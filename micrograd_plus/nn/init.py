@@ -1,0 +1,54 @@
+"""Where weights start: an initialiser draws one weight, given how many come in and go out.
+
+fan_in is the number of inputs of a neuron, fan_out the number of neurons in its layer. Any
+function of (fan_in, fan_out, generator) that returns a float will do as one.
+
+>>> import random
+>>> from micrograd_plus.nn import Linear
+>>> layer = Linear(3, 2, init=kaiming_normal, generator=random.Random(0))
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import cast
+
+Initializer = Callable[[int, int, random.Random], float]
+
+GLOBAL = cast(random.Random, random)
+"""Python's own generator, which `random.seed` seeds: used where none is passed."""
+
+
+def uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:
+    """Between -1 and 1, as micrograd starts."""
+    return generator.uniform(-1.0, 1.0)
+
+
+def pytorch_default(fan_in: int, fan_out: int, generator: random.Random) -> float:
+    """Between ±1/√fan_in, as torch.nn.Linear starts (LeCun et al. 1998, section 4.6)."""
+    bound = 1 / math.sqrt(fan_in)
+    return generator.uniform(-bound, bound)
+
+
+def xavier_uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:
+    """Between ±√(6 / (fan_in + fan_out)), for tanh (Glorot & Bengio 2010, formula 16)."""
+    bound = math.sqrt(6 / (fan_in + fan_out))
+    return generator.uniform(-bound, bound)
+
+
+def xavier_normal(fan_in: int, fan_out: int, generator: random.Random) -> float:
+    """Normal with variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)."""
+    return generator.gauss(0.0, math.sqrt(2 / (fan_in + fan_out)))
+
+
+def kaiming_uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:
+    """Between ±√(6 / fan_in), for relu (He et al. 2015)."""
+    bound = math.sqrt(6 / fan_in)
+    return generator.uniform(-bound, bound)
+
+
+def kaiming_normal(fan_in: int, fan_out: int, generator: random.Random) -> float:
+    """Normal with variance 2 / fan_in, for relu (He et al. 2015, formula 10)."""
+    return generator.gauss(0.0, math.sqrt(2 / fan_in))

@@ -1,0 +1,96 @@
+"""`Linear`, PyTorch's fully connected layer, and `Sequential`, modules in a row."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from ..engine import Value, combine
+from ..nested import is_nested, plain
+from ..ops import TABLE
+from . import init as initializers
+from .init import Initializer
+from .module import Module, row_of_values
+
+
+class Linear(Module):
+    """x · weightᵀ + bias: from `in_features` numbers to `out_features`.
+
+    weight is a list of `out_features` rows of `in_features` Values, bias a list of
+    `out_features` Values or None, both named and started as torch.nn.Linear's.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        init: Initializer = initializers.pytorch_default,
+        generator: random.Random | None = None,
+    ) -> None:
+        for name, width in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {width!r}")
+        draw = generator or initializers.GLOBAL
+        default = initializers.pytorch_default
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = [
+            [Value(init(in_features, out_features, draw)) for _ in range(in_features)]
+            for _ in range(out_features)
+        ]
+        self.bias = (
+            [Value(default(in_features, out_features, draw)) for _ in range(out_features)]
+            if bias
+            else None
+        )
+
+    def forward(self, x: Any) -> Any:
+        """A list of `out_features` Values for a row; for lists of rows, lists of those."""
+        x = plain(x)
+        if is_nested(x):
+            return [self.forward(row) for row in x]
+        values = row_of_values(x, self.in_features)
+        sums = [combine(TABLE["dot"], (*row, *values)) for row in self.weight]
+        return sums if self.bias is None else [s + b for s, b in zip(sums, self.bias)]
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        shape = {"in_features": self.in_features, "out_features": self.out_features}
+        return shape if self.bias is not None else {**shape, "bias": False}
+
+
+class Sequential(Module):
+    """Modules in a row, each fed with what the one before gives; `model[0]` is the first."""
+
+    def __init__(self, *modules: Module) -> None:
+        for module in modules:
+            if not isinstance(module, Module):
+                raise TypeError(f"Sequential takes modules, as in Sequential(a, b), not {module!r}")
+        self.chain = list(modules)
+
+    def named_members(self) -> Iterator[tuple[str, Any]]:
+        """The modules under the names "0", "1", …, as in PyTorch."""
+        for i, module in enumerate(self.chain):
+            yield str(i), module
+
+    def forward(self, x: Any) -> Any:
+        """What the last module gives for what the one before it gives, and so on."""
+        for module in self.chain:
+            x = module(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.chain)
+
+    def __len__(self) -> int:
+        return len(self.chain)
+
+    def __getitem__(self, index: int) -> Module:
+        return self.chain[index]
+
+    def extra_repr(self) -> str:
+        """Nothing: the modules stand below."""
+        return ""

@@ -1,0 +1,205 @@
+"""`Module`: what every network and every part of one can do.
+
+A module is an object whose attributes hold its parameters: Values, lists of Values, other
+modules, or lists of modules. `Module` finds them there, so a class of your own only needs an
+`__init__` that makes them and a `forward` that uses them:
+
+>>> from micrograd_plus.engine import Value
+>>> class Line(Module):
+...     def __init__(self):
+...         self.slope, self.intercept = Value(2.0), Value(-1.0)
+...     def forward(self, x):
+...         return self.slope * x + self.intercept
+>>> line = Line()
+>>> print(line(3.0).data, line.state_dict())
+5.0 {'slope': 2.0, 'intercept': -1.0}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Self
+
+from .. import engine
+from ..engine import Constant, Value, as_number, scope
+from ..nested import flatten, plain, shape
+
+
+class Module:
+    """The base class of networks and their parts."""
+
+    training = True
+    in_tree = True  # whether repr lists it below its parent
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the module computes; a subclass defines it, and calls go through `__call__`."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward()")
+
+    def __call__(self, *inputs: Any) -> Any:
+        """`forward`, in a scope of its own: pictures show its values as one group."""
+        with scope(self):
+            return self.forward(*inputs)
+
+    # ---- parameters
+
+    def named_members(self) -> Iterator[tuple[str, Any]]:
+        """The attributes that hold parameters, by name: Values, nested lists, modules."""
+        for name, member in vars(self).items():
+            if isinstance(member, (list, tuple)) and any(isinstance(m, Module) for m in member):
+                for i, module in enumerate(member):
+                    yield f"{name}.{i}", module
+            elif isinstance(member, Module) or _holds_parameters(member):
+                yield name, member
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly inside this one, by name."""
+        for name, member in self.named_members():
+            if isinstance(member, Module):
+                yield name, member
+
+    def modules(self) -> Iterator[Module]:
+        """This module and every module inside it."""
+        yield self
+        for _, child in self.named_children():
+            yield from child.modules()
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Value]]:
+        """Every parameter with its name, as `layers.0.neurons.3.w[1]`."""
+        for name, member in self.named_members():
+            if isinstance(member, Module):
+                yield from member.named_parameters(f"{prefix}{name}.")
+            else:
+                yield from _named_values(member, prefix + name)
+
+    def parameters(self) -> list[Value]:
+        """Every parameter."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Sets every parameter's `grad` to 0, as before each `backward()` of a training loop."""
+        for parameter in self.parameters():
+            parameter.grad = 0.0
+
+    def train(self, mode: bool = True) -> Self:
+        """Switches to training: Dropout drops."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switches to evaluation: Dropout lets everything through."""
+        return self.train(False)
+
+    # ---- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """The parameters' numbers by name, in nested lists; names as in PyTorch."""
+        state: dict[str, Any] = {}
+        for name, member in self.named_members():
+            if isinstance(member, Module):
+                state |= {f"{name}.{inner}": n for inner, n in member.state_dict().items()}
+            else:
+                state[name] = _numbers(member)
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes the numbers of `state`, which must have this module's names and shapes.
+
+        NumPy arrays and PyTorch tensors count as nested lists. ValueError, with the module
+        unchanged, if names or shapes differ.
+        """
+        expected = self.state_dict()
+        problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
+        problems += [f"{name} is unknown" for name in state.keys() - expected.keys()]
+        numbers = {name: plain(state[name]) for name in expected if name in state}
+        for name, given in numbers.items():
+            if shape(given) != shape(expected[name]):
+                problems.append(f"{name} has shape {shape(given)}, not {shape(expected[name])}")
+        if problems:
+            raise ValueError(
+                f"the state does not fit this {type(self).__name__}: {', '.join(sorted(problems))}"
+            )
+        flat = [as_number(n) for name in expected for n in flatten(numbers[name])]
+        for (_, parameter), number in zip(self.named_parameters(), flat, strict=True):
+            parameter.data = number
+
+    # ---- words
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments that make a module of this shape; `save` keeps them."""
+        return {}
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets in `repr`."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.config().items())
+
+    def __repr__(self) -> str:
+        rows = list(self._tree("", 0))
+        width = max(len(text) for text, _ in rows)
+        digits = max(len(count) for _, count in rows)
+        unit = " parameter" + "s" * (rows[0][1] != "1")
+        lines = [f"{text:{width}}  {count:>{digits}}" for text, count in rows]
+        if len(rows) == 1 and not rows[0][1]:
+            return rows[0][0]
+        lines[0] += unit
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _tree(self, name: str, depth: int) -> Iterator[tuple[str, str]]:
+        count = len(self.parameters())
+        title = f"{name}: " * bool(name) + f"{type(self).__name__}({self.extra_repr()})"
+        yield "  " * depth + title, f"{count:,}" if count else ""
+        for child_name, child in self.named_children():
+            if child.in_tree:
+                yield from child._tree(child_name, depth + 1)
+
+
+def _holds_parameters(member: Any) -> bool:
+    if isinstance(member, (list, tuple)):
+        return bool(member) and all(_holds_parameters(item) for item in member)
+    return isinstance(member, Value) and not isinstance(member, Constant)
+
+
+def _named_values(member: Any, name: str) -> Iterator[tuple[str, Value]]:
+    if isinstance(member, Value):
+        yield name, member
+    else:
+        for i, item in enumerate(member):
+            yield from _named_values(item, f"{name}[{i}]")
+
+
+def _numbers(member: Any) -> Any:
+    return member.data if isinstance(member, Value) else [_numbers(item) for item in member]
+
+
+# ---- what modules do with their inputs
+
+
+def row_of_values(x: Any, width: int) -> list[Value]:
+    """One example as Values, once it is known to have `width` numbers; else ValueError."""
+    if not isinstance(x, (list, tuple)):
+        raise TypeError(f"{where()} takes a list of {width} numbers or Values, not {x!r}")
+    if len(x) != width:
+        shown = "[" + ", ".join(f"{v.data if isinstance(v, Value) else v}" for v in x[:4])
+        raise ValueError(
+            f"{where()} takes {width} numbers for each example, and was given {len(x)}: "
+            f"{shown}{', ...' * (len(x) > 4)}]"
+        )
+    return [v if isinstance(v, Value) else Constant(v) for v in x]
+
+
+def where() -> str:
+    """Which module is being called, as `MLP.layers.1 (Layer(16 → 1, linear))`."""
+    owners: list[Module] = []
+    opened = engine.current_scope()
+    while opened is not None:
+        if isinstance(opened.owner, Module) and opened.owner.in_tree:
+            owners.insert(0, opened.owner)
+        opened = opened.parent
+    if not owners:
+        return "the module"
+    path = type(owners[0]).__name__
+    for parent, child in pairwise(owners):
+        path += "".join(f".{name}" for name, c in parent.named_children() if c is child)
+    last = owners[-1]
+    return f"{path} ({type(last).__name__}({last.extra_repr()}))"

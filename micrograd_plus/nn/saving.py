@@ -1,0 +1,109 @@
+"""Saving a model as a JSON file that a person can read, and loading it again.
+
+>>> import pathlib, tempfile
+>>> from micrograd_plus.nn import MLP
+>>> path = pathlib.Path(tempfile.mkdtemp()) / "model.json"
+>>> model = MLP(2, [3, 1], activation="tanh")
+>>> save(model, path)
+>>> load(path).state_dict() == model.state_dict()
+True
+
+The file holds the class and the constructor's arguments of every module, and the parameters'
+numbers. A model of a class of your own is loaded into one that you made: `load(path, model)`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from .. import nn
+from .linear import Sequential
+from .module import Module
+
+_FORMAT = "micrograd_plus model 1"
+
+
+def save(model: Module, path: str | Path, **about: Any) -> None:
+    """Writes `model` to `path`; a crash while saving leaves the old file as it was.
+
+    about: more that JSON can hold, to be kept in the file beside the model.
+    """
+    content = {
+        "format": _FORMAT,
+        "model": _describe(model),
+        **about,
+        "parameters": model.state_dict(),
+    }
+    write_atomically(path, _readable(content))
+
+
+def load(path: str | Path, model: Module | None = None) -> Module:
+    """The model that `save` wrote to `path`, or `model` with the parameters from there.
+
+    ValueError, with `model` unchanged, for a file that is truncated or of another kind, or
+    whose parameters do not fit.
+    """
+    content = read(path)
+    try:
+        made = model or _build(content["model"])
+        made.load_state_dict(content["parameters"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be loaded: {error}") from error
+    return made
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """All that the file at `path` holds: the model's description, its parameters, the rest."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not a whole JSON file: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ValueError(f"{path} is not a model saved by micrograd_plus")
+    return content
+
+
+def write_atomically(path: str | Path, text: str) -> None:
+    """Writes a new file beside the old one, and only then puts it in its place."""
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with open(unfinished, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _describe(model: Module) -> dict[str, Any]:
+    described: dict[str, Any] = {"class": type(model).__name__}
+    if isinstance(model, Sequential):
+        return {**described, "modules": [_describe(module) for module in model]}
+    return {**described, **model.config()}
+
+
+def _build(description: dict[str, Any]) -> Module:
+    arguments = dict(description)
+    name = arguments.pop("class")
+    kind = getattr(nn, name, None) if name in nn.__all__ else None
+    if not (isinstance(kind, type) and issubclass(kind, Module)):
+        raise ValueError(
+            f"its model is a {name}, which is not a class of micrograd_plus.nn: "
+            f"make one and write load(path, model)"
+        )
+    if kind is Sequential:
+        return Sequential(*[_build(module) for module in arguments["modules"]])
+    return kind(**arguments)
+
+
+def _readable(content: dict[str, Any]) -> str:
+    """JSON with one line for each row of numbers."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    row = re.compile(r"\[\s+([^\[\]{}]*?)\s+\]")
+    return row.sub(lambda match: "[" + re.sub(r",\s+", ", ", match[1]) + "]", text) + "\n"

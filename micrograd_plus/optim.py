@@ -1,0 +1,386 @@
+"""Optimizers, learning-rate schedules and gradient clipping, named and defined as PyTorch's.
+
+>>> from micrograd_plus.engine import Value
+>>> w = Value(4.0)
+>>> optimizer = SGD([w], lr=0.25)
+>>> for _ in range(3):
+...     optimizer.zero_grad()
+...     (w * w).backward()
+...     optimizer.step()
+>>> w.data
+0.5
+
+An optimizer keeps what it remembers of a parameter (a velocity, a mean of squares) in
+`state`, one dictionary per parameter; `state_dict` and `load_state_dict` save and restore it,
+and a schedule's likewise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .engine import Value
+
+
+class Optimizer:
+    """The base class: a subclass says in `update` how one parameter moves.
+
+    parameters: the Values to move, as `model.parameters()`. lr: the learning rate, which a
+    program may change at any time. Further settings are attributes too.
+    """
+
+    def __init__(self, parameters: Iterable[Value], lr: float, **settings: Any) -> None:
+        self.parameters = list(parameters)
+        wrong = [p for p in self.parameters if not isinstance(p, Value)]
+        if not self.parameters or wrong:
+            raise ValueError(
+                "an optimizer takes a list of Values, as model.parameters(); "
+                f"it was given {wrong[0]!r}"
+                if wrong
+                else "an optimizer was given no parameters"
+            )
+        self.lr = lr
+        self.initial_lr: float | None = None  # what the first schedule found
+        self._settings = ["lr", *settings]
+        for name, setting in settings.items():
+            setattr(self, name, setting)
+        for name in self._settings:
+            if isinstance(getattr(self, name), (int, float)) and not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)!r}")
+        self.state: list[dict[str, float]] = [{} for _ in self.parameters]
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        """The new number of a parameter that has the number `data` and this gradient."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Moves every parameter against its gradient."""
+        for parameter, state in zip(self.parameters, self.state):
+            parameter.data = self.update(parameter.grad, parameter.data, state)
+
+    def zero_grad(self) -> None:
+        """Sets every parameter's `grad` to 0."""
+        for parameter in self.parameters:
+            parameter.grad = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings and memory, as JSON can hold them."""
+        settings = {name: getattr(self, name) for name in self._settings}
+        return {"settings": settings, "state": [dict(state) for state in self.state]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes settings and memory over; ValueError if they are another optimizer's."""
+        settings, memory = state["settings"], state["state"]
+        if set(settings) != set(self._settings) or len(memory) != len(self.state):
+            raise ValueError(
+                f"the state is of an optimizer with {sorted(settings)} and {len(memory)} "
+                f"parameters, not with {sorted(self._settings)} and {len(self.state)}"
+            )
+        for name, setting in settings.items():
+            setattr(self, name, tuple(setting) if isinstance(setting, list) else setting)
+        self.state = [dict(remembered) for remembered in memory]
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._settings)
+        return f"{type(self).__name__}({len(self.parameters)} parameters, {settings})"
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's (1983)."""
+
+    momentum: float
+    dampening: float
+    weight_decay: float
+    nesterov: bool
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("nesterov needs a momentum above 0 and no dampening")
+        super().__init__(
+            parameters,
+            lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+        )
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        """data - lr * velocity, where velocity = momentum * velocity + gradient."""
+        gradient += self.weight_decay * data
+        if self.momentum:
+            velocity = gradient
+            if "velocity" in state:
+                velocity = self.momentum * state["velocity"] + (1 - self.dampening) * gradient
+            state["velocity"] = velocity
+            gradient = gradient + self.momentum * velocity if self.nesterov else velocity
+        return data - self.lr * gradient
+
+
+class Adagrad(Optimizer):
+    """Divides by the root of the sum of all squared gradients (Duchi et al. 2011)."""
+
+    lr_decay: float
+    weight_decay: float
+    eps: float
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        super().__init__(parameters, lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        """data - lr * gradient / (√sum + eps), where sum = sum + gradient²."""
+        gradient += self.weight_decay * data
+        steps = state.get("steps", 0)
+        state["steps"] = steps + 1
+        state["sum"] = state.get("sum", 0.0) + gradient * gradient
+        lr = self.lr / (1 + steps * self.lr_decay)
+        return data - lr * gradient / (math.sqrt(state["sum"]) + self.eps)
+
+
+class RMSprop(Optimizer):
+    """Divides by the root of the recent mean of squared gradients (Hinton 2012, lecture 6)."""
+
+    alpha: float
+    eps: float
+    weight_decay: float
+    momentum: float
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> None:
+        super().__init__(
+            parameters, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum
+        )
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        """data - lr * gradient / (√mean + eps), where mean = alpha * mean + (1 - alpha) * g²."""
+        gradient += self.weight_decay * data
+        mean = self.alpha * state.get("mean", 0.0) + (1 - self.alpha) * gradient * gradient
+        state["mean"] = mean
+        move = gradient / (math.sqrt(mean) + self.eps)
+        if self.momentum:
+            move = state["velocity"] = self.momentum * state.get("velocity", 0.0) + move
+        return data - self.lr * move
+
+
+class Adam(Optimizer):
+    """Momentum divided by the root of the mean of squares (Kingma & Ba 2015, algorithm 1)."""
+
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not (len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
+            raise ValueError(f"betas are two numbers from 0 up to, but not, 1; not {betas!r}")
+        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        """data - lr * m̂ / (√v̂ + eps), the hats for the correction of the early steps."""
+        return self._move(gradient + self.weight_decay * data, data, state)
+
+    def _move(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        beta1, beta2 = self.betas
+        steps = state["steps"] = state.get("steps", 0) + 1
+        m = state["m"] = beta1 * state.get("m", 0.0) + (1 - beta1) * gradient
+        v = state["v"] = beta2 * state.get("v", 0.0) + (1 - beta2) * gradient * gradient
+        m_hat, v_hat = m / (1 - beta1**steps), v / (1 - beta2**steps)
+        return float(data - self.lr * m_hat / (math.sqrt(v_hat) + self.eps))
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the parameter itself (Loshchilov & Hutter 2019)."""
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        """Adam's move of a parameter that has shrunk by lr * weight_decay."""
+        return self._move(gradient, data * (1 - self.lr * self.weight_decay), state)
+
+
+class Schedule:
+    """A learning rate that changes with the number of `step()`s; the base class.
+
+    A subclass says in `lr_at` which learning rate an epoch has. As in PyTorch, `base_lr` is
+    the optimizer's learning rate before it had any schedule.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if optimizer.initial_lr is None:
+            optimizer.initial_lr = optimizer.lr
+        self.optimizer = optimizer
+        self.base_lr = optimizer.initial_lr
+        self.last_epoch = 0
+        optimizer.lr = self.lr_at(0)
+
+    def lr_at(self, epoch: int) -> float:
+        """The learning rate after `epoch` steps."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Sets the optimizer's learning rate for the next epoch, or the next step."""
+        self.last_epoch += 1
+        self.optimizer.lr = self.lr_at(self.last_epoch)
+
+    def get_last_lr(self) -> float:
+        """The learning rate as it is now."""
+        return self.optimizer.lr
+
+    def state_dict(self) -> dict[str, float]:
+        """What `load_state_dict` needs to go on from here."""
+        return {"base_lr": self.base_lr, "last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state` was taken."""
+        self.base_lr, self.last_epoch = state["base_lr"], state["last_epoch"]
+        self.optimizer.lr = self.lr_at(self.last_epoch)
+
+
+class StepLR(Schedule):
+    """Times gamma after every `step_size` epochs."""
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size, self.gamma = _at_least_one("step_size", step_size), gamma
+        super().__init__(optimizer)
+
+    def lr_at(self, epoch: int) -> float:
+        """base_lr times gamma to the power of the stairs gone down."""
+        return self.base_lr * float(self.gamma ** (epoch // self.step_size))
+
+
+class ExponentialLR(Schedule):
+    """Times gamma after every epoch."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def lr_at(self, epoch: int) -> float:
+        """base_lr times gamma to the power of the epoch."""
+        return self.base_lr * float(self.gamma**epoch)
+
+
+class CosineAnnealingLR(Schedule):
+    """Half a cosine from the first learning rate down to eta_min at epoch T_max.
+
+    (Loshchilov & Hutter 2017, formula 5)
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        self.T_max, self.eta_min = _at_least_one("T_max", T_max), eta_min
+        super().__init__(optimizer)
+
+    def lr_at(self, epoch: int) -> float:
+        """A point of the cosine."""
+        height = (1 + math.cos(math.pi * epoch / self.T_max)) / 2
+        return self.eta_min + (self.base_lr - self.eta_min) * height
+
+
+class LinearLR(Schedule):
+    """A straight line from start_factor to end_factor, times base_lr, over total_iters epochs.
+
+    The defaults warm up; LinearLR(optimizer, 1.0, 0.0, n) decays to 0.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+    ) -> None:
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = _at_least_one("total_iters", total_iters)
+        super().__init__(optimizer)
+
+    def lr_at(self, epoch: int) -> float:
+        """A point of the line; its end from then on."""
+        done = min(epoch, self.total_iters) / self.total_iters
+        return self.base_lr * (self.start_factor + (self.end_factor - self.start_factor) * done)
+
+
+class SequentialLR(Schedule):
+    """One schedule after another, as a warm-up and then a decay.
+
+    milestones: the epochs at which the next schedule begins, one fewer than schedules.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]
+    ) -> None:
+        if len(milestones) != len(schedulers) - 1 or sorted(milestones) != list(milestones):
+            raise ValueError(
+                f"{len(schedulers)} schedules take {len(schedulers) - 1} rising milestones, "
+                f"not {list(milestones)}"
+            )
+        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        super().__init__(optimizer)
+
+    def lr_at(self, epoch: int) -> float:
+        """That of the schedule whose turn it is, counted from its own beginning."""
+        turn = sum(epoch >= milestone for milestone in self.milestones)
+        begun = self.milestones[turn - 1] if turn else 0
+        return self.schedulers[turn].lr_at(epoch - begun)
+
+
+def _at_least_one(name: str, number: int) -> int:
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, not {number!r}")
+    return number
+
+
+def clip_grad_norm_(parameters: Iterable[Value], max_norm: float) -> float:
+    """Scales all gradients together so that their norm is at most max_norm.
+
+    Returns the norm before (Pascanu et al. 2013, algorithm 1).
+    """
+    parameters = list(parameters)
+    norm = grad_norm(parameters)
+    scale = max_norm / (norm + 1e-6)
+    if scale < 1:
+        for parameter in parameters:
+            parameter.grad *= scale
+    return norm
+
+
+def grad_norm(parameters: Iterable[Value]) -> float:
+    """The length of the gradient: the root of the sum of all squared `grad`s."""
+    return math.sqrt(sum(parameter.grad**2 for parameter in parameters))

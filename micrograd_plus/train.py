@@ -1,0 +1,312 @@
+"""Training a model: the loop that every notebook writes, with what a long run needs.
+
+>>> import random
+>>> from micrograd_plus import data, losses, nn, optim
+>>> X, y = data.moons(40, seed=1)
+>>> model = nn.MLP(2, [8, 1], activation="tanh", generator=random.Random(1))
+>>> optimizer = optim.Adam(model.parameters(), lr=0.1)
+>>> history = fit(model, X, y, loss="hinge", optimizer=optimizer, epochs=50, progress=False)
+>>> history
+History(50 epochs, loss 0.07263, accuracy 100.0%)
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import losses
+from .data import batches
+from .engine import Value, no_grad
+from .nn import Module
+from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
+
+LOSSES: dict[str, Callable[..., Any]] = {
+    name: getattr(losses, name)
+    for name in ("mse", "l1", "huber", "hinge", "bce", "bce_with_logits", "cross_entropy")
+}
+"""The losses by the names that `fit` takes."""
+
+
+@dataclass(repr=False)
+class History:
+    """What happened: one number per epoch in every list.
+
+    loss and accuracy are means over the epoch's batches, as they were before each update;
+    accuracy is empty for a loss that decides nothing, and val_* without validation data.
+    grad_norm is the mean length of the gradient, before any clipping.
+    stopped says in words why training ended before its last epoch, if it did.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    grad_norm: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
+    stopped: str = ""
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.loss)} epochs"]
+        for name in ("loss", "val_loss"):
+            if series := getattr(self, name):
+                parts.append(f"{name} {series[-1]:.4g}")
+        for name in ("accuracy", "val_accuracy"):
+            if series := getattr(self, name):
+                parts.append(f"{name} {series[-1]:.1%}")
+        if self.stopped:
+            parts.append(f"stopped: {self.stopped}")
+        return f"History({', '.join(parts)})"
+
+
+def fit(
+    model: Module,
+    X: Sequence[Any],
+    y: Sequence[Any],
+    *,
+    loss: str | Callable[[Any, Any], Value],
+    optimizer: Optimizer | None = None,
+    epochs: int = 100,
+    batch_size: int | None = None,
+    validation: tuple[Sequence[Any], Sequence[Any]] | None = None,
+    schedule: Schedule | None = None,
+    clip_grad_norm: float | None = None,
+    early_stop: int | None = None,
+    callbacks: Iterable[Callable[[History], Any]] = (),
+    generator: random.Random | None = None,
+    progress: bool = True,
+) -> History:
+    """Trains `model` on the examples X with the targets y, and returns the `History`.
+
+    loss: a name from `LOSSES`, or a function or module of (predictions, targets).
+    optimizer: Adam with a learning rate of 0.01 unless one is given.
+    batch_size: all examples at once unless a number is given; the batches are then shuffled
+        by `generator`, which starts from seed 0.
+    validation: X and y of examples to measure, and not to train, after every epoch.
+    schedule: moved on after every epoch.
+    early_stop: ends the training when the loss, on the validation data if there is any, has
+        not improved for that many epochs, and goes back to the best parameters.
+    callbacks: called with the history after every epoch; one that returns True ends the
+        training.
+    progress: whether to show a bar.
+
+    If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning
+    and the parameters that gave the last finite loss. Ctrl-C ends it with the parameters of
+    the last whole step. The model is left in evaluation mode.
+    """
+    run = _Run(model, _loss_function(loss), optimizer, clip_grad_norm)
+    X, y = _listed(X), _listed(y)
+    callbacks = list(callbacks)
+    generator = generator or random.Random(0)
+    best, best_loss, best_epoch = run.snapshot(), math.inf, 0
+    history = run.history
+    bar = _progress_bar(epochs, progress)
+    try:
+        for epoch in bar:
+            model.train()
+            shuffler = generator if batch_size else None
+            run.epoch(batches(X, y, batch_size or max(len(X), 1), shuffler))
+            if validation:
+                val_loss, val_accuracy = evaluate(model, *validation, loss=run.loss)
+                history.val_loss.append(val_loss)
+                if val_accuracy is not None:
+                    history.val_accuracy.append(val_accuracy)
+            if schedule:
+                schedule.step()
+            bar.set_postfix_str(_postfix(history))
+            wishes = [callback(history) for callback in callbacks]
+            if any(wishes):
+                history.stopped = f"by a callback after epoch {epoch + 1}"
+                break
+            watched = (history.val_loss or history.loss)[-1]
+            if watched < best_loss:
+                best_loss, best_epoch = watched, epoch
+                best = run.snapshot() if early_stop else best
+            elif early_stop and epoch - best_epoch >= early_stop:
+                history.stopped = (
+                    f"no improvement for {early_stop} epochs; the parameters are those of "
+                    f"epoch {best_epoch + 1}"
+                )
+                run.restore(best)
+                break
+        else:
+            run.check_parameters()
+    except KeyboardInterrupt:
+        run.undo_half_a_step()
+        history.stopped = f"by Ctrl-C after {len(history.loss)} whole epochs"
+    except _DivergedError as diverged:
+        run.restore(run.good)
+        history.stopped = str(diverged)
+        warnings.warn(str(diverged), RuntimeWarning, stacklevel=2)
+    finally:
+        bar.close()
+        model.eval()
+    return history
+
+
+def evaluate(
+    model: Module, X: Sequence[Any], y: Sequence[Any], *, loss: str | Callable[[Any, Any], Value]
+) -> tuple[float, float | None]:
+    """The loss over all examples, and the share of right decisions (None for regression).
+
+    The model is in evaluation mode meanwhile, and no graph is kept.
+    """
+    function = _loss_function(loss)
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            predictions, targets = model(_listed(X)), _listed(y)
+            return function(predictions, targets).data, _accuracy(function, predictions, targets)
+    finally:
+        model.train(training)
+
+
+class _DivergedError(Exception):
+    """The loss or the gradient is inf or nan."""
+
+
+class _Run:
+    """The state of one training: what has been counted, and where to go back to."""
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Callable[[Any, Any], Value],
+        optimizer: Optimizer | None,
+        clip: float | None,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.parameters = model.parameters()
+        self.optimizer = optimizer or Adam(self.parameters, lr=0.01)
+        self.clip = clip
+        self.history = History()
+        self.steps = 0
+        self.good = self.snapshot()
+        self.good_loss = math.nan
+        self.moving = False
+
+    def snapshot(self) -> list[float]:
+        return [parameter.data for parameter in self.parameters]
+
+    def restore(self, numbers: Sequence[float]) -> None:
+        for parameter, number in zip(self.parameters, numbers):
+            parameter.data = number
+
+    def epoch(self, examples: Iterable[tuple[list[Any], list[Any]]]) -> None:
+        """One update per batch; then one more number in every list of the history."""
+        seen, loss_sum, right, norms = 0, 0.0, 0.0, []
+        for rows, targets in examples:
+            loss, accuracy, norm = self.step(rows, targets)
+            seen += len(rows)
+            loss_sum += loss * len(rows)
+            right += (accuracy or 0.0) * len(rows)
+            norms.append(norm)
+        self.history.loss.append(loss_sum / seen)
+        if accuracy is not None:
+            self.history.accuracy.append(right / seen)
+        self.history.grad_norm.append(sum(norms) / len(norms))
+        self.history.lr.append(self.optimizer.lr)
+
+    def step(self, rows: list[Any], targets: list[Any]) -> tuple[float, float | None, float]:
+        """One update: the loss, the accuracy and the gradient's norm before it."""
+        self.steps += 1
+        self.optimizer.zero_grad()
+        predictions = self.model(rows)
+        loss = self.loss(predictions, targets)
+        if not isinstance(loss, Value):
+            raise TypeError(f"the loss must be one Value, not {loss!r}")
+        if math.isfinite(loss.data):
+            loss.backward()
+            norm = grad_norm(self.parameters)
+            if math.isfinite(norm):
+                self.good, self.good_loss = self.snapshot(), loss.data
+                if self.clip is not None:
+                    clip_grad_norm_(self.parameters, self.clip)
+                self.moving = True
+                self.optimizer.step()
+                self.moving = False
+                return loss.data, _accuracy(self.loss, predictions, targets), norm
+            raise self.diverged("the gradient's norm", norm)
+        raise self.diverged("the loss", loss.data)
+
+    def undo_half_a_step(self) -> None:
+        if self.moving:
+            self.restore(self.good)
+
+    def check_parameters(self) -> None:
+        """The last update has no next loss that would show whether it went well."""
+        for number in self.snapshot():
+            if not math.isfinite(number):
+                raise self.diverged("a parameter", number)
+
+    def diverged(self, what: str, number: float) -> _DivergedError:
+        lr = self.optimizer.lr
+        return _DivergedError(
+            f"{what} became {number} at step {self.steps} with lr={lr:g}; the parameters are "
+            f"back where the loss was last finite ({self.good_loss:.4g}). Try lr={lr / 10:g}, "
+            "clip_grad_norm=1.0, or inputs scaled to about -1 to 1; inside `with "
+            "detect_anomaly():` the first value that breaks is named."
+        )
+
+
+def _loss_function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, Any], Value]:
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise ValueError(f"there is no loss {loss!r}; there are {', '.join(LOSSES)}")
+        return LOSSES[loss]
+    if not callable(loss):
+        raise TypeError(f"loss must be a name or a function, not {loss!r}")
+    return loss
+
+
+def _accuracy(
+    loss: Callable[[Any, Any], Value], predictions: Sequence[Any], targets: Sequence[Any]
+) -> float | None:
+    rule = getattr(type(loss), "function", loss)  # a loss module decides as its function does
+    decisions = [losses.is_correct(rule, p, t) for p, t in zip(predictions, targets)]
+    return None if None in decisions else sum(map(bool, decisions)) / len(decisions)
+
+
+def _listed(rows: Any) -> list[Any]:
+    return list(rows.tolist() if hasattr(rows, "tolist") else rows)
+
+
+def _postfix(history: History) -> str:
+    parts = [f"loss {history.loss[-1]:.4f}"]
+    if history.accuracy:
+        parts.append(f"accuracy {history.accuracy[-1]:.1%}")
+    if history.val_loss:
+        parts.append(f"val_loss {history.val_loss[-1]:.4f}")
+    return ", ".join(parts)
+
+
+def _progress_bar(epochs: int, wanted: bool) -> Any:
+    if wanted:
+        with suppress(ImportError):
+            from tqdm import tqdm
+
+            return tqdm(range(epochs), unit="epoch", ascii=" ▏▎▍▌▋▊▉█")
+    return _NoBar(epochs)
+
+
+class _NoBar:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = range(epochs)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.epochs)
+
+    def set_postfix_str(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
