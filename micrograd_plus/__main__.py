@@ -1,0 +1,31 @@
+"""The command line: `micrograd-plus demo`, `train`, `draw` and `check`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .commands import check, demo, draw, train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, 1 if a check fails, 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="micrograd-plus",
+        description="Train, draw and check networks made of scalars.",
+        epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in (demo, train, draw, check):
+        command.add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (ValueError, OSError, ImportError) as error:
+        print(f"micrograd-plus: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

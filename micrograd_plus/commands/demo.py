@@ -1,0 +1,66 @@
+"""`micrograd-plus demo`: a network learns two moons, and its pictures are drawn."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+from typing import Any
+
+from .. import show
+from ..data import moons
+from ..engine import Value
+from ..nn import MLP, Neuron
+from ..optim import Adam
+from ..train import evaluate, fit
+from .arguments import add_command
+
+FORMATS = ("svg", "png")
+
+
+def add(commands: Any) -> None:
+    """The command's arguments."""
+    help_ = "train a network on two moons and draw it"
+    parser = add_command(commands, "demo", help_, "micrograd-plus demo --out pictures")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="[%(default)s]")
+    parser.add_argument("--epochs", type=int, default=80, help="[%(default)s]")
+    parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains, draws, and prints what was written."""
+    X, y = moons(100, noise=0.1, seed=options.seed)
+    model = MLP(2, [16, 16, 1], generator=random.Random(options.seed))
+    print(f"{model}\n\n100 points on two moons, hinge loss, Adam:")
+    optimizer = Adam(model.parameters(), lr=0.02, weight_decay=1e-4)
+    history = fit(model, X, y, loss="hinge", optimizer=optimizer, epochs=options.epochs)
+    loss, accuracy = evaluate(model, X, y, loss="hinge")
+    print(f"\ntraining accuracy {accuracy:.0%}, loss {loss:.4f}\n")
+
+    pictures = {
+        "loss": show.plot_loss(history),
+        "decision-boundary": show.plot_decision_boundary(model, X, y),
+        "network": show.network(model),
+        "neuron": show.draw(neuron_after_backward()),
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        for ending in FORMATS:
+            path = options.out / f"{name}.{ending}"
+            (picture.save if hasattr(picture, "save") else picture.savefig)(path)
+            print(f"wrote {path}")
+    return 0
+
+
+def neuron_after_backward() -> Value:
+    """A tanh neuron of two inputs, as backpropagation is first explained with."""
+    neuron = Neuron(2, activation="tanh")
+    neuron.load_state_dict({"w": [-3.0, 1.0], "b": 6.88})
+    named = {"w1": neuron.w[0], "w2": neuron.w[1], "b": neuron.b}
+    for label, value in named.items():
+        value.label = label
+    out: Value = neuron([Value(2.0, label="x1"), Value(0.0, label="x2")])
+    out.label = "out"
+    out.backward()
+    return out

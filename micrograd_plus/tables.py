@@ -1,0 +1,224 @@
+"""A table from a CSV file, made into numbers that a model can be trained on.
+
+`read_csv` reads the cells, `Encoder.learn` decides what each column is, and `encode` turns
+rows into numbers: a column of numbers is standardised (mean 0, standard deviation 1), a column
+of texts becomes one 0-or-1 input for each text that it holds. A cell that cannot be read is
+never passed over: `Encoder.problems` lists every one by row and column.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+MOST_TEXTS = 50  # different texts in one column; more is a name or an identifier
+
+
+@dataclass
+class Row:
+    """The cells of one row, and its number in the file; the header is row 1."""
+
+    number: int
+    cells: list[str]
+
+
+@dataclass
+class Table:
+    """A header and the rows below it, as they stand in the file."""
+
+    header: list[str]
+    rows: list[Row]
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column, of the rows that are complete."""
+        k = self.header.index(name)
+        return [row.cells[k] for row in self.rows if len(row.cells) == len(self.header)]
+
+
+def read_csv(path: str | Path) -> Table:
+    """The table in the CSV file at `path`, separated by commas, semicolons or tabs.
+
+    ValueError for a file without a header and rows, or with two columns of one name.
+    """
+    text = Path(path).read_text(encoding="utf-8-sig")
+    first_line = text.split("\n", 1)[0]
+    separator = max(",;\t", key=first_line.count)
+    lines = csv.reader(text.splitlines(), delimiter=separator)
+    rows = [Row(k, [cell.strip() for cell in cells]) for k, cells in enumerate(lines, start=1)]
+    rows = [row for row in rows if any(row.cells)]
+    if len(rows) < 2:
+        raise ValueError(f"{path} must hold a header and at least one row below it")
+    header = rows[0].cells
+    doubled = sorted({name for name in header if header.count(name) > 1 or not name})
+    if doubled:
+        raise ValueError(f"{path}: every column needs a name of its own; look at {doubled}")
+    return Table(header, rows[1:])
+
+
+@dataclass
+class Column:
+    """What one column holds: texts from a list, or numbers with this mean and deviation."""
+
+    name: str
+    texts: list[str] = field(default_factory=list)
+    mean: float = 0.0
+    std: float = 1.0
+
+    @classmethod
+    def learn(cls, name: str, cells: Sequence[str], as_text: bool = False) -> Column:
+        """A column is one of numbers if most of its cells are numbers."""
+        filled = {cell for cell in cells if cell}
+        if not _are_numbers(cells):
+            return cls(name, texts=sorted(filled))
+        if as_text:  # the classes 1, 2, 10: a stray text among them is a bad cell, not a class
+            return cls(name, texts=sorted(filter(_is_number, filled), key=float))
+        column = cls(name)
+        column.standardise(cells)
+        return column
+
+    def standardise(self, cells: Sequence[str]) -> None:
+        """Takes mean and deviation from these cells, if this is a column of numbers."""
+        numbers = [float(cell) for cell in cells if _is_number(cell)]
+        if not self.texts and numbers:
+            self.mean = sum(numbers) / len(numbers)
+            variance = sum((x - self.mean) ** 2 for x in numbers) / len(numbers)
+            self.std = math.sqrt(variance) or 1.0
+
+    @property
+    def width(self) -> int:
+        """How many inputs the column becomes."""
+        return len(self.texts) or 1
+
+    def problem(self, cell: str) -> str:
+        """What is wrong with a cell, or nothing."""
+        if not cell:
+            return "is empty"
+        if self.texts:
+            return "" if cell in self.texts else f"holds {cell!r}, which was never seen before"
+        return "" if _is_number(cell) else f"holds {cell!r}, which is not a number"
+
+    def encode(self, cell: str) -> list[float]:
+        """The inputs for one cell."""
+        if self.texts:
+            return [float(cell == text) for text in self.texts]
+        return [(float(cell) - self.mean) / self.std]
+
+
+@dataclass
+class Encoder:
+    """How a table's columns become inputs and a target; learned once, kept with the model."""
+
+    columns: list[Column]
+    target: Column
+
+    @classmethod
+    def learn(
+        cls, table: Table, target: str, leave_out: Iterable[str] = (), task: str = "auto"
+    ) -> Encoder:
+        """Looks at every column; `leave_out` names those that are not to be used.
+
+        task: "classification", "regression", or "auto": a target of texts, or of at most ten
+        different whole numbers, is a class.
+        """
+        for name in (target, *leave_out):
+            if name not in table.header:
+                close = get_close_matches(name, table.header, n=1)
+                raise ValueError(
+                    f"there is no column {name!r}; there are {', '.join(table.header)}"
+                    + f" (did you mean {close[0]!r}?)" * bool(close)
+                )
+        used = [name for name in table.header if name != target and name not in leave_out]
+        if not used:
+            raise ValueError(f"there is no column left to learn {target!r} from")
+        columns = [Column.learn(name, table.column(name)) for name in used]
+        for column in columns:
+            if len(column.texts) > MOST_TEXTS:
+                raise ValueError(
+                    f"column {column.name!r} holds {len(column.texts)} different texts, as names "
+                    f"do; at most {MOST_TEXTS} can be told apart: leave it out"
+                )
+        cells = [cell for cell in table.column(target) if cell]
+        as_text = task == "classification" or (task == "auto" and _are_classes(cells))
+        goal = Column.learn(target, cells, as_text)
+        if goal.texts and task == "regression":
+            raise ValueError(f"column {target!r} holds texts: it cannot be a regression's target")
+        if len(goal.texts) == 1:
+            raise ValueError(f"column {target!r} holds nothing but {goal.texts[0]!r}")
+        return cls(columns, goal)
+
+    @property
+    def width(self) -> int:
+        """The number of inputs."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target is a class rather than a number."""
+        return bool(self.target.texts)
+
+    def standardise(self, table: Table) -> None:
+        """Takes means and deviations from these rows alone, as from those to train on."""
+        for column in (*self.columns, self.target):
+            column.standardise(table.column(column.name))
+
+    def problems(self, table: Table) -> dict[int, list[str]]:
+        """What cannot be read, by row number."""
+        found: dict[int, list[str]] = {}
+        for row in table.rows:
+            if len(row.cells) != len(table.header):
+                expected = len(table.header)
+                found[row.number] = [f"has {len(row.cells)} cells, not {expected}"]
+                continue
+            cells = dict(zip(table.header, row.cells))
+            for column in (*self.columns, self.target):
+                if wrong := column.problem(cells[column.name]):
+                    found.setdefault(row.number, []).append(f"column {column.name!r} {wrong}")
+        return found
+
+    def encode(self, table: Table) -> tuple[list[list[float]], list[Any]]:
+        """X and y; y holds class indices, or standardised numbers. Every row must be good."""
+        X: list[list[float]] = []
+        y: list[Any] = []
+        for row in table.rows:
+            cells = dict(zip(table.header, row.cells))
+            X.append([x for column in self.columns for x in column.encode(cells[column.name])])
+            goal = cells[self.target.name]
+            if self.is_classification:
+                y.append(self.target.texts.index(goal))
+            else:
+                y.append(self.target.encode(goal)[0])
+        return X, y
+
+    def to_dict(self) -> dict[str, Any]:
+        """The encoder as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, kept: dict[str, Any]) -> Encoder:
+        """The encoder that `to_dict` gave."""
+        return cls([Column(**column) for column in kept["columns"]], Column(**kept["target"]))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Whether most of the cells that are not empty hold numbers."""
+    filled = [cell for cell in cells if cell]
+    return sum(map(_is_number, filled)) * 2 > len(filled)
+
+
+def _are_classes(cells: Sequence[str]) -> bool:
+    """Whether a target's cells are texts, or at most ten different whole numbers."""
+    numbers = {float(cell) for cell in cells if _is_number(cell)}
+    few = len(numbers) <= 10 and all(number.is_integer() for number in numbers)
+    return few or not _are_numbers(cells)
