@@ -30,9 +30,11 @@ if TYPE_CHECKING:
         draw_dot,
         network,
         plot_activations,
+        plot_confusion_matrix,
         plot_decision_boundary,
         plot_gradients,
         plot_loss,
+        plot_residuals,
     )
     from .train import evaluate, fit
 
@@ -46,9 +48,11 @@ _LAZY = {
     "load": "nn",
     "network": "show",
     "plot_activations": "show",
+    "plot_confusion_matrix": "show",
     "plot_decision_boundary": "show",
     "plot_gradients": "show",
     "plot_loss": "show",
+    "plot_residuals": "show",
     "save": "nn",
 }
 """Name → the room that it comes from; a room is imported when first used, to start fast."""

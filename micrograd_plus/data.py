@@ -19,6 +19,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .nested import whole_number
+
 Rows = list[list[float]]
 
 
@@ -55,7 +57,7 @@ def spirals(
     """Arms that wind out from the origin, one per class: 0, 1, …"""
     generator = _generator(n, noise, seed)
     X, y = [], []
-    for label in range(classes):
+    for label in range(whole_number("classes", classes)):
         for t in _spread(n // classes + (label < n % classes)):
             angle = 2 * math.pi * label / classes + 4 * t
             X.append([t * math.cos(angle), t * math.sin(angle)])
@@ -68,7 +70,7 @@ def blobs(n: int = 90, centers: int = 3, std: float = 0.3, seed: int = 0) -> tup
     generator = _generator(n, std, seed)
     X, y = [], []
     for k in range(n):
-        label = k % centers
+        label = k % whole_number("centers", centers)
         angle = 2 * math.pi * label / centers
         X.append([math.cos(angle), math.sin(angle)])
         y.append(label)
@@ -118,9 +120,8 @@ def batches(
 
     The last batch holds what is left over.
     """
-    _check_lengths(X, y)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size!r}")
+    check_lengths(X, y)
+    whole_number("batch_size", batch_size)
     order = list(range(len(X)))
     if generator:
         generator.shuffle(order)
@@ -133,7 +134,7 @@ def train_test_split(
     X: Sequence[Any], y: Sequence[Any], test_size: float = 0.25, seed: int = 0
 ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
     """X_train, X_test, y_train, y_test, shuffled; test_size is the share held out."""
-    _check_lengths(X, y)
+    check_lengths(X, y)
     held_out = round(len(X) * test_size)
     if not 0 < held_out < len(X):
         raise ValueError(
@@ -147,8 +148,7 @@ def train_test_split(
 
 
 def _generator(n: int, noise: float, seed: int) -> random.Random:
-    if n < 1:
-        raise ValueError(f"n, the number of examples, must be at least 1, not {n!r}")
+    whole_number("n, the number of examples,", n)
     if noise < 0:
         raise ValueError(f"a standard deviation must not be below 0, but is {noise!r}")
     return random.Random(seed)
@@ -163,8 +163,11 @@ def _jitter(X: Rows, noise: float, generator: random.Random) -> Rows:
     return [[x + generator.gauss(0.0, noise) for x in row] for row in X]
 
 
-def _check_lengths(X: Sequence[Any], y: Sequence[Any]) -> None:
-    if len(X) != len(y) or not len(X):
+def check_lengths(X: Sequence[Any], y: Sequence[Any]) -> None:
+    """ValueError unless there are examples, and as many targets."""
+    if not len(X):
+        raise ValueError("X has no examples")
+    if len(X) != len(y):
         raise ValueError(f"X has {len(X)} examples and y has {len(y)} targets")
 
 

@@ -114,10 +114,9 @@ class Value(Methods):
         Numbers become Constants, operands that have a default may be left out, and any may be
         given by name. For an op of vectors, the elements of all vectors follow one another.
         """
-        if not op.nary and (named or len(operands) != len(op.operands)):
+        if named or len(operands) != len(op.operands) or op.nary:
             operands = _complete(op, operands, named)
-        values = tuple([v if isinstance(v, Value) else Constant(v) for v in operands])
-        return record(op, values, op.forward(*[v.data for v in values]))
+        return combine(op, tuple([v if isinstance(v, Value) else Constant(v) for v in operands]))
 
     def __lt__(self, other: Operand) -> bool:
         return self.data < _data(other)
@@ -178,24 +177,34 @@ class Constant(Value):
 
 
 def topological_order(root: Value) -> list[Value]:
-    """Every Value below `root`, each once and after its operands; `root` comes last."""
+    """Every Value below `root`, each once and after its operands; `root` comes last.
+
+    A depth-first walk with a stack of its own, so that a graph may be a million nodes deep.
+    """
     order: list[Value] = []
-    visited = set()
-    stack: list[Value | None] = [root]
+    visited = {root}
+    stack = [(root, iter(root.operands))]
     while stack:
-        node = stack.pop()
-        if node is None:  # all operands of the node below it on the stack are in `order`
-            order.append(stack.pop())  # type: ignore[arg-type]
-        elif node not in visited:
-            visited.add(node)
-            if node.operands:
-                stack += (node, None, *reversed(node.operands))
-            else:
-                order.append(node)
+        node, remaining = stack[-1]
+        for operand in remaining:
+            if operand not in visited:
+                visited.add(operand)
+                if operand.operands:
+                    stack.append((operand, iter(operand.operands)))
+                    break  # what is below it comes first; the others when it is done
+                order.append(operand)
+        else:
+            order.append(node)
+            stack.pop()
     return order
 
 
 # ---- making nodes
+
+
+def combine(op: Op, values: tuple[Value, ...]) -> Value:
+    """As `apply`, for operands that are known to be complete and to be Values."""
+    return record(op, values, op.forward(*[v.data for v in values]))
 
 
 def _record(op: Op, operands: tuple[Value, ...], data: float) -> Value:
@@ -271,6 +280,11 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
 _scope: scope | None = None
 
 
+def current_scope() -> scope | None:
+    """The innermost scope that is open."""
+    return _scope
+
+
 # ---- numbers in and out
 
 
@@ -288,7 +302,7 @@ def as_number(data: Any) -> float:
 
 def _why_not_a_number(data: Any) -> str:
     kind = type(data).__name__
-    shown = repr(data)
+    shown = f"of {data.bit_length()} bits" if kind == "int" else repr(data)
     given = f"{kind} {shown if len(shown) <= 40 else shown[:37] + '...'}"
     if isinstance(data, Value):
         advice = "it is a Value already: use it as it is, or value.detach() for a copy"
@@ -300,8 +314,10 @@ def _why_not_a_number(data: Any) -> str:
         advice = "it is larger than the largest float, about 1.8e308"
     elif isinstance(data, (str, bytes)):
         advice = f"write float({shown[:20]}) if it holds a number"
-    elif hasattr(data, "__len__") or hasattr(data, "shape") or hasattr(data, "__next__"):
-        advice = "make one Value for each element: [Value(x) for x in ...], or take .item()"
+    elif hasattr(data, "item"):
+        advice = "write .item() if it holds one number, else make one Value for each element"
+    elif hasattr(data, "__iter__"):
+        advice = "make one Value for each element: [Value(x) for x in ...]"
     else:
         advice = "write float(...) if it stands for a number"
     return f"a Value takes an int, a float or a NumPy scalar, not the {given}; {advice}"
@@ -315,14 +331,15 @@ def _complete(
     op: Op, operands: tuple[Operand, ...], named: dict[str, Operand]
 ) -> tuple[Operand, ...]:
     """All operands of `op` in order, with defaults filled in; TypeError if they do not fit."""
+    if op.nary and not named and operands and len(operands) % len(op.operands) == 0:
+        return operands
     given = dict(zip(op.operands, operands))
     defaults = dict(zip(reversed(op.operands), reversed(op.defaults)))
     complete = {**defaults, **given, **named}
     too_many = len(operands) > len(op.operands) or given.keys() & named
-    if too_many or set(complete) != set(op.operands):
-        takes = [f"{x}={defaults[x]}" if x in defaults else x for x in op.operands]
-        got = [*["a value"] * len(operands), *[f"{x}=..." for x in named]]
-        raise TypeError(f"{op.name}({', '.join(takes)}) was given ({', '.join(got)})")
+    if op.nary or too_many or set(complete) != set(op.operands):
+        given_as = ", ".join([*["a value"] * len(operands), *[f"{x}=..." for x in named]])
+        raise TypeError(f"{op.signature} was called as {op.name}({given_as})")
     return tuple([complete[x] for x in op.operands])
 
 
@@ -345,15 +362,21 @@ def op_name(node: Value) -> str:
     return node.op.symbol + (number if infix else f"({number})")
 
 
+_MOST_SHOWN = 6  # operands of an op of vectors
+
+
 def expression(node: Value, depth: int = 2) -> Any:
     """The formula of `node` over labels and numbers, opened down to `depth` unnamed ops."""
-    if node.label and (depth < 2 or not node.operands):
-        return Symbol(node.label)
-    if not node.operands or node.op is None:
-        return node.data
+    if node.op is None:
+        return Symbol(node.label) if node.label else node.data
     if depth == 0:
         return Symbol("…")
-    arguments = [expression(operand, depth - 1) for operand in node.operands]
+    arguments = [
+        Symbol(operand.label) if operand.label else expression(operand, depth - 1)
+        for operand in node.operands[:_MOST_SHOWN]
+    ]
+    if len(node.operands) > _MOST_SHOWN:
+        arguments.append(Symbol("…"))
     infix = node.op.symbol in Writer.operations and not node.op.nary and len(arguments) == 2
     return Expression(node.op.symbol if infix else node.op.name, *arguments)
 
@@ -399,14 +422,22 @@ def _check_gradients(order: list[Value]) -> None:
                 if isinstance(operand, Constant) or math.isfinite(node.grad * local):
                     continue
                 raise FloatingPointError(
-                    f"the gradient of {formula(operand)} became {node.grad * local}: in "
+                    f"the gradient of {_name(operand)} became {node.grad * local}: in "
                     f"{_made_of(node.op, node.operands)}, upstream gradient {node.grad:g} "
                     f"× local derivative {local:g}"
                 )
 
 
-def _made_of(op: Op | None, operands: tuple[Value, ...]) -> str:
-    node = _new(Value)
-    node.op, node.operands, node.label = op, operands, ""
-    shown = [f"{formula(operand)} = {operand.data:g}" for operand in operands[:6]]
-    return f"{formula(node)} with {', '.join(shown)}{', …' * (len(operands) > 6)}"
+def _name(node: Value) -> str:
+    return node.label or formula(node, 1)
+
+
+def _made_of(op: Op, operands: tuple[Value, ...]) -> str:
+    made = formula(_record(op, operands, math.nan))
+    culprits_first = sorted(dict.fromkeys(operands), key=lambda x: math.isfinite(x.data))
+    known = [
+        f"{_name(x)} = {x.data:g}" if x.label or x.op else f"the number {x.data:g}"
+        for x in culprits_first
+        if x.label or x.op or not math.isfinite(x.data)
+    ]
+    return f"{made}{' with ' * bool(known)}{', '.join(known[:_MOST_SHOWN])}"

@@ -16,19 +16,17 @@ The functions appear here by themselves when an op is added to the table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from .engine import Constant, Operand, Value, apply
 from .ops import TABLE, Op
 
 Vector = Iterable[Operand]
 
-if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Callable[..., Value]:
-        if name not in TABLE:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return _function(TABLE[name])
+def __getattr__(name: str) -> Callable[..., Value]:
+    if name not in TABLE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _function(TABLE[name])
 
 
 def __dir__() -> list[str]:
@@ -54,7 +52,7 @@ def _function(op: Op) -> Callable[..., Value]:
 
     made = function_of_vectors if op.nary else function
     made.__name__ = made.__qualname__ = op.name
-    made.__doc__ = op.doc
+    made.__doc__ = f"{op.signature}: {op.doc}."
     return made
 
 

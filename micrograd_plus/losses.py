@@ -59,7 +59,7 @@ def hinge(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 
     def one(score: Value, t: Any) -> Any:
         if t not in (-1, 1):
-            raise ValueError(f"the target of a hinge loss is -1 or 1, not {t!r}")
+            raise ValueError(f"the target of hinge is -1 or 1, not {t!r}")
         return relu(1 - score * t)
 
     return _each("hinge", one, prediction, target, reduction)
@@ -68,8 +68,9 @@ def hinge(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Binary cross-entropy of a probability: -log p for a target of 1, -log(1 - p) for 0.
 
-    The logarithm is never below -100, as in PyTorch, and its gradient is 0 there. If the
-    probability is a sigmoid's, `bce_with_logits` is exact everywhere.
+    The logarithm is never below -100, as in PyTorch. Its gradient is 0 there and exact up to
+    there, where PyTorch holds it below 1e12. If the probability is a sigmoid's,
+    `bce_with_logits` is exact everywhere.
     """
     smallest = math.exp(-100)
 
@@ -79,6 +80,7 @@ def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
                 f"bce takes probabilities between 0 and 1, not {p.data:g}: "
                 "for any number there is bce_with_logits"
             )
+        _check_share("bce", t)
         log_p, log_not_p = maximum(p, smallest).log(), maximum(1 - p, smallest).log()
         return -(log_p * t + log_not_p * (1 - t))
 
@@ -87,7 +89,20 @@ def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 
 def bce_with_logits(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Binary cross-entropy of sigmoid(prediction), exact for any number."""
-    return _each("bce_with_logits", lambda z, t: softplus(z) - z * t, prediction, target, reduction)
+
+    def one(z: Value, t: Any) -> Any:
+        _check_share("bce_with_logits", t)
+        return softplus(z) - z * t
+
+    return _each("bce_with_logits", one, prediction, target, reduction)
+
+
+def _check_share(name: str, target: Any) -> None:
+    if not 0 <= target <= 1:
+        raise ValueError(
+            f"the target of {name} is a number from 0 to 1, not {target!r}: "
+            "for the classes -1 and 1 there is hinge"
+        )
 
 
 def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
@@ -96,17 +111,23 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     prediction: a row of logits, one per class, with the class's index as target; or a list
     of rows with a list of indices.
     """
-    logits = plain(prediction)
+    logits, indices = plain(prediction), plain(target)
     one_example = not is_nested(logits)
-    rows, indices = ([logits], [target]) if one_example else (logits, plain(target))
-    if len(rows) != len(indices):
-        raise ValueError(f"{len(rows)} rows of logits have {len(indices)} targets")
+    if isinstance(logits, Value) or (one_example and isinstance(indices, (list, tuple)) and logits):
+        raise ValueError(
+            "cross_entropy takes a row of logits, one for each class, and was given the single "
+            f"{logits if isinstance(logits, Value) else logits[0]!r}: the model needs as many "
+            "outputs as there are classes"
+        )
+    rows, indices = ([logits], [indices]) if one_example else (logits, indices)
+    _check_lengths("cross_entropy", rows if logits else [], indices)
     with scope("cross_entropy"):
         each = []
         for row, index in zip(rows, indices):
             values = [_value(v) for v in plain(row)]
             each.append(logsumexp(values) - values[_class_index(index, len(values))])
-        return each[0] if one_example and reduction != "sum" else _reduce(each, reduction)
+        reduced = _reduce(each, reduction)
+        return each[0] if one_example else reduced
 
 
 def _class_index(index: Any, count: int) -> int:
@@ -125,14 +146,21 @@ def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool |
     None for a loss that decides nothing, as in regression.
     """
     outputs = [v.data if isinstance(v, Value) else v for v in flatten(prediction)]
+    goals = list(flatten(target))
     if loss is cross_entropy:
-        return bool(outputs.index(max(outputs)) == target)
-    if loss is hinge:
-        return bool((outputs[0] > 0) == (target > 0))
-    if loss is bce or loss is bce_with_logits:
-        goal = next(flatten(target))
-        return bool((outputs[0] > (0.5 if loss is bce else 0)) == (goal > 0.5))
-    return None
+        return bool(outputs.index(max(outputs)) == goals[0])
+    if loss not in _BOUNDARIES:
+        return None
+    of_output, of_goal = _BOUNDARIES[loss]
+    return all((output > of_output) == (goal > of_goal) for output, goal in zip(outputs, goals))
+
+
+_BOUNDARIES: dict[Callable[..., Any], tuple[float, float]] = {
+    hinge: (0, 0),
+    bce: (0.5, 0.5),
+    bce_with_logits: (0, 0.5),
+}
+"""Loss → above which output a model says yes, and above which target that is right."""
 
 
 def check_reduction(reduction: str) -> str:
@@ -146,10 +174,18 @@ def _each(
     name: str, one: Callable[[Value, Any], Any], prediction: Any, target: Any, reduction: str
 ) -> Any:
     predictions, targets = list(flatten(prediction)), list(flatten(target))
-    if not predictions or len(predictions) != len(targets):
-        raise ValueError(f"{name}: {len(predictions)} predictions have {len(targets)} targets")
+    _check_lengths(name, predictions, targets)
     with scope(name):
         return _reduce([one(_value(p), t) for p, t in zip(predictions, targets)], reduction)
+
+
+def _check_lengths(name: str, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
+    if not predictions:
+        raise ValueError(f"{name} was given no predictions")
+    if len(predictions) != len(targets):
+        raise ValueError(
+            f"{name} was given {len(predictions)} predictions and {len(targets)} targets"
+        )
 
 
 def _reduce(each: Sequence[Value], reduction: str) -> Any:

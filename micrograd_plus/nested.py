@@ -1,8 +1,10 @@
-"""Nested lists of numbers: rows, batches, images. Arrays and tensors count as such."""
+"""Nested lists of numbers: rows, batches, images; arrays and tensors count as such. And sizes."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 
@@ -27,5 +29,22 @@ def flatten(x: Any) -> Iterator[Any]:
 
 
 def shape(x: Any) -> tuple[int, ...]:
-    """The lengths of nested lists, from the outermost in; () for a single number."""
-    return (len(x), *shape(x[0])) if isinstance(x, (list, tuple)) and x else ()
+    """The lengths of nested lists, from the outermost in; () for a single number.
+
+    ValueError if the lists beside each other have different lengths.
+    """
+    x = plain(x)
+    if not isinstance(x, (list, tuple)):
+        return ()
+    inner = {shape(item) for item in x} or {()}
+    if len(inner) > 1:
+        raise ValueError(f"has rows of different shapes, {sorted(inner)}")
+    return (len(x), *inner.pop())
+
+
+def whole_number(name: str, number: Any, at_least: int = 1) -> int:
+    """`number` as an int if it is a whole one of at least `at_least`; else ValueError."""
+    with suppress(TypeError):
+        if operator.index(number) >= at_least and not isinstance(number, bool):
+            return operator.index(number)
+    raise ValueError(f"{name} must be a whole number of at least {at_least}, not {number!r}")

@@ -31,7 +31,7 @@ Adding an op is adding one entry, here or with `op(...)` in a program of your ow
 >>> cube = op("cube", lambda x: x * x * x, lambda x, out: 3 * x * x)
 >>> cube.forward(2.0), cube.partials(8.0, 2.0)
 (8.0, [12.0])
->>> del TABLE["cube"]
+>>> del TABLE["cube"], Methods.cube
 
 At the edges of a domain, at kinks and at ties the entries give what PyTorch gives.
 """
@@ -50,6 +50,7 @@ from .symbols import (
     erf,
     exp,
     expm1,
+    inner,
     largest,
     log,
     log1p,
@@ -111,18 +112,21 @@ class Op:
         self.derivatives = tuple(partial(*symbols, _OUT) for partial in derivatives)
 
         # The two are compiled when first called, so that importing the table takes no time.
-        def forward(*numbers: float) -> Any:
-            self.forward, _ = self._compile()
-            return self.forward(*numbers)
-
-        def partials(*numbers: float) -> Any:
-            _, self.partials = self._compile()
-            return self.partials(*numbers)
-
-        self.forward, self.partials = forward, partials
+        self.forward, self.partials = self._lazy("forward", 0), self._lazy("partials", 1)
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.operands)})>"
+
+    def __reduce__(self) -> tuple[Callable[[str], Op], tuple[str]]:
+        return _entry, (self.name,)  # a copied or unpickled graph uses the same table
+
+    @property
+    def signature(self) -> str:
+        """How it is called: `leaky_relu(x, slope=0.01)`."""
+        required = len(self.operands) - len(self.defaults)
+        with_default = zip(self.operands[required:], self.defaults)
+        shown = [*self.operands[:required], *[f"{x}={value}" for x, value in with_default]]
+        return f"{self.name}({', '.join(shown)})"
 
     @property
     def python(self) -> str:
@@ -150,6 +154,15 @@ class Op:
         partials = language.function(f"{name}_partials", [_OUT, *symbols], self.derivatives)
         return forward + partials
 
+    def _lazy(self, attribute: str, position: int) -> Callable[..., Any]:
+        def function(*numbers: float) -> Any:
+            compiled = self._compile()[position]
+            if getattr(self, attribute) is function:  # nobody has put another in its place
+                setattr(self, attribute, compiled)
+            return compiled(*numbers)
+
+        return function
+
     def _compile(self) -> list[Callable[..., Any]]:
         return compile_python(self.python, f"<micrograd_plus op {self.name}>", FUNCTIONS)
 
@@ -158,6 +171,10 @@ _OUT = Symbol("out")
 
 TABLE: dict[str, Op] = {}
 """Every primitive by its name."""
+
+
+def _entry(name: str) -> Op:
+    return TABLE[name]
 
 
 class Methods:
@@ -182,7 +199,7 @@ def _method(entry: Op) -> Callable[..., Any]:
         return self.apply(entry, self, *others, **named)
 
     method.__name__ = method.__qualname__ = entry.name
-    method.__doc__ = entry.doc
+    method.__doc__ = f"{entry.signature}: {entry.doc}."
     return method
 
 
@@ -206,7 +223,7 @@ def logistic(x: Any) -> Any:
 
 
 def clip_below_zero(x: Any) -> Any:
-    return where(x <= 0, 0, x)
+    return where(x < 0, 0, x)
 
 
 def finite_largest(x: Any) -> Any:
@@ -263,8 +280,8 @@ op("leaky_relu", lambda x, slope=0.01: where(x > 0, x, slope * x),
                  lambda x, slope, out: where(x > 0, 1, slope),
                  lambda x, slope, out: where(x > 0, 0, x),
    inline=True, doc="x where it is positive, else slope * x")
-op("elu", lambda x, alpha=1.0: where(x > 0, x, alpha * expm1(x)),
-          lambda x, alpha, out: where(x > 0, 1, alpha * exp(x)),
+op("elu", lambda x, alpha=1.0: where(x < 0, alpha * expm1(x), x),
+          lambda x, alpha, out: where(x <= 0, alpha * exp(x), 1),
           lambda x, alpha, out: where(x > 0, 0, expm1(x)),
    inline=True, doc="x where it is positive, else alpha * (exp(x) - 1)")
 op("softplus", lambda x: clip_below_zero(x) + log1p(exp(-abs(x))),
@@ -297,8 +314,8 @@ op("erf", lambda x: erf(x), lambda x, out: 2 / math.sqrt(math.pi) * exp(-x * x),
 # Ops of any number of operands: here x and y are vectors, and operators work element by element.
 op("sum", lambda x: total(x), lambda x, out: 1,
    symbol="+", nary=True, doc="the sum of all x")
-op("dot", lambda x, y: total(x * y), lambda x, y, out: y,
-                                     lambda x, y, out: x,
+op("dot", lambda x, y: inner(x, y), lambda x, y, out: y,
+                                    lambda x, y, out: x,
    symbol="·", nary=True, doc="the sum of all products x * y")
 op("max", lambda x: largest(x),
           lambda x, out: where(equal(x, out), 1, 0) / total(where(equal(x, out), 1, 0)),

@@ -18,10 +18,12 @@ and a schedule's likewise.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .engine import Value
+from .nested import whole_number
 
 
 class Optimizer:
@@ -32,23 +34,24 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Iterable[Value], lr: float, **settings: Any) -> None:
-        self.parameters = list(parameters)
-        wrong = [p for p in self.parameters if not isinstance(p, Value)]
-        if not self.parameters or wrong:
-            raise ValueError(
-                "an optimizer takes a list of Values, as model.parameters(); "
-                f"it was given {wrong[0]!r}"
-                if wrong
-                else "an optimizer was given no parameters"
+        given = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+        if wrong := [type(p).__name__ for p in given if not isinstance(p, Value)]:
+            raise TypeError(
+                "an optimizer takes a list of Values, as model.parameters(), "
+                f"and was given something of type {wrong[0]}"
             )
+        self.parameters = list(dict.fromkeys(given))
+        if not self.parameters:
+            raise ValueError("an optimizer was given no parameters")
         self.lr = lr
         self.initial_lr: float | None = None  # what the first schedule found
         self._settings = ["lr", *settings]
         for name, setting in settings.items():
             setattr(self, name, setting)
         for name in self._settings:
-            if isinstance(getattr(self, name), (int, float)) and not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)!r}")
+            setting = getattr(self, name)
+            if not isinstance(setting, Sequence) and not setting >= 0:
+                raise ValueError(f"{name} must not be below 0, but is {setting!r}")
         self.state: list[dict[str, float]] = [{} for _ in self.parameters]
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
@@ -67,20 +70,23 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and memory, as JSON can hold them."""
-        settings = {name: getattr(self, name) for name in self._settings}
-        return {"settings": settings, "state": [dict(state) for state in self.state]}
+        return {
+            "optimizer": type(self).__name__,
+            "settings": {name: getattr(self, name) for name in self._settings},
+            "state": [dict(state) for state in self.state],
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes settings and memory over; ValueError if they are another optimizer's."""
-        settings, memory = state["settings"], state["state"]
-        if set(settings) != set(self._settings) or len(memory) != len(self.state):
-            raise ValueError(
-                f"the state is of an optimizer with {sorted(settings)} and {len(memory)} "
-                f"parameters, not with {sorted(self._settings)} and {len(self.state)}"
-            )
-        for name, setting in settings.items():
+        name, count = type(self).__name__, len(self.state)
+        if not isinstance(state, Mapping) or state.get("optimizer") != name:
+            raise ValueError(f"this is not the state of {name}: {reprlib.repr(state)}")
+        if len(state["state"]) != count:
+            raise ValueError(f"the state is of {len(state['state'])} parameters, not of {count}")
+        for name in self._settings:
+            setting = state["settings"][name]
             setattr(self, name, tuple(setting) if isinstance(setting, list) else setting)
-        self.state = [dict(remembered) for remembered in memory]
+        self.state = [dict(remembered) for remembered in state["state"]]
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._settings)
@@ -201,7 +207,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        if not (len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
+        if not (isinstance(betas, Sequence) and len(betas) == 2 and all(0 <= b < 1 for b in betas)):
             raise ValueError(f"betas are two numbers from 0 up to, but not, 1; not {betas!r}")
         super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
@@ -239,17 +245,23 @@ class AdamW(Adam):
 class Schedule:
     """A learning rate that changes with the number of `step()`s; the base class.
 
-    A subclass says in `lr_at` which learning rate an epoch has. As in PyTorch, `base_lr` is
-    the optimizer's learning rate before it had any schedule.
+    A subclass says in `lr_at` which learning rate an epoch has, and only that counts: unlike
+    in PyTorch, a second schedule of the same optimizer, or a program that sets `lr`, is
+    overruled at the next step. For several schedules there is `SequentialLR`.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
         if optimizer.initial_lr is None:
             optimizer.initial_lr = optimizer.lr
         self.optimizer = optimizer
-        self.base_lr = optimizer.initial_lr
         self.last_epoch = 0
         optimizer.lr = self.lr_at(0)
+
+    @property
+    def base_lr(self) -> float:
+        """The optimizer's learning rate before it had any schedule."""
+        lr = self.optimizer.initial_lr
+        return self.optimizer.lr if lr is None else lr
 
     def lr_at(self, epoch: int) -> float:
         """The learning rate after `epoch` steps."""
@@ -270,7 +282,7 @@ class Schedule:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on from where `state` was taken."""
-        self.base_lr, self.last_epoch = state["base_lr"], state["last_epoch"]
+        self.optimizer.initial_lr, self.last_epoch = state["base_lr"], state["last_epoch"]
         self.optimizer.lr = self.lr_at(self.last_epoch)
 
 
@@ -278,7 +290,7 @@ class StepLR(Schedule):
     """Times gamma after every `step_size` epochs."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size, self.gamma = _at_least_one("step_size", step_size), gamma
+        self.step_size, self.gamma = whole_number("step_size", step_size), gamma
         super().__init__(optimizer)
 
     def lr_at(self, epoch: int) -> float:
@@ -305,7 +317,7 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max, self.eta_min = _at_least_one("T_max", T_max), eta_min
+        self.T_max, self.eta_min = whole_number("T_max", T_max), eta_min
         super().__init__(optimizer)
 
     def lr_at(self, epoch: int) -> float:
@@ -328,7 +340,7 @@ class LinearLR(Schedule):
         total_iters: int = 5,
     ) -> None:
         self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = _at_least_one("total_iters", total_iters)
+        self.total_iters = whole_number("total_iters", total_iters)
         super().__init__(optimizer)
 
     def lr_at(self, epoch: int) -> float:
@@ -361,12 +373,6 @@ class SequentialLR(Schedule):
         return self.schedulers[turn].lr_at(epoch - begun)
 
 
-def _at_least_one(name: str, number: int) -> int:
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1, not {number!r}")
-    return number
-
-
 def clip_grad_norm_(parameters: Iterable[Value], max_norm: float) -> float:
     """Scales all gradients together so that their norm is at most max_norm.
 
@@ -383,4 +389,4 @@ def clip_grad_norm_(parameters: Iterable[Value], max_norm: float) -> float:
 
 def grad_norm(parameters: Iterable[Value]) -> float:
     """The length of the gradient: the root of the sum of all squared `grad`s."""
-    return math.sqrt(sum(parameter.grad**2 for parameter in parameters))
+    return math.hypot(*[parameter.grad for parameter in parameters])

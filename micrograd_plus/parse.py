@@ -36,7 +36,11 @@ def parse(text: str, values: Mapping[str, float] | None = None, /, **named: floa
     name without a number, and for a number whose name does not occur.
     """
     numbers = {**(values or {}), **named}
-    reader = _Reader(text, numbers)
+    if len(text) > _LONGEST:
+        raise ValueError(
+            f"the expression has {len(text):,} characters; at most {_LONGEST:,} are read"
+        )
+    reader = _Reader(" ".join(text.split()), numbers)
     root = reader.read()
     unused = sorted(numbers.keys() - reader.leaves.keys())
     if unused:
@@ -51,16 +55,21 @@ class _Reader:
         self.leaves: dict[str, Value] = {}
 
     def read(self) -> Operand:
-        if len(self.text) > _LONGEST:
-            raise ValueError(
-                f"the expression has {len(self.text):,} characters; at most {_LONGEST:,} are read"
-            )
         try:
-            return self.value(ast.parse(self.text.strip(), mode="eval").body)
+            tree = ast.parse(self.text, mode="eval")
         except SyntaxError as error:
-            raise self.wrong(error.msg, error.offset) from None
+            raise self.wrong(error.msg, error.offset or 1) from None
         except (RecursionError, MemoryError):
-            raise ValueError("the expression is nested too deeply to be read") from None
+            raise self.too_deep() from None
+        except ValueError as error:  # characters that no source may hold
+            raise self.wrong(str(error), 1) from None
+        try:
+            return self.value(tree.body)
+        except RecursionError:
+            raise self.too_deep() from None
+
+    def too_deep(self) -> ValueError:
+        return ValueError("the expression is nested too deeply to be read")
 
     def value(self, node: ast.expr) -> Operand:
         match node:
@@ -101,11 +110,10 @@ class _Reader:
         return self.leaves[name]
 
     def at(self, node: ast.expr, message: str) -> ValueError:
-        before = self.text.strip().encode()[: node.col_offset]  # ast counts bytes
-        return self.wrong(message, len(before.decode(errors="ignore")) + 1)
+        before = self.text.encode()[: node.col_offset]  # ast counts bytes
+        return self.wrong(message, len(before.decode()) + 1)
 
-    def wrong(self, message: str, column: int | None) -> ValueError:
-        line = self.text.strip().splitlines()[0] if self.text.strip() else ""
-        start = max(0, (column or 1) - 40)
-        pointer = " " * ((column or 1) - 1 - start) + "^"
-        return ValueError(f"{message}\n  {line[start : start + 72]}\n  {pointer}")
+    def wrong(self, message: str, column: int) -> ValueError:
+        start = max(0, column - 40)
+        pointer = " " * (column - 1 - start) + "^"
+        return ValueError(f"{message}\n  {self.text[start : start + 72]}\n  {pointer}")

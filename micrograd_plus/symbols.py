@@ -20,6 +20,7 @@ raises an error, these give inf or nan, so that a run which diverges shows it an
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -110,8 +111,8 @@ class Expression:
 class Symbol(Expression):
     """A named place in a formula; a `vector` symbol stands for a list of numbers.
 
-    In a formula over vectors the operators work element by element, and `total` and
-    `largest` reduce: `total(x * y)` is the dot product.
+    In a formula over vectors the operators work element by element, and `total`, `largest`
+    and `inner` reduce them to one number.
     """
 
     __slots__ = ("vector",)
@@ -272,3 +273,9 @@ def largest(values: Sequence[float]) -> float:
         if value > result or value != value:
             result = value
     return result
+
+
+@_overloaded
+def inner(x: Sequence[float], y: Sequence[float]) -> float:
+    """The inner product of two vectors: the sum of x * y over their elements."""
+    return float(sum(map(operator.mul, x, y)))

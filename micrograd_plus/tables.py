@@ -9,6 +9,7 @@ never passed over: `Encoder.problems` lists every one by row and column.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -45,10 +46,12 @@ def read_csv(path: str | Path) -> Table:
 
     ValueError for a file without a header and rows, or with two columns of one name.
     """
-    text = Path(path).read_text(encoding="utf-8-sig")
-    first_line = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first_line.count)
-    lines = csv.reader(text.splitlines(), delimiter=separator)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        separator = max(",;\t", key=text.split("\n", 1)[0].count)
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
     rows = [Row(k, [cell.strip() for cell in cells]) for k, cells in enumerate(lines, start=1)]
     rows = [row for row in rows if any(row.cells)]
     if len(rows) < 2:
@@ -128,9 +131,9 @@ class Encoder:
         for name in (target, *leave_out):
             if name not in table.header:
                 close = get_close_matches(name, table.header, n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
                 raise ValueError(
-                    f"there is no column {name!r}; there are {', '.join(table.header)}"
-                    + f" (did you mean {close[0]!r}?)" * bool(close)
+                    f"there is no column {name!r}; there are {', '.join(table.header)}{hint}"
                 )
         used = [name for name in table.header if name != target and name not in leave_out]
         if not used:

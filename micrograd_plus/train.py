@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import losses
-from .data import batches
+from .data import batches, check_lengths
 from .engine import Value, no_grad
+from .nested import plain, whole_number
 from .nn import Module
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
 
@@ -35,11 +36,11 @@ LOSSES: dict[str, Callable[..., Any]] = {
 
 @dataclass(repr=False)
 class History:
-    """What happened: one number per epoch in every list.
+    """What happened: one number per whole epoch in every list.
 
-    loss and accuracy are means over the epoch's batches, as they were before each update;
+    loss and accuracy are means over the epoch's examples, as they were before each update;
     accuracy is empty for a loss that decides nothing, and val_* without validation data.
-    grad_norm is the mean length of the gradient, before any clipping.
+    grad_norm is the mean length of the gradient, before any clipping; lr the learning rate.
     stopped says in words why training ended before its last epoch, if it did.
     """
 
@@ -50,6 +51,12 @@ class History:
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
     stopped: str = ""
+
+    def append(self, **numbers: float | None) -> None:
+        """One more epoch: a number for each list that has one."""
+        for name, number in numbers.items():
+            if number is not None:
+                getattr(self, name).append(number)
 
     def __repr__(self) -> str:
         parts = [f"{len(self.loss)} epochs"]
@@ -89,8 +96,10 @@ def fit(
         by `generator`, which starts from seed 0.
     validation: X and y of examples to measure, and not to train, after every epoch.
     schedule: moved on after every epoch.
+    clip_grad_norm: the most that the gradient's length may be; longer ones are shortened.
     early_stop: ends the training when the loss, on the validation data if there is any, has
-        not improved for that many epochs, and goes back to the best parameters.
+        not improved for that many epochs; the model then has the parameters of the best loss,
+        also when all epochs were needed.
     callbacks: called with the history after every epoch; one that returns True ends the
         training.
     progress: whether to show a bar.
@@ -99,43 +108,45 @@ def fit(
     and the parameters that gave the last finite loss. Ctrl-C ends it with the parameters of
     the last whole step. The model is left in evaluation mode.
     """
-    run = _Run(model, _loss_function(loss), optimizer, clip_grad_norm)
-    X, y = _listed(X), _listed(y)
+    X, y = _examples(X, y)
+    validation = validation and _examples(*validation)
+    epochs = whole_number("epochs", epochs, at_least=0)
+    size = len(X) if batch_size is None else whole_number("batch_size", batch_size)
+    patience = None if early_stop is None else whole_number("early_stop", early_stop)
+    shuffler = None if batch_size is None else generator or random.Random(0)
     callbacks = list(callbacks)
-    generator = generator or random.Random(0)
+    run = _Run(model, _loss_function(loss), optimizer, schedule, clip_grad_norm)
     best, best_loss, best_epoch = run.snapshot(), math.inf, 0
     history = run.history
     bar = _progress_bar(epochs, progress)
     try:
         for epoch in bar:
             model.train()
-            shuffler = generator if batch_size else None
-            run.epoch(batches(X, y, batch_size or max(len(X), 1), shuffler))
+            measured = run.epoch(batches(X, y, size, shuffler))
             if validation:
                 val_loss, val_accuracy = evaluate(model, *validation, loss=run.loss)
-                history.val_loss.append(val_loss)
-                if val_accuracy is not None:
-                    history.val_accuracy.append(val_accuracy)
+                measured |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
+            history.append(**measured)
             if schedule:
                 schedule.step()
-            bar.set_postfix_str(_postfix(history))
+            bar.set_postfix_str(_postfix(history), refresh=False)
             wishes = [callback(history) for callback in callbacks]
             if any(wishes):
                 history.stopped = f"by a callback after epoch {epoch + 1}"
                 break
             watched = (history.val_loss or history.loss)[-1]
-            if watched < best_loss:
+            if watched < best_loss:  # the training loss was measured before the last update
                 best_loss, best_epoch = watched, epoch
-                best = run.snapshot() if early_stop else best
-            elif early_stop and epoch - best_epoch >= early_stop:
+                best = run.snapshot() if validation else run.good
+            elif patience and epoch - best_epoch >= patience:
                 history.stopped = (
-                    f"no improvement for {early_stop} epochs; the parameters are those of "
+                    f"no improvement for {patience} epochs; the parameters are those of "
                     f"epoch {best_epoch + 1}"
                 )
-                run.restore(best)
                 break
-        else:
-            run.check_parameters()
+        if patience:
+            run.restore(best)
+        run.check_last_update()
     except KeyboardInterrupt:
         run.undo_half_a_step()
         history.stopped = f"by Ctrl-C after {len(history.loss)} whole epochs"
@@ -157,14 +168,16 @@ def evaluate(
     The model is in evaluation mode meanwhile, and no graph is kept.
     """
     function = _loss_function(loss)
-    training = model.training
+    X, y = _examples(X, y)
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with no_grad():
-            predictions, targets = model(_listed(X)), _listed(y)
-            return function(predictions, targets).data, _accuracy(function, predictions, targets)
+            predictions = model(X)
+            return _one(function(predictions, y)).data, _accuracy(function, predictions, y)
     finally:
-        model.train(training)
+        for module, mode in modes:
+            module.training = mode
 
 
 class _DivergedError(Exception):
@@ -179,28 +192,37 @@ class _Run:
         model: Module,
         loss: Callable[[Any, Any], Value],
         optimizer: Optimizer | None,
+        schedule: Schedule | None,
         clip: float | None,
     ) -> None:
         self.model = model
         self.loss = loss
-        self.parameters = model.parameters()
-        self.optimizer = optimizer or Adam(self.parameters, lr=0.01)
+        self.optimizer = optimizer or Adam(model.parameters(), lr=0.01)
+        if set(self.optimizer.parameters).isdisjoint(model.parameters()):
+            raise ValueError(
+                "the optimizer moves none of the model's parameters: make it anew, from "
+                "model.parameters() of this model"
+            )
+        if schedule and schedule.optimizer is not self.optimizer:
+            raise ValueError("the schedule is of another optimizer than the one that is used")
         self.clip = clip
         self.history = History()
         self.steps = 0
-        self.good = self.snapshot()
+        self.batch: tuple[list[Any], list[Any]] = ([], [])
+        self.lr = self.optimizer.lr  # of the last update
+        self.good = self.snapshot()  # the parameters before it, and their loss
         self.good_loss = math.nan
         self.moving = False
 
     def snapshot(self) -> list[float]:
-        return [parameter.data for parameter in self.parameters]
+        return [parameter.data for parameter in self.optimizer.parameters]
 
     def restore(self, numbers: Sequence[float]) -> None:
-        for parameter, number in zip(self.parameters, numbers):
+        for parameter, number in zip(self.optimizer.parameters, numbers):
             parameter.data = number
 
-    def epoch(self, examples: Iterable[tuple[list[Any], list[Any]]]) -> None:
-        """One update per batch; then one more number in every list of the history."""
+    def epoch(self, examples: Iterable[tuple[list[Any], list[Any]]]) -> dict[str, float | None]:
+        """One update per batch; what the history holds of it."""
         seen, loss_sum, right, norms = 0, 0.0, 0.0, []
         for rows, targets in examples:
             loss, accuracy, norm = self.step(rows, targets)
@@ -208,27 +230,34 @@ class _Run:
             loss_sum += loss * len(rows)
             right += (accuracy or 0.0) * len(rows)
             norms.append(norm)
-        self.history.loss.append(loss_sum / seen)
-        if accuracy is not None:
-            self.history.accuracy.append(right / seen)
-        self.history.grad_norm.append(sum(norms) / len(norms))
-        self.history.lr.append(self.optimizer.lr)
+        return {
+            "loss": loss_sum / seen,
+            "accuracy": None if accuracy is None else right / seen,
+            "grad_norm": sum(norms) / len(norms),
+            "lr": self.optimizer.lr,
+        }
 
     def step(self, rows: list[Any], targets: list[Any]) -> tuple[float, float | None, float]:
         """One update: the loss, the accuracy and the gradient's norm before it."""
         self.steps += 1
+        self.batch = rows, targets
+        self.model.zero_grad()
         self.optimizer.zero_grad()
         predictions = self.model(rows)
-        loss = self.loss(predictions, targets)
-        if not isinstance(loss, Value):
-            raise TypeError(f"the loss must be one Value, not {loss!r}")
+        loss = _one(self.loss(predictions, targets))
+        if loss.op is None:
+            raise RuntimeError(
+                "the loss leads back to no parameter: it was computed inside `with no_grad():`, "
+                "or from numbers (v.data) instead of Values"
+            )
         if math.isfinite(loss.data):
             loss.backward()
-            norm = grad_norm(self.parameters)
+            norm = grad_norm(self.optimizer.parameters)
             if math.isfinite(norm):
                 self.good, self.good_loss = self.snapshot(), loss.data
+                self.lr = self.optimizer.lr
                 if self.clip is not None:
-                    clip_grad_norm_(self.parameters, self.clip)
+                    clip_grad_norm_(self.optimizer.parameters, self.clip)
                 self.moving = True
                 self.optimizer.step()
                 self.moving = False
@@ -240,19 +269,29 @@ class _Run:
         if self.moving:
             self.restore(self.good)
 
-    def check_parameters(self) -> None:
-        """The last update has no next loss that would show whether it went well."""
+    def check_last_update(self) -> None:
+        """After the last update no other step shows whether the loss is still finite."""
+        if not self.steps:
+            return
+        loss, _ = evaluate(self.model, *self.batch, loss=self.loss)
+        if not math.isfinite(loss):
+            raise self.diverged("the loss", loss)
         for number in self.snapshot():
             if not math.isfinite(number):
                 raise self.diverged("a parameter", number)
 
     def diverged(self, what: str, number: float) -> _DivergedError:
-        lr = self.optimizer.lr
+        happened = f"{what} became {number} at step {self.steps} with lr={self.lr:g}"
+        named = "inside `with detect_anomaly():` the first value that breaks is named"
+        if math.isnan(self.good_loss):
+            return _DivergedError(
+                f"{happened}, before any update. Look for nan, inf and very large numbers in X "
+                f"and y; {named}."
+            )
         return _DivergedError(
-            f"{what} became {number} at step {self.steps} with lr={lr:g}; the parameters are "
-            f"back where the loss was last finite ({self.good_loss:.4g}). Try lr={lr / 10:g}, "
-            "clip_grad_norm=1.0, or inputs scaled to about -1 to 1; inside `with "
-            "detect_anomaly():` the first value that breaks is named."
+            f"{happened}; the parameters are back where the loss was last finite "
+            f"({self.good_loss:.4g}). Try lr={self.lr / 10:g}, clip_grad_norm=1.0, or inputs "
+            f"scaled to about -1 to 1; {named}."
         )
 
 
@@ -261,8 +300,16 @@ def _loss_function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, An
         if loss not in LOSSES:
             raise ValueError(f"there is no loss {loss!r}; there are {', '.join(LOSSES)}")
         return LOSSES[loss]
-    if not callable(loss):
-        raise TypeError(f"loss must be a name or a function, not {loss!r}")
+    if not callable(loss) or isinstance(loss, type):
+        raise TypeError(
+            f"loss must be a name, a function, or a module as nn.BCELoss(), not {loss!r}"
+        )
+    return loss
+
+
+def _one(loss: Any) -> Value:
+    if not isinstance(loss, Value):
+        raise TypeError(f"the loss must be one Value, not {loss!r}")
     return loss
 
 
@@ -274,8 +321,11 @@ def _accuracy(
     return None if None in decisions else sum(map(bool, decisions)) / len(decisions)
 
 
-def _listed(rows: Any) -> list[Any]:
-    return list(rows.tolist() if hasattr(rows, "tolist") else rows)
+def _examples(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
+    """X and y as lists; ValueError if they do not belong together."""
+    X, y = list(plain(X)), list(plain(y))
+    check_lengths(X, y)
+    return X, y
 
 
 def _postfix(history: History) -> str:
@@ -292,7 +342,7 @@ def _progress_bar(epochs: int, wanted: bool) -> Any:
         with suppress(ImportError):
             from tqdm import tqdm
 
-            return tqdm(range(epochs), unit="epoch", ascii=" ▏▎▍▌▋▊▉█")
+            return tqdm(range(epochs), unit="epoch")
     return _NoBar(epochs)
 
 
@@ -305,7 +355,7 @@ class _NoBar:
     def __iter__(self) -> Iterator[int]:
         return iter(self.epochs)
 
-    def set_postfix_str(self, text: str) -> None:
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
         pass
 
     def close(self) -> None:

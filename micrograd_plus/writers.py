@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 from .symbols import Expression, Symbol
 
 _CALL = 9  # how tightly a call or a name binds: more than every operator
-_REDUCTIONS = ("total", "largest")
+_REDUCTIONS = ("total", "largest", "inner")
 
 
 class _Argument:
@@ -70,8 +70,8 @@ class Writer:
         if isinstance(expression, Symbol):
             return self.symbol(expression)
         if not isinstance(expression, Expression):
-            binds = self.operations["neg"][0] if expression < 0 else _CALL
             written = self.number(expression)
+            binds = self.operations["neg"][0] if written.startswith("-") else _CALL
         elif special := getattr(self, f"write_{expression.name}", None):
             binds, written = special(*expression.args)
         elif expression.name in self.operations:
@@ -106,6 +106,9 @@ class _Code(Writer):
 
     def write_largest(self, vector: Symbol) -> tuple[int, str]:
         return _CALL, f"largest({vector.name})"
+
+    def write_inner(self, x: Symbol, y: Symbol) -> tuple[int, str]:
+        return _CALL, f"inner({x.name}, {y.name})"
 
     def function(self, name: str, arguments: Sequence[Symbol], result: Any) -> str:
         """The source of a function; a tuple as `result` makes it return several numbers.
@@ -209,6 +212,7 @@ function power(a, b) {  // in IEEE 754, 1 to any power is 1, and so is -1 to an 
   return a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : Math.pow(a, b);
 }
 function total(values) { return values.reduce((sum, value) => sum + value, 0); }
+function inner(x, y) { return total(x.map((_, i) => x[i] * y[i])); }
 function largest(values) {
   return values.reduce((a, b) => (b > a || Number.isNaN(b) ? b : a));
 }
@@ -232,7 +236,7 @@ function erf(x) {
     def number(self, number: float) -> str:
         if not math.isfinite(number):
             return "NaN" if math.isnan(number) else f"{'-' * (number < 0)}Infinity"
-        return repr(int(number) if float(number).is_integer() else number)
+        return repr(float(number)).removesuffix(".0")
 
     def symbol(self, symbol: Symbol) -> str:
         return f"{symbol.name}[i]" if symbol.vector else symbol.name
@@ -261,14 +265,15 @@ class LaTeX(Writer):
         "<=": (3, r"{:4} \le {:4}"),
         ">=": (3, r"{:4} \ge {:4}"),
         "*": (5, r"{:5} \cdot {:6}"),
-        "/": (_CALL, r"\frac{{{}}}{{{}}}"),
+        "/": (7, r"\frac{{{}}}{{{}}}"),
         "neg": (4, "-{:5}"),
         "**": (7, "{:8}^{{{}}}"),
         "exp": (7, "e^{{{}}}"),
         "sqrt": (_CALL, r"\sqrt{{{}}}"),
         "abs": (_CALL, r"\left|{}\right|"),
-        "total": (5, r"\sum_i {:5}"),
-        "largest": (5, r"\max_i {:5}"),
+        "total": (4, r"\sum_i {:5}"),
+        "largest": (4, r"\max_i {:5}"),
+        "inner": (4, r"\sum_i {:5} \cdot {:6}"),
         **{
             name: (_CALL, rf"\{name}\left({{}}\right)")
             for name in ("log", "sin", "cos", "tan", "tanh")
@@ -276,7 +281,10 @@ class LaTeX(Writer):
     }
 
     def number(self, number: float) -> str:
-        return super().number(number).replace("inf", r"\infty")
+        digits, _, exponent = super().number(number).partition("e")
+        if exponent:
+            return rf"{digits} \cdot {{10^{{{int(exponent)}}}}}"
+        return digits.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
 
     def symbol(self, symbol: Symbol) -> str:
         """`x12` is x with an index; a longer name is set upright, special signs as they are."""
@@ -303,7 +311,7 @@ class LaTeX(Writer):
             condition, then, otherwise = otherwise.args
             rows.append(rf"{self.write(then)} & \text{{if }} {self.write(condition)}")
         rows.append(rf"{self.write(otherwise)} & \text{{otherwise}}")
-        return _CALL, r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+        return 1, r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 
 
 def _walk(expression: Any) -> Iterator[Expression]:

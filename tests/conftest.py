@@ -1,0 +1,62 @@
+"""What the tests share: deterministic examples, Node, and a run that allows no skips."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Generator
+from typing import Any
+
+import hypothesis
+import pytest
+
+# The same examples in every run: a failure that one run shows, every run shows.
+hypothesis.settings.register_profile(
+    "deterministic", derandomize=True, deadline=None, max_examples=60, database=None
+)
+hypothesis.settings.load_profile("deterministic")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        help="a skipped test fails: for a machine that has all that the tests can use",
+    )
+
+
+def _forbid_skip(report: Any, config: pytest.Config) -> None:
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("--no-skips"):
+        report.outcome = "failed"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"{report.nodeid}: {reason}, and --no-skips was given"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    _forbid_skip(report, item.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    _forbid_skip(report, collector.config)
+    return report
+
+
+@pytest.fixture(scope="session")
+def run_javascript() -> Callable[[str], str]:
+    """Runs a script under Node and gives what it printed."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+
+    def run(script: str) -> str:
+        done = subprocess.run([node, "-"], input=script, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"Node says:\n{done.stderr}")
+        return done.stdout
+
+    return run

