@@ -113,11 +113,11 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """
     logits, indices = plain(prediction), plain(target)
     one_example = not is_nested(logits)
-    if isinstance(logits, Value) or (one_example and isinstance(indices, (list, tuple)) and logits):
+    many_targets = isinstance(indices, (list, tuple))
+    if not isinstance(logits, (list, tuple)) or (one_example and logits and many_targets):
         raise ValueError(
-            "cross_entropy takes a row of logits, one for each class, and was given the single "
-            f"{logits if isinstance(logits, Value) else logits[0]!r}: the model needs as many "
-            "outputs as there are classes"
+            "cross_entropy takes a row of logits, one for each class, and was given single "
+            "numbers: the model needs as many outputs as there are classes"
         )
     rows, indices = ([logits], [indices]) if one_example else (logits, indices)
     _check_lengths("cross_entropy", rows if logits else [], indices)

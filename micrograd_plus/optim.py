@@ -50,7 +50,7 @@ class Optimizer:
             setattr(self, name, setting)
         for name in self._settings:
             setting = getattr(self, name)
-            if not isinstance(setting, Sequence) and not setting >= 0:
+            if not isinstance(setting, (list, tuple)) and not setting >= 0:
                 raise ValueError(f"{name} must not be below 0, but is {setting!r}")
         self.state: list[dict[str, float]] = [{} for _ in self.parameters]
 

@@ -148,7 +148,8 @@ def fit(
             run.restore(best)
         run.check_last_update()
     except KeyboardInterrupt:
-        run.undo_half_a_step()
+        if run.moving:  # half of the parameters may have moved
+            run.restore(run.good)
         history.stopped = f"by Ctrl-C after {len(history.loss)} whole epochs"
     except _DivergedError as diverged:
         run.restore(run.good)
@@ -184,6 +185,10 @@ class _DivergedError(Exception):
     """The loss or the gradient is inf or nan."""
 
 
+_Snapshot = tuple[list[float], list[dict[str, float]]]
+"""The parameters' numbers, and what the optimizer remembers of each."""
+
+
 class _Run:
     """The state of one training: what has been counted, and where to go back to."""
 
@@ -197,8 +202,10 @@ class _Run:
     ) -> None:
         self.model = model
         self.loss = loss
-        self.optimizer = optimizer or Adam(model.parameters(), lr=0.01)
-        if set(self.optimizer.parameters).isdisjoint(model.parameters()):
+        parameters = model.parameters()
+        self.optimizer = optimizer or Adam(parameters, lr=0.01)
+        self.values = [*parameters, *self.optimizer.parameters]  # it may leave some out
+        if set(parameters).isdisjoint(self.optimizer.parameters):
             raise ValueError(
                 "the optimizer moves none of the model's parameters: make it anew, from "
                 "model.parameters() of this model"
@@ -210,16 +217,19 @@ class _Run:
         self.steps = 0
         self.batch: tuple[list[Any], list[Any]] = ([], [])
         self.lr = self.optimizer.lr  # of the last update
-        self.good = self.snapshot()  # the parameters before it, and their loss
+        self.good = self.snapshot()  # before it, and the loss there
         self.good_loss = math.nan
         self.moving = False
 
-    def snapshot(self) -> list[float]:
-        return [parameter.data for parameter in self.optimizer.parameters]
+    def snapshot(self) -> _Snapshot:
+        numbers = [parameter.data for parameter in self.optimizer.parameters]
+        return numbers, [dict(remembered) for remembered in self.optimizer.state]
 
-    def restore(self, numbers: Sequence[float]) -> None:
+    def restore(self, snapshot: _Snapshot) -> None:
+        numbers, memory = snapshot
         for parameter, number in zip(self.optimizer.parameters, numbers):
             parameter.data = number
+        self.optimizer.state = [dict(remembered) for remembered in memory]
 
     def epoch(self, examples: Iterable[tuple[list[Any], list[Any]]]) -> dict[str, float | None]:
         """One update per batch; what the history holds of it."""
@@ -241,8 +251,8 @@ class _Run:
         """One update: the loss, the accuracy and the gradient's norm before it."""
         self.steps += 1
         self.batch = rows, targets
-        self.model.zero_grad()
-        self.optimizer.zero_grad()
+        for value in self.values:
+            value.grad = 0.0
         predictions = self.model(rows)
         loss = _one(self.loss(predictions, targets))
         if loss.op is None:
@@ -250,24 +260,19 @@ class _Run:
                 "the loss leads back to no parameter: it was computed inside `with no_grad():`, "
                 "or from numbers (v.data) instead of Values"
             )
-        if math.isfinite(loss.data):
-            loss.backward()
-            norm = grad_norm(self.optimizer.parameters)
-            if math.isfinite(norm):
-                self.good, self.good_loss = self.snapshot(), loss.data
-                self.lr = self.optimizer.lr
-                if self.clip is not None:
-                    clip_grad_norm_(self.optimizer.parameters, self.clip)
-                self.moving = True
-                self.optimizer.step()
-                self.moving = False
-                return loss.data, _accuracy(self.loss, predictions, targets), norm
+        if not math.isfinite(loss.data):
+            raise self.diverged("the loss", loss.data)
+        loss.backward()
+        norm = grad_norm(self.optimizer.parameters)
+        if not math.isfinite(norm):
             raise self.diverged("the gradient's norm", norm)
-        raise self.diverged("the loss", loss.data)
-
-    def undo_half_a_step(self) -> None:
-        if self.moving:
-            self.restore(self.good)
+        self.good, self.good_loss, self.lr = self.snapshot(), loss.data, self.optimizer.lr
+        if self.clip is not None:
+            clip_grad_norm_(self.optimizer.parameters, self.clip)
+        self.moving = True
+        self.optimizer.step()
+        self.moving = False
+        return loss.data, _accuracy(self.loss, predictions, targets), norm
 
     def check_last_update(self) -> None:
         """After the last update no other step shows whether the loss is still finite."""
@@ -276,9 +281,9 @@ class _Run:
         loss, _ = evaluate(self.model, *self.batch, loss=self.loss)
         if not math.isfinite(loss):
             raise self.diverged("the loss", loss)
-        for number in self.snapshot():
-            if not math.isfinite(number):
-                raise self.diverged("a parameter", number)
+        for parameter in self.optimizer.parameters:
+            if not math.isfinite(parameter.data):
+                raise self.diverged("a parameter", parameter.data)
 
     def diverged(self, what: str, number: float) -> _DivergedError:
         happened = f"{what} became {number} at step {self.steps} with lr={self.lr:g}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..engine import Value, combine
-from ..nested import is_nested, plain
+from ..nested import is_nested, plain, whole_number
 from ..ops import TABLE
 from . import init as initializers
 from .init import Initializer
@@ -30,13 +30,10 @@ class Linear(Module):
         init: Initializer = initializers.pytorch_default,
         generator: random.Random | None = None,
     ) -> None:
-        for name, width in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {width!r}")
+        self.in_features = in_features = whole_number("in_features", in_features)
+        self.out_features = out_features = whole_number("out_features", out_features)
         draw = generator or initializers.GLOBAL
         default = initializers.pytorch_default
-        self.in_features = in_features
-        self.out_features = out_features
         self.weight = [
             [Value(init(in_features, out_features, draw)) for _ in range(in_features)]
             for _ in range(out_features)
@@ -72,9 +69,9 @@ class Sequential(Module):
         self.chain = list(modules)
 
     def named_members(self) -> Iterator[tuple[str, Any]]:
-        """The modules under the names "0", "1", …, as in PyTorch."""
-        for i, module in enumerate(self.chain):
-            yield str(i), module
+        """The modules in the row are called "0", "1", …, as in PyTorch."""
+        for name, member in super().named_members():
+            yield name.removeprefix("chain."), member
 
     def forward(self, x: Any) -> Any:
         """What the last module gives for what the one before it gives, and so on."""

@@ -1,8 +1,8 @@
 """`Module`: what every network and every part of one can do.
 
-A module is an object whose attributes hold its parameters: Values, lists of Values, other
-modules, or lists of modules. `Module` finds them there, so a class of your own only needs an
-`__init__` that makes them and a `forward` that uses them:
+A module is an object whose attributes hold its parameters: Values, other modules, and lists or
+dictionaries of them. `Module` finds them there, so a class of your own only needs an `__init__`
+that makes them and a `forward` that uses them:
 
 >>> from micrograd_plus.engine import Value
 >>> class Line(Module):
@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from .. import engine
 from ..engine import Constant, Value, as_number, scope
-from ..nested import flatten, plain, shape
+from ..nested import flatten, shape
 
 
 class Module:
@@ -32,25 +32,20 @@ class Module:
     training = True
     in_tree = True  # whether repr lists it below its parent
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes; a subclass defines it, and calls go through `__call__`."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`, in a scope of its own: pictures show its values as one group."""
         with scope(self):
-            return self.forward(*inputs)
+            return self.forward(*inputs, **options)
 
     # ---- parameters
 
     def named_members(self) -> Iterator[tuple[str, Any]]:
-        """The attributes that hold parameters, by name: Values, nested lists, modules."""
-        for name, member in vars(self).items():
-            if isinstance(member, (list, tuple)) and any(isinstance(m, Module) for m in member):
-                for i, module in enumerate(member):
-                    yield f"{name}.{i}", module
-            elif isinstance(member, Module) or _holds_parameters(member):
-                yield name, member
+        """What holds parameters, by name: modules, Values and nested lists of Values."""
+        return _members(vars(self))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly inside this one, by name."""
@@ -64,16 +59,27 @@ class Module:
         for _, child in self.named_children():
             yield from child.modules()
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Value]]:
-        """Every parameter with its name, as `layers.0.neurons.3.w[1]`."""
+    def named_parameters(self) -> Iterator[tuple[str, Value]]:
+        """Every parameter with its name, as `layers.0.neurons.3.w[1]`.
+
+        One that stands in two places, as in tied layers, comes once, under its first name.
+        """
+        seen: set[Value] = set()
+        for name, parameter in self._named_places(""):
+            if parameter not in seen:
+                seen.add(parameter)
+                yield name, parameter
+
+    def _named_places(self, prefix: str) -> Iterator[tuple[str, Value]]:
+        """Every place where a parameter stands, in the order of `state_dict`."""
         for name, member in self.named_members():
             if isinstance(member, Module):
-                yield from member.named_parameters(f"{prefix}{name}.")
+                yield from member._named_places(f"{prefix}{name}.")
             else:
                 yield from _named_values(member, prefix + name)
 
     def parameters(self) -> list[Value]:
-        """Every parameter."""
+        """Every parameter, once."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def zero_grad(self) -> None:
@@ -109,19 +115,23 @@ class Module:
         NumPy arrays and PyTorch tensors count as nested lists. ValueError, with the module
         unchanged, if names or shapes differ.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                "load_state_dict takes a dictionary, as state_dict() gives it, not a "
+                f"{type(state).__name__}; a saved file is read by load(path, model)"
+            )
         expected = self.state_dict()
         problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
         problems += [f"{name} is unknown" for name in state.keys() - expected.keys()]
-        numbers = {name: plain(state[name]) for name in expected if name in state}
-        for name, given in numbers.items():
-            if shape(given) != shape(expected[name]):
-                problems.append(f"{name} has shape {shape(given)}, not {shape(expected[name])}")
+        for name in expected.keys() & state.keys():
+            if misfit := _misfit(state[name], expected[name]):
+                problems.append(f"{name} {misfit}")
         if problems:
             raise ValueError(
                 f"the state does not fit this {type(self).__name__}: {', '.join(sorted(problems))}"
             )
-        flat = [as_number(n) for name in expected for n in flatten(numbers[name])]
-        for (_, parameter), number in zip(self.named_parameters(), flat, strict=True):
+        numbers = [as_number(n) for name in expected for n in flatten(state[name])]
+        for (_, parameter), number in zip(self._named_places(""), numbers):
             parameter.data = number
 
     # ---- words
@@ -154,10 +164,21 @@ class Module:
                 yield from child._tree(child_name, depth + 1)
 
 
+def _members(named: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, member in named.items():
+        if isinstance(member, Module) or _holds_parameters(member):
+            yield f"{prefix}{name}", member
+        elif isinstance(member, dict):
+            yield from _members(member, f"{prefix}{name}.")
+        elif isinstance(member, (list, tuple)):
+            yield from _members(dict(enumerate(member)), f"{prefix}{name}.")
+
+
 def _holds_parameters(member: Any) -> bool:
+    """Whether this is a Value that nothing computed, or a nested list of such."""
     if isinstance(member, (list, tuple)):
         return bool(member) and all(_holds_parameters(item) for item in member)
-    return isinstance(member, Value) and not isinstance(member, Constant)
+    return isinstance(member, Value) and member.op is None and not isinstance(member, Constant)
 
 
 def _named_values(member: Any, name: str) -> Iterator[tuple[str, Value]]:
@@ -166,6 +187,15 @@ def _named_values(member: Any, name: str) -> Iterator[tuple[str, Value]]:
     else:
         for i, item in enumerate(member):
             yield from _named_values(item, f"{name}[{i}]")
+
+
+def _misfit(given: Any, wanted: Any) -> str:
+    """What is wrong with the shape of `given`, or nothing."""
+    try:
+        found = shape(given)
+    except ValueError as ragged:
+        return str(ragged)
+    return "" if found == shape(wanted) else f"has shape {found}, not {shape(wanted)}"
 
 
 def _numbers(member: Any) -> Any:
@@ -193,13 +223,14 @@ def where() -> str:
     owners: list[Module] = []
     opened = engine.current_scope()
     while opened is not None:
-        if isinstance(opened.owner, Module) and opened.owner.in_tree:
+        if isinstance(opened.owner, Module):
             owners.insert(0, opened.owner)
         opened = opened.parent
+    owners = [owner for owner in owners if owner.in_tree] or owners
     if not owners:
         return "the module"
     path = type(owners[0]).__name__
     for parent, child in pairwise(owners):
-        path += "".join(f".{name}" for name, c in parent.named_children() if c is child)
+        path += next((f".{name}" for name, c in parent.named_children() if c is child), "")
     last = owners[-1]
     return f"{path} ({type(last).__name__}({last.extra_repr()}))"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine import Value, apply, combine, scope
-from ..nested import is_nested, plain
+from ..nested import is_nested, plain, whole_number
 from ..ops import TABLE
 from . import init as initializers
 from .init import Initializer
@@ -44,7 +44,7 @@ class Neuron(Module):
         generator: random.Random | None = None,
         fan_out: int = 1,
     ) -> None:
-        _check_width("nin", nin)
+        nin = whole_number("nin", nin)
         self.activation = _check_activation(activation) if nonlin else "linear"
         draw = generator or initializers.GLOBAL
         self.w = [Value(init(nin, fan_out, draw)) for _ in range(nin)]
@@ -85,7 +85,7 @@ class Layer(Module):
     """
 
     def __init__(self, nin: int, nout: int, **options: Any) -> None:
-        _check_width("nout", nout)
+        nout = whole_number("nout", nout)
         self.neurons = [Neuron(nin, fan_out=nout, **options) for _ in range(nout)]
 
     def forward(self, x: Any) -> Any:
@@ -154,15 +154,10 @@ class MLP(Module):
         return f"{' → '.join(map(str, self.widths))}, {self.activation}"
 
 
-def _check_width(name: str, width: int) -> None:
-    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {width!r}")
-
-
 def _check_activation(name: str) -> str:
-    op = TABLE.get(name)
-    if op is None or op.nary or len(op.operands) - len(op.defaults) != 1:
-        known = [o.name for o in TABLE.values() if not o.nary]
-        fitting = [n for n in known if len(TABLE[n].operands) - len(TABLE[n].defaults) == 1]
+    fitting = [
+        op.name for op in TABLE.values() if not op.nary and len(op.operands) - len(op.defaults) == 1
+    ]
+    if name not in fitting:
         raise ValueError(f"there is no activation {name!r}; there are {', '.join(fitting)}")
     return name

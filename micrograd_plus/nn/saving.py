@@ -49,9 +49,11 @@ def load(path: str | Path, model: Module | None = None) -> Module:
     """
     content = read(path)
     try:
-        made = model or _build(content["model"])
+        made = _build(content["model"]) if model is None else model
         made.load_state_dict(content["parameters"])
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise ValueError(f"{path} cannot be loaded: it has no {error}") from error
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
     return made
 
@@ -60,7 +62,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """All that the file at `path` holds: the model's description, its parameters, the rest."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not text, nested too deeply
         raise ValueError(f"{path} is not a whole JSON file: {error}") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path} is not a model saved by micrograd_plus")
@@ -105,5 +107,5 @@ def _build(description: dict[str, Any]) -> Module:
 def _readable(content: dict[str, Any]) -> str:
     """JSON with one line for each row of numbers."""
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    row = re.compile(r"\[\s+([^\[\]{}]*?)\s+\]")
-    return row.sub(lambda match: "[" + re.sub(r",\s+", ", ", match[1]) + "]", text) + "\n"
+    row = re.compile(r"\[\n *([^\[\]{}]*?)\n *\]")  # inside a string no line ends
+    return row.sub(lambda match: "[" + re.sub(r",\n *", ", ", match[1]) + "]", text) + "\n"
