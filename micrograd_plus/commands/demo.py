@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     loss, accuracy = evaluate(model, X, y, loss="hinge")
     print(f"\ntraining accuracy {accuracy:.0%}, loss {loss:.4f}\n")
 
-    pictures = {
+    pictures: dict[str, Any] = {
         "loss": show.plot_loss(history),
         "decision-boundary": show.plot_decision_boundary(model, X, y),
         "network": show.network(model),
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     for name, picture in pictures.items():
         for ending in FORMATS:
             path = options.out / f"{name}.{ending}"
-            (picture.save if hasattr(picture, "save") else picture.savefig)(path)
+            picture.save(path)
             print(f"wrote {path}")
     return 0
 

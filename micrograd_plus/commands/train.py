@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,27 +76,27 @@ def run(options: argparse.Namespace) -> int:
         generator=random.Random(options.seed),
     )
 
+    options.out.mkdir(parents=True, exist_ok=True)
+    save(model, options.out / "model.json", table=encoder.to_dict())
+    print(f"\nwrote {options.out / 'model.json'}")
     with no_grad():
         outputs = [[_number(v) for v in flatten(output)] for output in model(X_test)]
     if classes:
         decided = [output.index(max(output)) for output in outputs]
         share = sum(a == b for a, b in zip(decided, y_test)) / len(y_test)
-        print(f"\nright on {share:.1%} of the held-out rows")
-        result = show.plot_confusion_matrix(y_test, decided, classes)
+        print(f"right on {share:.1%} of the held-out rows")
+        draw_result = partial(show.plot_confusion_matrix, y_test, decided, classes)
     else:
-        scale = encoder.target
-        truth = [scale.mean + scale.std * t for t in y_test]
-        guesses = [scale.mean + scale.std * output[0] for output in outputs]
+        goal = encoder.target
+        truth = [goal.mean + goal.std * t for t in y_test]
+        guesses = [goal.mean + goal.std * output[0] for output in outputs]
         _print_regression(truth, guesses, options.target)
-        result = show.plot_residuals(truth, guesses, options.target)
+        draw_result = partial(show.plot_residuals, truth, guesses, options.target)
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    save(model, options.out / "model.json", table=encoder.to_dict())
-    print(f"wrote {options.out / 'model.json'}")
-    name = "confusion-matrix" if classes else "residuals"
-    for path, figure in ((f"{name}.png", result), ("loss.png", show.plot_loss(history))):
-        figure.savefig(options.out / path)
-        print(f"wrote {options.out / path}")
+    show.plot_loss(history, path=options.out / "loss.png")
+    name = "confusion-matrix.png" if classes else "residuals.png"
+    draw_result(path=options.out / name)
+    print(f"wrote {options.out / 'loss.png'} and {options.out / name}")
     return 0
 
 
@@ -134,5 +135,5 @@ def _print_regression(truth: list[float], guesses: list[float], name: str) -> No
     squares = sum(error**2 for error in errors)
     explained = 1 - squares / spread if spread else 0.0
     rmse = (squares / len(errors)) ** 0.5
-    print(f"\non the held-out rows: root mean squared error {rmse:.4g}, in the units of {name}")
+    print(f"on the held-out rows: root mean squared error {rmse:.4g}, in the units of {name}")
     print(f"R² = {explained:.3f} (1 is perfect, 0 is as good as always saying the mean)")

@@ -1,0 +1,228 @@
+"""The command line, run as a user runs it: what it prints, writes and refuses."""
+
+import csv
+import json
+import random
+import re
+import subprocess
+import sys
+
+import pictures
+import pytest
+
+from micrograd_plus import load
+from micrograd_plus.__main__ import main
+from micrograd_plus.commands.demo import neuron_after_backward
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Runs a command in an empty folder: exit status, what it printed, what it complained of."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse ends the program itself
+            status = error.code
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+# ---- demo
+
+
+def test_demo_trains_to_100_percent_and_draws_everything(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    status, printed, _ = run("demo", "--out", "pictures")
+    assert status == 0
+    assert "training accuracy 100%" in printed
+    for name in pictures.DEMO:
+        assert f"wrote pictures/{name}" in printed
+        pictures.check(tmp_path / "pictures" / name)
+
+
+def test_the_demos_neuron_is_the_one_that_everybody_knows():
+    out = neuron_after_backward()
+    assert f"{out:.4f}" == "0.7064"
+    assert out.grad == 1.0
+
+
+# ---- draw
+
+
+def test_draw_writes_the_graph_of_an_expression(run, tmp_path):
+    expression = "tanh(x1*w1 + x2*w2 + b)"
+    numbers = ["x1=2", "x2=0", "w1=-3", "w2=1", "b=6.88"]
+    status, printed, _ = run("draw", expression, *numbers, "-o", "neuron.svg")
+    assert (status, printed) == (0, f"{expression} = 0.706419\nwrote neuron.svg\n")
+    drawn = (tmp_path / "neuron.svg").read_text()
+    for text in ("x1", "w2", "tanh", "0.7064"):
+        assert text in drawn
+
+
+def test_draw_writes_png_and_dot_by_the_ending(run, tmp_path):
+    assert run("draw", "a*b + c", "a=2", "b=-3", "c=10", "-o", "graph.png")[0] == 0
+    pictures.check(tmp_path / "graph.png")
+    assert run("draw", "a*b + c", "a=2", "b=-3", "c=10", "-o", "graph.dot")[0] == 0
+    assert (tmp_path / "graph.dot").read_text().startswith("digraph")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["__import__('os').system('id')"], "only numbers, names"),
+        (["().__class__.__bases__"], "only numbers, names"),
+        (["x ^ 2", "x=1"], r"write a \*\* b"),
+        (["x + y", "x=1"], "'y' has no number: add y="),
+        (["x", "x=1", "z=2"], "z does not occur"),
+        (["x", "x"], "x=2.5"),
+        (["x", "x=two"], "x=2.5"),
+        (["x +", "x=1"], "invalid syntax"),
+        (["x", "x=1", "-o", "graph.doc"], "doc"),
+    ],
+)
+def test_draw_refuses_bad_input_with_a_reason(run, tmp_path, arguments, complaint):
+    status, printed, complaints = run("draw", *arguments)
+    assert status == 2
+    assert printed == ""
+    assert complaints.startswith("micrograd-plus: ")
+    assert re.search(complaint, complaints)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- check
+
+
+def test_check_prints_the_report(run):
+    status, printed, _ = run("check", "a*b + tanh(a)", "a=2", "b=-3")
+    assert status == 0
+    assert "all right (2 leaves, 3 ops)" in printed
+
+
+def test_check_fails_when_a_rule_is_wrong(run, monkeypatch):
+    from micrograd_plus.ops import TABLE
+
+    monkeypatch.setattr(TABLE["tanh"], "partials", lambda out, x: [1 + out])
+    status, printed, _ = run("check", "tanh(a)", "a=2")
+    assert status == 1
+    assert "derivative of the op 'tanh'" in printed
+
+
+# ---- train
+
+
+def write_csv(path, header, rows):
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def test_train_classifies_fishers_irises(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    datasets = pytest.importorskip("sklearn.datasets")
+    iris = datasets.load_iris()
+    rows = [[*row, iris.target_names[k]] for row, k in zip(iris.data.tolist(), iris.target)]
+    header = [name.removesuffix(" (cm)").replace(" ", "_") for name in iris.feature_names]
+    path = write_csv(tmp_path / "iris.csv", [*header, "species"], rows)
+    status, printed, _ = run("train", "--csv", path, "--target", "species", "--out", "model")
+    assert status == 0
+    share = float(re.search(r"right on ([\d.]+)% of the held-out rows", printed)[1])
+    assert share >= 95
+    assert "100 rows to train on, 50 held out; species is 3 classes" in printed
+    for name in ("confusion-matrix.png", "loss.png"):
+        pictures.check(tmp_path / "model" / name)
+    assert load(tmp_path / "model" / "model.json").widths == [4, 16, 3]
+    kept = json.loads((tmp_path / "model" / "model.json").read_text())["table"]
+    assert kept["target"]["texts"] == ["setosa", "versicolor", "virginica"]
+
+
+def house_rows(count=60):
+    generator = random.Random(0)
+    for _ in range(count):
+        area, place = generator.uniform(30, 150), generator.choice(["town", "country"])
+        price = 3 * area + 100 * (place == "town") + generator.gauss(0, 5)
+        yield [f"{area:.1f}", place, f"{price:.2f}"]
+
+
+def test_train_predicts_a_number_from_numbers_and_texts(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows())
+    status, printed, _ = run("train", "--csv", path, "--target", "price", "--epochs", 100)
+    assert status == 0
+    assert "price is a number" in printed
+    assert float(re.search(r"R² = ([\d.]+)", printed)[1]) > 0.95
+    pictures.check(tmp_path / "trained" / "residuals.png")
+
+
+def test_train_reports_bad_rows_and_leaves_nothing_behind(run, tmp_path):
+    rows = [*house_rows(20), ["big", "town", "300"], ["50", "", "250"], ["70", "town"]]
+    path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], rows)
+    status, printed, complaints = run("train", "--csv", path, "--target", "price")
+    assert status == 2
+    assert printed == ""
+    assert "3 of 23 rows cannot be read" in complaints
+    assert "row 22 column 'area' holds 'big', which is not a number" in complaints
+    assert "row 23 column 'place' is empty" in complaints
+    assert "row 24 has 2 cells, not 3" in complaints
+    assert "--skip-bad-rows" in complaints
+    assert not (tmp_path / "trained").exists()
+
+
+def test_train_skips_bad_rows_only_when_told_to(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [*house_rows(20), ["big", "town", "300"]]
+    path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], rows)
+    arguments = ("--csv", path, "--target", "price", "--epochs", 2, "--skip-bad-rows")
+    status, printed, complaints = run("train", *arguments)
+    assert status == 0
+    assert "row 22 column 'area' holds 'big'" in complaints
+    assert "13 rows to train on, 7 held out" in printed
+
+
+def test_train_keeps_the_model_where_pictures_cannot_be_drawn(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows(20))
+    status, printed, complaints = run("train", "--csv", path, "--target", "price", "--epochs", 2)
+    assert status == 2
+    assert "wrote trained/model.json" in printed
+    assert 'pip install "micrograd-plus[plot]"' in complaints
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--target", "prize"], "did you mean 'price'"),
+        (["--target", "price", "--hidden", "many"], "--hidden takes whole numbers"),
+        (["--target", "price", "--held-out", "0"], "test_size=0.0"),
+    ],
+)
+def test_train_refuses_bad_arguments(run, tmp_path, arguments, complaint):
+    path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows(20))
+    status, _, complaints = run("train", "--csv", path, *arguments)
+    assert status == 2
+    assert complaint in complaints
+
+
+def test_train_names_a_file_that_is_not_there(run):
+    status, _, complaints = run("train", "--csv", "nothing.csv", "--target", "x")
+    assert status == 2
+    assert "nothing.csv" in complaints
+
+
+# ---- help
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "draw", "check"])
+def test_help_shows_an_example(run, command):
+    status, printed, _ = run(command, "--help")
+    assert status == 0
+    assert f"example:\n  micrograd-plus {command}" in printed
+
+
+def test_runs_as_a_module():
+    command = [sys.executable, "-m", "micrograd_plus", "check", "x*x", "x=3"]
+    assert "leaf x" in subprocess.run(command, capture_output=True, text=True, check=True).stdout

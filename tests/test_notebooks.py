@@ -1,0 +1,36 @@
+"""Every notebook is committed without outputs and runs from top to bottom."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+
+def test_there_are_notebooks():
+    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_is_committed_without_outputs(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore")  # those of the kernel's own libraries
+def test_runs_from_top_to_bottom(path):
+    pytest.importorskip("matplotlib")
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    pictures = [out for out in outputs if "image/svg+xml" in out.get("data", {})]
+    assert len(pictures) >= 2, "graphs show themselves as pictures"
+    warned = [
+        out["text"] for out in outputs if out.get("name") == "stderr" and "Warning" in out["text"]
+    ]
+    assert warned == []
