@@ -159,7 +159,7 @@ class Value(Methods):
 
     @property
     def _prev(self) -> set[Value]:
-        return set(self.operands[: len(self.operands) - _inlined(self)])
+        return set(shown_operands(self))
 
     @property
     def _op(self) -> str:
@@ -256,11 +256,12 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
     owner: a name, or the object (a Module) whose class gives the name.
     """
 
-    __slots__ = ("owner", "parent")
+    __slots__ = ("is_open", "owner", "parent")
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
         self.parent: scope | None = None
+        self.is_open = False
 
     @property
     def name(self) -> str:
@@ -269,12 +270,14 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
 
     def __enter__(self) -> Self:
         global _scope
-        self.parent, _scope = _scope, self
+        if self.is_open:
+            raise RuntimeError(f"the scope {self.name!r} is open already: make a new one")
+        self.parent, self.is_open, _scope = _scope, True, self
         return self
 
     def __exit__(self, *exception: object) -> None:
         global _scope
-        _scope = self.parent
+        self.is_open, _scope = False, self.parent
 
 
 _scope: scope | None = None
@@ -346,16 +349,17 @@ def _complete(
 # ---- Values in words
 
 
-def _inlined(node: Value) -> int:
-    """How many of the last operands are part of the op's name: 1 for the 2 in `x**2`."""
-    return int(node.op is not None and node.op.inline and isinstance(node.operands[-1], Constant))
+def shown_operands(node: Value) -> tuple[Value, ...]:
+    """The operands without the constant that is part of the op's name, as the 2 in `x**2`."""
+    inline = node.op is not None and node.op.inline and isinstance(node.operands[-1], Constant)
+    return node.operands[:-1] if inline else node.operands
 
 
 def op_name(node: Value) -> str:
     """The op as pictures show it: `*`, `tanh`, `**2`; nothing for a leaf."""
     if node.op is None:
         return ""
-    if not _inlined(node):
+    if len(shown_operands(node)) == len(node.operands):
         return node.op.symbol
     number = f"{node.operands[-1].data:g}"
     infix = not node.op.symbol.isidentifier()

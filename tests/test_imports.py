@@ -19,14 +19,15 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # From the bottom up: each imports only those before it.
 CORE = ["symbols", "writers", "ops", "engine", "functional", "parse", "gradcheck"]
 WINGS = {
+    "files": set[str](),
     "nested": set[str](),
     "losses": {*CORE, "nested"},
     "optim": {*CORE, "nested"},
     "data": {*CORE, "nested"},
     "tables": {*CORE, "nested"},
-    "nn": {*CORE, "nested", "losses"},
+    "nn": {*CORE, "files", "nested", "losses"},
     "compiler": {*CORE, "nested"},
-    "show": {*CORE, "nested"},
+    "show": {*CORE, "files", "nested"},
     "classroom": {*CORE, "nested", "show"},
     "export": {*CORE, "nested", "nn"},
 }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from micrograd_plus import Value, nn
+from micrograd_plus import Value, files, nn
 from micrograd_plus.nn import MLP, Layer, Linear, Module, Neuron, Sequential, load, save, saving
 
 EVERY_MODULE = [
@@ -315,9 +315,7 @@ def test_a_crash_leaves_the_old_file(where, path, monkeypatch):
     with monkeypatch.context() as patch:
         if where == "write":
             ordinary = builtins.open
-            patch.setattr(
-                saving, "open", lambda *a, **k: DiskFull(ordinary(*a, **k)), raising=False
-            )
+            patch.setattr(files, "open", lambda *a, **k: DiskFull(ordinary(*a, **k)), raising=False)
         else:
             patch.setattr(os, where, _crash)
         with pytest.raises(CrashError):

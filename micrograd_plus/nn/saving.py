@@ -15,12 +15,12 @@ numbers. A model of a class of your own is loaded into one that you made: `load(
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from .. import nn
+from ..files import write_atomically
 from .linear import Sequential
 from .module import Module
 
@@ -67,20 +67,6 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path} is not a model saved by micrograd_plus")
     return content
-
-
-def write_atomically(path: str | Path, text: str) -> None:
-    """Writes a new file beside the old one, and only then puts it in its place."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with open(unfinished, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _describe(model: Module) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""Pictures: computation graphs, networks, training curves.
+
+`draw(value)` draws the graph of a Value, `network(model)` the neurons and weights of a model;
+both give a graphviz `Digraph` that shows itself in a notebook and is written to a file with
+`.save("x.svg")`. The `plot_...` functions give matplotlib figures.
+
+Importing this package imports neither graphviz nor matplotlib.
+"""
+
+from .graph import draw, draw_dot, value_mimebundle
+from .network import network
+from .plots import (
+    plot_activations,
+    plot_confusion_matrix,
+    plot_decision_boundary,
+    plot_gradients,
+    plot_loss,
+    plot_residuals,
+)
+
+__all__ = [
+    "draw",
+    "draw_dot",
+    "network",
+    "plot_activations",
+    "plot_confusion_matrix",
+    "plot_decision_boundary",
+    "plot_gradients",
+    "plot_loss",
+    "plot_residuals",
+    "value_mimebundle",
+]

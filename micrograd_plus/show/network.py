@@ -1,0 +1,210 @@
+"""`network`: a model as the diagram of its neurons and weights.
+
+Every circle is a neuron, filled by its bias, every line a weight: blue if it is positive,
+orange if it is negative, the thicker the larger it is. Or all of that by gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..engine import Value
+from .dot import NO_GRADIENTS, escape, new_picture
+from .scale import Scale
+
+if TYPE_CHECKING:
+    from .picture import Picture
+
+_MOST_LINES = 600
+_MOST_LAYERS = 40
+_CIRCLE, _ROW, _COLUMN = 30.0, 38.0, 150.0  # points: a circle's width, and from one to the next
+
+
+class _Layer(NamedTuple):
+    """weights: one row of Values for each neuron; biases: one Value each, or None."""
+
+    weights: Sequence[Sequence[Value]]
+    biases: Sequence[Value] | None
+    caption: str
+
+
+def network(model: Any, *, color: str = "weight", format: str = "svg") -> Picture:  # noqa: A002
+    """The neurons and weights of a Neuron, Layer, MLP or Linear, or a Sequential of these.
+
+    Of a layer with many neurons the first and the last are drawn.
+
+    color: what the colours and widths show: "weight" or "gradient".
+    format: what `.render()` writes; `.save("x.png")` goes by the name.
+
+    TypeError for a model that has no such layers, ValueError for one of too many layers.
+    """
+    if color not in ("weight", "gradient"):
+        raise ValueError(f"color is 'weight' or 'gradient', not {color!r}")
+    layers = _layers(model)
+    if len(layers) > _MOST_LAYERS:
+        raise ValueError(
+            f"the model has {len(layers)} layers, and at most {_MOST_LAYERS} are drawn: "
+            "draw a part of it, as network(model.layers[0])"
+        )
+    for before, layer in pairwise(layers):
+        if len(layer.weights[0]) != len(before.weights):
+            raise ValueError(
+                f"a layer gives {len(before.weights)} numbers and the next takes "
+                f"{len(layer.weights[0])}: only layers that fit together are drawn"
+            )
+    return _Diagram(layers, color).paint(format)
+
+
+def _layers(model: Any) -> list[_Layer]:
+    """The layers of a model, known by their attributes; activations go into the captions."""
+    if hasattr(model, "layers"):
+        return _in_a_row(model.layers)
+    if hasattr(model, "neurons"):
+        neurons = list(model.neurons)
+        return [_Layer([n.w for n in neurons], [n.b for n in neurons], _activation(neurons[0]))]
+    if hasattr(model, "w") and hasattr(model, "b"):
+        return [_Layer([model.w], [model.b], _activation(model))]
+    if hasattr(model, "in_features"):
+        return [_Layer(model.weight, model.bias, "")]
+    if hasattr(model, "__iter__"):
+        return _in_a_row(model)
+    raise TypeError(
+        f"network draws a Neuron, Layer, MLP or Linear, or a Sequential of these with "
+        f"activations between them; {type(model).__name__} is none of them"
+    )
+
+
+def _in_a_row(modules: Iterable[Any]) -> list[_Layer]:
+    layers: list[_Layer] = []
+    for module in modules:
+        if layers and not list(module.parameters()):
+            last = layers.pop()
+            names = [name for name in (last.caption, type(module).__name__) if name]
+            layers.append(last._replace(caption=", ".join(names)))
+        else:
+            layers += _layers(module)
+    if not layers:
+        raise TypeError("network draws neurons and their weights, and this model has none")
+    return layers
+
+
+def _activation(neuron: Any) -> str:
+    """Its name; micrograd's neurons only say whether they have one."""
+    return str(getattr(neuron, "activation", "relu" if getattr(neuron, "nonlin", False) else ""))
+
+
+class _Diagram:
+    """Circles in columns and lines between them, at positions that are given in points."""
+
+    def __init__(self, layers: list[_Layer], color: str) -> None:
+        self.layers = layers
+        self.widths = [len(layers[0].weights[0]), *[len(layer.weights) for layer in layers]]
+        self.color = color
+        weights = [weight for layer in layers for row in layer.weights for weight in row]
+        biases = [bias for layer in layers for bias in layer.biases or ()]
+        numbers = [self.number(value) for value in weights + biases]
+        self.scale = Scale.over(numbers, power=1.0, thickest=4.0)
+        self.is_empty = color == "gradient" and not any(numbers)
+        self.shown = _shown(self.widths)
+        self.height = _ROW * max(map(len, self.shown))
+        self.distance = max(_COLUMN, self.height / 2)
+
+    def number(self, value: Value) -> float:
+        """What the colour of a weight or bias stands for."""
+        return value.data if self.color == "weight" else value.grad
+
+    def paint(self, format: str) -> Picture:  # noqa: A002
+        """The diagram, its columns from left to right."""
+        picture = new_picture(format)
+        picture.engine = "neato"  # which puts each node where it is told to
+        picture.attr(outputorder="edgesfirst", splines="line")
+        picture.attr("node", shape="circle", fixedsize="true", width=f"{_CIRCLE / 72:.3f}")
+        picture.attr("node", style="filled", fillcolor="white")
+        picture.attr("edge", arrowhead="none")
+        for column in range(len(self.widths)):
+            self._add_column(picture, column)
+        lines = [
+            (self.number(layer.weights[j][i]), f"n{column}_{i}", f"n{column + 1}_{j}")
+            for column, layer in enumerate(self.layers)
+            for j in self.shown[column + 1]
+            for i in self.shown[column]
+            if j is not None and i is not None
+        ]
+        for number, tail, head in sorted(lines, key=lambda line: abs(line[0])):
+            picture.edge(tail, head, **self._line(number))
+        self._add_legend(picture)
+        return picture
+
+    def _line(self, number: float) -> dict[str, str]:
+        """As the scale says, and the weaker the more transparent, as hundreds of lines cross."""
+        if self.is_empty:
+            return {"color": "#bbbbbb", "penwidth": "0.8"}
+        line = self.scale.line(number)
+        opacity = round(255 * (0.25 + 0.75 * self.scale.strength([number])))
+        return {**line, "color": f"{line['color']}{opacity:02x}"}
+
+    def _add_column(self, picture: Picture, column: int) -> None:
+        """A circle for each neuron, or input, that is shown, and the caption below."""
+        x, shown, width = column * self.distance, self.shown[column], self.widths[column]
+        biases = self.layers[column - 1].biases if column else None
+        letter = "x" if column == 0 else "y" if column == len(self.layers) else ""
+        for row, neuron in enumerate(shown):
+            at = _at(x, (len(shown) - 1) / 2 * _ROW - row * _ROW)
+            if neuron is None:
+                hidden = width - (len(shown) - 1)
+                _add_text(picture, f"gap{column}", f"… {hidden:,} more …", at)
+                continue
+            name = letter + str(neuron + 1) * (width > 1) if letter else ""
+            fill = "white" if biases is None else self.scale.fill(self.number(biases[neuron]))
+            size = "12" if len(name) <= 3 else "9"
+            picture.node(f"n{column}_{neuron}", name, pos=at, fillcolor=fill, fontsize=size)
+        title = f"layer {column}" if column else "inputs"
+        activation = self.layers[column - 1].caption if column else ""
+        caption = f"{title}\n{width:,}\n{activation or ' '}"
+        _add_text(picture, f"caption{column}", caption, _at(x, -self.height / 2 - 25))
+
+    def _add_legend(self, picture: Picture) -> None:
+        """Below all, the colours of a few numbers, or why there are none."""
+        middle, y = len(self.layers) * self.distance / 2, -self.height / 2 - 75
+        if self.is_empty:
+            _add_text(picture, "legend", NO_GRADIENTS, _at(middle, y))
+            return
+        title = "weights (lines), biases (circles)" if self.color == "weight" else "gradients"
+        _add_text(picture, "legend", title, _at(middle, y))
+        for i, (text, fill) in enumerate(self.scale.key()):
+            picture.node(
+                f"legend{i}",
+                text,
+                pos=_at(middle + (i - 2) * 56, y - 22),
+                shape="box",
+                width="0.75",
+                height="0.25",
+                fillcolor=fill,
+                fontsize="11",
+            )
+
+
+def _shown(widths: list[int]) -> list[list[int | None]]:
+    """The neurons to be drawn in each column; None stands for those between that are not."""
+    for most in (18, 12, 8, 6, 4):
+        kept = [min(width, most) for width in widths]
+        if sum(a * b for a, b in pairwise(kept)) <= _MOST_LINES:
+            break
+    return [
+        [*range(width)]
+        if width <= most
+        else [*range(most // 2), None, *range(width - most // 2, width)]
+        for width in widths
+    ]
+
+
+def _at(x: float, y: float) -> str:
+    """A position in inches, where neato is to leave the node."""
+    return f"{x / 72:.3f},{y / 72:.3f}!"
+
+
+def _add_text(picture: Picture, name: str, text: str, at: str) -> None:
+    size = {"fixedsize": "false", "width": "0", "height": "0", "margin": "0.05,0.02"}
+    picture.node(name, escape(text), pos=at, shape="plaintext", **size)

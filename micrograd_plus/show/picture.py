@@ -1,0 +1,84 @@
+"""`Picture`: graphviz's `Digraph`, made to work where no Graphviz is installed.
+
+This module is imported when the first picture is made, as it needs the package graphviz.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import graphviz
+
+from ..files import write_atomically
+from .render import FORMATS, render
+
+Name = str | os.PathLike[str]
+
+
+class Picture(graphviz.Digraph):  # type: ignore[misc]
+    """A directed graph that shows itself in a notebook and saves itself to a file.
+
+    `save("x.svg")` writes a file in the format that its name ends in. All else is as in
+    graphviz.Digraph: `source`, `node`, `edge`, `pipe()`, `render("x")`.
+    """
+
+    def save(self, filename: Name | None = None, directory: Name | None = None, **_: Any) -> Path:
+        """Writes the picture to `filename`, whose extension gives the format; returns the path.
+
+        .svg, .png and .dot work everywhere, .pdf and others where Graphviz is installed.
+        """
+        path = Path(directory or self.directory, filename or self.filename)
+        extension = path.suffix.removeprefix(".")
+        if not extension:
+            raise ValueError(
+                f"{str(filename)!r} does not say in which format to save: "
+                f"end it in .{', .'.join(FORMATS[:3])} or another"
+            )
+        return write_atomically(path, self.pipe(extension))
+
+    def pipe(
+        self,
+        format: str | None = None,  # noqa: A002
+        *,
+        engine: str | None = None,
+        encoding: str | None = None,
+        **_: Any,
+    ) -> Any:
+        """The picture in a format, svg unless another was chosen; as text if given an encoding."""
+        content = render(self.source, format or self.format, engine or self.engine)
+        return content.decode(encoding) if encoding else content
+
+    def render(
+        self,
+        filename: Name | None = None,
+        directory: Name | None = None,
+        view: bool = False,
+        cleanup: bool = False,
+        format: str | None = None,  # noqa: A002
+        *,
+        outfile: Name | None = None,
+        engine: str | None = None,
+        quiet_view: bool = False,
+        **_: Any,
+    ) -> str:
+        """Writes the DOT source to `filename` and the picture to `filename.svg`.
+
+        format: another format than svg. outfile: the picture's name, if it is to be another.
+        cleanup: whether the source is removed again. view: whether the picture is opened.
+        Returns the picture's path.
+        """
+        folder = Path(directory or self.directory)
+        chosen = format or (Path(outfile).suffix[1:] if outfile else "") or self.format
+        source = folder / (
+            filename or (Path(outfile).with_suffix(".gv") if outfile else self.filename)
+        )
+        picture = folder / outfile if outfile else source.with_name(f"{source.name}.{chosen}")
+        content = self.pipe(chosen, engine=engine, encoding=None)
+        if not cleanup:
+            write_atomically(source, self.source)
+        write_atomically(picture, content)
+        if view or quiet_view:
+            self._view(str(picture), format=chosen, quiet=quiet_view)
+        return str(picture)

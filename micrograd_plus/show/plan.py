@@ -1,0 +1,416 @@
+"""What of a computation graph is drawn: boxes and the arrows between them.
+
+A graph of a few dozen values is drawn whole. A larger one is folded, as little as is needed to
+read it: what was computed in the innermost scopes (a neuron's call) becomes one box each, then
+what was computed in the scopes around those (a layer's), and so on; then all calls of the same
+module, as over the examples of a batch, become one box. What is still too large is refused.
+Every step takes time in proportion to the graph.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..engine import Constant, Value, op_name, scope, shown_operands, topological_order
+from ..ops import TABLE, Op
+
+_MOST_BOXES = 150  # that can be read in one picture, where an op and its value are two
+_MOST_FOLDED = 80  # of folded boxes, which are larger
+_MOST_ASKED_FOR = 1000  # where the folding was chosen by hand
+_MOST_EXPANDED = 60  # in a graph that has room for single products
+_MOST_INPUTS = 8  # leaves with the same users, before they become one box
+_ARROWS_PER_BOX = 5  # at most, in a folded graph
+
+
+@dataclass(slots=True)
+class Box:
+    """A value, an op, or what one or more calls of a module computed.
+
+    values: the Values whose number and gradient stand in the box: none for an op.
+    lines: what else stands there.
+    """
+
+    kind: str  # value, constant, bundle, op or group
+    title: str = ""
+    values: Sequence[Value] = ()
+    lines: Sequence[str] = ()
+
+    @property
+    def data(self) -> list[float]:
+        """The numbers that stand in it."""
+        return [value.data for value in self.values]
+
+    @property
+    def gradients(self) -> list[float]:
+        """Their gradients; a Constant has none."""
+        return [value.grad for value in self.values if not isinstance(value, Constant)]
+
+
+class Arrow(NamedTuple):
+    """flows: the gradient that comes back along it, for each Value there; none to a Constant."""
+
+    tail: str
+    head: str
+    flows: Sequence[float]
+
+
+@dataclass(slots=True)
+class Plan:
+    """The boxes by name, and the arrows between them."""
+
+    boxes: dict[str, Box] = field(default_factory=dict)
+    arrows: list[Arrow] = field(default_factory=list)
+    has_gradients: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """What one folded box stands for: the values computed in some calls of one scope.
+
+    calls: the scopes; none for what was computed outside of all.
+    """
+
+    calls: set[scope] = field(default_factory=set)
+    count: int = 0
+    parameters: set[Value] = field(default_factory=set)
+    outputs: dict[Value, None] = field(default_factory=dict)
+
+    def box(self) -> Box:
+        """The box to be drawn."""
+        name, lines = "operations", []
+        if self.calls:
+            call = next(iter(self.calls))
+            name = call.name + f" ×{len(self.calls)}" * (len(self.calls) > 1)
+            # A module says here how wide it is, as "2 → 16, relu".
+            describe = getattr(call.owner, "extra_repr", str)
+            lines = [describe()] if describe() else []
+        lines.append(_many(self.count, "value"))
+        if self.parameters:
+            lines[-1] += ", " + _many(len(self.parameters), "parameter")
+        if len(self.outputs) > 1:
+            lines.append(_many(len(self.outputs), "output"))
+        return Box("group", name, list(self.outputs), lines)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def make_plan(
+    root: Value,
+    expand: bool | None = None,
+    fold: str | bool | None = None,
+    merge: bool | None = None,
+) -> Plan:
+    """The most detailed plan that can be read, or the one asked for; see `draw`."""
+    order = topological_order(root)
+    ops = [node for node in order if node.op is not None]
+    counts = Counter([node.scope for node in ops])
+    heights = _heights(counts)
+    for height, merged in _levels(heights, fold, merge):
+        most = _MOST_ASKED_FOR if fold is not None else _MOST_FOLDED if height else _MOST_BOXES
+        of_scope = _groups(counts, heights, height, merged)
+        single = sum(counts[inside] for inside, group in of_scope.items() if group is None)
+        if len(set(of_scope.values()) - {None}) + 2 * single * (not merged) > most:
+            continue
+        groups = {node: group for node in ops if (group := of_scope[node.scope])}
+        if merged:
+            _group_the_rest(order, groups)
+        plan = _Planner(root, ops, groups, most).plan(expand)
+        if plan is not None:
+            plan.has_gradients = any(node.grad != 0 for node in order)
+            return plan
+    names = _names(heights)
+    folding = f", or fold it by one of its scopes, fold={' or '.join(names)}" if names else ""
+    raise ValueError(
+        f"a graph of {len(order):,} values does not fit into the {most} boxes, for values and "
+        "ops, that a picture may have: draw a part of it, as one example's loss or one neuron's "
+        f"output, or a smaller model{folding}; what is computed inside `with scope(name):` can be "
+        "folded into one box"
+    )
+
+
+def _heights(scopes: Iterable[scope | None]) -> dict[scope, int]:
+    """For each scope, how many levels of scopes it holds: 1 for the innermost, as a neuron's."""
+    heights: dict[scope, int] = {}
+    for around in scopes:
+        height = 1
+        while around is not None and heights.get(around, 0) < height:
+            heights[around] = height
+            height, around = height + 1, around.parent
+    return heights
+
+
+def _names(heights: dict[scope, int]) -> list[str]:
+    return sorted({repr(inside.name) for inside in heights})
+
+
+def _levels(
+    heights: dict[scope, int], fold: str | bool | None, merge: bool | None
+) -> list[tuple[int, bool]]:
+    """What to try in turn: up to which height scopes are folded, and whether calls are merged."""
+    if isinstance(fold, str):
+        named = [h for inside, h in heights.items() if inside.name.lower() == fold.lower()]
+        if not named:
+            there_are = ", ".join(_names(heights)) or "none"
+            raise ValueError(f"this graph has no scope called {fold!r}; there are: {there_are}")
+        levels = [(max(named), False), (max(named), True)]
+    elif fold in (None, False):
+        levels = [(0, False)]
+        top = max(heights.values(), default=0) if fold is None else 0
+        for height in range(1, top + 1):
+            levels.append((height, False))
+            if height > 1 or top == 1:
+                levels.append((height, True))
+    else:
+        raise ValueError(f"fold is the name of a scope, False or None, not {fold!r}")
+    asked = [(height, merged) for height, merged in levels if merge is None or merged == merge]
+    return asked or levels[:1]
+
+
+def _groups(
+    counts: Counter[scope | None], heights: dict[scope, int], height: int, merged: bool
+) -> dict[scope | None, _Group | None]:
+    """The group into which the values computed in each scope go; None if they stay single."""
+    of_scope: dict[scope | None, _Group | None] = {}
+    of_path: dict[Hashable, _Group] = {}
+    for inside, count in counts.items():
+        call = _outermost(inside, heights, height)
+        if call is None:
+            of_scope[inside] = None
+        else:
+            group = of_path.setdefault(_path(call) if merged else call, _Group())
+            group.calls.add(call)
+            group.count += count
+            of_scope[inside] = group
+    # A box for a single value would hide the op and show nothing instead.
+    return {
+        inside: group if group is not None and group.count > 1 else None
+        for inside, group in of_scope.items()
+    }
+
+
+def _outermost(inside: scope | None, heights: dict[scope, int], height: int) -> scope | None:
+    """The outermost scope around that is not higher than `height`."""
+    if inside is None or heights[inside] > height:
+        return None
+    while inside.parent is not None and heights[inside.parent] <= height:
+        inside = inside.parent
+    return inside
+
+
+def _path(call: scope) -> Hashable:
+    """What all calls of one module have in common: the owners, from the inside out."""
+    path: list[Hashable] = []
+    around: scope | None = call
+    while around is not None:
+        path.append(around.owner if isinstance(around.owner, str) else id(around.owner))
+        around = around.parent
+    return tuple(path)
+
+
+def _group_the_rest(order: list[Value], groups: dict[Value, _Group]) -> None:
+    """Folds what was computed outside of the groups, so that no arrow between boxes runs back.
+
+    Values go together if the ways to them from the leaves enter and leave groups equally often.
+    """
+    outside = {node for node in order if node.op is not None and node not in groups}
+    stages: dict[Value, int] = {}
+    for node in order:
+        stages[node] = max(
+            [
+                stages[operand] + (bool(operand.op) and (operand in outside) != (node in outside))
+                for operand in node.operands
+            ],
+            default=0,
+        )
+    rest: dict[int, _Group] = defaultdict(_Group)
+    for node in outside:
+        rest[stages[node]].count += 1
+    for node in outside:
+        if rest[stages[node]].count > 1:
+            groups[node] = rest[stages[node]]
+
+
+class _Planner:
+    """Makes the plan of a graph, if that takes at most `most` boxes."""
+
+    def __init__(
+        self, root: Value, ops: list[Value], groups: dict[Value, _Group], most: int
+    ) -> None:
+        self.root = root
+        self.ops = ops
+        self.groups = groups
+        self.most = most
+        self.names: dict[Value | _Group, str] = {}  # of the boxes that show them
+        self.labels: dict[Value, str] = {}  # of parameters, in the module that uses them
+        self.bundles: dict[Value, list[Value]] = {}
+        self.flows: dict[tuple[str, str], dict[Value, float]] = {}
+        self.drawn = Plan()
+
+    def plan(self, expand: bool | None) -> Plan | None:
+        """The plan, or None if it is too large."""
+        single = [node for node in self.ops if node not in self.groups]
+        if 2 * len(single) > self.most:
+            return None
+        self._gather()
+        sums = [node for node in single if node.op is TABLE["dot"] and expand is not False]
+        boxes = 2 * len(single) + len(set(self.groups.values()))
+        boxes += len({id(bundle) for bundle in self.bundles.values()})
+        expanded = boxes + sum(len(node.operands) for node in sums)
+        if (expanded if expand else boxes) > self.most:
+            return None
+        owners = {id(node.scope.owner): node.scope.owner for node in single if node.scope}
+        for owner in owners.values():
+            if hasattr(owner, "named_parameters"):
+                self.labels.update((value, name) for name, value in owner.named_parameters())
+        as_sums = set(sums if expand or expanded <= _MOST_EXPANDED else [])
+
+        for node in self.ops:
+            if node in self.groups:
+                self._draw_inside(node, self.groups[node])
+            elif node in as_sums:
+                self._draw_as_sum(node)
+            else:
+                self._draw_single(node)
+        self._name(self.root)  # which may be a leaf
+        if self.root in self.groups:
+            self.groups[self.root].outputs[self.root] = None
+        for drawn, name in self.names.items():
+            if isinstance(drawn, _Group):
+                self.drawn.boxes[name] = drawn.box()
+        for (tail, head), flows in self.flows.items():
+            self.drawn.arrows.append(Arrow(tail, head, list(flows.values())))
+        if self.flows and len(self.drawn.arrows) > self.most * _ARROWS_PER_BOX:
+            return None
+        return self.drawn
+
+    def _gather(self) -> None:
+        """Counts what is in each group, and finds the leaves to be drawn: those outside of all.
+
+        A group hides its modules' parameters, and numbers written into its formulas. Many
+        other leaves that are used in the same groups make one bundle.
+        """
+        owned = self._parameters()
+        users: dict[Value, dict[_Group | None, None]] = {}
+        hidden: list[tuple[_Group, Value]] = []
+        for node in self.ops:
+            group = self.groups.get(node)
+            for operand in shown_operands(node):
+                if operand.op is not None:
+                    continue
+                if group is not None and operand in owned:
+                    hidden.append((group, operand))
+                elif group is None or not isinstance(operand, Constant) or _op(node).nary:
+                    users.setdefault(operand, {})[group] = None
+        for group, parameter in hidden:
+            if parameter not in users:
+                group.parameters.add(parameter)
+
+        by_users: dict[frozenset[_Group | None], list[Value]] = {}
+        for leaf, its_users in users.items():
+            by_users.setdefault(frozenset(its_users), []).append(leaf)
+        for of_users, leaves in by_users.items():
+            together = len(leaves) > _MOST_INPUTS and None not in of_users
+            for leaf in leaves:
+                self.bundles[leaf] = leaves if together else [leaf]
+
+    def _parameters(self) -> set[Value]:
+        """The parameters of the modules whose calls are folded."""
+        owners = {}
+        for group in set(self.groups.values()):
+            for around in group.calls:
+                outer: scope | None = around
+                while outer is not None:
+                    owners[id(outer.owner)] = outer.owner
+                    outer = outer.parent
+        return {
+            parameter
+            for owner in owners.values()
+            if hasattr(owner, "parameters")
+            for parameter in owner.parameters()
+        }
+
+    def _name(self, value: Value) -> str:
+        """The name of the box that shows `value`, which is made if it is not there yet."""
+        shown = self.groups.get(value, value)
+        if shown not in self.names:
+            bundle = self.bundles.get(value, [value])
+            if isinstance(shown, _Group):
+                box = Box("group")  # filled in when all that belongs there is known
+            elif len(bundle) > 1:
+                box = Box("bundle", _many(len(bundle), "input"), bundle)
+            else:
+                kind = "constant" if isinstance(value, Constant) else "value"
+                box = Box(kind, value.label or self.labels.get(value, ""), [value])
+            name = self._add(box)
+            self.names.update(dict.fromkeys([shown] if isinstance(shown, _Group) else bundle, name))
+        return self.names[shown]
+
+    def _add(self, box: Box) -> str:
+        name = f"{box.kind}{len(self.drawn.boxes)}"
+        self.drawn.boxes[name] = box
+        return name
+
+    def _draw_single(self, node: Value) -> None:
+        self._draw_op(node, _op(node), op_name(node), shown_operands(node))
+
+    def _draw_as_sum(self, node: Value) -> None:
+        """A dot product as its single products and their sum, as micrograd draws a neuron."""
+        multiply, add = TABLE["mul"], TABLE["sum"]
+        half = len(node.operands) // 2
+        products = []
+        for a, b in zip(node.operands[:half], node.operands[half:]):
+            product = Value(multiply.forward(a.data, b.data))
+            product.op, product.operands = multiply, (a, b)
+            products.append(product)
+        for product, partial in zip(products, _partials(add, node, products)):
+            product.grad = node.grad * partial
+            self._draw_single(product)
+        self._draw_op(node, add, add.symbol, products)
+
+    def _draw_op(self, node: Value, op: Op, title: str, operands: Sequence[Value]) -> None:
+        circle = self._add(Box("op", title))
+        every_operand = node.operands if op is node.op else operands
+        for operand, partial in zip(operands, _partials(op, node, every_operand)):
+            if operand in self.groups:
+                self._draw_flow(operand, circle, node.grad * partial)
+            else:
+                flows = [] if isinstance(operand, Constant) else [node.grad * partial]
+                self.drawn.arrows.append(Arrow(self._name(operand), circle, flows))
+        self.drawn.arrows.append(Arrow(circle, self._name(node), [node.grad]))
+
+    def _draw_inside(self, node: Value, group: _Group) -> None:
+        """Of a folded value, only the arrows into its box."""
+        arriving = [
+            self.groups.get(operand) is not group
+            and (operand.op is not None or operand in self.bundles)
+            for operand in node.operands
+        ]
+        head = self._name(node)
+        if any(arriving):
+            partials = _partials(_op(node), node, node.operands)
+            for operand, partial, arrives in zip(node.operands, partials, arriving):
+                if arrives:
+                    self._draw_flow(operand, head, node.grad * partial)
+
+    def _draw_flow(self, operand: Value, head: str, flow: float) -> None:
+        """Adds to the one arrow that stands for all uses of a folded box, or inside one."""
+        flows = self.flows.setdefault((self._name(operand), head), {})
+        if operand in self.groups:
+            self.groups[operand].outputs[operand] = None
+        if not isinstance(operand, Constant):
+            flows[operand] = flows.get(operand, 0.0) + flow
+
+
+def _op(node: Value) -> Op:
+    if node.op is None:
+        raise ValueError(f"{node!r} was not computed")
+    return node.op
+
+
+def _partials(op: Op, node: Value, operands: Sequence[Value]) -> list[float]:
+    return op.partials(node.data, *[operand.data for operand in operands])

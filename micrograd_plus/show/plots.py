@@ -1,0 +1,384 @@
+"""Plots of training and of what was learned, as matplotlib figures.
+
+>>> figure = plot_loss([0.9, 0.5, 0.3])
+>>> figure = plot_activations(["relu", "tanh"])
+
+Each function returns a matplotlib `Figure`, which shows itself in a notebook, and with `path=`
+also writes it to a file, PNG, SVG or PDF by its name. No window is opened, and nothing is left
+behind in matplotlib's global state. They need `pip install "micrograd-plus[plot]"`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil, inf, isfinite, nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..engine import Value, no_grad
+from ..nested import flatten, plain
+from ..ops import TABLE, Op
+from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
+
+if TYPE_CHECKING:
+    from .figure import Plot
+
+# Okabe and Ito's palette (2008), which people of all kinds of colour vision tell apart.
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_MARKERS = "os^Dv*PX"
+_STYLE: Any = {
+    "font.size": 14,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#e0e0e0",
+    "lines.linewidth": 2.0,
+}
+
+
+@contextmanager
+def _figure(
+    width: float, height: float, rows: int, columns: int, path: str | Path | None
+) -> Iterator[tuple[Plot, list[Any]]]:
+    """A figure of so many inches with its axes, drawn on inside `with`, then saved to `path`."""
+    try:
+        import matplotlib
+
+        from .figure import Plot
+    except ImportError as error:
+        raise ImportError(
+            'plots are made with matplotlib: pip install "micrograd-plus[plot]"'
+        ) from error
+    with matplotlib.rc_context(_STYLE):
+        figure = Plot(figsize=(width, height), layout="constrained")
+        yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+    if path is not None:
+        figure.save(path)
+
+
+def plot_loss(history: Any, *, path: str | Path | None = None) -> Plot:
+    """The loss over the epochs and, if the history has them, accuracy and gradient norm.
+
+    history: what `train.fit` returns, or any object with lists of one number per epoch called
+    loss, accuracy, val_loss, val_accuracy, grad_norm; or a plain list of losses.
+    """
+    if isinstance(history, (list, tuple)) or hasattr(history, "tolist"):
+        series = {"loss": list(plain(history))}
+    else:
+        names = ("loss", "val_loss", "accuracy", "val_accuracy", "grad_norm")
+        series = {name: list(plain(getattr(history, name, ()))) for name in names}
+    if not series["loss"]:
+        raise ValueError(
+            "plot_loss takes a history with at least one epoch, as train.fit returns it, or a "
+            f"list of losses; not {history!r:.60}"
+        )
+    panels = [
+        (title, [(label, numbers) for label, name in names if (numbers := series.get(name))])
+        for title, names in (
+            ("loss", (("training", "loss"), ("validation", "val_loss"))),
+            ("accuracy", (("training", "accuracy"), ("validation", "val_accuracy"))),
+            ("gradient norm", (("training", "grad_norm"),)),
+        )
+    ]
+    panels = [(title, curves) for title, curves in panels if curves]
+    with _figure(1.5 + 5 * len(panels), 4.2, 1, len(panels), path) as (figure, axes):
+        for ax, (title, curves) in zip(axes, panels):
+            for (label, numbers), color, style in zip(curves, _PALETTE, ("-", "--")):
+                epochs = range(1, len(numbers) + 1)
+                shown = [number if isfinite(number) else nan for number in numbers]
+                marker = "o" if len(numbers) < 10 else ""
+                ax.plot(epochs, shown, style, color=color, marker=marker, label=label)
+            numbers = [number for _, curve in curves for number in curve]
+            finite = [number for number in numbers if isfinite(number)]
+            if title == "accuracy":
+                ax.set_ylim(-0.02, 1.02)
+                ax.yaxis.set_major_formatter("{x:.0%}")
+            elif finite and 0 < 100 * min(finite) < max(finite):
+                ax.set_yscale("log")
+            elif finite and min(finite) >= 0:
+                ax.set_ylim(bottom=0)
+            _mark_the_end(ax, curves[0][1])
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.set(title=title, xlabel="epoch")
+            ax.grid(visible=True)
+            if len(curves) > 1:
+                ax.legend()
+    return figure
+
+
+def _mark_the_end(ax: Any, numbers: list[float]) -> None:
+    """Says where a run diverged: nothing is drawn from there on."""
+    for epoch, number in enumerate(numbers, start=1):
+        if not isfinite(number):
+            ax.axvline(epoch, color=_PALETTE[1], linestyle=":")
+            at = {"xy": (epoch, 0.5), "xycoords": ("data", "axes fraction")}
+            ax.annotate(f"{number} at epoch {epoch} ", **at, ha="right", color="#a34700")
+            return
+
+
+def plot_decision_boundary(
+    model: Any,
+    X: Sequence[Sequence[float]],
+    y: Sequence[Any],
+    *,
+    threshold: float = 0.0,
+    resolution: int = 60,
+    path: str | Path | None = None,
+) -> Plot:
+    """What a classifier of points in the plane answers everywhere, and the points themselves.
+
+    model: called with a row of two numbers, it gives one Value, for two classes, or a list
+        of Values, one for each class, of which the largest wins.
+    X, y: the points, n rows of two numbers, and their n classes.
+    threshold: where the one Value's answer changes: 0 for scores, 0.5 for probabilities.
+    resolution: the model is called resolution × resolution times.
+    """
+    points = [[_float(v) for v in row] for row in plain(X)]
+    labels = [_float(label) for label in flatten(list(plain(y)))]
+    classes = sorted(set(labels))
+    if not points or any(len(point) != 2 for point in points):
+        widths = sorted({len(point) for point in points})
+        raise ValueError(f"X must be rows of two numbers to be drawn in a plane, not of {widths}")
+    if len(labels) != len(points):
+        raise ValueError(f"X has {len(points)} rows and y {len(labels)} classes")
+    if len(classes) > len(_PALETTE):
+        raise ValueError(
+            f"y has {len(classes)} different values, and at most {len(_PALETTE)} classes are drawn"
+        )
+    xs, ys = (_ticks([point[i] for point in points], resolution) for i in (0, 1))
+    answers = _answers(model, [[x1, x2] for x2 in ys for x1 in xs])
+    several = len(answers[0]) > 1
+
+    with _figure(7.2, 5.6, 1, 1, path) as (figure, (ax,)):
+        if several:
+            for i, color in zip(range(len(answers[0])), _PALETTE):
+                lead = _grid([a[i] - max(a[:i] + a[i + 1 :]) for a in answers], resolution)
+                _fill_above_zero(ax, xs, ys, lead, color)
+        else:
+            scores = _grid([answer[0] for answer in answers], resolution)
+            _fill_by_score(figure, ax, xs, ys, scores, threshold)
+        for i, label in enumerate(classes):
+            index = int(label) if several and 0 <= label < len(_PALETTE) else i
+            two = (NEGATIVE_LINE, POSITIVE_LINE)
+            color = two[i] if len(classes) == 2 and not several else _PALETTE[index]
+            chosen = [point for point, its in zip(points, labels) if its == label]
+            ax.scatter(
+                [point[0] for point in chosen],
+                [point[1] for point in chosen],
+                s=45,
+                color=color,
+                marker=_MARKERS[i],
+                edgecolors="white",
+                linewidths=0.8,
+                label=f"class {label:g}",
+            )
+        ax.set(xlabel="x1", ylabel="x2", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
+        figure.legend(loc="outside upper center", ncols=min(len(classes), 4))
+    return figure
+
+
+def _grid(numbers: list[float], columns: int) -> list[list[float]]:
+    return [numbers[i : i + columns] for i in range(0, len(numbers), columns)]
+
+
+def _spread(heights: list[list[float]], level: float) -> tuple[bool, bool]:
+    """Whether heights lie above the level, and below: a contour is drawn only between."""
+    flat = [height for row in heights for height in row if isfinite(height)]
+    return any(height > level for height in flat), any(height < level for height in flat)
+
+
+def _fill_above_zero(
+    ax: Any, xs: list[float], ys: list[float], heights: list[list[float]], color: str
+) -> None:
+    above, below = _spread(heights, 0.0)
+    if above:
+        ax.contourf(xs, ys, heights, [0.0, inf], colors=[color], alpha=0.35)
+    if above and below:
+        ax.contour(xs, ys, heights, [0.0], colors="black", linewidths=1)
+
+
+def _fill_by_score(
+    figure: Plot,
+    ax: Any,
+    xs: list[float],
+    ys: list[float],
+    scores: list[list[float]],
+    threshold: float,
+) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    farthest = max((abs(s - threshold) for row in scores for s in row if isfinite(s)), default=0.0)
+    levels = [threshold + (farthest or 1.0) * (i / 10 - 1) for i in range(21)]
+    colors = LinearSegmentedColormap.from_list("scale", (NEGATIVE, "white", POSITIVE))
+    filled = ax.contourf(xs, ys, scores, levels, cmap=colors)
+    figure.colorbar(filled, ax=ax, label="output of the model", ticks=levels[::5], format="%.3g")
+    if all(_spread(scores, threshold)):
+        ax.contour(xs, ys, scores, [threshold], colors="black", linewidths=2)
+
+
+def _float(number: Any) -> float:
+    return float(number.data if isinstance(number, Value) else number)
+
+
+def _ticks(numbers: list[float], count: int) -> list[float]:
+    """`count` numbers from a little below the smallest to a little above the largest."""
+    margin = 0.1 * (max(numbers) - min(numbers)) or 1.0
+    low, high = min(numbers) - margin, max(numbers) + margin
+    return [low + (high - low) * i / (count - 1) for i in range(count)]
+
+
+def _answers(model: Any, rows: list[list[float]]) -> list[list[float]]:
+    """The numbers that the model gives for each row, without its Dropout."""
+    training = getattr(model, "training", False)
+    if training:
+        model.eval()
+    try:
+        with no_grad():
+            return [[_float(v) for v in flatten(model(row))] for row in rows]
+    finally:
+        if training:
+            model.train()
+
+
+def plot_activations(names: str | Sequence[str], *, path: str | Path | None = None) -> Plot:
+    """Functions of the op table and their derivatives, from -5 to 5.
+
+    names: one name, as "tanh", or a list of them.
+    """
+    ops = [_activation(name) for name in ([names] if isinstance(names, str) else names)]
+    if not ops:
+        raise ValueError("plot_activations takes at least one name, as 'tanh'")
+    columns = min(len(ops), 3)
+    rows = ceil(len(ops) / columns)
+    xs = [i / 50 for i in range(-250, 251)]
+    with _figure(1 + 4.2 * columns, 0.8 + 3.4 * rows, rows, columns, path) as (figure, axes):
+        for ax, op in zip(axes, ops):
+            ys = [op.forward(x, *op.defaults) for x in xs]
+            slopes = [
+                op.partials(y, x, *op.defaults)[0] if isfinite(y) else nan for x, y in zip(xs, ys)
+            ]
+            ax.axhline(0, color="#999999", linewidth=0.8)
+            ax.axvline(0, color="#999999", linewidth=0.8)
+            ax.plot(xs, ys, color=_PALETTE[0], label="f(x)")
+            ax.plot(xs, slopes, "--", color=_PALETTE[1], label="f′(x)")
+            shown = [y for y in ys + slopes if isfinite(y)]
+            low, high = max(-5.0, min(shown)), min(5.0, max(shown))
+            ax.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
+            ax.set(title=op.name, xlabel="x")
+            ax.grid(visible=True)
+        for ax in axes[len(ops) :]:
+            ax.set_axis_off()
+        lines = axes[0].get_legend_handles_labels()
+        figure.legend(*lines, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _activation(name: str) -> Op:
+    fitting = [op for op in TABLE.values() if not op.nary and _free_operands(op) == 1]
+    for op in fitting:
+        if op.name == name:
+            return op
+    known = ", ".join(op.name for op in fitting)
+    raise ValueError(f"there is no function of one number called {name!r}; there are {known}")
+
+
+def _free_operands(op: Op) -> int:
+    return len(op.operands) - len(op.defaults)
+
+
+def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
+    """How large the gradients of each layer's weights and biases are, on a logarithmic scale.
+
+    Boxes hold the middle half of the gradients, whiskers reach to the smallest and largest;
+    how many are exactly 0 stands below. A row of boxes that sinks towards the input shows
+    gradients that vanish.
+    """
+    if not hasattr(model, "named_parameters"):
+        raise TypeError(
+            f"plot_gradients takes a module with named_parameters(), not a {type(model).__name__}"
+        )
+    sizes: dict[str, list[float]] = {}
+    for name, parameter in model.named_parameters():
+        group = re.sub(r"neurons\.\d+\.|\[\d+\]", "", name)
+        sizes.setdefault(group, []).append(abs(parameter.grad))
+    positive = {group: [s for s in of if isfinite(s) and s > 0] for group, of in sizes.items()}
+    if not any(positive.values()):
+        raise ValueError("every gradient is 0: call backward() on a loss first")
+    labels = []
+    for group, of in sizes.items():
+        zeros, wild = of.count(0.0), sum(not isfinite(size) for size in of)
+        notes = [f"{zeros} of {len(of)} are 0"] * (zeros > 0) + [f"{wild} inf or nan"] * (wild > 0)
+        labels.append("\n".join([group, *notes]))
+    with _figure(2 + 1.7 * len(sizes), 5.0, 1, 1, path) as (figure, (ax,)):
+        boxes = ax.boxplot(
+            [positive[group] or [nan] for group in sizes],
+            whis=(0, 100),
+            widths=0.55,
+            patch_artist=True,
+            medianprops={"color": "black", "linewidth": 2},
+        )
+        for box in boxes["boxes"]:
+            box.set_facecolor(POSITIVE)
+        ax.set_yscale("log")
+        ax.set_xticks(range(1, len(labels) + 1), labels, rotation=0 if len(labels) < 9 else 60)
+        ax.set(ylabel="|gradient|", title="gradients by layer, from input to output")
+        ax.grid(visible=True, axis="y")
+    return figure
+
+
+def plot_confusion_matrix(
+    y: Sequence[int],
+    predicted: Sequence[int],
+    classes: Sequence[str],
+    *,
+    path: str | Path | None = None,
+) -> Plot:
+    """How often each class was taken for each other: the right answers lie on the diagonal.
+
+    y, predicted: the true and the predicted class of each example, as indices of `classes`.
+    """
+    counts = [[0] * len(classes) for _ in classes]
+    for truth, guess in zip(y, predicted, strict=True):
+        counts[truth][guess] += 1
+    side = 2.5 + 0.75 * len(classes)
+    with _figure(side + 0.8, side, 1, 1, path) as (figure, (ax,)):
+        ax.imshow(counts, cmap="Blues", vmin=0)
+        most = max(max(row) for row in counts)
+        for i, row in enumerate(counts):
+            for k, count in enumerate(row):
+                color = "white" if count > most / 2 else "black" if count else "#767676"
+                ax.text(k, i, count, ha="center", va="center", color=color)
+        names = [name if len(name) <= 14 else f"{name[:13]}…" for name in classes]
+        ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        ax.set_yticks(range(len(names)), names)
+        ax.tick_params(length=0)
+        ax.set(xlabel="predicted", ylabel="true")
+    return figure
+
+
+def plot_residuals(
+    y: Sequence[float], predicted: Sequence[float], name: str, *, path: str | Path | None = None
+) -> Plot:
+    """Predicted against true numbers, and what is left over: good guesses lie on the lines.
+
+    name: what the numbers are, with their unit.
+    """
+    residuals = [guess - truth for truth, guess in zip(y, predicted, strict=True)]
+    low, high = min([*y, *predicted]), max([*y, *predicted])
+    with _figure(11, 4.8, 1, 2, path) as (figure, (left, right)):
+        dots: Any = {"s": 40, "color": _PALETTE[0], "edgecolors": "white", "linewidths": 0.8}
+        left.plot([low, high], [low, high], color="black", linewidth=1)
+        left.scatter(y, predicted, **dots)
+        left.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
+        right.axhline(0, color="black", linewidth=1)
+        right.scatter(predicted, residuals, **dots)
+        right.set(xlabel=f"predicted {name}", ylabel="predicted - true")
+        for ax in (left, right):
+            ax.grid(visible=True)
+    return figure

@@ -1,0 +1,257 @@
+"""The plots: what is in the figures, by asking matplotlib's own objects."""
+
+from __future__ import annotations
+
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+from pictures import png_size
+
+from micrograd_plus import nn
+from micrograd_plus.engine import Value
+from micrograd_plus.ops import TABLE
+from micrograd_plus.show import (
+    plot_activations,
+    plot_decision_boundary,
+    plot_gradients,
+    plot_loss,
+)
+
+matplotlib = pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_trace():
+    before = dict(matplotlib.rcParams)
+    yield
+    assert dict(matplotlib.rcParams) == before
+
+
+def curves(axes):
+    return {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+
+
+def smallest_text(figure):
+    figure.canvas.draw()
+    texts = figure.findobj(lambda artist: isinstance(artist, matplotlib.text.Text))
+    return min(text.get_fontsize() for text in texts if text.get_visible() and text.get_text())
+
+
+# ---- loss
+
+
+def test_plot_loss_of_a_list(tmp_path):
+    figure = plot_loss([0.9, 0.5, 0.25], path=tmp_path / "new" / "loss.png")
+    (axes,) = figure.axes
+    assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
+    assert list(axes.lines[0].get_ydata()) == [0.9, 0.5, 0.25]
+    assert axes.get_xlabel() == "epoch"
+    width, height, tones = png_size(tmp_path / "new" / "loss.png")
+    assert min(width, height) > 500
+    assert tones > 16
+    assert smallest_text(figure) >= 12
+
+
+def test_plot_loss_of_a_history():
+    history = SimpleNamespace(
+        loss=[1.0, 0.5], val_loss=[1.1, 0.7], accuracy=[0.5, 0.9], val_accuracy=[], grad_norm=[3, 1]
+    )
+    loss, accuracy, norm = plot_loss(history).axes
+    assert curves(loss) == {"training": [1.0, 0.5], "validation": [1.1, 0.7]}
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["training", "validation"]
+    assert curves(accuracy) == {"training": [0.5, 0.9]}
+    assert [axes.get_title() for axes in (loss, accuracy, norm)] == [
+        "loss",
+        "accuracy",
+        "gradient norm",
+    ]
+
+
+def test_a_wide_range_is_logarithmic():
+    assert plot_loss([100.0, 1e-3]).axes[0].get_yscale() == "log"
+    assert plot_loss([1.0, 0.1]).axes[0].get_yscale() == "linear"
+    assert plot_loss([100.0, -1e-3]).axes[0].get_yscale() == "linear"
+
+
+def test_a_run_that_diverged_says_where():
+    (axes,) = plot_loss([1.0, 3.0, math.inf, math.nan]).axes
+    assert [text.get_text().strip() for text in axes.texts] == ["inf at epoch 3"]
+    assert all(map(math.isnan, axes.lines[0].get_ydata()[2:]))
+    assert plot_loss([math.nan]).axes
+
+
+def test_plot_loss_refuses_what_is_no_history():
+    for nothing in ([], 3.0, SimpleNamespace(loss=[])):
+        with pytest.raises(ValueError, match=r"a history with at least one epoch.*list of losses"):
+            plot_loss(nothing)
+
+
+# ---- decision boundary
+
+
+class Slope(nn.Module):
+    """The score x1 - x2."""
+
+    def forward(self, x):
+        return Value(x[0]) - x[1]
+
+
+def line_of(axes):
+    """The points of the black boundary."""
+    (contour,) = [c for c in axes.collections if list(c.get_edgecolor()[:, :3].flat) == [0, 0, 0]]
+    return contour.get_paths()[0].vertices
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_the_boundary_is_where_the_score_crosses_the_threshold(threshold):
+    X, y = [[0.0, 1.0], [1.0, 0.0], [0.2, 0.9]], [-1, 1, -1]
+    figure = plot_decision_boundary(Slope(), X, y, threshold=threshold, resolution=12)
+    for x1, x2 in line_of(figure.axes[0]):
+        assert x1 - x2 == pytest.approx(threshold)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["class -1", "class 1"]
+    assert smallest_text(figure) >= 12
+
+
+def points_of(axes):
+    return [c for c in axes.collections if isinstance(c, matplotlib.collections.PathCollection)]
+
+
+def test_classes_differ_in_marker_and_colour():
+    X = [[float(i), float(i % 3)] for i in range(9)]
+    model = nn.Sequential(nn.Linear(2, 3))
+    figure = plot_decision_boundary(model, X, [i % 3 for i in range(9)], resolution=8)
+    drawn = points_of(figure.axes[0])
+    assert [len(points.get_offsets()) for points in drawn] == [3, 3, 3]
+    assert len({tuple(points.get_facecolor()[0]) for points in drawn}) == 3
+    assert len({points.get_paths()[0].vertices.tobytes() for points in drawn}) == 3
+
+
+def test_the_largest_output_wins_its_region():
+    class Nearest(nn.Module):
+        def forward(self, x):
+            return [-Value(x[0]), Value(x[0])]
+
+    X = [[-1.0, 0.0], [1.0, 1.0]]
+    figure = plot_decision_boundary(Nearest(), X, [[0], [1]], resolution=10)
+    filled = [c for c in figure.axes[0].collections if len(c.get_facecolor()) == 1][:4]
+    regions = {
+        matplotlib.colors.to_hex(c.get_facecolor()[0]).lower(): c.get_paths()[0].vertices[:, 0]
+        for c in filled
+        if c.get_alpha() == 0.35
+    }
+    assert regions["#0072b2"].max() <= 1e-9
+    assert regions["#d55e00"].min() >= -1e-9
+
+
+def test_a_constant_model_and_one_that_gives_nan_are_drawn():
+    X, y = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
+    for answer in (0.0, 1.0, -1.0, math.nan):
+        figure = plot_decision_boundary(lambda x, a=answer: Value(a), X, y, resolution=4)
+        figure.canvas.draw()
+        assert len(points_of(figure.axes[0])) == 2
+
+
+def test_the_model_is_evaluated_without_graph_and_without_dropout():
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            seen.append((self.training, (Value(1.0) * 2).operands))
+            return Value(x[0])
+
+    spy = Spy()
+    plot_decision_boundary(spy, [[0.0, 0.0], [1.0, 1.0]], [0, 1], resolution=3)
+    assert seen == [(False, ())] * 9
+    assert spy.training
+
+
+def test_points_that_do_not_lie_in_a_plane_are_refused():
+    with pytest.raises(ValueError, match=r"rows of two numbers.*not of \[3\]"):
+        plot_decision_boundary(Slope(), [[1, 2, 3]], [1])
+    with pytest.raises(ValueError, match="X has 2 rows and y 1 classes"):
+        plot_decision_boundary(Slope(), [[1, 2], [3, 4]], [1])
+    with pytest.raises(ValueError, match="10 different values, and at most 8 classes"):
+        plot_decision_boundary(Slope(), [[i, i] for i in range(10)], range(10))
+
+
+# ---- activations
+
+
+def test_an_activation_and_its_derivative_come_from_the_table(tmp_path):
+    figure = plot_activations("tanh", path=tmp_path / "x.svg")
+    shown = curves(figure.axes[0])
+    xs = [i / 50 for i in range(-250, 251)]
+    assert shown["f(x)"] == pytest.approx([math.tanh(x) for x in xs])
+    assert shown["f′(x)"] == pytest.approx([1 - math.tanh(x) ** 2 for x in xs])
+    assert (tmp_path / "x.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert smallest_text(figure) >= 12
+
+
+def test_every_function_of_one_number_can_be_plotted():
+    names = [op.name for op in TABLE.values() if not op.nary and op.operands in (("x",), ("a",))]
+    figure = plot_activations(names)
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes][: len(names)] == names
+
+
+def test_outside_its_domain_nothing_is_drawn():
+    shown = curves(plot_activations("log").axes[0])
+    assert all(map(math.isnan, shown["f′(x)"][:200]))
+
+
+def test_unknown_activations_are_refused():
+    with pytest.raises(ValueError, match=r"no function of one number called 'swish'.*tanh"):
+        plot_activations(["tanh", "swish"])
+    with pytest.raises(ValueError, match="called 'add'"):
+        plot_activations("add")
+    with pytest.raises(ValueError, match="at least one name"):
+        plot_activations([])
+
+
+# ---- gradients
+
+
+def test_gradients_are_grouped_by_layer():
+    model = nn.MLP(2, [3, 1], activation="tanh", generator=random.Random(0))
+    model([1.0, 2.0]).backward()
+    figure = plot_gradients(model)
+    (axes,) = figure.axes
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names == ["layers.0.w", "layers.0.b", "layers.1.w", "layers.1.b"]
+    assert axes.get_yscale() == "log"
+    biases = sorted(abs(neuron.b.grad) for neuron in model.layers[0].neurons)
+    medians = [
+        line for line in axes.lines if line.get_linewidth() == 2 and line.get_color() == "black"
+    ]
+    assert medians[1].get_ydata()[0] == pytest.approx(biases[1])
+    assert smallest_text(figure) >= 9.8  # the powers of ten
+
+
+def test_zeros_and_nan_are_counted():
+    model = nn.Linear(2, 1)
+    model.weight[0][0].grad, model.weight[0][1].grad = 1.0, 0.0
+    model.bias[0].grad = math.nan
+    figure = plot_gradients(model)
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == ["weight\n1 of 2 are 0", "bias\n1 inf or nan"]
+
+
+def test_without_gradients_there_is_advice():
+    with pytest.raises(ValueError, match=r"every gradient is 0: call backward\(\)"):
+        plot_gradients(nn.Linear(2, 1))
+    with pytest.raises(TypeError, match=r"a module with named_parameters\(\), not a list"):
+        plot_gradients([1.0])
+
+
+# ---- the figure
+
+
+def test_a_figure_shows_and_saves_itself(tmp_path):
+    figure = plot_loss([1.0, 0.5])
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert figure.save(tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(ValueError, match="docx"):
+        figure.save(tmp_path / "x.docx")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pdf"]
