@@ -40,13 +40,17 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY = {
+_ROOM_OF = {
+    "data": "data",
     "draw": "show",
     "draw_dot": "show",
     "evaluate": "train",
     "fit": "train",
     "load": "nn",
+    "losses": "losses",
     "network": "show",
+    "nn": "nn",
+    "optim": "optim",
     "plot_activations": "show",
     "plot_confusion_matrix": "show",
     "plot_decision_boundary": "show",
@@ -54,36 +58,52 @@ _LAZY = {
     "plot_loss": "show",
     "plot_residuals": "show",
     "save": "nn",
+    "show": "show",
+    "train": "train",
 }
-"""Name → the room that it comes from; a room is imported when first used, to start fast."""
-
-_ROOMS = ("data", "losses", "nn", "optim", "show", "train")
+"""Name → the room that it comes from, or that it is; imported when first used, to start fast."""
 
 __all__ = [
     "Constant",
     "Value",
+    "data",
     "detect_anomaly",
+    "draw",
+    "draw_dot",
+    "evaluate",
+    "fit",
     "gradcheck",
+    "load",
     "log_softmax",
+    "losses",
     "mean",
+    "network",
+    "nn",
     "no_grad",
     "op",
+    "optim",
     "parse",
+    "plot_activations",
+    "plot_confusion_matrix",
+    "plot_decision_boundary",
+    "plot_gradients",
+    "plot_loss",
+    "plot_residuals",
+    "save",
     "scope",
+    "show",
     "softmax",
+    "train",
     "var",
-    *_LAZY,
-    *_ROOMS,
-    *(name for name in TABLE if name not in ("abs", "max", "pow", "sum")),  # builtins stay
 ]
+__all__ += [name for name in TABLE if name not in ("abs", "max", "pow", "sum")]  # builtins stay
 
 
 def __getattr__(name: str) -> Any:
     """What is imported when first used; and every op of the table, as a function."""
-    if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    if name in _ROOM_OF:
+        room = import_module(f"{__name__}.{_ROOM_OF[name]}")
+        return room if name == _ROOM_OF[name] else getattr(room, name)
     if name in TABLE or name == "min":
         return getattr(functional, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

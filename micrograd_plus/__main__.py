@@ -1,4 +1,4 @@
-"""The command line: `micrograd-plus demo`, `train`, `draw` and `check`."""
+"""The command line: `micrograd-plus demo`, `train`, `predict`, `draw`, `check`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .commands import check, demo, draw, train
+from .commands import check, demo, draw, predict, train
+from .commands.arguments import keep_expressions_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,9 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, train, draw, check):
+    for command in (demo, train, predict, draw, check):
         command.add(commands)
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(keep_expressions_whole(given))
     try:
         return int(options.run(options))
     except (ValueError, OSError, ImportError) as error:

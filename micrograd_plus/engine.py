@@ -18,8 +18,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from numbers import Real
-from typing import Any, NoReturn, Self, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, Union
 
 from .ops import TABLE, Methods, Op
 from .symbols import Expression, Symbol
@@ -90,7 +91,7 @@ class Value(Methods):
                 for operand, local in zip(node.operands, node.op.partials(node.data, *numbers)):
                     operand.grad += upstream * local
 
-        if _detecting_anomalies:
+        if _mode.get().detects_anomalies:
             _check_gradients(order)
 
     # ---- operators
@@ -116,19 +117,23 @@ class Value(Methods):
         """
         if named or len(operands) != len(op.operands) or op.nary:
             operands = _complete(op, operands, named)
-        return combine(op, tuple([v if isinstance(v, Value) else Constant(v) for v in operands]))
+        return combine(op, tuple([as_value(operand) for operand in operands]))
 
     def __lt__(self, other: Operand) -> bool:
-        return self.data < _data(other)
+        return self.data < number_of(other)
 
     def __le__(self, other: Operand) -> bool:
-        return self.data <= _data(other)
+        return self.data <= number_of(other)
 
     def __gt__(self, other: Operand) -> bool:
-        return self.data > _data(other)
+        return self.data > number_of(other)
 
     def __ge__(self, other: Operand) -> bool:
-        return self.data >= _data(other)
+        return self.data >= number_of(other)
+
+    if TYPE_CHECKING:  # the ops of the table, which `Methods` adds
+
+        def __getattr__(self, name: str) -> Callable[..., Value]: ...
 
     # ---- the number, with and without its graph
 
@@ -207,44 +212,71 @@ def combine(op: Op, values: tuple[Value, ...]) -> Value:
     return record(op, values, op.forward(*[v.data for v in values]))
 
 
-def _record(op: Op, operands: tuple[Value, ...], data: float) -> Value:
+def record(op: Op, operands: tuple[Value, ...], data: float) -> Value:
+    """The Value for a computed number, with its graph unless `no_grad` is in force."""
+    mode = _mode.get()
+    if mode is not _USUAL:
+        if mode.detects_anomalies and not math.isfinite(data):
+            raise FloatingPointError(f"{_made_of(op, operands)} became {data}")
+        if not mode.keeps_graph:
+            return Constant(data)
+    return _node(op, operands, data)
+
+
+def _node(op: Op, operands: tuple[Value, ...], data: float) -> Value:
     node = _new(Value)
     node.data = data
     node.grad = 0.0
     node.label = ""
     node.op = op
     node.operands = operands
-    node.scope = _scope
+    node.scope = _scope.get()
     return node
 
 
-def _forget(op: Op, operands: tuple[Value, ...], data: float) -> Value:
-    return Constant(data)
-
-
 _new = Value.__new__
-
 apply = Value.apply
-record: Callable[[Op, tuple[Value, ...], float], Value] = _record
-"""What is done with each computed number; `no_grad` and `detect_anomaly` exchange it."""
+
+
+# ---- what is in force inside a `with`, in this thread alone
+
+
+class _Mode(NamedTuple):
+    keeps_graph: bool = True
+    detects_anomalies: bool = False
+
+
+_USUAL = _Mode()
+_mode = ContextVar("mode", default=_USUAL)
 
 
 @contextmanager
-def _recording_by(recorder: Any) -> Iterator[None]:
-    global record
-    before, record = record, recorder
+def _switched(**settings: bool) -> Iterator[None]:
+    token = _mode.set(_mode.get()._replace(**settings))
     try:
         yield
     finally:
-        record = before
+        _mode.reset(token)
 
 
-def no_grad() -> Any:
+@contextmanager
+def no_grad() -> Iterator[None]:
     """Inside `with no_grad():`, or under `@no_grad()`, results keep no graph.
 
     For predictions and measurements: it saves the memory and most of the time.
     """
-    return _recording_by(_forget)
+    with _switched(keeps_graph=False):
+        yield
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Inside `with detect_anomaly():` the first inf or nan raises FloatingPointError.
+
+    The message names the value, or the gradient, by how it was made, and its operands.
+    """
+    with _switched(detects_anomalies=True):
+        yield
 
 
 class scope:  # noqa: N801 - used as a function, as no_grad is
@@ -269,23 +301,23 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
         return self.owner if isinstance(self.owner, str) else type(self.owner).__name__
 
     def __enter__(self) -> Self:
-        global _scope
         if self.is_open:
             raise RuntimeError(f"the scope {self.name!r} is open already: make a new one")
-        self.parent, self.is_open, _scope = _scope, True, self
+        self.parent, self.is_open = _scope.get(), True
+        _scope.set(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        global _scope
-        self.is_open, _scope = False, self.parent
+        self.is_open = False
+        _scope.set(self.parent)
 
 
-_scope: scope | None = None
+_scope: ContextVar[scope | None] = ContextVar("scope", default=None)
 
 
 def current_scope() -> scope | None:
     """The innermost scope that is open."""
-    return _scope
+    return _scope.get()
 
 
 # ---- numbers in and out
@@ -326,7 +358,13 @@ def _why_not_a_number(data: Any) -> str:
     return f"a Value takes an int, a float or a NumPy scalar, not the {given}; {advice}"
 
 
-def _data(operand: Operand) -> float:
+def as_value(operand: Operand) -> Value:
+    """A Value as it is, a number as a Constant."""
+    return operand if isinstance(operand, Value) else Constant(operand)
+
+
+def number_of(operand: Operand) -> float:
+    """A Value's number, or the number itself."""
     return operand.data if isinstance(operand, Value) else as_number(operand)
 
 
@@ -392,31 +430,6 @@ def formula(node: Value, depth: int = 2) -> str:
 
 # ---- finding the first inf or nan
 
-_detecting_anomalies = False
-
-
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
-    """Inside `with detect_anomaly():` the first inf or nan raises FloatingPointError.
-
-    The message names the value, or the gradient, by how it was made, and its operands.
-    """
-    global _detecting_anomalies
-    record_as_before = record
-
-    def check(op: Op, operands: tuple[Value, ...], data: float) -> Value:
-        node = record_as_before(op, operands, data)
-        if not math.isfinite(data):
-            raise FloatingPointError(f"{_made_of(op, operands)} became {data}")
-        return node
-
-    before, _detecting_anomalies = _detecting_anomalies, True
-    try:
-        with _recording_by(check):
-            yield
-    finally:
-        _detecting_anomalies = before
-
 
 def _check_gradients(order: list[Value]) -> None:
     for node in reversed(order):
@@ -437,7 +450,7 @@ def _name(node: Value) -> str:
 
 
 def _made_of(op: Op, operands: tuple[Value, ...]) -> str:
-    made = formula(_record(op, operands, math.nan))
+    made = formula(_node(op, operands, math.nan))
     culprits_first = sorted(dict.fromkeys(operands), key=lambda x: math.isfinite(x.data))
     known = [
         f"{_name(x)} = {x.data:g}" if x.label or x.op else f"the number {x.data:g}"

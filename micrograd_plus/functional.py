@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from .engine import Constant, Operand, Value, apply
+from .engine import Operand, Value, apply, as_value
 from .ops import TABLE, Op
 
 Vector = Iterable[Operand]
@@ -85,12 +85,12 @@ def var(values: Vector, correction: int = 1) -> Value:
 
 def min(values: Vector) -> Value:  # noqa: A001 - as max and sum are called
     """The smallest value; ties share the gradient equally."""
-    return -_max([-_value(value) for value in values])
+    return -_max([-as_value(value) for value in values])
 
 
 def log_softmax(values: Vector) -> list[Value]:
     """log(softmax(values)), exact where softmax itself rounds to 0."""
-    values = [_value(value) for value in values]
+    values = [as_value(value) for value in values]
     normaliser = _logsumexp(values)
     return [value - normaliser for value in values]
 
@@ -98,7 +98,3 @@ def log_softmax(values: Vector) -> list[Value]:
 def softmax(values: Vector) -> list[Value]:
     """exp(x) / (sum of all exp(x)) for each x: positive numbers that add up to 1."""
     return [value.exp() for value in log_softmax(values)]
-
-
-def _value(operand: Operand) -> Value:
-    return operand if isinstance(operand, Value) else Constant(operand)

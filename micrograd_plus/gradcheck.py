@@ -21,13 +21,24 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from .engine import Constant, Value, formula, topological_order
+from .engine import Constant, Value, formula, number_of, topological_order
 
 RIGHT, WRONG, KINK, UNDEFINED = "ok", "WRONG", "kink", "undefined"
+
+_MEANINGS = (
+    (KINK, "the slopes on the two sides differ, and any number between them is right"),
+    (UNDEFINED, "a value or its slope is inf or nan here, so there is nothing to compare"),
+)
 
 _RELATIVE = 1e-6  # how far the chain rule and the differences may be apart
 _ABSOLUTE = 1e-9  # and that, times the size of the function: its last digits are noise
 _MOST_ROWS = 20
+
+
+def _many(count: int, noun: str) -> str:
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {'leaves' if noun == 'leaf' else noun + 's'}"
 
 
 class Check(NamedTuple):
@@ -59,8 +70,11 @@ class Report(NamedTuple):
     @property
     def verdict(self) -> str:
         """The finding in words."""
+        checks = self.ops + self.leaves
         if not self.wrong:
-            return f"all right ({len(self.leaves)} leaves, {self.node_count} ops)"
+            undefined = any(check.verdict == UNDEFINED for check in checks)
+            found = "nothing wrong where there is a slope" if undefined else "all right"
+            return f"{found} ({_many(len(self.leaves), 'leaf')}, {_many(self.node_count, 'op')})"
         bad_ops = [check for check in self.wrong if check.op]
         if not bad_ops:
             return (
@@ -83,6 +97,8 @@ class Report(NamedTuple):
             lines.append(f"  {what:{width}}  {analytic:14.9g}  {numeric:14.9g}  {verdict}")
         if len(checks) > len(shown):
             lines.append(f"  ... and {len(checks) - len(shown)} more")
+        verdicts = {check.verdict for check in shown}
+        lines += [f"{verdict}: {meaning}" for verdict, meaning in _MEANINGS if verdict in verdicts]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -94,30 +110,47 @@ def gradcheck(
 ) -> Report:
     """Compares the gradients of `root`, or of `function(*inputs)`, with central differences.
 
-    The leaves' `data` and every `grad` are left as they were. Each leaf costs about ten
-    forward passes over what depends on it.
+    Of a Value, every leaf is checked, with forward passes over its graph; of a function, every
+    input, with calls of the function, so that a graph that was lost inside (by `v.data`, by
+    `no_grad`) is found too. The leaves' `data` and every `grad` are left as they were. Each
+    leaf costs about ten forward passes over what depends on it.
     """
-    if not isinstance(root, Value):
-        if inputs is None or not callable(root):
-            raise TypeError(
-                "gradcheck takes a Value, or a function and a list of its inputs: "
-                f"gradcheck(f, [1.0, 2.0]); it was given {root!r}"
-            )
-        leaves = [
-            Value(x.data if isinstance(x, Value) else x, getattr(x, "label", "") or f"x{i}")
-            for i, x in enumerate(inputs)
-        ]
-        root = root(*leaves)
-        if not isinstance(root, Value):
-            raise TypeError(f"the function must return a Value; it returned {root!r}")
-    order = topological_order(root)
-    checked = [node for node in order if node.op is None and not isinstance(node, Constant)]
-    names = _names(checked)
+    if isinstance(root, Value):
+        order = topological_order(root)
+        functions = {leaf: _as_function_of(leaf, order) for leaf in _leaves(order)}
+        return _report(root, order, functions)
+    if inputs is None or not callable(root):
+        raise TypeError(
+            "gradcheck takes a Value, or a function and a list of its inputs: "
+            f"gradcheck(f, [1.0, 2.0]); it was given {root!r}"
+        )
+    called = root
+    arguments = [
+        Value(number_of(x), getattr(x, "label", "") or f"x{i}") for i, x in enumerate(inputs)
+    ]
+    result = called(*arguments)
+    if not isinstance(result, Value):
+        raise TypeError(f"the function must return a Value; it returned {result!r}")
+
+    def with_another(changed: Value) -> Callable[[float], float]:
+        return lambda x: called(*[Value(x if a is changed else a.data) for a in arguments]).data
+
+    order = topological_order(result)
+    functions = {argument: with_another(argument) for argument in arguments}
+    for leaf in _leaves(order):  # what the function reaches besides, as a model's parameters
+        functions.setdefault(leaf, _as_function_of(leaf, order))
+    return _report(result, order, functions)
+
+
+def _report(
+    root: Value, order: Sequence[Value], functions: dict[Value, Callable[[float], float]]
+) -> Report:
+    """functions: for each leaf that is checked, the root's number as a function of its own."""
+    names = _names(list(functions))
     gradients = _gradients(root, order)
-    functions = {leaf: _as_function_of(leaf, order) for leaf in checked}
     leaf_checks = [
-        _compare(f"leaf {names[leaf]}", gradients[leaf], functions[leaf], leaf.data)
-        for leaf in checked
+        _compare(f"leaf {names[leaf]}", gradients.get(leaf, 0.0), function, leaf.data)
+        for leaf, function in functions.items()
     ]
     op_checks = [check for node in order for check in _check_op(node)]
     if any(check.verdict == UNDEFINED for check in op_checks):  # inf and nan come from there
@@ -125,11 +158,11 @@ def gradcheck(
             check if math.isfinite(check.analytic) else check._replace(verdict=UNDEFINED)
             for check in leaf_checks
         ]
-    return Report(
-        leaves=leaf_checks,
-        ops=op_checks,
-        node_count=sum(node.op is not None for node in order),
-    )
+    return Report(leaf_checks, op_checks, sum(node.op is not None for node in order))
+
+
+def _leaves(order: Sequence[Value]) -> list[Value]:
+    return [node for node in order if node.op is None and not isinstance(node, Constant)]
 
 
 def _names(leaves: Sequence[Value]) -> dict[Value, str]:

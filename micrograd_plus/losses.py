@@ -18,7 +18,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .engine import Constant, Operand, Value, scope
+from .engine import Value, as_value, number_of, scope
 from .functional import logsumexp, maximum, relu, softplus
 from .functional import sum as total
 from .nested import flatten, is_nested, plain
@@ -124,7 +124,7 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     with scope("cross_entropy"):
         each = []
         for row, index in zip(rows, indices):
-            values = [_value(v) for v in plain(row)]
+            values = [as_value(v) for v in plain(row)]
             each.append(logsumexp(values) - values[_class_index(index, len(values))])
         reduced = _reduce(each, reduction)
         return each[0] if one_example else reduced
@@ -145,7 +145,7 @@ def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool |
 
     None for a loss that decides nothing, as in regression.
     """
-    outputs = [v.data if isinstance(v, Value) else v for v in flatten(prediction)]
+    outputs = [number_of(output) for output in flatten(prediction)]
     goals = list(flatten(target))
     if loss is cross_entropy:
         return bool(outputs.index(max(outputs)) == goals[0])
@@ -176,7 +176,7 @@ def _each(
     predictions, targets = list(flatten(prediction)), list(flatten(target))
     _check_lengths(name, predictions, targets)
     with scope(name):
-        return _reduce([one(_value(p), t) for p, t in zip(predictions, targets)], reduction)
+        return _reduce([one(as_value(p), t) for p, t in zip(predictions, targets)], reduction)
 
 
 def _check_lengths(name: str, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
@@ -193,7 +193,3 @@ def _reduce(each: Sequence[Value], reduction: str) -> Any:
         return list(each)
     summed = total(each) if len(each) > 1 else each[0]
     return summed / len(each) if reduction == "mean" and len(each) > 1 else summed
-
-
-def _value(x: Operand) -> Value:
-    return x if isinstance(x, Value) else Constant(x)

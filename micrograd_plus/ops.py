@@ -3,11 +3,11 @@
 This is the only place in the project that knows the derivative of anything. An entry is a
 handful of one-line lambdas:
 
-    op("tanh", lambda x: tanh(x), lambda x, out: 1 - out * out)
+    op("tanh", lambda x: tanh(x), lambda out, x: 1 - out * out)
 
-first the formula, then one partial derivative per operand, which may also use `out`, the
-op's own result. From the entry follow the Python that the engine runs, its JavaScript and
-its LaTeX:
+first the formula, then one partial derivative per operand. Derivatives begin with `out`, the
+op's own result, which often makes them short. From the entry follow the Python that the engine
+runs, its JavaScript and its LaTeX:
 
 >>> print(TABLE["tanh"].python)
 def tanh_forward(x):
@@ -28,7 +28,7 @@ function tanh_partials(out, x) {
 
 Adding an op is adding one entry, here or with `op(...)` in a program of your own:
 
->>> cube = op("cube", lambda x: x * x * x, lambda x, out: 3 * x * x)
+>>> cube = op("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
 >>> cube.forward(2.0), cube.partials(8.0, 2.0)
 (8.0, [12.0])
 >>> del TABLE["cube"], Methods.cube
@@ -101,15 +101,23 @@ class Op:
         self.nary = nary
         self.inline = inline
         self.doc = doc
-        if len(derivatives) != len(self.operands):
+        takes = ("out", *self.operands)
+        counts = [derivative.__code__.co_argcount for derivative in derivatives]
+        if counts != [len(takes)] * len(self.operands):
             raise ValueError(
-                f"op {name!r} has {len(self.operands)} operands {self.operands} "
-                f"and {len(derivatives)} derivatives: give one derivative for each operand"
+                f"op {name!r} needs {len(self.operands)} derivatives, one for each operand, each "
+                f"of the form `lambda {', '.join(takes)}: ...`; out is the op's own result"
             )
         symbols = [Symbol(operand, vector=nary) for operand in self.operands]
         self._symbols = symbols
-        self.expression = formula(*symbols)
-        self.derivatives = tuple(partial(*symbols, _OUT) for partial in derivatives)
+        try:
+            self.expression = formula(*symbols)
+            self.derivatives = tuple(partial(_OUT, *symbols) for partial in derivatives)
+        except TypeError as error:
+            raise TypeError(
+                f"op {name!r}: a formula is made of + - * / ** and the functions of "
+                f"micrograd_plus.symbols, such as exp, log, tanh and where ({error})"
+            ) from None
 
         # The two are compiled when first called, so that importing the table takes no time.
         self.forward, self.partials = self._lazy("forward", 0), self._lazy("partials", 1)
@@ -173,6 +181,18 @@ TABLE: dict[str, Op] = {}
 """Every primitive by its name."""
 
 
+def function_of_one(name: str) -> Op:
+    """The op called `name`, if it can be applied to one number alone; else ValueError."""
+    fitting = [
+        op for op in TABLE.values() if not op.nary and len(op.operands) - len(op.defaults) == 1
+    ]
+    for op in fitting:
+        if op.name == name:
+            return op
+    known = ", ".join(op.name for op in fitting)
+    raise ValueError(f"there is no function of one number called {name!r}; there are {known}")
+
+
 def _entry(name: str) -> Op:
     return TABLE[name]
 
@@ -204,7 +224,15 @@ def _method(entry: Op) -> Callable[..., Any]:
 
 
 def op(name: str, formula: Formula, *derivatives: Formula, **how: Any) -> Op:
-    """Adds a primitive to the table and returns it; see `Op` for the arguments."""
+    """Adds a primitive to the table and returns it.
+
+    formula: a function of the operands, made of + - * / ** and the functions of
+        `micrograd_plus.symbols`: exp, log, tanh, where, …
+    derivatives: for each operand, a function of (out, operands); out is the op's result.
+    how: symbol, for pictures; doc, for help; nary and inline as in `Op`.
+
+        op("cube", lambda x: x * x * x, lambda out, x: 3 * x * x, doc="x to the power 3")
+    """
     if not name.isidentifier():
         raise ValueError(f"the name of an op must be a Python identifier, not {name!r}")
     entry = TABLE[name] = Op(name, formula, *derivatives, **how)
@@ -246,80 +274,80 @@ def gelu_tanh_inner(x: Any) -> Any:
 # fmt: off
 
 # Arithmetic.
-op("add", lambda a, b: a + b,  lambda a, b, out: 1,
-                               lambda a, b, out: 1,         symbol="+", doc="a + b")
-op("sub", lambda a, b: a - b,  lambda a, b, out: 1,
-                               lambda a, b, out: -1,        symbol="-", doc="a - b")
-op("mul", lambda a, b: a * b,  lambda a, b, out: b,
-                               lambda a, b, out: a,         symbol="*", doc="a * b")
-op("div", lambda a, b: a / b,  lambda a, b, out: 1 / b,
-                               lambda a, b, out: -out / b,  symbol="/", doc="a / b")
-op("neg", lambda a: -a,        lambda a, out: -1,           symbol="-", doc="-a")
-op("pow", lambda a, b: a ** b, lambda a, b, out: where(equal(b, 0), 0, b * a ** (b - 1)),
-                               lambda a, b, out: where(equal(a, 0) & (b >= 0), 0, out * log(a)),
+op("add", lambda a, b: a + b,  lambda out, a, b: 1,
+                               lambda out, a, b: 1,         symbol="+", doc="a + b")
+op("sub", lambda a, b: a - b,  lambda out, a, b: 1,
+                               lambda out, a, b: -1,        symbol="-", doc="a - b")
+op("mul", lambda a, b: a * b,  lambda out, a, b: b,
+                               lambda out, a, b: a,         symbol="*", doc="a * b")
+op("div", lambda a, b: a / b,  lambda out, a, b: 1 / b,
+                               lambda out, a, b: -out / b,  symbol="/", doc="a / b")
+op("neg", lambda a: -a,        lambda out, a: -1,           symbol="-", doc="-a")
+op("pow", lambda a, b: a ** b, lambda out, a, b: where(equal(b, 0), 0, b * a ** (b - 1)),
+                               lambda out, a, b: where(equal(a, 0) & (b >= 0), 0, out * log(a)),
    symbol="**", inline=True, doc="a to the power b")
 
 # Exponentials, roots and logarithms.
-op("exp",   lambda x: exp(x),   lambda x, out: out,           doc="e to the power x")
-op("expm1", lambda x: expm1(x), lambda x, out: exp(x),        doc="exp(x) - 1, precise near 0")
-op("log",   lambda x: log(x),   lambda x, out: 1 / x,         doc="the natural logarithm")
-op("log1p", lambda x: log1p(x), lambda x, out: 1 / (1 + x),   doc="log(1 + x), precise near 0")
-op("sqrt",  lambda x: sqrt(x),  lambda x, out: 1 / (2 * out), doc="the square root")
+op("exp",   lambda x: exp(x),   lambda out, x: out,           doc="e to the power x")
+op("expm1", lambda x: expm1(x), lambda out, x: exp(x),        doc="exp(x) - 1, precise near 0")
+op("log",   lambda x: log(x),   lambda out, x: 1 / x,         doc="the natural logarithm")
+op("log1p", lambda x: log1p(x), lambda out, x: 1 / (1 + x),   doc="log(1 + x), precise near 0")
+op("sqrt",  lambda x: sqrt(x),  lambda out, x: 1 / (2 * out), doc="the square root")
 
 # Waves.
-op("sin", lambda x: sin(x), lambda x, out: cos(x),        doc="the sine of x radians")
-op("cos", lambda x: cos(x), lambda x, out: -sin(x),       doc="the cosine of x radians")
-op("tan", lambda x: tan(x), lambda x, out: 1 + out * out, doc="the tangent of x radians")
+op("sin", lambda x: sin(x), lambda out, x: cos(x),        doc="the sine of x radians")
+op("cos", lambda x: cos(x), lambda out, x: -sin(x),       doc="the cosine of x radians")
+op("tan", lambda x: tan(x), lambda out, x: 1 + out * out, doc="the tangent of x radians")
 
 # Activations.
-op("tanh",    lambda x: tanh(x),     lambda x, out: 1 - out * out,   doc="the hyperbolic tangent")
-op("sigmoid", lambda x: logistic(x), lambda x, out: out * (1 - out), doc="1 / (1 + exp(-x))")
+op("tanh",    lambda x: tanh(x),     lambda out, x: 1 - out * out,   doc="the hyperbolic tangent")
+op("sigmoid", lambda x: logistic(x), lambda out, x: out * (1 - out), doc="1 / (1 + exp(-x))")
 op("relu",    lambda x: clip_below_zero(x),
-              lambda x, out: where(x <= 0, 0, 1), symbol="ReLU", doc="max(x, 0)")
+              lambda out, x: where(x <= 0, 0, 1), symbol="ReLU", doc="max(x, 0)")
 op("leaky_relu", lambda x, slope=0.01: where(x > 0, x, slope * x),
-                 lambda x, slope, out: where(x > 0, 1, slope),
-                 lambda x, slope, out: where(x > 0, 0, x),
+                 lambda out, x, slope: where(x > 0, 1, slope),
+                 lambda out, x, slope: where(x > 0, 0, x),
    inline=True, doc="x where it is positive, else slope * x")
 op("elu", lambda x, alpha=1.0: where(x < 0, alpha * expm1(x), x),
-          lambda x, alpha, out: where(x <= 0, alpha * exp(x), 1),
-          lambda x, alpha, out: where(x > 0, 0, expm1(x)),
+          lambda out, x, alpha: where(x <= 0, alpha * exp(x), 1),
+          lambda out, x, alpha: where(x > 0, 0, expm1(x)),
    inline=True, doc="x where it is positive, else alpha * (exp(x) - 1)")
 op("softplus", lambda x: clip_below_zero(x) + log1p(exp(-abs(x))),
-               lambda x, out: logistic(x), doc="log(1 + exp(x))")
+               lambda out, x: logistic(x), doc="log(1 + exp(x))")
 op("gelu", lambda x: x * normal_cdf(x),
-           lambda x, out: normal_cdf(x) + x * normal_density(x),
+           lambda out, x: normal_cdf(x) + x * normal_density(x),
    doc="x times the normal distribution's share below x (Hendrycks & Gimpel 2016)")
 op("gelu_tanh", lambda x: 0.5 * x * (1 + tanh(gelu_tanh_inner(x))),
-                lambda x, out: 0.5 * (1 + tanh(gelu_tanh_inner(x)))
+                lambda out, x: 0.5 * (1 + tanh(gelu_tanh_inner(x)))
                                + 0.5 * x * (1 - tanh(gelu_tanh_inner(x)) * tanh(gelu_tanh_inner(x)))
                                * (math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)),
    doc="the approximation of gelu by tanh (Hendrycks & Gimpel 2016)")
 op("silu", lambda x: x * logistic(x),
-           lambda x, out: logistic(x) * (1 + x * (1 - logistic(x))), doc="x * sigmoid(x)")
+           lambda out, x: logistic(x) * (1 + x * (1 - logistic(x))), doc="x * sigmoid(x)")
 
 # Kinks, ties and the error function.
-op("abs", lambda x: abs(x), lambda x, out: where(x > 0, 1, where(x < 0, -1, 0)),
+op("abs", lambda x: abs(x), lambda out, x: where(x > 0, 1, where(x < 0, -1, 0)),
    doc="the absolute value")
 op("maximum", lambda a, b: where(a >= b, a, where(a < b, b, a + b)),
-              lambda a, b, out: where(a < b, 0, where(equal(a, b), 0.5, 1)),
-              lambda a, b, out: where(b < a, 0, where(equal(a, b), 0.5, 1)),
+              lambda out, a, b: where(a < b, 0, where(equal(a, b), 0.5, 1)),
+              lambda out, a, b: where(b < a, 0, where(equal(a, b), 0.5, 1)),
    doc="the larger of a and b; a tie shares the gradient equally")
 op("minimum", lambda a, b: where(a <= b, a, where(a > b, b, a + b)),
-              lambda a, b, out: where(a > b, 0, where(equal(a, b), 0.5, 1)),
-              lambda a, b, out: where(b > a, 0, where(equal(a, b), 0.5, 1)),
+              lambda out, a, b: where(a > b, 0, where(equal(a, b), 0.5, 1)),
+              lambda out, a, b: where(b > a, 0, where(equal(a, b), 0.5, 1)),
    doc="the smaller of a and b; a tie shares the gradient equally")
-op("erf", lambda x: erf(x), lambda x, out: 2 / math.sqrt(math.pi) * exp(-x * x),
+op("erf", lambda x: erf(x), lambda out, x: 2 / math.sqrt(math.pi) * exp(-x * x),
    doc="the error function")
 
 # Ops of any number of operands: here x and y are vectors, and operators work element by element.
-op("sum", lambda x: total(x), lambda x, out: 1,
+op("sum", lambda x: total(x), lambda out, x: 1,
    symbol="+", nary=True, doc="the sum of all x")
-op("dot", lambda x, y: inner(x, y), lambda x, y, out: y,
-                                    lambda x, y, out: x,
+op("dot", lambda x, y: inner(x, y), lambda out, x, y: y,
+                                    lambda out, x, y: x,
    symbol="·", nary=True, doc="the sum of all products x * y")
 op("max", lambda x: largest(x),
-          lambda x, out: where(equal(x, out), 1, 0) / total(where(equal(x, out), 1, 0)),
+          lambda out, x: where(equal(x, out), 1, 0) / total(where(equal(x, out), 1, 0)),
    nary=True, doc="the largest x; ties share the gradient equally")
 op("logsumexp", lambda x: finite_largest(x) + log(total(exp(x - finite_largest(x)))),
-                lambda x, out: exp(x - out),
+                lambda out, x: exp(x - out),
    nary=True, doc="log of the sum of all exp(x), without overflow")

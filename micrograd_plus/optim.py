@@ -22,7 +22,7 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .engine import Value
+from .engine import Constant, Value
 from .nested import whole_number
 
 
@@ -40,6 +40,8 @@ class Optimizer:
                 "an optimizer takes a list of Values, as model.parameters(), "
                 f"and was given something of type {wrong[0]}"
             )
+        if fixed := [p for p in given if isinstance(p, Constant) or p.op is not None]:
+            raise ValueError(f"an optimizer cannot move a Constant or a result: {fixed[0]!r}")
         self.parameters = list(dict.fromkeys(given))
         if not self.parameters:
             raise ValueError("an optimizer was given no parameters")
@@ -61,7 +63,7 @@ class Optimizer:
     def step(self) -> None:
         """Moves every parameter against its gradient."""
         for parameter, state in zip(self.parameters, self.state):
-            parameter.data = self.update(parameter.grad, parameter.data, state)
+            parameter.data = float(self.update(parameter.grad, parameter.data, state))
 
     def zero_grad(self) -> None:
         """Sets every parameter's `grad` to 0."""
@@ -272,9 +274,9 @@ class Schedule:
         self.last_epoch += 1
         self.optimizer.lr = self.lr_at(self.last_epoch)
 
-    def get_last_lr(self) -> float:
-        """The learning rate as it is now."""
-        return self.optimizer.lr
+    def get_last_lr(self) -> list[float]:
+        """The learning rate as it is now; in a list, as in PyTorch."""
+        return [self.optimizer.lr]
 
     def state_dict(self) -> dict[str, float]:
         """What `load_state_dict` needs to go on from here."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 inf, nan = math.inf, math.nan
@@ -261,8 +262,11 @@ def where(condition: bool, a: float, b: float) -> float:
 
 @_overloaded
 def total(values: Sequence[float]) -> float:
-    """The sum of a vector's elements."""
-    return sum(values)
+    """The sum of a vector's elements, added from left to right.
+
+    Python's own sum rounds differently from version 3.12 on, and from every other language.
+    """
+    return reduce(operator.add, values, 0.0)
 
 
 @_overloaded
@@ -278,4 +282,4 @@ def largest(values: Sequence[float]) -> float:
 @_overloaded
 def inner(x: Sequence[float], y: Sequence[float]) -> float:
     """The inner product of two vectors: the sum of x * y over their elements."""
-    return float(sum(map(operator.mul, x, y)))
+    return reduce(operator.add, map(operator.mul, x, y), 0.0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -97,6 +98,10 @@ class Column:
         """How many inputs the column becomes."""
         return len(self.texts) or 1
 
+    def describe(self) -> str:
+        """The column in words: `colour (3 texts)`."""
+        return f"{self.name} ({f'{len(self.texts)} texts' if self.texts else 'a number'})"
+
     def problem(self, cell: str) -> str:
         """What is wrong with a cell, or nothing."""
         if not cell:
@@ -139,15 +144,11 @@ class Encoder:
         if not used:
             raise ValueError(f"there is no column left to learn {target!r} from")
         columns = [Column.learn(name, table.column(name)) for name in used]
-        for column in columns:
-            if len(column.texts) > MOST_TEXTS:
-                raise ValueError(
-                    f"column {column.name!r} holds {len(column.texts)} different texts, as names "
-                    f"do; at most {MOST_TEXTS} can be told apart: leave it out"
-                )
         cells = [cell for cell in table.column(target) if cell]
         as_text = task == "classification" or (task == "auto" and _are_classes(cells))
         goal = Column.learn(target, cells, as_text)
+        if wrong := [what for column in (*columns, goal) if (what := _unfit(column))]:
+            raise ValueError("\n".join(wrong))
         if goal.texts and task == "regression":
             raise ValueError(f"column {target!r} holds texts: it cannot be a regression's target")
         if len(goal.texts) == 1:
@@ -169,8 +170,9 @@ class Encoder:
         for column in (*self.columns, self.target):
             column.standardise(table.column(column.name))
 
-    def problems(self, table: Table) -> dict[int, list[str]]:
+    def problems(self, table: Table, with_target: bool = True) -> dict[int, list[str]]:
         """What cannot be read, by row number."""
+        columns = [*self.columns, self.target] if with_target else self.columns
         found: dict[int, list[str]] = {}
         for row in table.rows:
             if len(row.cells) != len(table.header):
@@ -178,24 +180,31 @@ class Encoder:
                 found[row.number] = [f"has {len(row.cells)} cells, not {expected}"]
                 continue
             cells = dict(zip(table.header, row.cells))
-            for column in (*self.columns, self.target):
+            for column in columns:
                 if wrong := column.problem(cells[column.name]):
                     found.setdefault(row.number, []).append(f"column {column.name!r} {wrong}")
         return found
 
-    def encode(self, table: Table) -> tuple[list[list[float]], list[Any]]:
-        """X and y; y holds class indices, or standardised numbers. Every row must be good."""
-        X: list[list[float]] = []
-        y: list[Any] = []
-        for row in table.rows:
-            cells = dict(zip(table.header, row.cells))
-            X.append([x for column in self.columns for x in column.encode(cells[column.name])])
-            goal = cells[self.target.name]
-            if self.is_classification:
-                y.append(self.target.texts.index(goal))
-            else:
-                y.append(self.target.encode(goal)[0])
-        return X, y
+    def inputs(self, table: Table) -> list[list[float]]:
+        """X: for each row, which must be good, what the model takes."""
+        rows = [dict(zip(table.header, row.cells)) for row in table.rows]
+        return [
+            [x for column in self.columns for x in column.encode(cells[column.name])]
+            for cells in rows
+        ]
+
+    def targets(self, table: Table) -> list[Any]:
+        """y: for each row, which must be good, the index of its class or a standardised number."""
+        cells = table.column(self.target.name)
+        if self.is_classification:
+            return [self.target.texts.index(cell) for cell in cells]
+        return [self.target.encode(cell)[0] for cell in cells]
+
+    def decode(self, output: Sequence[float]) -> str | float:
+        """What a model's output for one row means: the class, or the number in its own unit."""
+        if self.is_classification:
+            return self.target.texts[max(range(len(output)), key=output.__getitem__)]
+        return self.target.mean + self.target.std * output[0]
 
     def to_dict(self) -> dict[str, Any]:
         """The encoder as JSON can hold it."""
@@ -225,3 +234,25 @@ def _are_classes(cells: Sequence[str]) -> bool:
     numbers = {float(cell) for cell in cells if _is_number(cell)}
     few = len(numbers) <= 10 and all(number.is_integer() for number in numbers)
     return few or not _are_numbers(cells)
+
+
+def _unfit(column: Column) -> str:
+    """Why a column cannot be learned from, or nothing."""
+    in_another_way = [text for text in column.texts if _is_number(_respelled(text))]
+    if len(in_another_way) * 2 > len(column.texts) > 2 and not _are_numbers(column.texts):
+        return (
+            f"column {column.name!r} seems to hold numbers that are written in another way, as "
+            f"{in_another_way[0]!r}: write them with a point and nothing else, as 1234.5"
+        )
+    if len(column.texts) > MOST_TEXTS:
+        return (
+            f"column {column.name!r} holds {len(column.texts)} different texts, as names and dates "
+            f"do; at most {MOST_TEXTS} can be told apart: leave it out"
+        )
+    return ""
+
+
+def _respelled(cell: str) -> str:
+    """The number that a cell may mean: `0,5`, `1.234,50`, `12 %` or `€ 3`."""
+    bare = cell.strip(" %€$£").replace(" ", "").replace("'", "")
+    return re.sub(r"[.,](?=\d{3}\b)", "", bare).replace(",", ".")

@@ -25,6 +25,7 @@ from .data import batches, check_lengths
 from .engine import Value, no_grad
 from .nested import plain, whole_number
 from .nn import Module
+from .nn.init import generator_or_global
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
 
 LOSSES: dict[str, Callable[..., Any]] = {
@@ -108,12 +109,14 @@ def fit(
     and the parameters that gave the last finite loss. Ctrl-C ends it with the parameters of
     the last whole step. The model is left in evaluation mode.
     """
+    _check_kinds(validation, optimizer, schedule, callbacks, clip_grad_norm)
     X, y = _examples(X, y)
     validation = validation and _examples(*validation)
     epochs = whole_number("epochs", epochs, at_least=0)
     size = len(X) if batch_size is None else whole_number("batch_size", batch_size)
     patience = None if early_stop is None else whole_number("early_stop", early_stop)
-    shuffler = None if batch_size is None else generator or random.Random(0)
+    generator = generator_or_global(generator) if generator is not None else random.Random(0)
+    shuffler = None if batch_size is None else generator
     callbacks = list(callbacks)
     run = _Run(model, _loss_function(loss), optimizer, schedule, clip_grad_norm)
     best, best_loss, best_epoch = run.snapshot(), math.inf, 0
@@ -155,6 +158,14 @@ def fit(
         run.restore(run.good)
         history.stopped = str(diverged)
         warnings.warn(str(diverged), RuntimeWarning, stacklevel=2)
+    else:
+        if len(history.loss) > 1 and history.loss[-1] > 100 * history.loss[0]:
+            warnings.warn(
+                f"the loss grew from {history.loss[0]:.4g} to {history.loss[-1]:.4g} with "
+                f"lr={run.lr:g}: {run.advice()}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     finally:
         bar.close()
         model.eval()
@@ -295,8 +306,14 @@ class _Run:
             )
         return _DivergedError(
             f"{happened}; the parameters are back where the loss was last finite "
-            f"({self.good_loss:.4g}). Try lr={self.lr / 10:g}, clip_grad_norm=1.0, or inputs "
-            f"scaled to about -1 to 1; {named}."
+            f"({self.good_loss:.4g}). {self.advice()[0].upper()}{self.advice()[1:]}; {named}."
+        )
+
+    def advice(self) -> str:
+        """What to try when the loss does not fall."""
+        return (
+            f"try lr={min(self.lr / 10, 0.01):g}, clip_grad_norm=1.0, or inputs and targets scaled "
+            "to about -1 to 1"
         )
 
 
@@ -324,6 +341,30 @@ def _accuracy(
     rule = getattr(type(loss), "function", loss)  # a loss module decides as its function does
     decisions = [losses.is_correct(rule, p, t) for p, t in zip(predictions, targets)]
     return None if None in decisions else sum(map(bool, decisions)) / len(decisions)
+
+
+def _check_kinds(
+    validation: Any, optimizer: Any, schedule: Any, callbacks: Any, clip_grad_norm: Any
+) -> None:
+    """TypeError or ValueError for the arguments of `fit` that are easily mistaken."""
+    if validation is not None and not (
+        isinstance(validation, (list, tuple)) and len(validation) == 2
+    ):
+        raise TypeError("validation is a pair of examples and targets, as (X_test, y_test)")
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            "optimizer is made before, as optim.Adam(model.parameters(), lr=0.01); "
+            f"it was given as {optimizer!r}"
+        )
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise TypeError(
+            "schedule is made before, as optim.StepLR(optimizer, step_size=10); "
+            f"it was given as {schedule!r}"
+        )
+    if callable(callbacks):
+        raise TypeError("callbacks is a list of functions: write callbacks=[function]")
+    if clip_grad_norm is not None and not clip_grad_norm > 0:
+        raise ValueError(f"clip_grad_norm must be above 0, not {clip_grad_norm!r}")
 
 
 def _examples(X: Any, y: Any) -> tuple[list[Any], list[Any]]:

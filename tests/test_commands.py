@@ -10,7 +10,7 @@ import sys
 import pictures
 import pytest
 
-from micrograd_plus import load
+from micrograd_plus import load, nn, save
 from micrograd_plus.__main__ import main
 from micrograd_plus.commands.demo import neuron_after_backward
 
@@ -81,6 +81,7 @@ def test_draw_writes_png_and_dot_by_the_ending(run, tmp_path):
         (["x", "x"], "x=2.5"),
         (["x", "x=two"], "x=2.5"),
         (["x +", "x=1"], "invalid syntax"),
+        (["x", "x=1", "x=2"], "x has two numbers"),
         (["x", "x=1", "-o", "graph.doc"], "doc"),
     ],
 )
@@ -91,6 +92,12 @@ def test_draw_refuses_bad_input_with_a_reason(run, tmp_path, arguments, complain
     assert complaints.startswith("micrograd-plus: ")
     assert re.search(complaint, complaints)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("expression", ["-x", "-3*x + 1", "-(x)", "--x"])
+def test_an_expression_may_begin_with_a_minus(run, tmp_path, expression):
+    assert run("draw", expression, "x=-2", "-o", "graph.svg")[0] == 0
+    assert run("check", expression, "x=-2")[0] == 0
 
 
 # ---- check
@@ -131,7 +138,8 @@ def test_train_classifies_fishers_irises(run, tmp_path):
     assert status == 0
     share = float(re.search(r"right on ([\d.]+)% of the held-out rows", printed)[1])
     assert share >= 95
-    assert "100 rows to train on, 50 held out; species is 3 classes" in printed
+    assert "target: species, 3 classes\n100 rows to train on, 50 held out" in printed
+    assert "petal_width (a number)" in printed
     for name in ("confusion-matrix.png", "loss.png"):
         pictures.check(tmp_path / "model" / name)
     assert load(tmp_path / "model" / "model.json").widths == [4, 16, 3]
@@ -152,7 +160,7 @@ def test_train_predicts_a_number_from_numbers_and_texts(run, tmp_path):
     path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows())
     status, printed, _ = run("train", "--csv", path, "--target", "price", "--epochs", 100)
     assert status == 0
-    assert "price is a number" in printed
+    assert "inputs: area (a number), place (2 texts)\ntarget: price, a number" in printed
     assert float(re.search(r"R² = ([\d.]+)", printed)[1]) > 0.95
     pictures.check(tmp_path / "trained" / "residuals.png")
 
@@ -196,8 +204,12 @@ def test_train_keeps_the_model_where_pictures_cannot_be_drawn(run, tmp_path, mon
     ("arguments", "complaint"),
     [
         (["--target", "prize"], "did you mean 'price'"),
-        (["--target", "price", "--hidden", "many"], "--hidden takes whole numbers"),
-        (["--target", "price", "--held-out", "0"], "test_size=0.0"),
+        (["--target", "price", "--hidden", "many"], "takes whole numbers with commas"),
+        (["--target", "price", "--held-out", "0"], "takes a share between 0 and 1"),
+        (["--target", "price", "--held-out", "30"], "takes a share between 0 and 1"),
+        (["--target", "price", "--epochs", "0"], "takes a whole number of at least 1"),
+        (["--target", "price", "--lr", "-1"], "takes a number above 0"),
+        (["--target", "price", "--leave-out", "plaice"], "did you mean 'place'"),
     ],
 )
 def test_train_refuses_bad_arguments(run, tmp_path, arguments, complaint):
@@ -213,10 +225,54 @@ def test_train_names_a_file_that_is_not_there(run):
     assert "nothing.csv" in complaints
 
 
+def test_train_says_before_training_that_it_cannot_write(run, tmp_path):
+    path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows(20))
+    (tmp_path / "taken").write_text("a file")
+    status, printed, complaints = run("train", "--csv", path, "--target", "price", "--out", "taken")
+    assert (status, printed) == (2, "")
+    assert "taken" in complaints
+
+
+# ---- predict
+
+
+@pytest.fixture
+def trained(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows())
+    assert run("train", "--csv", path, "--target", "price", "--epochs", 100)[0] == 0
+    return tmp_path / "trained" / "model.json"
+
+
+def test_predict_adds_a_column_to_new_rows(run, tmp_path, trained):
+    new = write_csv(tmp_path / "new.csv", ["place", "area"], [["town", 100], ["country", 50]])
+    status, printed, _ = run("predict", "--model", trained, "--csv", new)
+    assert status == 0
+    header, *rows = csv.reader(printed.splitlines())
+    assert header == ["place", "area", "predicted price"]
+    assert [float(row[2]) for row in rows] == pytest.approx([400, 150], rel=0.05)
+    status, printed, _ = run("predict", "--model", trained, "--csv", new, "-o", "answers.csv")
+    assert (status, printed) == (0, "wrote answers.csv\n")
+    assert (tmp_path / "answers.csv").read_text().splitlines()[0] == ",".join(header)
+
+
+def test_predict_names_what_does_not_fit(run, tmp_path, trained):
+    new = write_csv(tmp_path / "new.csv", ["place", "size"], [["town", 100]])
+    assert "has no column 'area'" in run("predict", "--model", trained, "--csv", new)[2]
+    new = write_csv(tmp_path / "new.csv", ["place", "area"], [["town", 1], ["moon", 2]])
+    status, printed, complaints = run("predict", "--model", trained, "--csv", new)
+    assert (status, printed) == (2, "")
+    assert "row 3 column 'place' holds 'moon', which was never seen before" in complaints
+    assert run("predict", "--model", trained, "--csv", new, "--skip-bad-rows")[0] == 0
+    save(nn.MLP(2, [1]), tmp_path / "other.json")
+    complaints = run("predict", "--model", tmp_path / "other.json", "--csv", new)[2]
+    assert "not trained on a table" in complaints
+
+
 # ---- help
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "draw", "check"])
+@pytest.mark.parametrize("command", ["demo", "train", "predict", "draw", "check"])
 def test_help_shows_an_example(run, command):
     status, printed, _ = run(command, "--help")
     assert status == 0

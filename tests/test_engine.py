@@ -7,6 +7,7 @@ import gc
 import itertools
 import math
 import pickle
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -661,3 +662,32 @@ def test_a_scope_that_is_open_cannot_be_opened_again():
         assert (Value(1.0) + 1).scope.parent is block
     with block:
         assert (Value(1.0) + 1).scope is block
+
+
+def test_what_is_in_force_is_so_in_one_thread_alone():
+    inside, done = threading.Barrier(2), threading.Barrier(2)
+
+    def other():
+        with no_grad(), scope("other"):
+            inside.wait()
+            done.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait()
+    here = Value(1.0) * 2
+    done.wait()
+    thread.join()
+    for node in (here, Value(1.0) * 2):
+        assert node.op is not None
+        assert node.scope is None
+
+
+@pytest.mark.parametrize("order", [(no_grad, detect_anomaly), (detect_anomaly, no_grad)])
+def test_anomalies_are_detected_without_a_graph_too(order):
+    outer, inner = order
+    with outer(), inner():
+        assert (Value(1.0) * 2).op is None
+        with pytest.raises(FloatingPointError, match="log"):
+            Value(0.0).log()
+    assert (Value(1.0) * 2).op is not None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import micrograd_plus.functional as mf
-from micrograd_plus.engine import Constant, Value, apply, topological_order
+from micrograd_plus.engine import Constant, Value, apply, no_grad, topological_order
 from micrograd_plus.gradcheck import KINK, UNDEFINED, WRONG, gradcheck
 from micrograd_plus.ops import TABLE
 
@@ -303,3 +303,22 @@ def test_nothing_is_changed_when_the_check_breaks(monkeypatch: pytest.MonkeyPatc
 def test_errors(arguments: tuple[Any, ...], says: str) -> None:
     with pytest.raises(TypeError, match=says):
         gradcheck(*arguments)
+
+
+def test_a_graph_that_the_function_loses_is_found() -> None:
+    for function, slope in (
+        (lambda x: x * 2 + x.data, 3.0),
+        (lambda x: Value(x.data**2), 2.0),
+        (no_grad()(lambda x: x * 5), 5.0),
+    ):
+        report = gradcheck(function, [1.0])
+        assert not report
+        assert [check.what for check in report.wrong] == ["leaf x0"]
+        assert report.wrong[0].numeric == pytest.approx(slope)
+        assert "lost" in report.verdict
+
+
+def test_an_input_that_the_function_does_not_use_has_no_slope() -> None:
+    report = gradcheck(lambda x, unused: x * x, [3.0, 4.0])
+    assert report
+    assert [check.analytic for check in report.leaves] == [6.0, 0.0]

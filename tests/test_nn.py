@@ -1,6 +1,8 @@
 """Modules: what they compute, their parameters and states, their words, and PyTorch parity."""
 
+import copy
 import math
+import pickle
 import random
 
 import micrograd.nn
@@ -444,7 +446,9 @@ def test_nouts(nouts):
 @pytest.mark.parametrize("name", ["rellu", "maximum", "sum", "linear", None, ["relu"]])
 def test_unknown_activation(name):
     for make in (lambda: MLP(2, [1], activation=name), lambda: Neuron(2, activation=name)):
-        with pytest.raises(ValueError, match=r"there is no activation .*; there are .*relu.*elu"):
+        with pytest.raises(
+            ValueError, match=r"there is no function of one number called .*; there are .*relu.*elu"
+        ):
             make()
 
 
@@ -781,3 +785,23 @@ def test_repr_of_tied_layers_counts_them_once():
         "2",
         "parameters",
     ]
+
+
+@pytest.mark.parametrize("name", nn.__all__)
+def test_every_module_can_be_copied_and_pickled(name):
+    kind = getattr(nn, name)
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)) or kind is nn.Module:
+        return
+    arguments = {"Neuron": (2,), "Layer": (2, 3), "Linear": (2, 3), "MLP": (2, [3, 1])}
+    module = kind(*arguments.get(name, ()))
+    for copied in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert type(copied) is kind
+        assert copied.state_dict() == module.state_dict()
+        assert not set(copied.parameters()) & set(module.parameters())
+
+
+@pytest.mark.parametrize("make", [nn.Neuron, lambda n, **o: nn.MLP(n, [1], **o), nn.Dropout])
+@pytest.mark.parametrize("seed", [0, 42])
+def test_a_seed_is_no_generator(make, seed):
+    with pytest.raises(TypeError, match=rf"random\.Random\(0\), not {seed}"):
+        make(0.5 if make is nn.Dropout else 2, generator=seed)

@@ -482,7 +482,7 @@ def test_latex_of(name: str, formula: str, partials: tuple[str, ...]) -> None:
 @pytest.fixture
 def cube() -> Any:
     """An op that did not exist when everything else was imported."""
-    yield op("cube", lambda x: x * x * x, lambda x, out: 3 * x * x, doc="x times x times x")
+    yield op("cube", lambda x: x * x * x, lambda out, x: 3 * x * x, doc="x times x times x")
     del TABLE["cube"]
     del Methods.cube  # type: ignore[attr-defined]
 
@@ -513,7 +513,7 @@ def test_a_new_op_of_vectors() -> None:
     entry = op(
         "sum_of_squares",
         lambda x: total(x * x),
-        lambda x, out: 2 * x,
+        lambda out, x: 2 * x,
         nary=True,
     )
     try:
@@ -528,9 +528,14 @@ def test_a_new_op_of_vectors() -> None:
 
 def test_errors_of_op() -> None:
     with pytest.raises(ValueError, match="Python identifier, not 'my op'"):
-        op("my op", lambda x: x, lambda x, out: 1)
-    with pytest.raises(ValueError, match=r"2 operands \('a', 'b'\) and 1 derivatives: give one"):
-        op("mine", lambda a, b: a + b, lambda a, b, out: 1)
+        op("my op", lambda x: x, lambda out, x: 1)
+    form = r"2 derivatives, one for each operand, each of the form `lambda out, a, b: \.\.\.`"
+    with pytest.raises(ValueError, match=form):
+        op("mine", lambda a, b: a + b, lambda out, a, b: 1)
+    with pytest.raises(ValueError, match=form):
+        op("mine", lambda a, b: a + b, lambda a, b: 1, lambda a, b: 1)
+    with pytest.raises(TypeError, match=r"functions of micrograd_plus\.symbols"):
+        op("mine", lambda x: math.sin(x), lambda out, x: 1)
     assert not TABLE.keys() & {"my op", "mine"}
 
 

@@ -308,7 +308,7 @@ def test_get_last_lr():
     optimizer = optim.SGD([Value(1.0)], lr=1.0)
     schedule = optim.ExponentialLR(optimizer, gamma=0.5)
     schedule.step()
-    assert schedule.get_last_lr() == optimizer.lr == 0.5
+    assert schedule.get_last_lr() == [optimizer.lr] == [0.5]
     assert schedule.base_lr == 1.0
 
 

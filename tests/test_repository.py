@@ -75,6 +75,10 @@ def test_every_public_name_is_there():
         micrograd_plus.tenh  # noqa: B018
 
 
+def test_every_lazy_name_is_public():
+    assert set(micrograd_plus._ROOM_OF) < set(micrograd_plus.__all__)
+
+
 def test_a_star_import_hides_no_builtin():
     import builtins
 

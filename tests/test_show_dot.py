@@ -59,6 +59,16 @@ def test_text_stays_inside_its_box():
             assert "monospace" in text.get("font-family")
 
 
+@pytest.mark.usefixtures("without_dot")
+def test_an_empty_first_line_brings_nothing_down():
+    for _ in range(6):  # the bundled Graphviz went down at the second
+        picture = new_picture()
+        picture.node("n", escape("\nx"), shape="record")
+        picture.node("m", escape("\r\nx"), shape="box")
+        boxes = read_svg(picture.pipe("svg", encoding="utf-8")).boxes
+        assert [lines[-1] for lines in boxes.values()] == ["x", "x"]
+
+
 def test_text_width_counts_wide_characters_twice():
     assert text_width("ab", 10) == pytest.approx(12)
     assert text_width("漢字", 10) == pytest.approx(24)

@@ -12,8 +12,9 @@ from micrograd_plus.engine import Constant, Value, no_grad, scope
 from micrograd_plus.functional import dot
 from micrograd_plus.functional import sum as total
 from micrograd_plus.parse import parse
-from micrograd_plus.show import draw, draw_dot, value_mimebundle
+from micrograd_plus.show import draw, draw_dot
 from micrograd_plus.show.dot import NO_GRADIENTS
+from micrograd_plus.show.graph import value_mimebundle
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +91,14 @@ def test_before_backward_the_picture_says_so():
     assert not any("grad " in text for text in drawn.texts)
     assert "legend" not in drawn.boxes
     assert NO_GRADIENTS not in read(draw(neuron())).texts
+
+
+def test_gradients_of_an_earlier_root_do_not_count():
+    x = Value(2.0, label="x")
+    square = x * x
+    square.backward()
+    for root in (x * 3, square * 3):
+        assert NO_GRADIENTS in read(draw(root)).texts
 
 
 def test_constants_are_small_and_without_gradient():
@@ -378,7 +387,7 @@ def test_what_is_too_large_is_refused_with_advice():
     with pytest.raises(ValueError, match=r"501 values.*150 boxes.*draw a part.*with scope\(name\)"):
         draw(chain)
     out = mlp((60, 60, 60))([1.0, 2.0])[0]
-    with pytest.raises(ValueError, match=r"1000 boxes.*fold='Layer' or 'MLP' or 'Neuron'"):
+    with pytest.raises(ValueError, match=r"1,000 boxes.*fold='Layer' or 'MLP' or 'Neuron'"):
         draw(out, fold=False, expand=True)
     assert draw(out).source.count("Layer") == 3
 
@@ -412,7 +421,10 @@ def test_a_value_shows_itself_as_its_graph():
     assert bundle["text/plain"].startswith("Value(data=0.70")
     assert read_svg(bundle["image/svg+xml"]).find("x1")
     assert list(value_mimebundle(neuron(), include=["text/plain"])) == ["text/plain"]
-    assert list(value_mimebundle(neuron(), exclude=["text/plain"])) == ["image/svg+xml"]
+    assert list(value_mimebundle(neuron(), exclude=["text/plain"])) == [
+        "image/svg+xml",
+        "text/html",
+    ]
 
 
 def test_a_value_that_cannot_be_drawn_shows_its_repr(monkeypatch):

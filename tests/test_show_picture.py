@@ -48,7 +48,9 @@ def test_save_refuses_what_it_cannot_write(picture, tmp_path, monkeypatch):
 
 def test_in_a_notebook_it_is_an_svg(picture):
     bundle = picture._repr_mimebundle_()
-    assert list(bundle) == ["image/svg+xml"]
+    assert list(bundle) == ["text/plain", "image/svg+xml", "text/html"]
+    assert bundle["text/html"].startswith('<img src="data:image/svg+xml;base64,')
+    assert "max-width: 100%" in bundle["text/html"]
     assert read_svg(bundle["image/svg+xml"]).find("a")
     assert picture._repr_mimebundle_(include=["image/png"])["image/png"].startswith(b"\x89PNG")
 
@@ -68,7 +70,7 @@ def test_format_is_what_render_writes(tmp_path):
     assert draw(Value(1.0), format="png").render(tmp_path / "x").endswith("x.png")
     assert draw_dot(Value(1.0), "png", "TB").format == "png"
     assert draw(Value(1.0)).format == "svg"
-    with pytest.raises(ValueError, match="unknown format"):
+    with pytest.raises(ValueError, match="format is one of svg, png"):
         draw(Value(1.0), format="docx")
 
 

@@ -255,3 +255,8 @@ def test_a_figure_shows_and_saves_itself(tmp_path):
     with pytest.raises(ValueError, match="docx"):
         figure.save(tmp_path / "x.docx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.pdf"]
+
+
+def test_more_classes_than_outputs_are_refused():
+    with pytest.raises(ValueError, match="one output tells two classes apart, and y has 3"):
+        plot_decision_boundary(lambda row: row[0], [[0.0, 1.0]] * 3, [0, 1, 2])

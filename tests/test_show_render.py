@@ -150,7 +150,7 @@ def test_importing_show_needs_only_the_standard_library():
         "for call in (lambda: show.draw(Value(1.0)), lambda: show.plot_loss([1.0])):\n"
         "    try: call()\n"
         "    except ImportError as error: print(error)\n"
-        "print(list(show.value_mimebundle(Value(1.0))))\n"
+        "print(list(show.graph.value_mimebundle(Value(1.0))))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     lines = done.stdout.splitlines()

@@ -105,3 +105,11 @@ def test_an_expression_is_neither_true_nor_false() -> None:
         bool(x > 0)
     with pytest.raises(TypeError, match="write where"):
         max(x, y)
+
+
+def test_sums_round_as_every_language_rounds_them():
+    from micrograd_plus.symbols import inner, total
+
+    assert total([0.1] * 10) == 0.9999999999999999  # from left to right, on every Python
+    assert total([1e16, 1.0, -1e16]) == 0.0
+    assert inner([1e8, 1.0, -1e8], [1e8, 1.0, 1e8]) == 0.0

@@ -56,7 +56,7 @@ def test_refuses_a_file_that_is_not_text(tmp_path):
 def test_numbers_are_standardised_and_texts_become_one_input_each(write):
     table = read_csv(write("size,colour,y\n1,red,a\n3,blue,b\n5,red,a\n"))
     encoder = Encoder.learn(table, "y")
-    X, y = encoder.encode(table)
+    X, y = encoder.inputs(table), encoder.targets(table)
     deviation = math.sqrt(8 / 3)
     assert [[-2 / deviation, 0.0, 1.0], [0.0, 1.0, 0.0], [2 / deviation, 0.0, 1.0]] == X
     assert y == [0, 1, 0]
@@ -65,8 +65,7 @@ def test_numbers_are_standardised_and_texts_become_one_input_each(write):
 
 def test_a_constant_column_does_not_divide_by_zero(write):
     table = read_csv(write("size,y\n7,a\n7,b\n"))
-    X, _ = Encoder.learn(table, "y").encode(table)
-    assert X == [[0.0], [0.0]]
+    assert Encoder.learn(table, "y").inputs(table) == [[0.0], [0.0]]
 
 
 @pytest.mark.parametrize(
@@ -141,4 +140,29 @@ def test_the_encoder_survives_json(write):
     encoder = Encoder.learn(table, "y")
     again = Encoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
     assert again == encoder
-    assert again.encode(table) == encoder.encode(table)
+    assert again.inputs(table) == encoder.inputs(table)
+    assert again.targets(table) == encoder.targets(table)
+
+
+def test_an_output_means_a_class_or_a_number_in_its_own_unit(write):
+    table = read_csv(write("x,colour,price\n0,red,100.5\n2,blue,300.5\n"))
+    classes = Encoder.learn(table, "colour")
+    assert [classes.decode([0.1, 0.7]), classes.decode([3.0, -1.0])] == ["red", "blue"]
+    numbers = Encoder.learn(table, "price")
+    assert [numbers.decode([y]) for y in numbers.targets(table)] == [100.5, 300.5]
+
+
+@pytest.mark.parametrize(
+    "cells", [["0,5", "1,25", "3,161"], ["1,200", "12,000", "950,100"], ["5 %", "7.5%", "12 %"]]
+)
+def test_numbers_written_in_another_way_are_named_not_taken_for_texts(write, cells):
+    table = read_csv(write("x;y\n" + "".join(f"{cell};{k}.5\n" for k, cell in enumerate(cells))))
+    for target in ("x", "y"):
+        with pytest.raises(ValueError, match=r"column 'x' seems to hold numbers .* as 1234\.5"):
+            Encoder.learn(table, target)
+
+
+def test_all_unfit_columns_are_named_at_once(write):
+    rows = "".join(f"person {k},{k},5;{k % 2}\n".replace(",", ";", 1) for k in range(60))
+    with pytest.raises(ValueError, match=r"(?s)'name' holds 60.*'size' seems to hold numbers"):
+        Encoder.learn(read_csv(write(f"name;size;y\n{rows}")), "y")

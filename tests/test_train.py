@@ -308,7 +308,12 @@ def test_divergence():
     assert history.stopped == message
     steps = len(history.loss) + 1
     assert f"at step {steps} with lr=1e+60" in message
-    for advice in ("Try lr=1e+59", "clip_grad_norm=1.0", "inputs scaled", "detect_anomaly"):
+    for advice in (
+        "Try lr=0.01",
+        "clip_grad_norm=1.0",
+        "inputs and targets scaled",
+        "detect_anomaly",
+    ):
         assert advice in message
     assert all(map(math.isfinite, history.loss))
     assert all(map(math.isfinite, history.grad_norm))
@@ -596,3 +601,31 @@ def test_repr_of_a_history():
     assert repr(history) == (
         "History(2 epochs, loss 1, val_loss 3, accuracy 75.0%, val_accuracy 50.0%)"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"validation": [[0.0, 1.0]] * 3}, "validation is a pair"),
+        ({"validation": 0.2}, "validation is a pair"),
+        ({"optimizer": "adam"}, r"optim\.Adam\(model\.parameters\(\)"),
+        ({"optimizer": optim.Adam}, r"optim\.Adam\(model\.parameters\(\)"),
+        ({"schedule": 0.1}, "schedule is made before"),
+        ({"callbacks": print}, r"callbacks=\[function\]"),
+        ({"generator": 3}, r"random\.Random\(0\), not 3"),
+        ({"clip_grad_norm": 0}, "clip_grad_norm must be above 0"),
+    ],
+)
+def test_mistaken_arguments_are_named(arguments, message):
+    X, y = data.moons(10)
+    model = nn.MLP(2, [1])
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit(model, X, y, loss="hinge", epochs=1, progress=False, **arguments)
+
+
+def test_a_loss_that_grows_without_end_is_reported():
+    X, y = data.linear(20)
+    model = nn.MLP(1, [1], generator=random.Random(0))
+    optimizer = optim.SGD(model.parameters(), lr=3.0)
+    with pytest.warns(RuntimeWarning, match=r"the loss grew from .* to .* with lr=3: try lr=0\.01"):
+        fit(model, X, y, loss="mse", optimizer=optimizer, epochs=10, progress=False)

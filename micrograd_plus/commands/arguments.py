@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..engine import Value
@@ -27,13 +31,55 @@ def add_expression(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("numbers", nargs="*", metavar="name=number", help="one for each name")
 
 
+def keep_expressions_whole(arguments: Sequence[str]) -> list[str]:
+    """`-3*x` is an expression and not an option: a space before it tells argparse so."""
+    option = re.compile(r"-[ho]|--[a-z][a-z-]+(=.*)?|-?[\d.]+")
+    return [
+        f" {text}" if text.startswith("-") and not option.fullmatch(text) else text
+        for text in arguments
+    ]
+
+
+def at_least_one(text: str) -> int:
+    """A whole number of at least 1, as an argument."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"takes a whole number of at least 1, not {text!r}")
+
+
+def above_zero(text: str) -> float:
+    """A number above 0, as an argument."""
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"takes a number above 0, not {text!r}")
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1, as an argument."""
+    with suppress(ValueError):
+        if 0 < float(text) < 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"takes a share between 0 and 1, as 0.25, not {text!r}")
+
+
+def widths(text: str) -> list[int]:
+    """Whole numbers with commas between them, as an argument."""
+    parts = [part.strip() for part in text.split(",")]
+    if all(part.isdecimal() and int(part) > 0 for part in parts):
+        return [int(part) for part in parts]
+    raise argparse.ArgumentTypeError(f"takes whole numbers with commas, as 16,16, not {text!r}")
+
+
 def read_expression(options: argparse.Namespace) -> Value:
     """The Value of the expression, after `backward()`; ValueError for bad input."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for assignment in options.numbers:
         name, equals, number = assignment.partition("=")
+        if name in numbers:
+            raise ValueError(f"{name} has two numbers: {numbers[name]:g} and {number}")
         try:
-            numbers[name.strip()] = float(number)
+            numbers[name] = float(number)
         except ValueError:
             equals = ""
         if not equals:

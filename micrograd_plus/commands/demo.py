@@ -13,7 +13,7 @@ from ..engine import Value
 from ..nn import MLP, Neuron
 from ..optim import Adam
 from ..train import evaluate, fit
-from .arguments import add_command
+from .arguments import add_command, at_least_one
 
 FORMATS = ("svg", "png")
 
@@ -23,13 +23,14 @@ def add(commands: Any) -> None:
     help_ = "train a network on two moons and draw it"
     parser = add_command(commands, "demo", help_, "micrograd-plus demo --out pictures")
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="[%(default)s]")
-    parser.add_argument("--epochs", type=int, default=80, help="[%(default)s]")
+    parser.add_argument("--epochs", type=at_least_one, default=80, help="[%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Trains, draws, and prints what was written."""
+    options.out.mkdir(parents=True, exist_ok=True)
     X, y = moons(100, noise=0.1, seed=options.seed)
     model = MLP(2, [16, 16, 1], generator=random.Random(options.seed))
     print(f"{model}\n\n100 points on two moons, hinge loss, Adam:")
@@ -44,7 +45,6 @@ def run(options: argparse.Namespace) -> int:
         "network": show.network(model),
         "neuron": show.draw(neuron_after_backward()),
     }
-    options.out.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         for ending in FORMATS:
             path = options.out / f"{name}.{ending}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ..engine import Constant, Value, apply
+from ..engine import Value, apply, as_value
 from ..functional import softmax
-from ..nested import is_nested, plain
+from ..nested import plain
 from ..ops import TABLE
-from .init import GLOBAL
-from .module import Module
+from .init import generator_or_global
+from .module import Module, Rowwise
 
 
 class Elementwise(Module):
@@ -29,7 +29,7 @@ class Elementwise(Module):
         x = plain(x)
         if isinstance(x, (list, tuple)):
             return [self.forward(item) for item in x]
-        return self.one(x if isinstance(x, Value) else Constant(x))
+        return self.one(as_value(x))
 
 
 class _Activation(Elementwise):
@@ -112,13 +112,12 @@ class GELU(Elementwise):
         return {"approximate": self.approximate}
 
 
-class Softmax(Module):
+class Softmax(Rowwise):
     """exp(x) / (sum of all exp(x)) over a row: positive numbers that add up to 1."""
 
-    def forward(self, x: Any) -> Any:
-        """A row of probabilities for a row; for lists of rows, lists of those."""
-        x = plain(x)
-        return [self.forward(row) for row in x] if is_nested(x) else softmax(x)
+    def row(self, x: Any) -> list[Value]:
+        """A row of probabilities."""
+        return softmax(x)
 
 
 class Dropout(Elementwise):
@@ -131,13 +130,15 @@ class Dropout(Elementwise):
         if not 0 <= p < 1:
             raise ValueError(f"p is a probability from 0 up to, but not, 1; not {p!r}")
         self.p = p
-        self.generator = generator or GLOBAL
+        generator_or_global(generator)  # refuses what is none
+        self.generator = generator
 
     def one(self, value: Value) -> Value:
         """The output for one Value."""
         if not self.training:
             return value
-        return value * (0.0 if self.generator.random() < self.p else 1 / (1 - self.p))
+        draw = generator_or_global(self.generator)
+        return value * (0.0 if draw.random() < self.p else 1 / (1 - self.p))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

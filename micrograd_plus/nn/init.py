@@ -21,6 +21,15 @@ GLOBAL = cast(random.Random, random)
 """Python's own generator, which `random.seed` seeds: used where none is passed."""
 
 
+def generator_or_global(generator: random.Random | None) -> random.Random:
+    """`generator`, or `GLOBAL` if it is None; TypeError for anything else, as a seed."""
+    if generator is None:
+        return GLOBAL
+    if not isinstance(generator, random.Random):
+        raise TypeError(f"generator is a random.Random, as random.Random(0), not {generator!r}")
+    return generator
+
+
 def uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:
     """Between -1 and 1, as micrograd starts."""
     return generator.uniform(-1.0, 1.0)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..engine import Value, combine
-from ..nested import is_nested, plain, whole_number
+from ..nested import whole_number
 from ..ops import TABLE
 from . import init as initializers
 from .init import Initializer
-from .module import Module, row_of_values
+from .module import Module, Rowwise, row_of_values
 
 
-class Linear(Module):
+class Linear(Rowwise):
     """x · weightᵀ + bias: from `in_features` numbers to `out_features`.
 
     weight is a list of `out_features` rows of `in_features` Values, bias a list of
@@ -32,7 +32,7 @@ class Linear(Module):
     ) -> None:
         self.in_features = in_features = whole_number("in_features", in_features)
         self.out_features = out_features = whole_number("out_features", out_features)
-        draw = generator or initializers.GLOBAL
+        draw = initializers.generator_or_global(generator)
         default = initializers.pytorch_default
         self.weight = [
             [Value(init(in_features, out_features, draw)) for _ in range(in_features)]
@@ -44,11 +44,8 @@ class Linear(Module):
             else None
         )
 
-    def forward(self, x: Any) -> Any:
-        """A list of `out_features` Values for a row; for lists of rows, lists of those."""
-        x = plain(x)
-        if is_nested(x):
-            return [self.forward(row) for row in x]
+    def row(self, x: Any) -> list[Value]:
+        """A list of `out_features` Values."""
         values = row_of_values(x, self.in_features)
         sums = [combine(TABLE["dot"], (*row, *values)) for row in self.weight]
         return sums if self.bias is None else [s + b for s, b in zip(sums, self.bias)]
@@ -87,7 +84,3 @@ class Sequential(Module):
 
     def __getitem__(self, index: int) -> Module:
         return self.chain[index]
-
-    def extra_repr(self) -> str:
-        """Nothing: the modules stand below."""
-        return ""

@@ -22,8 +22,8 @@ from itertools import pairwise
 from typing import Any, Self
 
 from .. import engine
-from ..engine import Constant, Value, as_number, scope
-from ..nested import flatten, shape
+from ..engine import Constant, Value, as_number, as_value, scope
+from ..nested import flatten, is_nested, plain, shape
 
 
 class Module:
@@ -150,9 +150,8 @@ class Module:
         digits = max(len(count) for _, count in rows)
         unit = " parameter" + "s" * (rows[0][1] != "1")
         lines = [f"{text:{width}}  {count:>{digits}}" for text, count in rows]
-        if len(rows) == 1 and not rows[0][1]:
-            return rows[0][0]
-        lines[0] += unit
+        if rows[0][1]:
+            lines[0] += unit
         return "\n".join(line.rstrip() for line in lines)
 
     def _tree(self, name: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -199,10 +198,23 @@ def _misfit(given: Any, wanted: Any) -> str:
 
 
 def _numbers(member: Any) -> Any:
-    return member.data if isinstance(member, Value) else [_numbers(item) for item in member]
+    return float(member.data) if isinstance(member, Value) else [_numbers(m) for m in member]
 
 
 # ---- what modules do with their inputs
+
+
+class Rowwise(Module):
+    """A module that does the same to every example: a subclass says in `row` what."""
+
+    def row(self, x: Any) -> Any:
+        """The output for one example."""
+        raise NotImplementedError
+
+    def forward(self, x: Any) -> Any:
+        """What `row` gives for an example; for a batch, a list of that."""
+        x = plain(x)
+        return [self.forward(item) for item in x] if is_nested(x) else self.row(x)
 
 
 def row_of_values(x: Any, width: int) -> list[Value]:
@@ -215,7 +227,7 @@ def row_of_values(x: Any, width: int) -> list[Value]:
             f"{where()} takes {width} numbers for each example, and was given {len(x)}: "
             f"{shown}{', ...' * (len(x) > 4)}]"
         )
-    return [v if isinstance(v, Value) else Constant(v) for v in x]
+    return [as_value(v) for v in x]
 
 
 def where() -> str:

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine import Value, apply, combine, scope
-from ..nested import is_nested, plain, whole_number
-from ..ops import TABLE
+from ..nested import whole_number
+from ..ops import TABLE, function_of_one
 from . import init as initializers
 from .init import Initializer
-from .module import Module, row_of_values
+from .module import Rowwise, row_of_values
 
 
-class Neuron(Module):
+class Neuron(Rowwise):
     """activation(w · x + b), for a row x of `nin` numbers: one Value.
 
     nin: how many inputs.
@@ -45,16 +45,13 @@ class Neuron(Module):
         fan_out: int = 1,
     ) -> None:
         nin = whole_number("nin", nin)
-        self.activation = _check_activation(activation) if nonlin else "linear"
-        draw = generator or initializers.GLOBAL
+        self.activation = function_of_one(activation).name if nonlin else "linear"
+        draw = initializers.generator_or_global(generator)
         self.w = [Value(init(nin, fan_out, draw)) for _ in range(nin)]
         self.b = Value(0.0)
 
-    def forward(self, x: Any) -> Any:
-        """One Value for a row, a list of Values for a batch of rows."""
-        x = plain(x)
-        if is_nested(x):
-            return [self.forward(row) for row in x]
+    def row(self, x: Any) -> Value:
+        """One Value."""
         return self.fire(row_of_values(x, len(self.w)))
 
     def fire(self, x: list[Value]) -> Value:
@@ -77,7 +74,7 @@ class Neuron(Module):
         return f"{len(self.w)} → 1, {self.activation}"
 
 
-class Layer(Module):
+class Layer(Rowwise):
     """`nout` neurons that see the same row of `nin` numbers.
 
     Gives a list of `nout` Values, or the Value itself if `nout` is 1. `options` go to every
@@ -88,11 +85,8 @@ class Layer(Module):
         nout = whole_number("nout", nout)
         self.neurons = [Neuron(nin, fan_out=nout, **options) for _ in range(nout)]
 
-    def forward(self, x: Any) -> Any:
-        """For a row `nout` Values, for a batch of rows a list of them."""
-        x = plain(x)
-        if is_nested(x):
-            return [self.forward(row) for row in x]
+    def row(self, x: Any) -> Any:
+        """A list of `nout` Values, or the one."""
         values = row_of_values(x, len(self.neurons[0].w))
         out = []
         for neuron in self.neurons:
@@ -110,7 +104,7 @@ class Layer(Module):
         return f"{len(first.w)} → {len(self.neurons)}, {first.activation}"
 
 
-class MLP(Module):
+class MLP(Rowwise):
     """A multi-layer perceptron: layers of the widths `nouts`, each fed by the one before.
 
     Every layer but the last has the activation; the last is linear. `options` go to every
@@ -125,17 +119,14 @@ class MLP(Module):
                 f"nouts must be a list of layer widths like [16, 16, 1], not {nouts!r}"
             )
         widths = [nin, *nouts]
-        self.activation = _check_activation(activation)
+        self.activation = function_of_one(activation).name
         self.layers = [
             Layer(a, b, nonlin=i < len(nouts), activation=activation, **options)
             for i, (a, b) in enumerate(zip(widths, nouts), start=1)
         ]
 
-    def forward(self, x: Any) -> Any:
-        """For a row the last layer's output, for a batch of rows a list of outputs."""
-        x = plain(x)
-        if is_nested(x):
-            return [self.forward(row) for row in x]
+    def row(self, x: Any) -> Any:
+        """The last layer's output."""
         for layer in self.layers:
             x = layer(x if isinstance(x, (list, tuple)) else [x])
         return x
@@ -152,12 +143,3 @@ class MLP(Module):
     def extra_repr(self) -> str:
         """As `2 → 16 → 1, relu`."""
         return f"{' → '.join(map(str, self.widths))}, {self.activation}"
-
-
-def _check_activation(name: str) -> str:
-    fitting = [
-        op.name for op in TABLE.values() if not op.nary and len(op.operands) - len(op.defaults) == 1
-    ]
-    if name not in fitting:
-        raise ValueError(f"there is no activation {name!r}; there are {', '.join(fitting)}")
-    return name

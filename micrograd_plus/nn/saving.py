@@ -32,6 +32,10 @@ def save(model: Module, path: str | Path, **about: Any) -> None:
 
     about: more that JSON can hold, to be kept in the file beside the model.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"save takes a model, a Module, not {model!r}")
+    if taken := about.keys() & {"format", "model", "parameters"}:
+        raise ValueError(f"{', '.join(taken)} is what the file itself needs: use another name")
     content = {
         "format": _FORMAT,
         "model": _describe(model),

@@ -7,7 +7,7 @@ both give a graphviz `Digraph` that shows itself in a notebook and is written to
 Importing this package imports neither graphviz nor matplotlib.
 """
 
-from .graph import draw, draw_dot, value_mimebundle
+from .graph import draw, draw_dot
 from .network import network
 from .plots import (
     plot_activations,
@@ -28,5 +28,4 @@ __all__ = [
     "plot_gradients",
     "plot_loss",
     "plot_residuals",
-    "value_mimebundle",
 ]

@@ -38,9 +38,9 @@ def new_picture(format: str = "svg") -> Picture:  # noqa: A002
     )
 
 
-def lines_of(text: str) -> list[str]:
-    """The lines of `text`, however they end."""
-    return re.split("\r\n|\n|\r", text)
+def lines_of(text: object) -> list[str]:
+    """The lines of `text`, however they end; of a label that is no text, what prints."""
+    return re.split("\r\n|\n|\r", str(text))
 
 
 def escape(text: str) -> str:
@@ -49,7 +49,10 @@ def escape(text: str) -> str:
     A line break starts a new line. What XML has no place for, control characters above all, is
     shown as Python writes it: \\x1b.
     """
-    return "\\n".join("".join(map(_escaped, line)) for line in lines_of(text))
+    lines = lines_of(text)
+    if len(lines) > 1:  # an empty first line would bring the bundled Graphviz down
+        lines = [line or " " for line in lines]
+    return "\\n".join("".join(map(_escaped, line)) for line in lines)
 
 
 def _escaped(character: str) -> str:
@@ -64,7 +67,8 @@ def _escaped(character: str) -> str:
 
 def text_width(text: str, size: float) -> float:
     """How wide the widest line of `text` is in points; wide characters count as two."""
-    return CHARACTER * size * max((sum(map(_columns, line)) for line in lines_of(text)), default=0)
+    widths = [sum(map(_columns, line)) for line in lines_of(text)]
+    return CHARACTER * size * max(widths, default=0)
 
 
 def _columns(character: str) -> int:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine import Value
 from .dot import NO_GRADIENTS, escape, lines_of, new_picture, text_width
 from .plan import Box, Plan, make_plan
+from .render import FORMATS, SYSTEM_FORMATS
 from .scale import MIXED, NEUTRAL_LINE, Scale, number
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def draw(
         raise ValueError(f"direction is one of {', '.join(_PORTS)}, not {direction!r}")
     if color not in COLORS:
         raise ValueError(f"color is 'gradient', 'data' or None, not {color!r}")
+    if format.lower() not in FORMATS + SYSTEM_FORMATS:
+        raise ValueError(f"format is one of {', '.join(FORMATS + SYSTEM_FORMATS)}, not {format!r}")
     if not isinstance(precision, int) or not 0 <= precision <= 17:
         raise ValueError(f"precision is a whole number from 0 to 17, not {precision!r}")
 
@@ -83,10 +86,9 @@ def value_mimebundle(
     A graph may be too large to draw, or there may be nothing to draw it with.
     """
     bundle = {"text/plain": repr(value)}
-    if value.op is None:  # a number that nothing computed has no graph
-        return bundle
-    with suppress(ImportError, RuntimeError, ValueError):
-        bundle["image/svg+xml"] = draw(value).pipe("svg", encoding="utf-8")
+    if value.op is not None:  # a number that nothing computed has no graph
+        with suppress(ImportError, RuntimeError, ValueError):
+            bundle |= draw(value)._repr_mimebundle_(exclude=["text/plain"])
     wanted = set(bundle if include is None else include) - set(exclude or ())
     return {kind: content for kind, content in bundle.items() if kind in wanted}
 

@@ -5,7 +5,9 @@ This module is imported when the first picture is made, as it needs the package 
 
 from __future__ import annotations
 
+import base64
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,29 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
                 f"end it in .{', .'.join(FORMATS[:3])} or another"
             )
         return write_atomically(path, self.pipe(extension))
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
+    ) -> dict[str, Any]:
+        """For a notebook: the SVG, and as HTML an image of it that is never wider than the page."""
+        svg = self.pipe("svg", encoding="utf-8")
+        encoded = base64.b64encode(svg.encode()).decode()
+        source = f"data:image/svg+xml;base64,{encoded}"
+        bundle: dict[str, Any] = {
+            "text/plain": repr(self),
+            "image/svg+xml": svg,
+            "text/html": f'<img src="{source}" alt="" style="max-width: 100%">',
+        }
+        if "image/png" in (include or ()):
+            bundle["image/png"] = self.pipe("png")
+        return {
+            kind: content
+            for kind, content in bundle.items()
+            if kind in (include or bundle) and kind not in (exclude or ())
+        }
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: .save('x.svg') writes it to a file>"
 
     def pipe(
         self,

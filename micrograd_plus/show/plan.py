@@ -121,15 +121,16 @@ def make_plan(
             _group_the_rest(order, groups)
         plan = _Planner(root, ops, groups, most).plan(expand)
         if plan is not None:
-            plan.has_gradients = any(node.grad != 0 for node in order)
+            # What is below the root may hold the gradients of another root's backward().
+            plan.has_gradients = root.grad != 0
             return plan
     names = _names(heights)
     folding = f", or fold it by one of its scopes, fold={' or '.join(names)}" if names else ""
     raise ValueError(
-        f"a graph of {len(order):,} values does not fit into the {most} boxes, for values and "
-        "ops, that a picture may have: draw a part of it, as one example's loss or one neuron's "
+        f"a graph of {len(order):,} values and {len(ops):,} ops takes more than the {most:,} boxes "
+        "that a picture may have: draw a part of it, as one example's loss or one neuron's "
         f"output, or a smaller model{folding}; what is computed inside `with scope(name):` can be "
-        "folded into one box"
+        f"folded into one box, and fold=False draws up to {_MOST_ASKED_FOR:,} boxes"
     )
 
 

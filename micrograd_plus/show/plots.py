@@ -17,9 +17,9 @@ from math import ceil, inf, isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engine import Value, no_grad
+from ..engine import no_grad, number_of
 from ..nested import flatten, plain
-from ..ops import TABLE, Op
+from ..ops import function_of_one
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def plot_decision_boundary(
     threshold: where the one Value's answer changes: 0 for scores, 0.5 for probabilities.
     resolution: the model is called resolution × resolution times.
     """
-    points = [[_float(v) for v in row] for row in plain(X)]
-    labels = [_float(label) for label in flatten(list(plain(y)))]
+    points = [[number_of(v) for v in row] for row in plain(X)]
+    labels = [number_of(label) for label in flatten(list(plain(y)))]
     classes = sorted(set(labels))
     if not points or any(len(point) != 2 for point in points):
         widths = sorted({len(point) for point in points})
@@ -154,6 +154,11 @@ def plot_decision_boundary(
     xs, ys = (_ticks([point[i] for point in points], resolution) for i in (0, 1))
     answers = _answers(model, [[x1, x2] for x2 in ys for x1 in xs])
     several = len(answers[0]) > 1
+    if not several and len(classes) > 2:
+        raise ValueError(
+            f"a model with one output tells two classes apart, and y has {len(classes)}: "
+            "let it have one output for each class"
+        )
 
     with _figure(7.2, 5.6, 1, 1, path) as (figure, (ax,)):
         if several:
@@ -222,10 +227,6 @@ def _fill_by_score(
         ax.contour(xs, ys, scores, [threshold], colors="black", linewidths=2)
 
 
-def _float(number: Any) -> float:
-    return float(number.data if isinstance(number, Value) else number)
-
-
 def _ticks(numbers: list[float], count: int) -> list[float]:
     """`count` numbers from a little below the smallest to a little above the largest."""
     margin = 0.1 * (max(numbers) - min(numbers)) or 1.0
@@ -240,7 +241,7 @@ def _answers(model: Any, rows: list[list[float]]) -> list[list[float]]:
         model.eval()
     try:
         with no_grad():
-            return [[_float(v) for v in flatten(model(row))] for row in rows]
+            return [[number_of(v) for v in flatten(model(row))] for row in rows]
     finally:
         if training:
             model.train()
@@ -251,7 +252,7 @@ def plot_activations(names: str | Sequence[str], *, path: str | Path | None = No
 
     names: one name, as "tanh", or a list of them.
     """
-    ops = [_activation(name) for name in ([names] if isinstance(names, str) else names)]
+    ops = [function_of_one(name) for name in ([names] if isinstance(names, str) else names)]
     if not ops:
         raise ValueError("plot_activations takes at least one name, as 'tanh'")
     columns = min(len(ops), 3)
@@ -279,19 +280,6 @@ def plot_activations(names: str | Sequence[str], *, path: str | Path | None = No
     return figure
 
 
-def _activation(name: str) -> Op:
-    fitting = [op for op in TABLE.values() if not op.nary and _free_operands(op) == 1]
-    for op in fitting:
-        if op.name == name:
-            return op
-    known = ", ".join(op.name for op in fitting)
-    raise ValueError(f"there is no function of one number called {name!r}; there are {known}")
-
-
-def _free_operands(op: Op) -> int:
-    return len(op.operands) - len(op.defaults)
-
-
 def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
     """How large the gradients of each layer's weights and biases are, on a logarithmic scale.
 
@@ -315,7 +303,7 @@ def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
         zeros, wild = of.count(0.0), sum(not isfinite(size) for size in of)
         notes = [f"{zeros} of {len(of)} are 0"] * (zeros > 0) + [f"{wild} inf or nan"] * (wild > 0)
         labels.append("\n".join([group, *notes]))
-    with _figure(2 + 1.7 * len(sizes), 5.0, 1, 1, path) as (figure, (ax,)):
+    with _figure(min(2 + 1.7 * len(sizes), 12.0), 5.0, 1, 1, path) as (figure, (ax,)):
         boxes = ax.boxplot(
             [positive[group] or [nan] for group in sizes],
             whis=(0, 100),

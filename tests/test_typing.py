@@ -1,0 +1,45 @@
+"""A program of a user passes a strict type checker without a word of help."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import micrograd_plus as mp
+
+class Line(mp.nn.Module):
+    def __init__(self) -> None:
+        self.a = mp.Value(2.0, label="a")
+
+    def forward(self, x: float) -> mp.Value:
+        return (self.a * x + 1).tanh()
+
+@mp.no_grad()
+def predict(model: mp.nn.Module, x: float) -> float:
+    with mp.detect_anomaly(), mp.scope("prediction"):
+        value: mp.Value = model(x)
+    return value.data
+
+def main() -> mp.Value:
+    v: mp.Value = mp.tanh(mp.Value(1.0)) + 2 * mp.Value(3.0).relu()
+    first: mp.Value = mp.softmax([v, 1.0])[0]
+    first.backward()
+    X, y = mp.data.moons(10)
+    model = mp.nn.MLP(2, [4, 1], activation="tanh")
+    optimizer = mp.optim.Adam(model.parameters(), lr=0.1)
+    history = mp.fit(model, X, y, loss="hinge", optimizer=optimizer, epochs=1, progress=False)
+    mp.save(model, "model.json")
+    mp.draw(first).save("first.svg")
+    print(history.loss[-1], mp.gradcheck(first), predict(Line(), 1.0))
+    return first
+"""
+
+
+def test_a_users_program_is_typed(tmp_path):
+    pytest.importorskip("mypy")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.startswith("Success"), done.stdout
