@@ -54,7 +54,11 @@ def test_lines_show_sign_and_size_and_circles_the_bias():
     assert rgb(two["stroke"])[2] > rgb(two["stroke"])[0]
     assert rgb(one["stroke"])[0] > rgb(one["stroke"])[2]
     assert float(two["stroke-width"]) > float(one["stroke-width"])
+    assert "stroke-dasharray" in one, "the sign is seen without colours too"
+    assert "stroke-dasharray" not in two
     assert "stroke-dasharray" in zero
+    assert zero["stroke-dasharray"] != one["stroke-dasharray"]
+    assert "weights (lines), biases (circles); negative lines are dashed" in drawn.texts
     assert drawn.fills["n1_0"] == drawn.fills[drawn.find("-3")]
     assert drawn.boxes["legend4"] == ["3"]
 
@@ -67,7 +71,7 @@ def test_by_gradient():
     line = {tail: attributes for tail, _, attributes in drawn.arrows}
     assert rgb(line["n0_0"]["stroke"])[2] > rgb(line["n0_0"]["stroke"])[0]
     assert rgb(line["n0_1"]["stroke"])[0] > rgb(line["n0_1"]["stroke"])[2]
-    assert "gradients" in drawn.texts
+    assert "gradients; negative lines are dashed" in drawn.texts
     assert NO_GRADIENTS not in drawn.texts
 
 

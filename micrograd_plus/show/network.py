@@ -138,12 +138,16 @@ class _Diagram:
         return picture
 
     def _line(self, number: float) -> dict[str, str]:
-        """As the scale says, and the weaker the more transparent, as hundreds of lines cross."""
+        """As the scale says, and the weaker the more transparent, as hundreds of lines cross.
+
+        A negative number's line is dashed too: the sign stays where colours do not, in print.
+        """
         if self.is_empty:
             return {"color": "#bbbbbb", "penwidth": "0.8"}
         line = self.scale.line(number)
         opacity = round(255 * (0.25 + 0.75 * self.scale.strength([number])))
-        return {**line, "color": f"{line['color']}{opacity:02x}"}
+        style = "dashed" if number < 0 else "solid" if number > 0 else "dotted"
+        return {**line, "color": f"{line['color']}{opacity:02x}", "style": style}
 
     def _add_column(self, picture: Picture, column: int) -> None:
         """A circle for each neuron, or input, that is shown, and the caption below."""
@@ -172,6 +176,7 @@ class _Diagram:
             _add_text(picture, "legend", NO_GRADIENTS, _at(middle, y))
             return
         title = "weights (lines), biases (circles)" if self.color == "weight" else "gradients"
+        title += "; negative lines are dashed"
         _add_text(picture, "legend", title, _at(middle, y))
         for i, (text, fill) in enumerate(self.scale.key()):
             picture.node(
