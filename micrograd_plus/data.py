@@ -68,9 +68,10 @@ def spirals(
 def blobs(n: int = 90, centers: int = 3, std: float = 0.3, seed: int = 0) -> tuple[Rows, list[int]]:
     """Round clouds whose centres stand on a circle of radius 1, one per class: 0, 1, …"""
     generator = _generator(n, std, seed)
+    whole_number("centers", centers)
     X, y = [], []
     for k in range(n):
-        label = k % whole_number("centers", centers)
+        label = k % centers
         angle = 2 * math.pi * label / centers
         X.append([math.cos(angle), math.sin(angle)])
         y.append(label)

@@ -7,9 +7,10 @@
 >>> print(f"c = {c:.4f}, dc/da = {a.grad:.4f}, dc/db = {b.grad:.4f}")
 c = -5.0360, dc/da = -2.9293, dc/db = 2.0000
 
-A Value holds five things: `data`, its number; `grad`, the derivative of the root by it, once
-`root.backward()` has run; `op`, the entry of the op table that made it, or None for a leaf;
-`operands`, the Values it was made from, in order; and `scope`, the call it was made in.
+A Value holds six things: `data`, its number; `grad`, the derivative of the root by it, once
+`root.backward()` has run; `label`, its name; `op`, the entry of the op table that made it, or
+None for a leaf; `operands`, the Values it was made from, in order; and `scope`, the call it was
+made in.
 Whoever wants to list, draw, check or compile a graph walks `operands`.
 """
 

@@ -16,6 +16,7 @@ The functions appear here by themselves when an op is added to the table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from .engine import Operand, Value, apply, as_value
 from .ops import TABLE, Op
@@ -33,6 +34,7 @@ def __dir__() -> list[str]:
     return [*globals(), *TABLE]
 
 
+@cache
 def _function(op: Op) -> Callable[..., Value]:
     """`op` as a function of Values and numbers."""
 

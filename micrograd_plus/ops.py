@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .symbols import (
@@ -164,14 +165,15 @@ class Op:
 
     def _lazy(self, attribute: str, position: int) -> Callable[..., Any]:
         def function(*numbers: float) -> Any:
-            compiled = self._compile()[position]
+            compiled = self._compiled[position]
             if getattr(self, attribute) is function:  # nobody has put another in its place
                 setattr(self, attribute, compiled)
             return compiled(*numbers)
 
         return function
 
-    def _compile(self) -> list[Callable[..., Any]]:
+    @cached_property
+    def _compiled(self) -> list[Callable[..., Any]]:
         return compile_python(self.python, f"<micrograd_plus op {self.name}>", FUNCTIONS)
 
 

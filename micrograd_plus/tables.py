@@ -1,9 +1,9 @@
 """A table from a CSV file, made into numbers that a model can be trained on.
 
-`read_csv` reads the cells, `Encoder.learn` decides what each column is, and `encode` turns
-rows into numbers: a column of numbers is standardised (mean 0, standard deviation 1), a column
-of texts becomes one 0-or-1 input for each text that it holds. A cell that cannot be read is
-never passed over: `Encoder.problems` lists every one by row and column.
+`read_csv` reads the cells, `Encoder.learn` decides what each column is, and its `inputs` and
+`targets` turn rows into numbers: a column of numbers is standardised (mean 0, standard deviation
+1), a column of texts becomes one 0-or-1 input for each text that it holds. A cell that cannot be
+read is never passed over: `Encoder.problems` lists every one by row and column.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from .data import batches, check_lengths
 from .engine import Value, no_grad
 from .nested import plain, whole_number
 from .nn import Module
-from .nn.init import generator_or_global
+from .nn.init import generator_or
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
 
 LOSSES: dict[str, Callable[..., Any]] = {
@@ -115,7 +115,7 @@ def fit(
     epochs = whole_number("epochs", epochs, at_least=0)
     size = len(X) if batch_size is None else whole_number("batch_size", batch_size)
     patience = None if early_stop is None else whole_number("early_stop", early_stop)
-    generator = generator_or_global(generator) if generator is not None else random.Random(0)
+    generator = generator_or(random.Random(0), generator)
     shuffler = None if batch_size is None else generator
     callbacks = list(callbacks)
     run = _Run(model, _loss_function(loss), optimizer, schedule, clip_grad_norm)

@@ -43,7 +43,7 @@ class _Argument:
 
 
 class Writer:
-    """Plain text, as `repr` shows it; the other languages change what differs.
+    """Plain text, as messages show it; the other languages change what differs.
 
     Chains are written as they are computed, left to right: a + (b + c) keeps its brackets,
     because on floats it need not be the same number as (a + b) + c.

@@ -6,8 +6,9 @@ import graphviz
 import pytest
 from drawings import read, read_svg
 
+from micrograd_plus import nn
 from micrograd_plus.engine import Value
-from micrograd_plus.show import draw, draw_dot
+from micrograd_plus.show import draw, draw_dot, network
 
 
 @pytest.fixture
@@ -72,6 +73,8 @@ def test_format_is_what_render_writes(tmp_path):
     assert draw(Value(1.0)).format == "svg"
     with pytest.raises(ValueError, match="format is one of svg, png"):
         draw(Value(1.0), format="docx")
+    with pytest.raises(ValueError, match="format is one of svg, png"):
+        network(nn.Linear(2, 1), format="docx")
 
 
 def test_pipe_gives_bytes_or_text(picture):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_atomically
-from ..nn import load, saving
+from ..nn import saving
 from ..tables import Encoder, Table, read_csv
 from .arguments import add_command
 from .train import good_rows, predictions
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if missing:
         raise ValueError(f"{options.csv} has no column {', '.join(map(repr, missing))}")
     table = good_rows(table, encoder.problems(table, with_target=False), options.skip_bad_rows)
-    predicted = predictions(load(options.model).eval(), encoder, table)
+    predicted = predictions(saving.model_in(kept, options.model).eval(), encoder, table)
     written = _as_csv(table, f"predicted {encoder.target.name}", predicted)
     if options.output:
         print(f"wrote {write_atomically(options.output, written)}")

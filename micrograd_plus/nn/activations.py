@@ -13,7 +13,7 @@ from ..engine import Value, apply, as_value
 from ..functional import softmax
 from ..nested import plain
 from ..ops import TABLE
-from .init import generator_or_global
+from .init import GLOBAL, generator_or
 from .module import Module, Rowwise
 
 
@@ -129,15 +129,15 @@ class Dropout(Elementwise):
     def __init__(self, p: float = 0.5, *, generator: random.Random | None = None) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"p is a probability from 0 up to, but not, 1; not {p!r}")
+        generator_or(GLOBAL, generator)  # refuses what is none
         self.p = p
-        generator_or_global(generator)  # refuses what is none
-        self.generator = generator
+        self.generator = generator  # and not GLOBAL, a module, which cannot be copied
 
     def one(self, value: Value) -> Value:
         """The output for one Value."""
         if not self.training:
             return value
-        draw = generator_or_global(self.generator)
+        draw = self.generator or GLOBAL
         return value * (0.0 if draw.random() < self.p else 1 / (1 - self.p))
 
     def config(self) -> dict[str, Any]:

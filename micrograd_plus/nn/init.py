@@ -21,10 +21,10 @@ GLOBAL = cast(random.Random, random)
 """Python's own generator, which `random.seed` seeds: used where none is passed."""
 
 
-def generator_or_global(generator: random.Random | None) -> random.Random:
-    """`generator`, or `GLOBAL` if it is None; TypeError for anything else, as a seed."""
+def generator_or(default: random.Random, generator: random.Random | None) -> random.Random:
+    """`generator`, or the default if it is None; TypeError for anything else, as a seed."""
     if generator is None:
-        return GLOBAL
+        return default
     if not isinstance(generator, random.Random):
         raise TypeError(f"generator is a random.Random, as random.Random(0), not {generator!r}")
     return generator

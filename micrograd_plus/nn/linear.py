@@ -32,7 +32,7 @@ class Linear(Rowwise):
     ) -> None:
         self.in_features = in_features = whole_number("in_features", in_features)
         self.out_features = out_features = whole_number("out_features", out_features)
-        draw = initializers.generator_or_global(generator)
+        draw = initializers.generator_or(initializers.GLOBAL, generator)
         default = initializers.pytorch_default
         self.weight = [
             [Value(init(in_features, out_features, draw)) for _ in range(in_features)]

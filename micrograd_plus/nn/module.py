@@ -21,8 +21,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Self
 
-from .. import engine
-from ..engine import Constant, Value, as_number, as_value, scope
+from ..engine import Constant, Value, as_number, as_value, current_scope, scope
 from ..nested import flatten, is_nested, plain, shape
 
 
@@ -233,7 +232,7 @@ def row_of_values(x: Any, width: int) -> list[Value]:
 def where() -> str:
     """Which module is being called, as `MLP.layers.1 (Layer(16 → 1, linear))`."""
     owners: list[Module] = []
-    opened = engine.current_scope()
+    opened = current_scope()
     while opened is not None:
         if isinstance(opened.owner, Module):
             owners.insert(0, opened.owner)

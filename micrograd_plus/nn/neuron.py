@@ -46,7 +46,7 @@ class Neuron(Rowwise):
     ) -> None:
         nin = whole_number("nin", nin)
         self.activation = function_of_one(activation).name if nonlin else "linear"
-        draw = initializers.generator_or_global(generator)
+        draw = initializers.generator_or(initializers.GLOBAL, generator)
         self.w = [Value(init(nin, fan_out, draw)) for _ in range(nin)]
         self.b = Value(0.0)
 

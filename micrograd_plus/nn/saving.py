@@ -51,7 +51,11 @@ def load(path: str | Path, model: Module | None = None) -> Module:
     ValueError, with `model` unchanged, for a file that is truncated or of another kind, or
     whose parameters do not fit.
     """
-    content = read(path)
+    return model_in(read(path), path, model)
+
+
+def model_in(content: dict[str, Any], path: str | Path, model: Module | None = None) -> Module:
+    """As `load`, from what `read` gave of the file at `path`."""
     try:
         made = _build(content["model"]) if model is None else model
         made.load_state_dict(content["parameters"])

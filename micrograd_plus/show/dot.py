@@ -10,6 +10,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from .render import FORMATS, SYSTEM_FORMATS
 from .scale import TEXT
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ NO_GRADIENTS = "backward() has not been called yet: no gradients to show"
 
 
 def new_picture(format: str = "svg") -> Picture:  # noqa: A002
-    """An empty `Picture` with the fonts and colours that all pictures share."""
+    """An empty `Picture` with the fonts and colours that all pictures share.
+
+    ValueError for a format that `render` does not know.
+    """
+    if format.lower() not in FORMATS + SYSTEM_FORMATS:
+        raise ValueError(f"format is one of {', '.join(FORMATS + SYSTEM_FORMATS)}, not {format!r}")
     try:
         from .picture import Picture
     except ImportError as error:

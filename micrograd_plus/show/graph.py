@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from ..engine import Value
 from .dot import NO_GRADIENTS, escape, lines_of, new_picture, text_width
 from .plan import Box, Plan, make_plan
-from .render import FORMATS, SYSTEM_FORMATS
 from .scale import MIXED, NEUTRAL_LINE, Scale, number
 
 if TYPE_CHECKING:
@@ -65,8 +64,6 @@ def draw(
         raise ValueError(f"direction is one of {', '.join(_PORTS)}, not {direction!r}")
     if color not in COLORS:
         raise ValueError(f"color is 'gradient', 'data' or None, not {color!r}")
-    if format.lower() not in FORMATS + SYSTEM_FORMATS:
-        raise ValueError(f"format is one of {', '.join(FORMATS + SYSTEM_FORMATS)}, not {format!r}")
     if not isinstance(precision, int) or not 0 <= precision <= 17:
         raise ValueError(f"precision is a whole number from 0 to 17, not {precision!r}")
 
