@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import functional
-from .engine import Constant, Value, detect_anomaly, no_grad, scope
-from .functional import log_softmax, mean, softmax, var
+from .engine import Constant, Value, detect_anomaly, no_grad, rand, scope
+from .functional import log_softmax, mean, pick, softmax, var, where
 from .gradcheck import gradcheck
 from .ops import TABLE, op
 from .parse import parse
@@ -83,12 +83,14 @@ __all__ = [
     "op",
     "optim",
     "parse",
+    "pick",
     "plot_activations",
     "plot_confusion_matrix",
     "plot_decision_boundary",
     "plot_gradients",
     "plot_loss",
     "plot_residuals",
+    "rand",
     "save",
     "scope",
     "show",

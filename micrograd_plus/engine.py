@@ -17,11 +17,12 @@ Whoever wants to list, draw, check or compile a graph walks `operands`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, Self, Union
 
 from .ops import TABLE, Methods, Op
 from .symbols import Expression, Symbol
@@ -32,16 +33,23 @@ Operand = Union["Value", float]
 
 
 def _operator(name: str) -> tuple[Callable[[Value, Operand], Value], ...]:
-    """The methods of a binary operator: for a Value on the left, and for one on the right."""
+    """The methods of a binary operator: for a Value on the left, and for one on the right.
+
+    The usual case is written out in both, as `record` has it: here it is a third faster.
+    """
     op = TABLE[name]
 
     def left(self: Value, other: Operand) -> Value:
         b = other if isinstance(other, Value) else Constant(other)
-        return record(op, (self, b), op.forward(self.data, b.data))
+        if _mode.get() is _USUAL:
+            return _node(op, (self, b), op.forward(self.data, b.data))
+        return record(op, (self, b))
 
     def right(self: Value, other: Operand) -> Value:
         a = Constant(other)  # type: ignore[arg-type]
-        return record(op, (a, self), op.forward(a.data, self.data))
+        if _mode.get() is _USUAL:
+            return _node(op, (a, self), op.forward(a.data, self.data))
+        return record(op, (a, self))
 
     return left, right
 
@@ -118,7 +126,7 @@ class Value(Methods):
         """
         if named or len(operands) != len(op.operands) or op.nary:
             operands = _complete(op, operands, named)
-        return combine(op, tuple([as_value(operand) for operand in operands]))
+        return record(op, tuple([as_value(operand) for operand in operands]))
 
     def __lt__(self, other: Operand) -> bool:
         return self.data < number_of(other)
@@ -208,20 +216,17 @@ def topological_order(root: Value) -> list[Value]:
 # ---- making nodes
 
 
-def combine(op: Op, values: tuple[Value, ...]) -> Value:
+def record(op: Op, operands: tuple[Value, ...]) -> Value:
     """As `apply`, for operands that are known to be complete and to be Values."""
-    return record(op, values, op.forward(*[v.data for v in values]))
-
-
-def record(op: Op, operands: tuple[Value, ...], data: float) -> Value:
-    """The Value for a computed number, with its graph unless `no_grad` is in force."""
     mode = _mode.get()
-    if mode is not _USUAL:
-        if mode.detects_anomalies and not math.isfinite(data):
-            raise FloatingPointError(f"{_made_of(op, operands)} became {data}")
-        if not mode.keeps_graph:
-            return Constant(data)
-    return _node(op, operands, data)
+    if mode is _USUAL:
+        return _node(op, operands, op.forward(*[x.data for x in operands]))
+    if mode.recorder is not None:
+        return mode.recorder.node(op, operands, mode.keeps_graph)
+    data = op.forward(*[x.data for x in operands])
+    if mode.detects_anomalies and not math.isfinite(data):
+        raise FloatingPointError(f"{_made_of(op, operands)} became {data}")
+    return _node(op, operands, data) if mode.keeps_graph else Constant(data)
 
 
 def _node(op: Op, operands: tuple[Value, ...], data: float) -> Value:
@@ -245,6 +250,7 @@ apply = Value.apply
 class _Mode(NamedTuple):
     keeps_graph: bool = True
     detects_anomalies: bool = False
+    recorder: Recorder | None = None
 
 
 _USUAL = _Mode()
@@ -252,7 +258,7 @@ _mode = ContextVar("mode", default=_USUAL)
 
 
 @contextmanager
-def _switched(**settings: bool) -> Iterator[None]:
+def _switched(**settings: Any) -> Iterator[None]:
     token = _mode.set(_mode.get()._replace(**settings))
     try:
         yield
@@ -268,6 +274,37 @@ def no_grad() -> Iterator[None]:
     """
     with _switched(keeps_graph=False):
         yield
+
+
+class Recorder(Protocol):
+    """What takes the place of computing, inside `with recording(...):`.
+
+    The engine hands it each op as it is applied, and reads no number.
+    """
+
+    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+        """The Value that stands for the result of `op`."""
+
+    def random(self, generator: random.Random | None) -> Value:
+        """What `rand` gives."""
+
+    def pick(self, values: Sequence[Any], index: Value) -> Any:
+        """The element, or row, of `values` whose index is not known yet."""
+
+    def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
+        """Sees to it that `value` is checked once its number is known."""
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Inside `with recording(recorder):` ops are handed to it and not computed."""
+    with _switched(recorder=recorder):
+        yield
+
+
+def recorder() -> Recorder | None:
+    """What records now, if anything does."""
+    return _mode.get().recorder
 
 
 @contextmanager
@@ -383,6 +420,37 @@ def _complete(
         given_as = ", ".join([*["a value"] * len(operands), *[f"{x}=..." for x in named]])
         raise TypeError(f"{op.signature} was called as {op.name}({given_as})")
     return tuple([complete[x] for x in op.operands])
+
+
+# ---- what a recorder does in its own way
+
+
+def rand(generator: random.Random | None = None) -> Value:
+    """A random number from 0 up to, but not, 1, each equally likely, as a Constant.
+
+    A compiled program draws it anew at every replay, and for every example. Without a
+    generator, Python's own is used, which `random.seed` seeds.
+    """
+    if not (generator is None or isinstance(generator, random.Random)):
+        raise TypeError(f"generator is a random.Random, as random.Random(0), not {generator!r}")
+    active = recorder()
+    if active is not None:
+        return active.random(generator)
+    return Constant((generator or random).random())
+
+
+def require(x: Operand, holds: Callable[[float], bool], message: str) -> None:
+    """ValueError unless `holds` says so of the number of x.
+
+    message: what the error says, with {} for the number.
+
+    A compiled program checks its inputs so at every replay.
+    """
+    active = recorder()
+    if active is not None and isinstance(x, Value) and not isinstance(x, Constant):
+        active.require(x, holds, message)
+    elif not holds(number := number_of(x)):
+        raise ValueError(message.format(number))
 
 
 # ---- Values in words

@@ -5,7 +5,7 @@
 >>> print(f"{cross_entropy([2.0, 0.0, -1.0], 0):.4f}")
 0.1698
 
-`prediction` holds Values or numbers, `target` numbers, nested in the same way; a column of
+`prediction` and `target` hold Values or numbers, nested in the same way; a column of
 predictions, [[p], [p]], may meet a flat list of targets. `reduction` is "mean" for the mean
 over everything, "sum", or "none" for a list of the single losses. Formulas and edge cases are
 PyTorch's. A target that does not fit raises ValueError.
@@ -18,8 +18,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .engine import Value, as_value, number_of, scope
-from .functional import logsumexp, maximum, relu, softplus
+from .engine import Operand, Value, as_value, number_of, require, scope
+from .functional import logsumexp, maximum, pick, relu, softplus, where
 from .functional import sum as total
 from .nested import flatten, is_nested, plain
 
@@ -42,11 +42,12 @@ def huber(prediction: Any, target: Any, reduction: str = "mean", delta: float = 
     if not delta > 0:
         raise ValueError(f"delta must be above 0, not {delta!r}")
 
-    def one(p: Value, t: Any) -> Any:
+    def one(p: Value, t: Operand) -> Value:
         distance = abs(p - t)
-        if distance <= delta:
-            return 0.5 * distance * distance
-        return delta * (distance - 0.5 * delta)
+        is_near = distance <= delta
+        near = where(is_near, distance, 0.0)  # 0 where it does not count: no 0 * inf
+        far = where(is_near, 0.0, distance - 0.5 * delta)
+        return 0.5 * near * near + delta * far
 
     return _each("huber", one, prediction, target, reduction)
 
@@ -57,9 +58,8 @@ def hinge(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     The target is -1 or 1 (Cortes & Vapnik 1995).
     """
 
-    def one(score: Value, t: Any) -> Any:
-        if t not in (-1, 1):
-            raise ValueError(f"the target of hinge is -1 or 1, not {t!r}")
+    def one(score: Value, t: Operand) -> Value:
+        require(t, lambda t: t in (-1, 1), "the target of hinge is -1 or 1, not {}")
         return relu(1 - score * t)
 
     return _each("hinge", one, prediction, target, reduction)
@@ -74,13 +74,14 @@ def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """
     smallest = math.exp(-100)
 
-    def one(p: Value, t: Any) -> Any:
-        if not 0 <= p <= 1 and not math.isnan(p.data):
-            raise ValueError(
-                f"bce takes probabilities between 0 and 1, not {p.data:g}: "
-                "for any number there is bce_with_logits"
-            )
-        _check_share("bce", t)
+    def one(p: Value, t: Operand) -> Value:
+        require(
+            p,
+            lambda p: 0 <= p <= 1 or math.isnan(p),
+            "bce takes probabilities between 0 and 1, not {}: for any number there is "
+            "bce_with_logits",
+        )
+        _require_share("bce", t)
         log_p, log_not_p = maximum(p, smallest).log(), maximum(1 - p, smallest).log()
         return -(log_p * t + log_not_p * (1 - t))
 
@@ -90,19 +91,20 @@ def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 def bce_with_logits(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Binary cross-entropy of sigmoid(prediction), exact for any number."""
 
-    def one(z: Value, t: Any) -> Any:
-        _check_share("bce_with_logits", t)
+    def one(z: Value, t: Operand) -> Value:
+        _require_share("bce_with_logits", t)
         return softplus(z) - z * t
 
     return _each("bce_with_logits", one, prediction, target, reduction)
 
 
-def _check_share(name: str, target: Any) -> None:
-    if not 0 <= target <= 1:
-        raise ValueError(
-            f"the target of {name} is a number from 0 to 1, not {target!r}: "
-            "for the classes -1 and 1 there is hinge"
-        )
+def _require_share(name: str, target: Operand) -> None:
+    require(
+        target,
+        lambda t: 0 <= t <= 1,
+        f"the target of {name} is a number from 0 to 1, not {{}}: "
+        "for the classes -1 and 1 there is hinge",
+    )
 
 
 def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
@@ -125,12 +127,14 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
         each = []
         for row, index in zip(rows, indices):
             values = [as_value(v) for v in plain(row)]
-            each.append(logsumexp(values) - values[_class_index(index, len(values))])
+            each.append(logsumexp(values) - pick(values, _class_index(index, len(values))))
         reduced = _reduce(each, reduction)
         return each[0] if one_example else reduced
 
 
-def _class_index(index: Any, count: int) -> int:
+def _class_index(index: Any, count: int) -> Any:
+    if isinstance(index, Value):
+        return index  # `pick` says whether that may be
     try:
         i = operator.index(index)
     except TypeError:
@@ -171,7 +175,7 @@ def check_reduction(reduction: str) -> str:
 
 
 def _each(
-    name: str, one: Callable[[Value, Any], Any], prediction: Any, target: Any, reduction: str
+    name: str, one: Callable[[Value, Operand], Value], prediction: Any, target: Any, reduction: str
 ) -> Any:
     predictions, targets = list(flatten(prediction)), list(flatten(target))
     _check_lengths(name, predictions, targets)

@@ -341,6 +341,19 @@ op("minimum", lambda a, b: where(a <= b, a, where(a > b, b, a + b)),
 op("erf", lambda x: erf(x), lambda out, x: 2 / math.sqrt(math.pi) * exp(-x * x),
    doc="the error function")
 
+# Conditions: 1 for yes and 0 for no, without a slope of their own.
+op("lt", lambda a, b: where(a < b, 1, 0),  lambda out, a, b: 0,
+                                           lambda out, a, b: 0,  symbol="<",
+   doc="1 where a < b, else 0")
+op("le", lambda a, b: where(a <= b, 1, 0), lambda out, a, b: 0,
+                                           lambda out, a, b: 0,  symbol="<=",
+   doc="1 where a <= b, else 0")
+op("where", lambda condition, a, b: where(equal(condition, 0), b, a),
+            lambda out, condition, a, b: 0,
+            lambda out, condition, a, b: where(equal(condition, 0), 0, 1),
+            lambda out, condition, a, b: where(equal(condition, 0), 1, 0),
+   doc="a where the condition is not 0, else b")
+
 # Ops of any number of operands: here x and y are vectors, and operators work element by element.
 op("sum", lambda x: total(x), lambda out, x: 1,
    symbol="+", nary=True, doc="the sum of all x")

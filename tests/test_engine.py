@@ -7,6 +7,7 @@ import gc
 import itertools
 import math
 import pickle
+import random
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sealed import Computing, Sealed, reveal
 
 import micrograd_plus.functional as mf
 from micrograd_plus.engine import (
@@ -27,6 +29,10 @@ from micrograd_plus.engine import (
     formula,
     no_grad,
     op_name,
+    rand,
+    recorder,
+    recording,
+    require,
     scope,
     topological_order,
 )
@@ -367,10 +373,11 @@ UNARY = [
 ]
 BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
 LISTS = ["sum", "dot", "max", "logsumexp"]
+CONDITIONS = ["lt", "le"]  # which `where` takes
 
 
 def test_the_random_graphs_know_every_op() -> None:
-    assert {*UNARY, *BINARY, *LISTS} == TABLE.keys()
+    assert {*UNARY, *BINARY, *LISTS, *CONDITIONS, "where"} == TABLE.keys()
 
 
 def random_step(name: str, chosen: list[Any], library: Any) -> Any:
@@ -386,6 +393,8 @@ def random_step(name: str, chosen: list[Any], library: Any) -> Any:
         a, b = a * a + 0.5, library("tanh", b)
     elif name == "tan":
         a = library("sin", a)
+    if name in CONDITIONS:
+        return library("where", library(name, a, b), a, b)
     if name in UNARY:
         return library(name, a)
     if name in BINARY:
@@ -412,6 +421,9 @@ def pytorchs(name: str, *operands: Any) -> Any:
         "silu": functional.silu,
         "leaky_relu": lambda x: functional.leaky_relu(x, 0.2),
         "elu": lambda x: functional.elu(x, 0.2),
+        "lt": lambda a, b: (a < b).double(),
+        "le": lambda a, b: (a <= b).double(),
+        "where": lambda condition, a, b: torch.where(condition != 0, a, b),
         "max": torch.amax,
         "logsumexp": lambda x: torch.logsumexp(x, 0),
     }
@@ -420,7 +432,7 @@ def pytorchs(name: str, *operands: Any) -> Any:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([*UNARY, *BINARY, *LISTS]),
+        st.sampled_from([*UNARY, *BINARY, *LISTS, *CONDITIONS]),
         st.lists(st.integers(0, 10**6), min_size=2, max_size=4),
     ),
     min_size=3,
@@ -691,3 +703,117 @@ def test_anomalies_are_detected_without_a_graph_too(order):
         with pytest.raises(FloatingPointError, match="log"):
             Value(0.0).log()
     assert (Value(1.0) * 2).op is not None
+
+
+# ---- recording: nothing is computed, and no number is read
+
+
+def test_a_recorder_is_handed_every_op():
+    active, x = Computing(), Sealed(0.5)
+    assert recorder() is None
+    with recording(active):
+        assert recorder() is active
+        for name, op in TABLE.items():
+            operands = [x] * (4 if op.nary else len(op.operands))
+            node = apply(op, *operands)
+            assert (node.op, node.operands) == (op, tuple(operands))
+            assert active.asked.pop() == (name, True)
+            assert reveal(node) == op.forward(*[0.5] * len(operands))
+        mixed = [x.leaky_relu(), mf.elu(x, alpha=x), mf.maximum(2, x), mf.dot([x, 1], [2, x])]
+    assert reveal(mixed) == [0.5, 0.5, 2.0, 1.5]
+    assert recorder() is None
+    assert type(Value(1.0) + 1) is Value
+
+
+@pytest.mark.parametrize(("operator", "name"), OPERATORS, ids=[name for _, name in OPERATORS])
+def test_operators_are_recorded_with_numbers_on_either_side(operator, name):
+    active, x = Computing(), Sealed(2.0)
+    with recording(active):
+        results = [operator(x, x), operator(x, 3), operator(3, x), operator(x, Value(3.0))]
+    assert [reveal(v) for v in results] == [
+        operator(a, b) for a, b in [(2, 2), (2, 3), (3, 2), (2, 3)]
+    ]
+    assert active.asked == [(name, True)] * 4
+    assert [type(v) for v in results[1].operands] == [Sealed, Constant]
+
+
+def test_unary_operators_and_powers_are_recorded():
+    active, x = Computing(), Sealed(-2.0)
+    with recording(active):
+        assert [reveal(v) for v in (-x, abs(x), x**2, sum([x, x]))] == [2, 2, 4, -4]
+    assert [name for name, _ in active.asked] == ["neg", "abs", "pow", "add", "add"]
+
+
+@pytest.mark.parametrize("outer_first", [True, False])
+def test_a_recorder_hears_of_no_grad(outer_first):
+    active = Computing()
+    blocks = [recording(active), no_grad()]
+    outer, inner = blocks if outer_first else blocks[::-1]
+    with outer:
+        with inner:
+            result = Sealed(2.0) * 3
+        assert reveal(result) == 6
+    assert active.asked == [("mul", False)]
+
+
+def test_anomalies_are_not_looked_for_while_recording():
+    with detect_anomaly(), recording(Computing()):
+        assert reveal(Sealed(0.0).log()) == -inf
+    with recording(Computing()), detect_anomaly():
+        assert reveal(1 / Sealed(0.0)) == inf
+
+
+def test_recording_ends_with_an_exception_and_an_inner_one_with_its_block():
+    first, second = Computing(), Computing()
+    with recording(first):
+        with pytest.raises(TypeError), recording(second):
+            Sealed(1.0) + "1"
+        assert recorder() is first
+    assert recorder() is None
+
+
+def test_rand():
+    random.seed(5)
+    wanted = [random.random(), random.random()]
+    random.seed(5)
+    drawn = [rand(), rand()]
+    assert [v.data for v in drawn] == wanted
+    assert {type(v) for v in drawn} == {Constant}
+    assert rand(random.Random(3)).data == random.Random(3).random()
+    for seed in (0, 7):
+        with pytest.raises(TypeError, match=rf"generator is a random.Random.* not {seed}"):
+            rand(seed)
+
+
+def test_rand_is_recorded():
+    active, generator = Computing(), random.Random(3)
+    with recording(active):
+        assert reveal(rand(generator)) == random.Random(3).random()
+        rand()
+    assert active.asked == [("random", generator), ("random", None)]
+
+
+def positive(x):
+    return x > 0
+
+
+@pytest.mark.parametrize("number", [1, 0.5, Value(2.0), Constant(2.0), np.float32(2)])
+def test_require(number):
+    require(number, positive, "{} is not positive")
+    with pytest.raises(ValueError, match=r"^-1.5 is not positive$"):
+        require(number * 0 - 1.5, positive, "{} is not positive")
+
+
+def test_require_takes_numbers_alone():
+    with pytest.raises(TypeError, match="not the str '1'"):
+        require("1", positive, "{} is not positive")
+
+
+def test_require_is_recorded():
+    active, x = Computing(), Sealed(-1.0)
+    with recording(active):
+        require(x, positive, "{} is not positive")
+        assert active.asked == [("require", x, False, "{} is not positive")]
+        for number in (-1, Constant(-1)):  # known now
+            with pytest.raises(ValueError, match=r"-1\.0 is not positive"):
+                require(number, positive, "{} is not positive")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sealed import Computing, Sealed, reveal, sealed
 
 import micrograd_plus.functional as mf
-from micrograd_plus.engine import Constant, Value
+from micrograd_plus.engine import Constant, Value, recording
 from micrograd_plus.ops import TABLE
 
 ROWS = st.lists(st.floats(-30, 30), min_size=2, max_size=6)
@@ -119,3 +120,84 @@ def test_softmax_at_the_edges() -> None:
 def test_errors(call: Callable[[], Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+# ---- conditions and indices
+
+
+@pytest.mark.parametrize(("condition", "chosen"), [(True, 0), (False, 1)])
+def test_a_bool_chooses_at_once(condition: bool, chosen: int) -> None:
+    a, b = Value(2.0), Value(3.0)
+    for known in (condition, np.bool_(condition)):
+        assert mf.where(known, a, b) is (a, b)[chosen]
+        result = mf.where(known, 2.0, 3.0)
+        assert (type(result), result.data) == (Constant, (2.0, 3.0)[chosen])
+
+
+@pytest.mark.parametrize("condition", [0.0, -0.0, 1.0, -2.0, math.nan])
+def test_a_number_is_a_condition_of_the_graph(condition: float) -> None:
+    torch = pytest.importorskip("torch")
+    for given_condition in (condition, Value(condition)):
+        a, b = Value(2.0), Value(3.0)
+        result = mf.where(given_condition, a, b)
+        result.backward()
+        assert result.op is TABLE["where"]
+        assert result.data == torch.where(torch.tensor(condition).bool(), 2.0, 3.0).item()
+        assert (a.grad, b.grad) == ((1.0, 0.0) if result.data == 2.0 else (0.0, 1.0))
+    assert mf.where(condition=Value(1.0), a=2, b=3).data == Value(1.0).where(2, 3).data == 2.0
+
+
+def test_conditions() -> None:
+    a = Value(1.0)
+    assert [mf.lt(a, 1).data, mf.le(a, 1).data, mf.lt(0, a).data, a.le(0.5).data] == [0, 1, 1, 0]
+
+
+def test_pick() -> None:
+    values = [Value(1.0), Value(2.0), Value(3.0)]
+    table = [values, values[::-1]]
+    for index in (0, np.int64(0)):
+        assert mf.pick(values, index) is values[0]
+        assert mf.pick(table, index) is values
+    assert mf.pick(mf.pick(table, 1), 2) is values[0]
+    assert mf.pick((1, 2), 1) == 2
+
+
+@pytest.mark.parametrize("index", [3, -1, 10**30])
+def test_pick_out_of_range(index: int) -> None:
+    with pytest.raises(IndexError, match=f"no index {index} in 3 values: 0 to 2"):
+        mf.pick([1.0, 2.0, 3.0], index)
+
+
+@pytest.mark.parametrize("index", [1.0, "a", None, [0], Value(1.0), Constant(1.0)])
+def test_pick_by_what_is_no_index(index: Any) -> None:
+    with pytest.raises(TypeError, match=r"an index is an int, as 0 or 3, not "):
+        mf.pick([1.0, 2.0, 3.0], index)
+
+
+# ---- recording
+
+
+def test_composed_functions_read_no_number_while_recording() -> None:
+    numbers = [0.5, -1.0, 2.0]
+    composed = [mf.mean, mf.var, mf.min, mf.softmax, mf.log_softmax, mf.sum, mf.max, mf.logsumexp]
+    for function in composed:
+        with recording(Computing()):
+            recorded = function(sealed(numbers))
+        assert reveal(recorded) == reveal(function(numbers)), function
+
+
+def test_conditions_are_recorded() -> None:
+    active, a, b = Computing(), Sealed(2.0), Sealed(3.0)
+    with recording(active):
+        results = [mf.where(a < b, a, b), mf.where(a >= b, a, 0.0), mf.where(b, 1, 2)]
+        assert mf.where(True, a, b) is a
+    assert reveal(results) == [2.0, 0.0, 1.0]
+    assert [name for name, _ in active.asked] == ["lt", "where", "le", "where", "where"]
+
+
+def test_an_index_is_recorded() -> None:
+    active, values, index = Computing(), sealed([[1.0, 2.0], [3.0, 4.0]]), Sealed(1)
+    with recording(active):
+        assert mf.pick(values, index) is values[1]
+        assert mf.pick(values, 1) is values[1]
+    assert active.asked == [("pick", index)]

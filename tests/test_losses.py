@@ -5,8 +5,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sealed import Computing, Sealed, reveal, sealed
 
 from micrograd_plus import Value, losses, nn
+from micrograd_plus.engine import detect_anomaly, recording
 
 MODULES = {
     "mse": nn.MSELoss,
@@ -183,6 +185,14 @@ def test_huber_like_torch_at_its_joint(delta):
     _assert_like_torch("huber", prediction, [0.0] * 6, delta=delta)
 
 
+@pytest.mark.parametrize("x", [math.inf, -math.inf, 1e200, 1e-200])
+def test_huber_far_away(x):
+    _assert_like_torch("huber", [x], [0.0])
+    if math.isfinite(x):
+        with detect_anomaly():
+            losses.huber(Value(x), 0.0).backward()
+
+
 def test_kinks_like_torch():
     _assert_like_torch("l1", [1.0, 2.0], [1.0, 2.0])
     _assert_like_torch("hinge", [1.0, -1.0], [1, -1])
@@ -299,6 +309,50 @@ def test_cross_entropy_of_a_model_with_one_output():
 def test_target_is_no_number(target):
     with pytest.raises((TypeError, ValueError)):
         losses.mse([1.0], [target])
+
+
+def test_a_value_is_no_class():
+    with pytest.raises(TypeError, match=r"an index is an int, as 0 or 3, not Value\(data=1"):
+        losses.cross_entropy([1.0, 2.0], Value(1.0))
+
+
+# ---- targets that are Values, and recording
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "cross_entropy"])
+def test_targets_may_be_values(name):
+    prediction, target = EXAMPLES[name]
+    loss = getattr(losses, name)
+    assert loss(prediction, _values(target)).data == loss(prediction, target).data
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_no_number_is_read_while_recording(name, reduction):
+    prediction, target = EXAMPLES[name]
+    loss = getattr(losses, name)
+    wanted = reveal(loss(prediction, target, reduction))
+    for given_target in (target, sealed(target)):
+        with recording(Computing()):
+            recorded = loss(sealed(prediction), given_target, reduction)
+        assert reveal(recorded) == wanted
+    with recording(Computing()):
+        assert reveal(loss(prediction, sealed(target), reduction)) == wanted
+        one = loss(sealed(prediction[0]), sealed(target[0]), "sum")
+    assert reveal(one) == loss(prediction[0], target[0], "sum").data
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"), [("hinge", 0.0), ("bce", 2.0), ("bce_with_logits", -1.0), ("hinge", math.nan)]
+)
+def test_what_a_recorded_target_must_be(name, bad):
+    active, target = Computing(), Sealed(bad)
+    with recording(active):
+        getattr(losses, name)(Sealed(0.5), target)
+    (asked,) = [asked for asked in active.asked if asked[:2] == ("require", target)]
+    assert asked[2] is False
+    with pytest.raises(ValueError, match="^" + asked[3].format(bad)):
+        getattr(losses, name)(0.5, bad)
 
 
 # ---- decisions

@@ -9,8 +9,10 @@ import micrograd.nn
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sealed import Computing, reveal, sealed
 
 from micrograd_plus import Constant, Value, functional, gradcheck, nn, no_grad, optim
+from micrograd_plus.engine import recording
 from micrograd_plus.nn import MLP, Layer, Linear, Module, Neuron, Sequential, init
 
 ACTIVATIONS = [
@@ -162,6 +164,25 @@ def test_activation_and_gradient_like_torch(activation):
     near = {"rel": 1e-9, "abs": 3e-9 if isinstance(activation, nn.Softplus) else 1e-12}
     assert numbers(out) == pytest.approx(expected.tolist(), **near)
     assert [v.grad for v in ours] == pytest.approx(theirs.grad.tolist(), **near)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *ACTIVATIONS,
+        nn.Softmax(),
+        *[MLP(3, [4, 2], activation=name, generator=seeded()) for name in IN_MLP],
+        Sequential(Linear(3, 4, generator=seeded()), nn.Tanh(), Linear(4, 2, generator=seeded())),
+    ],
+    ids=str,
+)
+def test_a_module_reads_no_number_while_recording(model):
+    rows = [[0.5, -1.0, 2.0], [0.0, 3.0, -0.25]]
+    with recording(Computing()):
+        recorded = model(sealed(rows))
+        one_row = model(sealed(rows[0]))
+    assert reveal(recorded) == numbers(model(rows))
+    assert reveal(one_row) == numbers(model(rows[0]))
 
 
 def test_every_activation_module_is_tested():
@@ -679,6 +700,22 @@ def test_dropout_follows_the_global_seed():
     first = numbers(nn.Dropout()(x))
     random.seed(3)
     assert numbers(nn.Dropout()(x)) == first
+
+
+def test_dropout_draws_one_number_for_each():
+    drawn = seeded(4)
+    by_hand = [3.0 * (0.0 if drawn.random() < 0.25 else 1 / 0.75) for _ in range(50)]
+    assert numbers(nn.Dropout(0.25, generator=seeded(4))([3.0] * 50)) == by_hand
+
+
+def test_dropout_is_recorded():
+    generator = seeded(4)
+    active, dropout = Computing(), nn.Dropout(0.25, generator=generator)
+    with recording(active):
+        recorded = dropout(sealed([3.0] * 50))
+    assert reveal(recorded) == numbers(nn.Dropout(0.25, generator=seeded(4))([3.0] * 50))
+    one = [("random", generator), ("lt", True), ("where", True), ("mul", True)]
+    assert active.asked == one * 50
 
 
 @pytest.mark.parametrize("p", [1, 1.0, -0.1, 2, math.nan])

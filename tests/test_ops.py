@@ -76,6 +76,9 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "maximum": lambda a, b: max(a, b),
     "minimum": lambda a, b: min(a, b),
     "erf": lambda x: mp.erf(x),
+    "lt": lambda a, b: mp.mpf(a < b),
+    "le": lambda a, b: mp.mpf(a <= b),
+    "where": lambda condition, a, b: a if condition else b,
     "sum": lambda *x: mp.fsum(x),
     "dot": lambda *row: mp.fdot(_halves(row)),
     "max": lambda *x: max(x),
@@ -211,13 +214,15 @@ MAGNITUDES = [1e-300, 1e-17, 1e-8, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0, 30.0, 700
 POINTS = [0.0, *MAGNITUDES, *[-x for x in MAGNITUDES]]
 PAIRS = [(a, b) for a in POINTS[::2] for b in POINTS[1::2]] + [(a, a) for a in POINTS]
 
+TRIPLES = [(x, *pair) for x in (0.0, 1e-300, 1.0, -2.0) for pair in PAIRS[::7]]
 
-def fixed_points(entry: Op) -> list[tuple[float, ...]]:
+
+def fixed_points(entry: Op) -> Sequence[tuple[float, ...]]:
     if entry.nary:
         rows = [(x,) * k for x in (0.0, 2.0, -1000.0, 1000.0) for k in (1, 2, 3)]
         rows += [(1e-300, 1.0, -1000.0), (1000.0, 999.0, -1e100), (1.0, 2.0, 3.0, 4.0, 5.0)]
         return [row * len(entry.operands) for row in rows]
-    return [(x,) for x in POINTS] if len(entry.operands) == 1 else PAIRS
+    return {1: [(x,) for x in POINTS], 2: PAIRS, 3: TRIPLES}[len(entry.operands)]
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -296,6 +301,10 @@ def in_pytorch(name: str) -> Callable[..., Any]:
         "leaky_relu": lambda x, slope: functions.prelu(x.view(1), slope.view(1)).view(()),
         # alpha is a constant to PyTorch
         "elu": lambda x, alpha: functions.elu(x, alpha.item()),
+        # conditions are bools to PyTorch, without a gradient
+        "lt": lambda a, b: torch.lt(a, b).double().requires_grad_(),
+        "le": lambda a, b: torch.le(a, b).double().requires_grad_(),
+        "where": lambda condition, a, b: torch.where(condition.bool(), a, b),
         "max": torch.amax,
         "logsumexp": lambda x: torch.logsumexp(x, 0),
     }

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ..engine import Value, apply, as_value
-from ..functional import softmax
+from ..engine import Value, apply, as_value, rand
+from ..functional import softmax, where
 from ..nested import plain
 from ..ops import TABLE
 from .init import GLOBAL, generator_or
@@ -137,8 +137,8 @@ class Dropout(Elementwise):
         """The output for one Value."""
         if not self.training:
             return value
-        draw = self.generator or GLOBAL
-        return value * (0.0 if draw.random() < self.p else 1 / (1 - self.p))
+        dropped = rand(self.generator) < self.p
+        return value * where(dropped, 0.0, 1 / (1 - self.p))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from ..engine import Value, combine
+from ..engine import Value, record
 from ..nested import whole_number
 from ..ops import TABLE
 from . import init as initializers
@@ -47,7 +47,7 @@ class Linear(Rowwise):
     def row(self, x: Any) -> list[Value]:
         """A list of `out_features` Values."""
         values = row_of_values(x, self.in_features)
-        sums = [combine(TABLE["dot"], (*row, *values)) for row in self.weight]
+        sums = [record(TABLE["dot"], (*row, *values)) for row in self.weight]
         return sums if self.bias is None else [s + b for s, b in zip(sums, self.bias)]
 
     def config(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import Value, apply, combine, scope
+from ..engine import Value, apply, record, scope
 from ..nested import whole_number
 from ..ops import TABLE, function_of_one
 from . import init as initializers
@@ -56,7 +56,7 @@ class Neuron(Rowwise):
 
     def fire(self, x: list[Value]) -> Value:
         """The output for a row of Values whose width is known to be right."""
-        out = combine(TABLE["dot"], (*self.w, *x)) + self.b
+        out = record(TABLE["dot"], (*self.w, *x)) + self.b
         return out if self.activation == "linear" else apply(TABLE[self.activation], out)
 
     @property
