@@ -23,7 +23,8 @@ from .ops import TABLE, op
 from .parse import parse
 
 if TYPE_CHECKING:
-    from . import data, losses, nn, optim, show, train
+    from . import compiler, data, losses, nn, optim, show, train
+    from .compiler import compile
     from .nn import load, save
     from .show import (
         draw,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOM_OF = {
+    "compile": "compiler",
+    "compiler": "compiler",
     "data": "data",
     "draw": "show",
     "draw_dot": "show",
@@ -66,6 +69,7 @@ _ROOM_OF = {
 __all__ = [
     "Constant",
     "Value",
+    "compiler",
     "data",
     "detect_anomaly",
     "draw",

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .engine import Constant, Value
 from .nested import whole_number
+from .symbols import sqrt
 
 
 class Optimizer:
@@ -54,7 +55,32 @@ class Optimizer:
             setting = getattr(self, name)
             if not isinstance(setting, (list, tuple)) and not setting >= 0:
                 raise ValueError(f"{name} must not be below 0, but is {setting!r}")
-        self.state: list[dict[str, float]] = [{} for _ in self.parameters]
+        self._state: list[dict[str, float]] = [{} for _ in self.parameters]
+        self._fetch: Callable[[], list[dict[str, float]]] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The learning rate and every further setting, by name."""
+        return {name: getattr(self, name) for name in self._settings}
+
+    @property
+    def state(self) -> list[dict[str, float]]:
+        """What is remembered: one dictionary per parameter, empty before the first step."""
+        if self._fetch:
+            self._state, self._fetch = self._fetch(), None
+        return self._state
+
+    @state.setter
+    def state(self, state: list[dict[str, float]]) -> None:
+        self._state, self._fetch = state, None
+
+    def keep_state_in(self, fetch: Callable[[], list[dict[str, float]]]) -> None:
+        """From now on `fetch` gives the state, when it is next asked for: see the compiler."""
+        self._fetch = fetch
+
+    def keeps_state_in(self, fetch: Any) -> bool:
+        """Whether the state is still where `keep_state_in` said, and nobody has asked for it."""
+        return self._fetch is not None and self._fetch is fetch
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
         """The new number of a parameter that has the number `data` and this gradient."""
@@ -74,7 +100,7 @@ class Optimizer:
         """Settings and memory, as JSON can hold them."""
         return {
             "optimizer": type(self).__name__,
-            "settings": {name: getattr(self, name) for name in self._settings},
+            "settings": self.settings,
             "state": [dict(state) for state in self.state],
         }
 
@@ -91,7 +117,7 @@ class Optimizer:
         self.state = [dict(remembered) for remembered in state["state"]]
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._settings)
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({len(self.parameters)} parameters, {settings})"
 
 
@@ -159,7 +185,7 @@ class Adagrad(Optimizer):
         state["steps"] = steps + 1
         state["sum"] = state.get("sum", 0.0) + gradient * gradient
         lr = self.lr / (1 + steps * self.lr_decay)
-        return data - lr * gradient / (math.sqrt(state["sum"]) + self.eps)
+        return data - lr * gradient / (sqrt(state["sum"]) + self.eps)
 
 
 class RMSprop(Optimizer):
@@ -188,7 +214,7 @@ class RMSprop(Optimizer):
         gradient += self.weight_decay * data
         mean = self.alpha * state.get("mean", 0.0) + (1 - self.alpha) * gradient * gradient
         state["mean"] = mean
-        move = gradient / (math.sqrt(mean) + self.eps)
+        move = gradient / (sqrt(mean) + self.eps)
         if self.momentum:
             move = state["velocity"] = self.momentum * state.get("velocity", 0.0) + move
         return data - self.lr * move
@@ -214,7 +240,7 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
-        """data - lr * m̂ / (√v̂ + eps), the hats for the correction of the early steps."""
+        """data - lr * m̂ / (√v̂ + eps), where m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ)."""
         return self._move(gradient + self.weight_decay * data, data, state)
 
     def _move(self, gradient: float, data: float, state: dict[str, float]) -> float:
@@ -222,8 +248,8 @@ class Adam(Optimizer):
         steps = state["steps"] = state.get("steps", 0) + 1
         m = state["m"] = beta1 * state.get("m", 0.0) + (1 - beta1) * gradient
         v = state["v"] = beta2 * state.get("v", 0.0) + (1 - beta2) * gradient * gradient
-        m_hat, v_hat = m / (1 - beta1**steps), v / (1 - beta2**steps)
-        return float(data - self.lr * m_hat / (math.sqrt(v_hat) + self.eps))
+        step, root = self.lr / (1 - beta1**steps), sqrt(v) / sqrt(1 - beta2**steps)
+        return data - step * m / (root + self.eps)
 
 
 class AdamW(Adam):

@@ -68,6 +68,9 @@ class Expression:
     def __pow__(self, other: Any) -> Expression:
         return Expression("**", self, other)
 
+    def __rpow__(self, other: Any) -> Expression:
+        return Expression("**", other, self)
+
     def __neg__(self) -> Expression:
         return Expression("neg", self)
 

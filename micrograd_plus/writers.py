@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 from .symbols import Expression, Symbol
 
 _CALL = 9  # how tightly a call or a name binds: more than every operator
-_REDUCTIONS = ("total", "largest", "inner")
+REDUCTIONS = ("total", "largest", "inner")
 
 
 class _Argument:
@@ -128,7 +128,7 @@ class _Code(Writer):
                 part = self.part("row", k) if len(vectors) > 1 else "row"
                 lines.append(self.assign.format(vector.name, part))
         several = isinstance(result, tuple)
-        shared, results = _name_shared_parts(result if several else (result,))
+        shared, results = name_shared_parts(result if several else (result,))
         lines += [self.assign.format(part.name, self.write(value)) for part, value in shared]
         if not several:
             returned = self.write(results[0])
@@ -326,13 +326,13 @@ def _vectors(expression: Any) -> list[Symbol]:
     """The vectors whose elements `expression` needs, in order; a reduction needs none."""
     if isinstance(expression, Symbol):
         return [expression] if expression.vector else []
-    if not isinstance(expression, Expression) or expression.name in _REDUCTIONS:
+    if not isinstance(expression, Expression) or expression.name in REDUCTIONS:
         return []
     found = [vector for argument in expression.args for vector in _vectors(argument)]
     return list(dict.fromkeys(found))
 
 
-def _name_shared_parts(
+def name_shared_parts(
     results: tuple[Any, ...],
 ) -> tuple[list[tuple[Symbol, Any]], tuple[Any, ...]]:
     """Gives a name to each part that is used more than once, and to each reduction.
@@ -344,7 +344,7 @@ def _name_shared_parts(
     uses = [argument for part in parts for argument in part.args] + list(results)
     names: dict[Expression, Symbol] = {}
     for part in parts:
-        reduction = part.name in _REDUCTIONS and part not in results
+        reduction = part.name in REDUCTIONS and part not in results
         if (reduction or uses.count(part) > 1) and part.args and not _vectors(part):
             names[part] = Symbol(f"t{len(names)}")
 

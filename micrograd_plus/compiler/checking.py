@@ -1,0 +1,122 @@
+"""Check: does the function, called again with numbers, do what was recorded?
+
+A program replays what the function did once. If the function does something else the next time,
+because it counts its calls or reads a clock, the program is wrong; so the first example is also
+computed eagerly, and the two graphs are compared node by node.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..engine import Constant, Value, formula
+from ..nested import flatten, is_nested, plain
+from ..ops import TABLE
+from .recording import Input, Picked, Random, Recorded, Recording
+
+
+def check(function: Callable[..., Any], recording: Recording, example: Sequence[Any]) -> None:
+    """Calls `function` on one example, as numbers; ValueError if its graph is another one."""
+    arguments = [_lists(argument) for argument in example]
+    states = {random_.generator: _state(random_.generator) for random_ in recording.randoms}
+    numbers: dict[Value, float] = {}
+    for leaf, number in zip(recording.inputs, flatten(arguments)):
+        numbers[leaf] = float(number)
+    for leaf in recording.randoms:
+        numbers[leaf] = (leaf.generator or random).random()
+    _restore(states)
+    try:
+        returned = list(flatten(function(*arguments)))
+    finally:
+        _restore(states)
+    if len(returned) != len(recording.outputs):
+        raise ValueError(
+            f"the compiled function returned {len(recording.outputs)} Values when it was "
+            f"recorded, and {len(returned)} when it was called again"
+        )
+    _compute(recording, numbers)
+    _compare(recording, numbers, returned)
+
+
+def _lists(argument: Any) -> Any:
+    """An example's argument as the function would get it eagerly: lists of numbers."""
+    argument = plain(argument)
+    return [_lists(item) for item in argument] if is_nested([argument]) else argument
+
+
+def _state(generator: random.Random | None) -> Any:
+    return (generator or random).getstate()
+
+
+def _restore(states: dict[random.Random | None, Any]) -> None:
+    for generator, state in states.items():
+        (generator or random).setstate(state)
+
+
+def _compute(recording: Recording, numbers: dict[Value, float]) -> None:
+    """The numbers of all recorded Values."""
+    for value in recording.order:
+        if value in numbers:
+            continue
+        if isinstance(value, Picked):
+            index = int(numbers[value.operands[0]])
+            numbers[value] = numbers[value.operands[1 + index]]
+        elif value.op is None:
+            numbers[value] = value.data
+        else:
+            numbers[value] = value.op.forward(*[numbers[operand] for operand in value.operands])
+
+
+def _compare(
+    recording: Recording, numbers: dict[Value, float], returned: Sequence[Value]
+) -> None:
+    """Walks both graphs from their outputs down; the first difference is an error."""
+    seen: set[tuple[Value, Value]] = set()
+    stack = list(zip(recording.outputs, returned))
+    differences: dict[Value, Value] = {}
+    where = TABLE["where"]
+    while stack:
+        recorded, eager = stack.pop()
+        if recorded is eager or (recorded, eager) in seen:
+            continue
+        seen.add((recorded, eager))
+        if isinstance(recorded, Picked):
+            index = int(numbers[recorded.operands[0]])
+            stack.append((recorded.operands[1 + index], eager))
+        elif recorded.op is where and eager.op is not where:  # a bool has chosen
+            chosen = 1 if numbers[recorded.operands[0]] != 0 else 2
+            stack.append((recorded.operands[chosen], eager))
+        elif isinstance(recorded, (Input, Random, Constant)) or (
+            isinstance(recorded, Recorded) and not recorded.keeps_graph
+        ):
+            if not _same(numbers[recorded], eager.data):
+                differences[recorded] = eager
+        elif recorded.op is not eager.op or len(recorded.operands) != len(eager.operands):
+            differences[recorded] = eager
+        elif recorded.op is None:
+            differences[recorded] = eager  # two different parameters
+        else:
+            stack += zip(recorded.operands, eager.operands)
+    for value in recording.order:
+        if value in differences:
+            raise ValueError(
+                "the compiled function does not do the same every time: it was recorded with "
+                f"{_described(value, numbers[value])}, and called again it had "
+                f"{_described(differences[value], differences[value].data)} there; a choice that "
+                "changes belongs into mp.where or mp.pick, a random number into mp.rand"
+            )
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-12)
+
+
+def _described(value: Value, number: float) -> str:
+    if isinstance(value, Constant):
+        return f"the number {number:g}"
+    if value.op is None:
+        return value.label or f"a leaf of {number:g}"
+    return f"{formula(value, 1)} = {number:g}"

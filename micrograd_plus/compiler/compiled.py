@@ -1,0 +1,585 @@
+"""`compile`: a function of one example, recorded once and replayed over whole batches."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from inspect import Parameter, signature
+from itertools import groupby
+from typing import Any
+
+from ..engine import Value, recorder
+from ..nested import shape, whole_number
+from .checking import check
+from .examples import Examples, has_numpy
+from .layout import Program, Store, lay_out
+from .recording import Recording, Shape, record, refilled
+from .running import NativeMachine, Outcome, Plan, PlainMachine, Watch
+from .simplify import simplify
+from .updates import Trace, trace
+
+Key = tuple[Shape, ...]
+
+
+def compile(
+    function: Callable[..., Any], optimizer: Any = None, *, cache_size: int = 64
+) -> Compiled:  # fmt: skip
+    """Records `function` at its first call and replays it, over whole batches, ever after.
+
+    With an optimizer, `function` is the loss of ONE example, as loss_fn(x, y), and the result
+    a `Step`: step(X, y) updates the parameters once. Without one, a Module becomes `Predict`:
+    predict(X) gives its outputs; and a function that gives a loss becomes `LossAndGradient`:
+    it returns the mean loss and sets the parameters' `grad`.
+
+    >>> from micrograd_plus import losses, nn, optim
+    >>> model = nn.MLP(2, [8, 1], generator=random.Random(0))
+    >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+    >>> step = compile(lambda x, y: losses.hinge(model(x), y), optimizer)
+    >>> X, y = [[0.0, 1.0], [1.0, 0.0]], [1, -1]
+    >>> losses_ = step.run(X, y, epochs=50)
+    >>> round(losses_[-1], 3)
+    0.0
+
+    The parameters are those Values that `function` reaches. What does not depend on the
+    example, as a penalty on the weights, is computed once for each batch. While it is recorded,
+    the function cannot read numbers: `mp.where`, `mp.pick` and `mp.rand` take the place of
+    `if`, of an index, and of a random number. Each new shape of the arguments is recorded
+    once; the `cache_size` shapes that were used last are kept, in `programs`.
+    """
+    if not callable(function) or isinstance(function, Compiled):
+        raise TypeError(f"compile takes a function or a Module, not {function!r}")
+    is_module = hasattr(function, "parameters")
+    if optimizer is not None:
+        if not hasattr(optimizer, "update"):
+            raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
+        return Step(function, optimizer, cache_size)
+    return (Predict if is_module else LossAndGradient)(function, cache_size)
+
+
+@dataclass
+class _Entry:
+    """A program, and what must be known to use it again.
+
+    modes: the modules that took part, and whether they were in training.
+    """
+
+    program: Program
+    structure: Any
+    recording_size: int
+    requirements: list[Any]
+    modes: list[tuple[Any, bool]]
+
+    def is_current(self) -> bool:
+        """Whether all modules are in the mode in which they were recorded."""
+        return all([module.training == mode for module, mode in self.modes])
+
+
+class Compiled:
+    """What every compiled function can do: keep programs, and run them.
+
+    programs: the program of each shape of the arguments, the last used last.
+    """
+
+    def __init__(self, function: Callable[..., Any], cache_size: int) -> None:
+        self.function = function
+        self.cache_size = whole_number("cache_size", cache_size)
+        self.argument_names = _argument_names(function)
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._store = Store(self._moved())
+        self._machine: Any = None
+        self._order: list[Value] = []
+        self._serial = 0
+
+    @property
+    def programs(self) -> dict[Key, Program]:
+        """The program of each shape of the arguments, the last used last."""
+        return {key: entry.program for key, entry in self._entries.items()}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_name(self.function)})"
+
+    def __str__(self) -> str:
+        count = len(self._entries)
+        lines = [f"{self!r}: {count} program{'s' * (count != 1)}, at most {self.cache_size}"]
+        for key, entry in self._entries.items():
+            program = entry.program
+            arguments = ", ".join(
+                f"{name}: {_described(shape)}" for name, shape in zip(self.argument_names, key)
+            )
+            instructions = len(program.shared) + len(program.laned)
+            lines += [
+                "",
+                f"{arguments} · {len(self._store):,} parameters · {entry.recording_size:,} recorded "
+                f"nodes → {program.nodes:,} → {instructions} instructions",
+                str(program),
+            ]
+        return "\n".join(lines)
+
+    # ---- what differs
+
+    def _moved(self) -> Sequence[Value]:
+        """The parameters that an optimizer moves."""
+        return ()
+
+    def _known(self) -> Sequence[Value]:
+        """The parameters that are known before recording."""
+        return list(self._store.slots)
+
+    def _updates(self) -> Trace | None:
+        return None
+
+    # ---- programs
+
+    def _examples(self, batches: Sequence[Any]) -> Examples:
+        names = self.argument_names
+        if names and len(batches) != len(names):
+            raise TypeError(
+                f"{self!r} takes {len(names)} arguments, {', '.join(names)}, and was given "
+                f"{len(batches)}"
+            )
+        names = names or [f"argument {i}" for i in range(len(batches))]
+        return Examples(names, batches)
+
+    def _prepare(self, examples: Examples) -> list[_Entry]:
+        """The entries for all shapes of these examples, recorded if they are new."""
+        if len(examples.shapes) > self.cache_size:
+            raise ValueError(
+                f"these examples have {len(examples.shapes)} different shapes, and the cache holds "
+                f"{self.cache_size}: pass cache_size={len(examples.shapes)} to compile"
+            )
+        changed = False
+        for kind, key in enumerate(examples.shapes):
+            entry = self._entries.get(key)
+            if entry is None or not entry.is_current():
+                example = examples[examples.kinds.index(kind)]
+                self._entries[key] = self._record(key, example)
+                changed = True
+            self._entries.move_to_end(key)
+        while len(self._entries) > self.cache_size:
+            self._entries.popitem(last=False)
+            changed = True
+        entries = [self._entries[key] for key in examples.shapes]
+        for kind, entry in enumerate(entries):
+            examples.require(entry.requirements, kind)
+        if changed or self._machine is None:
+            self._load()
+        return entries
+
+    def _record(self, key: Key, example: Sequence[Any]) -> _Entry:
+        recording = record(self.function, key, self._known())
+        self._accept(recording)
+        check(self.function, recording, example)
+        known = len(self._store)
+        self._store.add(recording.parameters)
+        if len(self._store) != known:  # the other programs have their numbers in these places
+            self._entries.clear()
+            self._machine = None
+        program = lay_out(simplify(recording), self._store, len(recording.inputs))
+        return _Entry(
+            program=program,
+            structure=recording.structure,
+            recording_size=len(recording.order),
+            requirements=recording.requirements,
+            modes=_modes(recording),
+        )
+
+    def _accept(self, recording: Recording) -> None:
+        """Raises an error if the function is not one that can be compiled so."""
+        if recording.structure is not None:
+            raise TypeError(
+                f"{_name(self.function)} is compiled as the loss of one example, and returned "
+                "a list: return one Value; for predictions, compile a Module"
+            )
+        if not recording.parameters:
+            raise ValueError(
+                f"the loss that {_name(self.function)} returns depends on no parameter: nothing "
+                "could be learned"
+            )
+
+    def _load(self) -> None:
+        """Hands all programs to the machine, a new one if there is none."""
+        if self._machine is None:
+            self._order = self._store.in_order()
+            updates, kept, counted = self._traced()
+            kind = NativeMachine if is_native() else PlainMachine
+            moved = len(self._store.moved)
+            self._machine = kind(len(self._store), moved, updates, kept, counted)
+        self._machine.load([entry.program for entry in self._entries.values()])
+
+    def _traced(self) -> tuple[list[Program], int, int]:
+        updates = self._updates()
+        if updates is None:
+            return [], 0, 0
+        return updates.programs(self._store), len(updates.kept), 1 + len(updates.counted)
+
+    # ---- running
+
+    def _plan(
+        self, examples: Examples, orders: Sequence[Sequence[int]], batch_size: int,
+        repeat: int = 1, stored: bool = False,
+    ) -> Any:  # fmt: skip
+        """The steps that take these orders of the examples in batches, `repeat` times over."""
+        position = {key: i for i, key in enumerate(self._entries)}
+        programs = [position[key] for key in examples.shapes]
+        sizes = [len(self._entries[key].program.outputs) for key in examples.shapes]
+        kinds, beginnings = examples.kinds, examples.starts
+        starts: list[int] = []
+        output_starts: list[int] = []
+        groups: list[int] = []
+        ends: list[int] = []
+        to = 0
+        for order in orders:
+            for begin in range(0, len(order), batch_size):
+                batch = order[begin : begin + batch_size]
+                if len(programs) == 1:
+                    groups += (programs[0], len(starts), len(batch))
+                else:
+                    batch = sorted(batch, key=kinds.__getitem__)
+                    for kind, alike in groupby(batch, key=kinds.__getitem__):
+                        first = len(starts) + batch.index(next(alike))
+                        groups += (programs[kind], first, 1 + sum(1 for _ in alike))
+                starts += [beginnings[i] for i in batch]
+                ends.append(len(groups) // 3)
+                if stored:
+                    for i in batch:
+                        output_starts.append(to)
+                        to += sizes[kinds[i]]
+        steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
+        plan = Plan(examples.inputs, starts, groups * repeat, steps, output_starts, to)
+        return self._machine.plan(plan)
+
+    def _push(self) -> None:
+        self._machine.write([parameter.data for parameter in self._order])
+
+    def _pull(self) -> None:
+        data, grad = self._machine.read()
+        for parameter, number, gradient in zip(self._order, data, grad):
+            parameter.data = number
+            parameter.grad = gradient
+
+    def _seeds(self) -> list[int]:
+        """A seed for each random number of each program, drawn from its own generator."""
+        generators = [g for entry in self._entries.values() for g in entry.program.generators]
+        drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(generators)}
+        return [drawn[g] for g in generators]
+
+    def _outputs(self, examples: Examples, entries: Sequence[_Entry], flat: Any) -> list[Any]:
+        """The outputs of each example, as the function returned them."""
+        numbers, to = flat.tolist() if hasattr(flat, "tolist") else flat, 0
+        rows = []
+        for kind in examples.kinds:
+            structure, size = entries[kind].structure, len(entries[kind].program.outputs)
+            rows.append(refilled(structure, iter(numbers[to : to + size])))
+            to += size
+        return rows
+
+
+class Predict(Compiled):
+    """The outputs of a Module: predict(X) gives one row for each example.
+
+    An array where NumPy is installed and all rows have one shape, else nested lists.
+    """
+
+    def __call__(self, *batches: Any) -> Any:
+        """The outputs for every example of the batch."""
+        if recorder() is not None:
+            return self.function(*batches)
+        examples = self._examples(batches)
+        entries = self._prepare(examples)
+        self._push()
+        plan = self._plan(examples, [range(examples.count)], examples.count, stored=True)
+        outcome = self._machine.run(
+            plan, 0, 1, differentiated=False, remembers=False, seeds=self._seeds(), serial=0,
+            watch=Watch(),
+        )  # fmt: skip
+        if len(entries) == 1 and has_numpy():
+            import numpy as np
+
+            return np.reshape(outcome.outputs, (examples.count, *shape(entries[0].structure)))
+        return self._outputs(examples, entries, outcome.outputs)
+
+    def _known(self) -> Sequence[Value]:
+        return list(self.function.parameters())  # type: ignore[attr-defined]
+
+    def _accept(self, recording: Recording) -> None:
+        pass
+
+
+class LossAndGradient(Compiled):
+    """The mean loss of a batch; the parameters' `grad` is then its gradient."""
+
+    def __call__(self, *batches: Any) -> float:
+        """The mean loss over the examples, each of which is one loss_fn(x, y)."""
+        self._refuse_recording()
+        examples = self._examples(batches)
+        self._prepare(examples)
+        self._push()
+        plan = self._plan(examples, [range(examples.count)], examples.count)
+        outcome = self._machine.run(
+            plan, 0, 1, differentiated=True, remembers=False, seeds=self._seeds(), serial=0,
+            watch=Watch(),
+        )  # fmt: skip
+        self._pull()
+        return float(outcome.losses[0])
+
+    def _refuse_recording(self) -> None:
+        if recorder() is not None:
+            raise TypeError(f"{self!r} cannot be part of a function that is recorded")
+
+
+class Step(LossAndGradient):
+    """One update of the parameters for each call, or many at a stretch by `run`.
+
+    step(X, y) returns the mean loss before the update; the parameters' `grad` is then its
+    gradient. What `optimizer` remembers, and its settings, are its own at any time.
+    """
+
+    def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int) -> None:
+        self.optimizer = optimizer
+        self._settings: Any = None
+        self._memory: Any = None
+        super().__init__(function, cache_size)
+
+    def __repr__(self) -> str:
+        return f"Step({_name(self.function)}, {self.optimizer!r})"
+
+    def __call__(self, *batches: Any) -> float:
+        """One update on a batch; the mean loss before it."""
+        return self.run(*batches, progress=False)[0]
+
+    def run(
+        self,
+        *batches: Any,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: random.Random | None = None,
+        progress: bool = True,
+    ) -> list[float]:
+        """Many updates at a stretch; the mean loss of each step, before its update.
+
+        batch_size: all examples at once unless a number is given.
+        shuffle: a new order for each epoch, from `generator`, which starts from seed 0.
+        progress: whether to show a bar, if it takes longer than a second.
+
+        After Ctrl-C the parameters are those of the last whole step.
+        """
+        self._refuse_recording()
+        examples = self._examples(batches)
+        epochs = whole_number("epochs", epochs)
+        size = examples.count if batch_size is None else whole_number("batch_size", batch_size)
+        self._prepare(examples)
+        shuffler = (generator or random.Random(0)) if shuffle else None
+        steps_each = -(-examples.count // size)
+        losses: list[float] = []
+        with self._running(), _bar(epochs * steps_each, progress) as bar:
+            done = 0
+            while done < epochs:
+                at_once = max(1, min(epochs - done, _MOST_STEPS // steps_each))
+                if shuffler:
+                    at_once = min(at_once, max(1, _MOST_SHUFFLED // examples.count))
+                    orders = [_shuffled(examples.count, shuffler) for _ in range(at_once)]
+                    plan = self._plan(examples, orders, size)
+                else:
+                    plan = self._plan(examples, [range(examples.count)], size, repeat=at_once)
+                for outcome in self._stretches(plan, at_once * steps_each, examples, Watch()):
+                    losses += outcome.losses
+                    bar.update(len(outcome.losses))
+                done += at_once
+        return losses
+
+    def _stretches(
+        self, plan: Any, count: int, examples: Examples, watch: Watch
+    ) -> Iterator[Outcome]:
+        """Runs the plan's steps, so many at a stretch that Ctrl-C is heard in between."""
+        seeds, done, stretch = self._seeds(), 0, 1
+        while done < count:
+            started = time.perf_counter()
+            outcome = self._machine.run(
+                plan, done, min(stretch, count - done), differentiated=True,
+                remembers=not self._memory.is_empty, seeds=seeds, serial=done * examples.count, watch=watch,
+            )  # fmt: skip
+            self._memory.is_empty = self._memory.is_empty and not outcome.completed
+            done += outcome.completed
+            yield outcome
+            taken = time.perf_counter() - started
+            stretch = int(min(4 * stretch, max(1, stretch * _STRETCH / max(taken, 1e-6))))
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Hands the parameters to the machine and takes them back, whatever happens."""
+        self._push()
+        self._push_memory()
+        try:
+            yield
+        finally:
+            self._pull()
+            self.optimizer.keep_state_in(self._memory)
+
+    # ---- the optimizer
+
+    def _moved(self) -> Sequence[Value]:
+        return list(self.optimizer.parameters)
+
+    def _known(self) -> Sequence[Value]:
+        return [*self._moved(), *super()._known()]
+
+    def _accept(self, recording: Recording) -> None:
+        super()._accept(recording)
+        if set(recording.parameters).isdisjoint(self.optimizer.parameters):
+            raise ValueError(
+                "the optimizer moves none of the parameters that the loss depends on: make it "
+                "from model.parameters() of this model"
+            )
+
+    def _updates(self) -> Trace:
+        return self._trace
+
+    def _prepare(self, examples: Examples) -> list[_Entry]:
+        settings = {**self.optimizer.settings, "lr": None}
+        if settings != self._settings:
+            self._trace = trace(self.optimizer)
+            self._settings, self._machine = settings, None
+        return super()._prepare(examples)
+
+    def _push_memory(self) -> None:
+        """Gives the machine what the optimizer remembers, unless it is there already."""
+        if not self.optimizer.keeps_state_in(self._memory):
+            self._memory = _Memory(self._machine, self._order, self.optimizer, self._trace)
+            self._memory.push()
+        self._memory.machine.counts[0] = self.optimizer.lr
+
+
+class _Memory:
+    """What an optimizer remembers, in the machine's memory; called, it gives it back."""
+
+    def __init__(self, machine: Any, order: Sequence[Value], optimizer: Any, traced: Trace) -> None:
+        self.machine, self.traced = machine, traced
+        moved = {parameter: i for i, parameter in enumerate(order[: machine.moved])}
+        self.positions = [moved[parameter] for parameter in optimizer.parameters]
+        self.optimizer = optimizer
+        self.is_empty = True
+
+    def push(self) -> None:
+        """Copies the optimizer's state into the machine."""
+        states = self.optimizer.state
+        self.is_empty = not any(states)
+        if self.is_empty:
+            return
+        kept, counted = self.traced.kept, self.traced.counted
+        for state in states:
+            if state.keys() != {*kept, *counted}:
+                raise ValueError(
+                    f"the optimizer remembers {sorted(state)} of one parameter, and not "
+                    f"{sorted([*kept, *counted])}: load a whole state_dict, or begin anew"
+                )
+        moved = self.machine.moved
+        for j, name in enumerate(kept):
+            for position, state in zip(self.positions, states):
+                self.machine.memory[j * moved + position] = state[name]
+        for j, name in enumerate(counted, start=1):
+            if len({state[name] for state in states}) > 1:
+                raise ValueError(f"the optimizer's parameters have different {name}")
+            self.machine.counts[j] = states[0][name]
+
+    def __call__(self) -> list[dict[str, float]]:
+        """The optimizer's state, one dictionary for each parameter."""
+        if self.is_empty:
+            return [{} for _ in self.positions]
+        moved, memory = self.machine.moved, list(map(float, self.machine.memory))
+        counts = [float(number) for number in self.machine.counts]
+        shared = {
+            name: int(number) if number.is_integer() else number
+            for name, number in zip(self.traced.counted, counts[1:])
+        }
+        return [
+            {**shared, **{name: memory[j * moved + i] for j, name in enumerate(self.traced.kept)}}
+            for i in self.positions
+        ]
+
+
+# ---- words and small things
+
+_MOST_STEPS = 20_000  # that are planned at once
+_MOST_SHUFFLED = 200_000  # examples, likewise
+_STRETCH = 0.1  # seconds between two moments at which Ctrl-C is heard
+
+
+@cache
+def is_native() -> bool:
+    """Whether numba is there; if not, a note says so once."""
+    if has_numpy() and importlib.util.find_spec("numba") is not None:
+        return True
+    warnings.warn(
+        "numba is not installed: compiled programs run in plain Python, correct but slow; "
+        'pip install "micrograd-plus[fast]" makes them some thousand times faster',
+        stacklevel=2,
+    )
+    return False
+
+
+def _argument_names(function: Callable[..., Any]) -> list[str]:
+    """The names of the arguments; none if there may be any number of them."""
+    called = getattr(function, "forward", function)
+    try:
+        parameters = signature(called).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    if any(p.kind is Parameter.VAR_POSITIONAL for p in parameters):
+        return []
+    return [p.name for p in parameters if p.default is Parameter.empty]
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _described(shape: Shape) -> str:
+    return " × ".join(map(str, shape)) + " numbers" if shape else "a number"
+
+
+def _modes(recording: Recording) -> list[tuple[Any, bool]]:
+    """The modules that took part in a recording, and whether they were in training."""
+    modules = {}
+    seen = set()
+    for value in recording.order:
+        opened = value.scope
+        while opened is not None and opened not in seen:
+            seen.add(opened)
+            if hasattr(opened.owner, "training"):
+                modules[id(opened.owner)] = opened.owner
+            opened = opened.parent
+    return [(module, module.training) for module in modules.values()]
+
+
+def _shuffled(count: int, generator: random.Random) -> list[int]:
+    order = list(range(count))
+    generator.shuffle(order)
+    return order
+
+
+@contextmanager
+def _bar(steps: int, wanted: bool) -> Iterator[Any]:
+    """A progress bar that appears after a second, where tqdm is installed."""
+    if wanted:
+        with suppress(ImportError):
+            from tqdm import tqdm
+
+            with tqdm(total=steps, unit="step", delay=1) as bar:
+                yield bar
+            return
+    yield _NoBar()
+
+
+class _NoBar:
+    """A progress bar that shows nothing."""
+
+    def update(self, steps: int) -> None:
+        """Nothing to see."""

@@ -1,0 +1,400 @@
+"""Lay out: from thousands of nodes to a few dozen instructions over numbers side by side.
+
+Nodes that are equally far from the leaves cannot depend on each other. Those of them that do
+the same op become one instruction, and their results lie side by side, in the order in which
+they were made. Dots that share their vectors, as a layer's neurons share its inputs, become one
+matrix product, for which the parameters are put in the order of its rows.
+
+>>> from ..nn import MLP
+>>> from .recording import record
+>>> from .simplify import simplify
+>>> model = MLP(2, [4, 1])
+>>> store = Store(model.parameters())
+>>> program = lay_out(simplify(record(model, [(2,)], model.parameters())), store, inputs=2)
+>>> print(program)
+for each example (2 numbers in, 16 values)
+  matmul     1 × 4 dots of 2          MLP.Layer.Neuron
+  add        4                        MLP.Layer.Neuron
+  relu       4                        MLP.Layer.Neuron
+  dot        1 of 4                   MLP.Layer.Neuron
+  add        1                        MLP.Layer.Neuron
+"""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..engine import Value, scope
+from ..ops import TABLE, Op
+from .kernels import AFFINE, BY_ELEMENT, BY_ROW, DOT, MAP, MATMUL, PICK, REDUCE
+from .recording import Input, Random
+from .simplify import PICK as PICKED
+from .simplify import Graph
+
+BLOCK = 1024  # how many numbers are packed at a time
+LANE_BYTES = 1 << 20  # what the values and gradients of all lanes may take, to stay in the cache
+FEWEST_LANES, MOST_LANES = 16, 128
+
+
+class Store:
+    """The parameters' slots; those that the optimizer moves come first.
+
+    A slot is given when a program first uses the parameter, so that those that are used
+    together lie together.
+    """
+
+    def __init__(self, moved: Iterable[Value] = ()) -> None:
+        self.moved = dict.fromkeys(moved)
+        self.others: dict[Value, None] = {}
+        self.slots: dict[Value, int] = {}
+        self._free = iter(range(len(self.moved)))
+        self._free_other = iter(range(len(self.moved), 1 << 62))
+
+    def add(self, parameters: Iterable[Value]) -> None:
+        """Counts parameters that a program reaches, before their slots are given."""
+        self.others |= {p: None for p in parameters if p not in self.moved}
+
+    def slot(self, parameter: Value) -> int:
+        """The parameter's slot."""
+        if parameter not in self.slots:
+            free = self._free if parameter in self.moved else self._free_other
+            self.slots[parameter] = next(free)
+        return self.slots[parameter]
+
+    def in_order(self) -> list[Value]:
+        """All parameters by their slots; those that no program uses are given theirs."""
+        for parameter in (*self.moved, *self.others):
+            self.slot(parameter)
+        return sorted(self.slots, key=self.slots.__getitem__)
+
+    def __len__(self) -> int:
+        return len(self.moved) + len(self.others)
+
+
+@dataclass(slots=True)
+class Pattern:
+    """Where the numbers of one operand are, for each row and each element of the row.
+
+    rule: AFFINE, in equal steps from `base`; BY_ROW, rows from the places in `table` in equal
+    steps; BY_ELEMENT, all places in `table`. A place is a laned slot, or ~slot of a shared one
+    where it stands in a table of elements.
+    """
+
+    rule: int
+    laned: bool
+    base: int
+    row_stride: int
+    stride: int
+    table: Sequence[int]
+    active: bool
+
+    def code(self, i: int, k: int) -> int:
+        """The place of element k of row i: a laned slot, or ~slot of a shared one."""
+        if self.rule == BY_ELEMENT:
+            return self.table[i * self.row_stride + k]
+        start = self.table[i] if self.rule == BY_ROW else self.base + i * self.row_stride
+        slot = start + k * self.stride
+        return slot if self.laned else ~slot
+
+
+@dataclass(slots=True)
+class Instruction:
+    """`count` results of one op, side by side from slot `out` on.
+
+    length: how many elements each vector has that an operand's row holds; 1 for an op of numbers.
+    rows, columns: of a MATMUL, whose result i * columns + j is the dot of row i of the second
+    operand and row j of the first.
+    """
+
+    kind: int
+    op: Op | None
+    count: int
+    length: int
+    out: int
+    shared: bool
+    operands: list[Pattern]
+    rows: int
+    columns: int
+    scope: scope | None
+
+    def __str__(self) -> str:
+        if self.kind == MATMUL:
+            name, what = "matmul", f"{self.rows} × {self.columns} dots of {self.length}"
+        elif self.kind == PICK:
+            name, what = PICKED, f"{self.count} of {self.length} each"
+        else:
+            name = self.op.name if self.op else ""
+            what = f"{self.count}" + f" of {self.length}" * (self.kind in (DOT, REDUCE))
+        return f"{name:<10} {what:<24} {_path(self.scope)}".rstrip()
+
+
+@dataclass(slots=True)
+class Program:
+    """What runs: instructions once per batch, and instructions for each example.
+
+    numbers: the constants, which come first among the program's shared slots from `base` on.
+    width: how many laned slots there are: inputs, random numbers, results.
+    root and outputs are places, as in a table of elements.
+    """
+
+    shared: list[Instruction]
+    laned: list[Instruction]
+    numbers: list[float]
+    base: int
+    end: int
+    inputs: int
+    generators: list[random.Random | None]
+    width: int
+    outputs: list[int]
+    nodes: int
+
+    @property
+    def lanes(self) -> int:
+        """How many examples are computed together."""
+        return max(FEWEST_LANES, min(MOST_LANES, LANE_BYTES // (16 * max(self.width, 1))))
+
+    @property
+    def region(self) -> int:
+        """How many numbers the scratch must hold for one operand."""
+        largest = BLOCK
+        for instruction, width in [
+            *[(instruction, 1) for instruction in self.shared],
+            *[(instruction, self.lanes) for instruction in self.laned],
+        ]:
+            rows = max(instruction.rows, instruction.columns, 1)
+            largest = max(largest, rows * instruction.length * width)
+        return largest
+
+    def __str__(self) -> str:
+        lines = []
+        if self.shared:
+            lines.append("once per batch")
+            lines += [f"  {instruction}" for instruction in self.shared]
+        if self.laned:
+            lines.append(f"for each example ({self.inputs} numbers in, {self.width} values)")
+            lines += [f"  {instruction}" for instruction in self.laned]
+        return "\n".join(lines)
+
+
+def _path(opened: scope | None) -> str:
+    """The names of the scopes from the outermost in."""
+    names: list[str] = []
+    while opened is not None:
+        names.insert(0, opened.name)
+        opened = opened.parent
+    return ".".join(names)
+
+
+# ---- from nodes to instructions
+
+
+def lay_out(
+    graph: Graph, store: Store, inputs: int, settings: Sequence[Value] = ()
+) -> Program:
+    """The program of a graph; its parameters must have been added to the store.
+
+    settings: leaves that are no parameters; their slots follow those of the constants.
+    """
+    return _Layout(graph, store, inputs, settings).program()
+
+
+class _Layout:
+    """The places that are given out, node by node, while instructions are made."""
+
+    def __init__(
+        self, graph: Graph, store: Store, inputs: int, settings: Sequence[Value]
+    ) -> None:
+        self.graph = graph
+        self.store = store
+        self.inputs = inputs
+        self.code: list[int | None] = [None] * len(graph)  # the place of each node
+        self.numbers: list[float] = []
+        self.generators: list[random.Random | None] = []
+        for i, source in enumerate(graph.sources):
+            if isinstance(source, float):
+                self.code[i] = ~(len(store) + len(self.numbers))
+                self.numbers.append(source)
+            elif isinstance(source, Input):
+                self.code[i] = source.position
+            elif isinstance(source, Random):
+                self.code[i] = inputs + len(self.generators)
+                self.generators.append(source.generator)
+        self.settings = {value: len(store) + len(self.numbers) + j for j, value in enumerate(settings)}
+        self.next_shared = len(store) + len(self.numbers) + len(settings)
+        self.next_laned = inputs + len(self.generators)
+        self.instructions: dict[bool, list[Instruction]] = {False: [], True: []}
+
+    def program(self) -> Program:
+        for nodes in self._groups():
+            op = self.graph.ops[nodes[0]]
+            if op == PICKED:
+                self._picks(nodes)
+            elif op is TABLE["dot"]:
+                self._dots(nodes)
+            else:
+                self._each(nodes)
+        return Program(
+            shared=self.instructions[False],
+            laned=self.instructions[True],
+            numbers=self.numbers,
+            base=len(self.store),
+            end=self.next_shared,
+            inputs=self.inputs,
+            generators=self.generators,
+            width=self.next_laned,
+            outputs=self._codes(self.graph.outputs),
+            nodes=len(self.graph),
+        )
+
+    def _groups(self) -> list[list[int]]:
+        """Nodes that do the same, at the same distance from the leaves; the nearest first."""
+        graph = self.graph
+        levels = [0] * len(graph)
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for i, op in enumerate(graph.ops):
+            if op is not None:
+                operands = graph.operands[i]
+                level = levels[i] = 1 + max([levels[operand] for operand in operands])
+                index = operands[0] if op == PICKED else None
+                key = (graph.laned[i], level, op, len(operands), graph.active[i], index)
+                groups.setdefault(key, []).append(i)
+        return [groups[key] for key in sorted(groups, key=lambda key: key[1])]  # type: ignore
+
+    def _codes(self, nodes: Sequence[int]) -> list[int]:
+        """The places of nodes; a parameter's slot is given at its first use."""
+        code, sources = self.code, self.graph.sources
+        for node in nodes:
+            if code[node] is None:
+                leaf = sources[node]
+                assert isinstance(leaf, Value)
+                code[node] = ~(self.settings.get(leaf) or self.store.slot(leaf))
+        return [code[node] for node in nodes]  # type: ignore[misc]
+
+    def _add(
+        self, kind: int, nodes: Sequence[int], length: int, operands: list[Pattern],
+        rows: int = 0, columns: int = 0,
+    ) -> None:  # fmt: skip
+        """One instruction more, whose results get the next free places."""
+        laned = self.graph.laned[nodes[0]]
+        op = self.graph.ops[nodes[0]]
+        if laned:
+            out = self.next_laned
+            self.next_laned += len(nodes)
+            for slot, node in enumerate(nodes, start=out):
+                self.code[node] = slot
+        else:
+            out = self.next_shared
+            self.next_shared += len(nodes)
+            for slot, node in enumerate(nodes, start=out):
+                self.code[node] = ~slot
+        self.instructions[laned].append(
+            Instruction(
+                kind, op if isinstance(op, Op) else None, len(nodes), length, out, not laned,
+                operands, rows, columns, self.graph.scopes[nodes[0]],
+            )  # fmt: skip
+        )
+
+    def _pattern(self, user: int, nodes: Sequence[int], length: int = 1) -> Pattern:
+        """The pattern of `nodes`, rows of `length` after one another, as operands of `user`."""
+        active = self.graph.active
+        flows = active[user] and any([active[node] for node in nodes])
+        return _pattern(self._codes(nodes), length, flows)
+
+    def _each(self, nodes: list[int]) -> None:
+        """Any op but dot: operand j of all nodes is one pattern."""
+        op, operands = self.graph.ops[nodes[0]], self.graph.operands
+        assert isinstance(op, Op)
+        length = len(operands[nodes[0]]) // len(op.operands)
+        patterns = []
+        for j in range(len(op.operands)):
+            if op.nary:
+                elements = [x for i in nodes for x in operands[i][j * length : (j + 1) * length]]
+            else:
+                elements = [operands[i][j] for i in nodes]
+            patterns.append(self._pattern(nodes[0], elements, length))
+        self._add(REDUCE if op.nary else MAP, nodes, length, patterns)
+
+    def _picks(self, nodes: list[int]) -> None:
+        """Picks by the same index: the first operand of all is that index."""
+        operands = self.graph.operands
+        index = self._pattern(nodes[0], [operands[i][0] for i in nodes])
+        length = len(operands[nodes[0]]) - 1
+        values = self._pattern(nodes[0], [x for i in nodes for x in operands[i][1:]], length)
+        self._add(PICK, nodes, length, [index, values])
+
+    # ---- dots
+
+    def _dots(self, nodes: list[int]) -> None:
+        """Dots of one length: matrix products, and what is left over."""
+        operands = self.graph.operands
+        length = len(operands[nodes[0]]) // 2
+        lefts: dict[tuple[int, ...], int] = {}
+        by_right: dict[tuple[int, ...], dict[int, int]] = {}  # right → left's number → node
+        single: list[int] = []
+        for i in nodes:
+            left, right = operands[i][:length], operands[i][length:]
+            if any([self.graph.laned[x] for x in left]):
+                single.append(i)
+            else:
+                number = lefts.setdefault(left, len(lefts))
+                by_right.setdefault(right, {})[number] = i
+        products: dict[tuple[int, ...], list[dict[int, int]]] = {}
+        for row in by_right.values():
+            products.setdefault(tuple(sorted(row)), []).append(row)
+        for columns, rows in products.items():
+            if len(columns) * len(rows) == 1:
+                single += rows[0].values()
+            else:
+                self._matmul([[row[j] for j in columns] for row in rows], length)
+        if single:
+            self._single_dots(sorted(single), length)
+
+    def _matmul(self, rows: list[list[int]], length: int) -> None:
+        """Every dot of a grid: rows share the right vector, columns the left one."""
+        operands, nodes = self.graph.operands, [i for row in rows for i in row]
+        lefts = [x for i in rows[0] for x in operands[i][:length]]
+        rights = [x for row in rows for x in operands[row[0]][length:]]
+        patterns = [self._pattern(nodes[0], side, length) for side in (lefts, rights)]
+        self._add(MATMUL, nodes, length, patterns, len(rows), len(rows[0]))
+
+    def _single_dots(self, nodes: list[int], length: int) -> None:
+        """Dots one by one, those together whose vectors have the same steps."""
+        operands = self.graph.operands
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for i in nodes:
+            codes = self._codes(operands[i])
+            alike.setdefault((_steps(codes[:length]), _steps(codes[length:])), []).append(i)
+        for group in alike.values():
+            lefts = [x for i in group for x in operands[i][:length]]
+            rights = [x for i in group for x in operands[i][length:]]
+            patterns = [self._pattern(group[0], side, length) for side in (lefts, rights)]
+            self._add(DOT, group, length, patterns)
+
+
+def _steps(codes: Sequence[int]) -> tuple[bool, int] | None:
+    """Whether places are laned, and their step; None if they have no common one."""
+    step = codes[1] - codes[0] if len(codes) > 1 else 0
+    regular = list(codes) == (
+        list(range(codes[0], codes[0] + step * len(codes), step)) if step else [codes[0]] * len(codes)
+    )
+    return (codes[0] >= 0, step) if regular and (codes[0] >= 0) == (codes[-1] >= 0) else None
+
+
+def _pattern(codes: list[int], length: int, active: bool) -> Pattern:
+    """The simplest rule that gives these places, in rows of `length`."""
+    laned, sign = codes[0] >= 0, 1 if codes[0] >= 0 else -1
+    steps = {_steps(codes[i : i + length]) for i in range(0, len(codes), length)} if length > 1 else {
+        (laned, 0) if all([(code >= 0) == laned for code in codes]) else None
+    }
+    if len(steps) > 1 or None in steps:
+        return Pattern(BY_ELEMENT, False, 0, length, 0, array("i", codes), active)
+    (_, stride), = steps  # type: ignore[misc]
+    starts = codes[::length]
+    slots = [start if laned else ~start for start in starts]
+    between = _steps(starts)
+    if between is not None:
+        return Pattern(AFFINE, laned, slots[0], sign * between[1], sign * stride, (), active)
+    return Pattern(BY_ROW, laned, 0, 0, sign * stride, array("i", slots), active)
