@@ -151,7 +151,8 @@ class SGD(Optimizer):
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
         """data - lr * velocity, where velocity = momentum * velocity + gradient."""
-        gradient += self.weight_decay * data
+        if self.weight_decay:
+            gradient += self.weight_decay * data
         if self.momentum:
             velocity = gradient
             if "velocity" in state:
@@ -180,7 +181,8 @@ class Adagrad(Optimizer):
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
         """data - lr * gradient / (√sum + eps), where sum = sum + gradient²."""
-        gradient += self.weight_decay * data
+        if self.weight_decay:
+            gradient += self.weight_decay * data
         steps = state.get("steps", 0)
         state["steps"] = steps + 1
         state["sum"] = state.get("sum", 0.0) + gradient * gradient
@@ -211,7 +213,8 @@ class RMSprop(Optimizer):
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
         """data - lr * gradient / (√mean + eps), where mean = alpha * mean + (1 - alpha) * g²."""
-        gradient += self.weight_decay * data
+        if self.weight_decay:
+            gradient += self.weight_decay * data
         mean = self.alpha * state.get("mean", 0.0) + (1 - self.alpha) * gradient * gradient
         state["mean"] = mean
         move = gradient / (sqrt(mean) + self.eps)
@@ -241,7 +244,9 @@ class Adam(Optimizer):
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
         """data - lr * m̂ / (√v̂ + eps), where m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ)."""
-        return self._move(gradient + self.weight_decay * data, data, state)
+        if self.weight_decay:
+            gradient += self.weight_decay * data
+        return self._move(gradient, data, state)
 
     def _move(self, gradient: float, data: float, state: dict[str, float]) -> float:
         beta1, beta2 = self.betas

@@ -21,9 +21,9 @@ from .checking import check
 from .examples import Examples, has_numpy
 from .layout import Program, Store, lay_out
 from .recording import Recording, Shape, record, refilled
-from .running import NativeMachine, Outcome, Plan, PlainMachine, Watch
+from .running import NativeMachine, Outcome, Plan, PlainMachine, State, Task
 from .simplify import simplify
-from .updates import Trace, trace
+from .updates import Update, trace
 
 Key = tuple[Shape, ...]
 
@@ -132,9 +132,6 @@ class Compiled:
         """The parameters that are known before recording."""
         return list(self._store.slots)
 
-    def _updates(self) -> Trace | None:
-        return None
-
     # ---- programs
 
     def _examples(self, batches: Sequence[Any]) -> Examples:
@@ -207,17 +204,11 @@ class Compiled:
         """Hands all programs to the machine, a new one if there is none."""
         if self._machine is None:
             self._order = self._store.in_order()
-            updates, kept, counted = self._traced()
-            kind = NativeMachine if is_native() else PlainMachine
-            moved = len(self._store.moved)
-            self._machine = kind(len(self._store), moved, updates, kept, counted)
+            self._machine = self._new_machine(len(self._store))
         self._machine.load([entry.program for entry in self._entries.values()])
 
-    def _traced(self) -> tuple[list[Program], int, int]:
-        updates = self._updates()
-        if updates is None:
-            return [], 0, 0
-        return updates.programs(self._store), len(updates.kept), 1 + len(updates.counted)
+    def _new_machine(self, parameters: int) -> Any:
+        return (NativeMachine if is_native() else PlainMachine)(parameters, 0, None, None)
 
     # ---- running
 
@@ -295,10 +286,7 @@ class Predict(Compiled):
         entries = self._prepare(examples)
         self._push()
         plan = self._plan(examples, [range(examples.count)], examples.count, stored=True)
-        outcome = self._machine.run(
-            plan, 0, 1, differentiated=False, remembers=False, seeds=self._seeds(), serial=0,
-            watch=Watch(),
-        )  # fmt: skip
+        outcome = self._machine.run(plan, 0, 1, Task(False, self._seeds()), serial=0)
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -322,10 +310,7 @@ class LossAndGradient(Compiled):
         self._prepare(examples)
         self._push()
         plan = self._plan(examples, [range(examples.count)], examples.count)
-        outcome = self._machine.run(
-            plan, 0, 1, differentiated=True, remembers=False, seeds=self._seeds(), serial=0,
-            watch=Watch(),
-        )  # fmt: skip
+        outcome = self._machine.run(plan, 0, 1, Task(True, self._seeds()), serial=0)
         self._pull()
         return float(outcome.losses[0])
 
@@ -389,34 +374,30 @@ class Step(LossAndGradient):
                     plan = self._plan(examples, orders, size)
                 else:
                     plan = self._plan(examples, [range(examples.count)], size, repeat=at_once)
-                for outcome in self._stretches(plan, at_once * steps_each, examples, Watch()):
+                for outcome in self._stretches(plan, at_once * steps_each, self._seeds()):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))
                 done += at_once
         return losses
 
-    def _stretches(
-        self, plan: Any, count: int, examples: Examples, watch: Watch
-    ) -> Iterator[Outcome]:
+    def _stretches(self, plan: Any, count: int, seeds: Sequence[int]) -> Iterator[Outcome]:
         """Runs the plan's steps, so many at a stretch that Ctrl-C is heard in between."""
-        seeds, done, stretch = self._seeds(), 0, 1
+        task, done, stretch = Task(True, seeds), 0, 1
         while done < count:
             started = time.perf_counter()
-            outcome = self._machine.run(
-                plan, done, min(stretch, count - done), differentiated=True,
-                remembers=not self._memory.is_empty, seeds=seeds, serial=done * examples.count, watch=watch,
-            )  # fmt: skip
-            self._memory.is_empty = self._memory.is_empty and not outcome.completed
+            outcome = self._machine.run(plan, done, min(stretch, count - done), task, done << 32)
             done += outcome.completed
             yield outcome
-            taken = time.perf_counter() - started
-            stretch = int(min(4 * stretch, max(1, stretch * _STRETCH / max(taken, 1e-6))))
+            taken = max(time.perf_counter() - started, 1e-6)
+            stretch = int(max(1, min(8 * stretch, stretch * _STRETCH / taken)))
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Hands the parameters to the machine and takes them back, whatever happens."""
+        """Hands everything to the machine and takes it back, whatever happens."""
         self._push()
-        self._push_memory()
+        if not self.optimizer.keeps_state_in(self._memory):
+            self._memory = _Memory(self._machine, self._order, self.optimizer)
+            self._memory.push(self._update)
         try:
             yield
         finally:
@@ -439,70 +420,45 @@ class Step(LossAndGradient):
                 "from model.parameters() of this model"
             )
 
-    def _updates(self) -> Trace:
-        return self._trace
-
     def _prepare(self, examples: Examples) -> list[_Entry]:
         settings = {**self.optimizer.settings, "lr": None}
         if settings != self._settings:
-            self._trace = trace(self.optimizer)
+            self._update = trace(self.optimizer)
             self._settings, self._machine = settings, None
         return super()._prepare(examples)
 
-    def _push_memory(self) -> None:
-        """Gives the machine what the optimizer remembers, unless it is there already."""
-        if not self.optimizer.keeps_state_in(self._memory):
-            self._memory = _Memory(self._machine, self._order, self.optimizer, self._trace)
-            self._memory.push()
-        self._memory.machine.counts[0] = self.optimizer.lr
+    def _new_machine(self, parameters: int) -> Any:
+        kind = NativeMachine if is_native() else PlainMachine
+        return kind(parameters, len(self._store.moved), self.optimizer, self._update)
 
 
 class _Memory:
-    """What an optimizer remembers, in the machine's memory; called, it gives it back."""
+    """What an optimizer remembers, in a machine's memory; called, it gives it back."""
 
-    def __init__(self, machine: Any, order: Sequence[Value], optimizer: Any, traced: Trace) -> None:
-        self.machine, self.traced = machine, traced
-        moved = {parameter: i for i, parameter in enumerate(order[: machine.moved])}
-        self.positions = [moved[parameter] for parameter in optimizer.parameters]
-        self.optimizer = optimizer
-        self.is_empty = True
+    def __init__(self, machine: Any, order: Sequence[Value], optimizer: Any) -> None:
+        self.machine, self.optimizer = machine, optimizer
+        slots = {parameter: slot for slot, parameter in enumerate(order[: machine.moved])}
+        self.slots = [slots[parameter] for parameter in optimizer.parameters]
 
-    def push(self) -> None:
-        """Copies the optimizer's state into the machine."""
-        states = self.optimizer.state
-        self.is_empty = not any(states)
-        if self.is_empty:
-            return
-        kept, counted = self.traced.kept, self.traced.counted
+    def push(self, update: Update) -> None:
+        """Copies the optimizer's state into the machine; ValueError if it is not whole."""
+        states, names = self.optimizer.state, [*update.kept, *update.counted]
         for state in states:
-            if state.keys() != {*kept, *counted}:
+            if any(states) and state.keys() != {*names}:
                 raise ValueError(
                     f"the optimizer remembers {sorted(state)} of one parameter, and not "
-                    f"{sorted([*kept, *counted])}: load a whole state_dict, or begin anew"
+                    f"{sorted(names)}: load a whole state_dict, or make a new optimizer"
                 )
-        moved = self.machine.moved
-        for j, name in enumerate(kept):
-            for position, state in zip(self.positions, states):
-                self.machine.memory[j * moved + position] = state[name]
-        for j, name in enumerate(counted, start=1):
-            if len({state[name] for state in states}) > 1:
-                raise ValueError(f"the optimizer's parameters have different {name}")
-            self.machine.counts[j] = states[0][name]
+        for name in update.counted:
+            if any(states) and len({state[name] for state in states}) > 1:
+                raise ValueError(f"the optimizer's parameters differ in {name!r}")
+        by_slot = dict(zip(self.slots, states))
+        self.machine.write_state([by_slot[slot] for slot in range(len(states))])
 
-    def __call__(self) -> list[dict[str, float]]:
+    def __call__(self) -> list[State]:
         """The optimizer's state, one dictionary for each parameter."""
-        if self.is_empty:
-            return [{} for _ in self.positions]
-        moved, memory = self.machine.moved, list(map(float, self.machine.memory))
-        counts = [float(number) for number in self.machine.counts]
-        shared = {
-            name: int(number) if number.is_integer() else number
-            for name, number in zip(self.traced.counted, counts[1:])
-        }
-        return [
-            {**shared, **{name: memory[j * moved + i] for j, name in enumerate(self.traced.kept)}}
-            for i in self.positions
-        ]
+        states = self.machine.read_state()
+        return [states[slot] for slot in self.slots]
 
 
 # ---- words and small things

@@ -45,67 +45,32 @@ LANE_BEGIN, SCRATCH_BEGIN, BLOCK, REGION = range(4)
 # ---- matrix products
 
 
+TILE_ROWS, TILE_COLUMNS = 4, 8  # so many sums stay in the registers
+
+
 def multiply(
     rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
 ) -> None:  # fmt: skip
-    """c += a · b; the columns of b and c lie side by side, and the inner loop runs over them.
-
-    Two rows and four inner elements at a time: six loads for eight products.
-    """
-    for i in range(0, rows - 1, 2):
-        p, q = c0 + i * c_row, c0 + (i + 1) * c_row
-        k = 0
-        while k + 4 <= inner:
-            u = a0 + i * a_row + k * a_inner
-            u0, u1 = a[u], a[u + a_inner]
-            u2, u3 = a[u + 2 * a_inner], a[u + 3 * a_inner]
-            v = u + a_row
-            v0, v1 = a[v], a[v + a_inner]
-            v2, v3 = a[v + 2 * a_inner], a[v + 3 * a_inner]
-            r0 = b0 + k * b_inner
-            r1, r2, r3 = r0 + b_inner, r0 + 2 * b_inner, r0 + 3 * b_inner
-            for j in range(columns):
-                x0, x1 = b[r0 + j], b[r1 + j]
-                x2, x3 = b[r2 + j], b[r3 + j]
-                c[p + j] += u0 * x0 + u1 * x1 + u2 * x2 + u3 * x3
-                c[q + j] += v0 * x0 + v1 * x1 + v2 * x2 + v3 * x3
-            k += 4
-        while k < inner:
-            u = a0 + i * a_row + k * a_inner
-            u0, v0 = a[u], a[u + a_row]
-            r0 = b0 + k * b_inner
-            for j in range(columns):
-                x0 = b[r0 + j]
-                c[p + j] += u0 * x0
-                c[q + j] += v0 * x0
-            k += 1
-    if rows % 2:
-        i = rows - 1
-        p = c0 + i * c_row
-        k = 0
-        while k + 4 <= inner:
-            u = a0 + i * a_row + k * a_inner
-            u0, u1 = a[u], a[u + a_inner]
-            u2, u3 = a[u + 2 * a_inner], a[u + 3 * a_inner]
-            r0 = b0 + k * b_inner
-            r1, r2, r3 = r0 + b_inner, r0 + 2 * b_inner, r0 + 3 * b_inner
-            for j in range(columns):
-                c[p + j] += (
-                    u0 * b[r0 + j]
-                    + u1 * b[r1 + j]
-                    + u2 * b[r2 + j]
-                    + u3 * b[r3 + j]
-                )
-            k += 4
-        while k < inner:
-            u0 = a[a0 + i * a_row + k * a_inner]
-            r0 = b0 + k * b_inner
-            for j in range(columns):
-                c[p + j] += u0 * b[r0 + j]
-            k += 1
+    """c += a · b, in tiles of c; the columns of b and c lie side by side."""
+    tiled = columns - columns % TILE_COLUMNS
+    i = 0
+    while i < rows:
+        height = TILE_ROWS if i + TILE_ROWS <= rows else 1
+        u, p = a0 + i * a_row, c0 + i * c_row
+        for j in range(0, tiled, TILE_COLUMNS):
+            if height == 1:
+                tile_row(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+            else:
+                tile(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+        for r in range(height if tiled < columns else 0):
+            for k in range(inner):
+                w, q = a[u + r * a_row + k * a_inner], b0 + k * b_inner
+                for j in range(tiled, columns):
+                    c[p + r * c_row + j] += w * b[q + j]
+        i += height
 
 
 def multiply_transposed(
@@ -227,12 +192,16 @@ def in_place(patterns: Integers, x: int, count: int, length: int, width: int) ->
 
 def pack(
     patterns: Integers, x: int, table: Places, first: int, count: int, length: int,
-    data: Floats, lane0: int, width: int, to: int,
+    data: Floats, lane0: int, width: int, begin: int, by_element: int,
 ) -> None:  # fmt: skip
-    """Copies `count` rows of operand x, from row `first` on, to `to`, side by side."""
-    for i in range(first, first + count):
+    """Copies `count` rows of operand x, from row `first` on, to `begin`, side by side.
+
+    Row after row, or, by element, all first elements and then all second ones.
+    """
+    for i in range(count):
         for k in range(length):
-            slot = element(patterns, x, table, i, k)
+            to = begin + width * (k * count + i if by_element else i * length + k)
+            slot = element(patterns, x, table, first + i, k)
             if width == 1:
                 data[to] = data[lane0 + slot if slot >= 0 else ~slot]
             elif slot >= 0:
@@ -243,17 +212,17 @@ def pack(
                 number = data[~slot]
                 for lane in range(width):
                     data[to + lane] = number
-            to += width
 
 
 def unpack(
     patterns: Integers, x: int, table: Places, first: int, count: int, length: int,
-    grad: Floats, lane0: int, width: int, at: int,
+    grad: Floats, lane0: int, width: int, begin: int, by_element: int,
 ) -> None:  # fmt: skip
     """Adds the gradients of packed rows to those of the numbers that were packed."""
-    for i in range(first, first + count):
+    for i in range(count):
         for k in range(length):
-            slot = element(patterns, x, table, i, k)
+            at = begin + width * (k * count + i if by_element else i * length + k)
+            slot = element(patterns, x, table, first + i, k)
             if width == 1:
                 grad[lane0 + slot if slot >= 0 else ~slot] += grad[at]
             elif slot >= 0:
@@ -265,7 +234,6 @@ def unpack(
                 for lane in range(width):
                     total += grad[at + lane]
                 grad[~slot] += total
-            at += width
 
 
 def clear(numbers: Floats, begin: int, count: int) -> None:
@@ -277,12 +245,23 @@ def clear(numbers: Floats, begin: int, count: int) -> None:
 # ---- ops number by number: the loops that are written from the op table
 
 
-def block_of(
-    patterns: Integers, first: int, last: int, count: int, length: int, width: int, block: int
+def usable(
+    patterns: Integers, x: int, count: int, length: int, width: int, nary: int
 ) -> int:
+    """Whether the loop of an op can read operand x where it is.
+
+    The elements of a vector must follow each other with all rows side by side: one row alone.
+    """
+    return (count == 1 or not nary) and in_place(patterns, x, count, length, width)
+
+
+def block_of(
+    patterns: Integers, first: int, last: int,
+    count: int, length: int, width: int, nary: int, block: int,
+) -> int:  # fmt: skip
     """How many rows are done at a time: all, if no operand must be packed."""
     for x in range(first, last, PATTERN):
-        if not in_place(patterns, x, count, length, width):
+        if not usable(patterns, x, count, length, width, nary):
             return min(count, max(1, block // (length * width)))
     return count
 
@@ -293,23 +272,17 @@ def each_forward(
     data: Floats, grad: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
 ) -> None:  # fmt: skip
     """`count` results of one op, by the loop at this address."""
-    block = block_of(patterns, first, last, count, length, width, geometry[BLOCK])
+    block = block_of(patterns, first, last, count, length, width, nary, geometry[BLOCK])
     for i in range(0, count, block):
         n = min(block, count - i)
         for x in range(first, last, PATTERN):
             j = (x - first) // PATTERN
-            if in_place(patterns, x, count, length, width):
+            if usable(patterns, x, count, length, width, nary):
                 at[j] = place(patterns, x, table, i, lane0, width)
             else:
                 at[j] = geometry[SCRATCH_BEGIN] + j * geometry[REGION]
-                pack(patterns, x, table, i, n, length, data, lane0, width, at[j])
-        if nary:
-            for r in range(i, i + n):
-                call(loop, (length, width, data, grad, out + r * width, at))
-                for j in range((last - first) // PATTERN):
-                    at[j] += length * width
-        else:
-            call(loop, (n * width, width, data, grad, out + i * width, at))
+                pack(patterns, x, table, i, n, length, data, lane0, width, at[j], nary)
+        call(loop, (length, n * width, data, grad, out + i * width, at))
 
 
 def each_backward(
@@ -318,32 +291,24 @@ def each_backward(
     data: Floats, grad: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
 ) -> None:  # fmt: skip
     """The gradients of the operands of one op, by the loops whose addresses begin at `loop`."""
-    block = block_of(patterns, first, last, count, length, width, geometry[BLOCK])
+    block = block_of(patterns, first, last, count, length, width, nary, geometry[BLOCK])
     for i in range(0, count, block):
         n = min(block, count - i)
         for x in range(first, last, PATTERN):
             j = (x - first) // PATTERN
-            if in_place(patterns, x, count, length, width):
+            if usable(patterns, x, count, length, width, nary):
                 at[j] = place(patterns, x, table, i, lane0, width)
             else:
                 at[j] = geometry[SCRATCH_BEGIN] + j * geometry[REGION]
-                pack(patterns, x, table, i, n, length, data, lane0, width, at[j])
+                pack(patterns, x, table, i, n, length, data, lane0, width, at[j], nary)
                 if patterns[x + ACTIVE]:
                     clear(grad, at[j], n * length * width)
         for x in range(first, last, PATTERN):
             if patterns[x + ACTIVE]:
                 j = (x - first) // PATTERN
-                if nary:
-                    for r in range(i, i + n):
-                        call(loops[loop + j], (length, width, data, grad, out + r * width, at))
-                        for k in range((last - first) // PATTERN):
-                            at[k] += length * width
-                    for k in range((last - first) // PATTERN):
-                        at[k] -= n * length * width
-                else:
-                    call(loops[loop + j], (n * width, width, data, grad, out + i * width, at))
-                if not in_place(patterns, x, count, length, width):
-                    unpack(patterns, x, table, i, n, length, grad, lane0, width, at[j])
+                call(loops[loop + j], (length, n * width, data, grad, out + i * width, at))
+                if not usable(patterns, x, count, length, width, nary):
+                    unpack(patterns, x, table, i, n, length, grad, lane0, width, at[j], nary)
 
 
 # ---- dots, one by one
@@ -356,7 +321,7 @@ def vector(
     """Where row i of operand x begins, after packing it if its elements follow no rule."""
     if patterns[x + RULE] != BY_ELEMENT:
         return place(patterns, x, table, i, lane0, width)
-    pack(patterns, x, table, i, 1, length, data, lane0, width, scratch)
+    pack(patterns, x, table, i, 1, length, data, lane0, width, scratch, 0)
     return scratch
 
 
@@ -441,9 +406,9 @@ def dots_backward(
             if y_active:
                 multiply(length, 1, width, data, a, x_step, 0, grad, out, 0, grad, b, y_step)
         if patterns[x + RULE] == BY_ELEMENT and x_active:
-            unpack(patterns, x, table, i, 1, length, grad, lane0, width, a)
+            unpack(patterns, x, table, i, 1, length, grad, lane0, width, a, 0)
         if patterns[y + RULE] == BY_ELEMENT and y_active:
-            unpack(patterns, y, table, i, 1, length, grad, lane0, width, b)
+            unpack(patterns, y, table, i, 1, length, grad, lane0, width, b, 0)
         out += width
 
 
@@ -466,12 +431,12 @@ def matmul_forward(
     if is_matrix(patterns, x):
         a, a_row = patterns[x + BASE], patterns[x + ROW_STRIDE]
     else:
-        pack(patterns, x, table, 0, columns, length, data, lane0, 1, a)
+        pack(patterns, x, table, 0, columns, length, data, lane0, 1, a, 0)
     b, b_row = scratch + region, length * width
     if is_matrix(patterns, y):
         b, b_row = place(patterns, y, table, 0, lane0, width), patterns[y + ROW_STRIDE] * width
     else:
-        pack(patterns, y, table, 0, rows, length, data, lane0, width, b)
+        pack(patterns, y, table, 0, rows, length, data, lane0, width, b, 0)
     if width == 1:
         multiply_transposed(
             rows, columns, length, data, b, b_row, data, a, a_row, data, out, columns, 1
@@ -494,13 +459,13 @@ def matmul_backward(
     if is_matrix(patterns, x):
         a, a_row = patterns[x + BASE], patterns[x + ROW_STRIDE]
     else:
-        pack(patterns, x, table, 0, columns, length, data, lane0, 1, a)
+        pack(patterns, x, table, 0, columns, length, data, lane0, 1, a, 0)
         clear(grad, a, columns * length)
     b, b_row = scratch + region, length * width
     if is_matrix(patterns, y):
         b, b_row = place(patterns, y, table, 0, lane0, width), patterns[y + ROW_STRIDE] * width
     else:
-        pack(patterns, y, table, 0, rows, length, data, lane0, width, b)
+        pack(patterns, y, table, 0, rows, length, data, lane0, width, b, 0)
         clear(grad, b, rows * length * width)
     if width == 1:
         if patterns[y + ACTIVE]:
@@ -521,9 +486,9 @@ def matmul_backward(
                     columns, length, width, grad, c, width, data, r, width, grad, a, a_row, 1
                 )
     if not is_matrix(patterns, x) and patterns[x + ACTIVE]:
-        unpack(patterns, x, table, 0, columns, length, grad, lane0, 1, a)
+        unpack(patterns, x, table, 0, columns, length, grad, lane0, 1, a, 0)
     if not is_matrix(patterns, y) and patterns[y + ACTIVE]:
-        unpack(patterns, y, table, 0, rows, length, grad, lane0, width, b)
+        unpack(patterns, y, table, 0, rows, length, grad, lane0, width, b, 0)
 
 
 # ---- picks
@@ -704,47 +669,10 @@ def run_group(
     return total
 
 
-# ---- the update of the parameters: a program whose examples are the parameters
-
-
-def update(
-    programs: Integers, p: int,
-    tape: Integers, patterns: Integers, table: Places, loops: Integers, numbers: Floats,
-    data: Floats, grad: Floats, geometry: Integers, at: Integers,
-    moved: int, memory: Floats, memories: int, counts: Floats, counted: int,
-) -> None:  # fmt: skip
-    """Moves the first `moved` parameters.
-
-    memory: what the optimizer keeps of each parameter, `memories` rows of `moved` numbers.
-    counts: the `counted` numbers that it keeps for all parameters together.
-    """
-    lane0, outputs = geometry[LANE_BEGIN], programs[p + OUTPUTS_BEGIN]
-    laned, end = programs[p + LANED_BEGIN], programs[p + END]
-    load_numbers(programs, p, numbers, data)
-    known = programs[p + NUMBERS_END] - programs[p + NUMBERS_BEGIN]
-    for j in range(counted):
-        data[programs[p + LOCALS_BEGIN] + known + j] = counts[j]
-    begin = programs[p + SHARED_BEGIN]
-    forward(begin, laned, tape, patterns, table, loops, data, grad, lane0, 1, geometry, at)
-    for done in range(0, moved, programs[p + LANES]):
-        width = min(programs[p + LANES], moved - done)
-        for i in range(width):
-            data[lane0 + i] = grad[done + i]
-            data[lane0 + width + i] = data[done + i]
-        for j in range(programs[p + INPUTS] - 2):
-            for i in range(width):
-                data[lane0 + (2 + j) * width + i] = memory[j * moved + done + i]
-        forward(laned, end, tape, patterns, table, loops, data, grad, lane0, width, geometry, at)
-        for j in range(1 + memories):
-            slot = int(table[outputs + j])
-            for i in range(width):
-                number = data[lane0 + slot * width + i if slot >= 0 else ~slot]
-                if j == 0:
-                    data[done + i] = number
-                else:
-                    memory[(j - 1) * moved + done + i] = number
-    for j in range(counted):
-        counts[j] = data[~int(table[outputs + 1 + memories + j])]
+def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
+    """Copies `count` numbers."""
+    for i in range(count):
+        target[to + i] = source[begin + i]
 
 
 # ---- a whole training
@@ -757,14 +685,14 @@ def run(
     inputs: Floats, starts: Integers, groups: Integers, steps: Integers, count: int,
     seeds: Integers, serial: int, outputs: Floats, output_starts: Integers, stored: int,
     differentiated: int, moved: int, updates: Integers,
-    memory: Floats, memories: int, counts: Floats, counted: int,
+    settings: Floats, counted: int, memory: Floats, remembered: int,
     clip: float, guard: Floats, guarded: int, losses: Floats, norms: Floats,
 ) -> int:  # fmt: skip
     """Runs `count` steps and returns how many were completed.
 
     Step s is the groups from steps[s] to steps[s + 1]; a group is three numbers in `groups`: its
-    program, its first example in `starts`, and how many. `updates` are the update's programs,
-    for the first step and for every later one.
+    program, its first example in `starts`, and how many. `updates` are the addresses of the loops
+    that move the parameters, for the first step and for every later one.
 
     A guarded run ends before the update of a step whose loss or gradient is not finite; `guard`
     then holds what the last update changed.
@@ -794,28 +722,13 @@ def run(
         if guarded:
             if not (math.isfinite(losses[s]) and math.isfinite(norms[s])):
                 return s
-            keep(guard, data, moved, memory, memories * moved, counts, counted)
+            copy(data, 0, guard, 0, moved)
+            copy(memory, 0, guard, moved, remembered)
+            copy(settings, 0, guard, moved + remembered, counted)
         if clip > 0.0 and norms[s] + 1e-6 > clip:
             for i in range(moved):
                 grad[i] *= clip / (norms[s] + 1e-6)
         if moved:
-            update(
-                programs, updates[0] * PROGRAM,
-                tape, patterns, table, loops, numbers, data, grad, geometry, at,
-                moved, memory, memories, counts, counted,
-            )  # fmt: skip
+            call(updates[0], (moved, settings, data, grad, memory))
             updates[0] = updates[1]
     return count
-
-
-def keep(
-    guard: Floats, data: Floats, moved: int,
-    memory: Floats, remembered: int, counts: Floats, counted: int,
-) -> None:  # fmt: skip
-    """Copies what an update changes."""
-    for i in range(moved):
-        guard[i] = data[i]
-    for i in range(remembered):
-        guard[moved + i] = memory[i]
-    for i in range(counted):
-        guard[moved + remembered + i] = counts[i]

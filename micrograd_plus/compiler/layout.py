@@ -35,6 +35,7 @@ from .simplify import PICK as PICKED
 from .simplify import Graph
 
 BLOCK = 1024  # how many numbers are packed at a time
+ROOM = 8 * BLOCK  # for what an op must know of a vector before the next pass over it
 LANE_BYTES = 1 << 20  # what the values and gradients of all lanes may take, to stay in the cache
 FEWEST_LANES, MOST_LANES = 16, 128
 
@@ -192,21 +193,16 @@ def _path(opened: scope | None) -> str:
 
 
 def lay_out(
-    graph: Graph, store: Store, inputs: int, settings: Sequence[Value] = ()
+    graph: Graph, store: Store, inputs: int
 ) -> Program:
-    """The program of a graph; its parameters must have been added to the store.
-
-    settings: leaves that are no parameters; their slots follow those of the constants.
-    """
-    return _Layout(graph, store, inputs, settings).program()
+    """The program of a graph; its parameters must have been added to the store."""
+    return _Layout(graph, store, inputs).program()
 
 
 class _Layout:
     """The places that are given out, node by node, while instructions are made."""
 
-    def __init__(
-        self, graph: Graph, store: Store, inputs: int, settings: Sequence[Value]
-    ) -> None:
+    def __init__(self, graph: Graph, store: Store, inputs: int) -> None:
         self.graph = graph
         self.store = store
         self.inputs = inputs
@@ -222,8 +218,7 @@ class _Layout:
             elif isinstance(source, Random):
                 self.code[i] = inputs + len(self.generators)
                 self.generators.append(source.generator)
-        self.settings = {value: len(store) + len(self.numbers) + j for j, value in enumerate(settings)}
-        self.next_shared = len(store) + len(self.numbers) + len(settings)
+        self.next_shared = len(store) + len(self.numbers)
         self.next_laned = inputs + len(self.generators)
         self.instructions: dict[bool, list[Instruction]] = {False: [], True: []}
 
@@ -268,9 +263,7 @@ class _Layout:
         code, sources = self.code, self.graph.sources
         for node in nodes:
             if code[node] is None:
-                leaf = sources[node]
-                assert isinstance(leaf, Value)
-                code[node] = ~(self.settings.get(leaf) or self.store.slot(leaf))
+                code[node] = ~self.store.slot(sources[node])  # type: ignore[arg-type]
         return [code[node] for node in nodes]  # type: ignore[misc]
 
     def _add(

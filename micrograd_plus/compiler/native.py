@@ -7,7 +7,7 @@ in the user's cache folder; where nothing can be written, compiling is only slow
 >>> from ..ops import TABLE
 >>> print("\\n".join(_Loops(TABLE["relu"]).forward()))
 p0 = at[0]
-for i in range(n):
+for i in range(width):
     x_i = data[p0 + i]
     data[out + i] = 0.0 if x_i < 0.0 else x_i
 """
@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -29,29 +30,20 @@ from ..files import write_atomically
 from ..ops import Op
 from ..symbols import Expression, Symbol
 from ..writers import Python, Writer, name_shared_parts
+from .kernels import TILE_COLUMNS, TILE_ROWS
+from .updates import Update, symbols_in
 
 
-class _Loops(Python):
-    """The loops of one op, over numbers that lie side by side in `data` and `grad`.
-
-    Operand j begins at at[j], the result at `out`. Of a vector, element k follows `width`
-    numbers after element k - 1, and its sums are loops of their own.
-    """
+class _Numba(Python):
+    """Python as numba compiles it; what differs from number to number ends in _i."""
 
     operations = {
         **Python.operations,
         "/": Writer.operations["/"],
         "**": Writer.operations["**"],
         "abs": (9, "abs({})"),
+        "exp": (9, "exp({})"),
     }
-    reductions = {  # what a sum starts from, and what each element does to it
-        "total": ("0.0", "{0} += {1}"),
-        "largest": ("-inf", "{0} = {1} if {1} > {0} or {1} != {1} else {0}"),
-        "inner": ("0.0", "{0} += {1} * {2}"),
-    }
-
-    def __init__(self, op: Op) -> None:
-        self.op = op
 
     def symbol(self, symbol: Symbol) -> str:
         return f"{symbol.name}_{'k' if symbol.vector else 'i'}"
@@ -59,56 +51,101 @@ class _Loops(Python):
     def call(self, name: str, arguments: str) -> str:
         return f"math.{name}({arguments})"
 
+
+class _Loops(_Numba):
+    """The loops of one op, over numbers that lie side by side in `data` and `grad`.
+
+    Operand j begins at at[j], the result at `out`, and `width` results are computed. Element k of
+    a vector follows `width` numbers after element k - 1; what must be known of a vector before
+    the next pass over it is kept in the room behind at[-1].
+    """
+
+    reductions = {  # what a sum starts from, and what each element does to it
+        "total": ("0.0", "{0} + {1}"),
+        "largest": ("-inf", "{1} if {1} > {0} or {1} != {1} else {0}"),
+        "inner": ("0.0", "{0} + {1} * {2}"),
+    }
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+        self.kept: list[Symbol] = []
+
     def forward(self) -> list[str]:
         """The lines that compute the op."""
-        return self._loop(self.op.expression, ["data[out + i] = {}"])
+        return self._passes(self.op.expression, "data[out + i] = {}")
 
     def backward(self, j: int) -> list[str]:
         """The lines that add the partial derivative by operand j times the gradient."""
-        derivative = self.op.derivatives[j]
-        if not self.op.nary:
-            store = [f"grad[p{j} + i] += grad[out + i] * ({{}})"]
-        else:
-            place = f"grad[p{j} + k * width + i]"
-            each = [*self._elements(derivative), f"{place} += grad[out + i] * ({{}})"]
-            store = ["for k in range(n):", *_indented(each)]
-        return self._loop(derivative, store)
+        place = f"p{j} + k * width + i" if self.op.nary else f"p{j} + i"
+        return self._passes(self.op.derivatives[j], f"grad[{place}] += grad[out + i] * ({{}})")
 
-    def _loop(self, formula: Any, store: list[str]) -> list[str]:
+    def _passes(self, formula: Any, store: str) -> list[str]:
+        """One loop for what is shared by all elements, in its order, and one for the result."""
+        lines = [f"p{j} = at[{j}]" for j in range(len(self.op.operands))]
         shared, (result,) = name_shared_parts((formula,))
-        body = []
-        for part in _symbols(formula):
-            if part.name == "out":
-                body.append("out_i = data[out + i]")
-            elif not part.vector:
-                body.append(f"{part.name}_i = data[p{self._position(part)} + i]")
+        if not self.op.nary:
+            named = [f"{self.symbol(part)} = {self.write(value)}" for part, value in shared]
+            return [*lines, *self._loop(formula, [*named, store.format(self.write(result))])]
+        lines.append("room = at[-1]")
+        whole = "k * width + i" not in store
+        if whole and isinstance(result, Expression) and result.name in self.reductions:
+            shared = [*shared, (Symbol("result"), result)]
+            result = shared[-1][0]
         for part, value in shared:
-            body += self._assignment(self.symbol(part), value)
-        if isinstance(result, Expression) and result.name in self.reductions:
-            body += self._assignment("result", result)
-            result = "result"
-        else:
-            result = self.write(result)
-        body += [line.format(result) for line in store]
-        places = [f"p{j} = at[{j}]" for j in range(len(self.op.operands))]
-        return [*places, f"for i in range({'width' if self.op.nary else 'n'}):", *_indented(body)]
+            self.kept.append(part)
+            lines += self._pass(value, f"{self._place(part)} = {{}}")
+        return [*lines, *self._pass(result, store)]
 
-    def _assignment(self, name: str, value: Any) -> list[str]:
-        if not isinstance(value, Expression) or value.name not in self.reductions:
-            return [f"{name} = {self.write(value)}"]
-        start, step = self.reductions[value.name]
-        written = [self.write(argument) for argument in value.args]
-        body = [*self._elements(value), step.format(name, *written)]
-        return [f"{name} = {start}", "for k in range(n):", *_indented(body)]
+    def _pass(self, value: Any, store: str) -> list[str]:
+        """The loop that computes something of all lanes, or of all elements of all lanes."""
+        if isinstance(value, Expression) and value.name in self.reductions:
+            start, step = self.reductions[value.name]
+            place = store.removesuffix(" = {}")
+            written = [self.write(argument) for argument in value.args]
+            begin = self._loop(None, [store.format(start)])
+            each = self._loop(value, [f"kept = {place}", store.format(step.format("kept", *written))])
+            return [*begin, "for k in range(n):", *_indented(each)]
+        each = self._loop(value, [store.format(self.write(value))])
+        return ["for k in range(n):", *_indented(each)] if "k * width" in store else each
 
-    def _elements(self, formula: Any) -> Iterator[str]:
-        """The assignments of the vectors' elements in `formula`."""
-        for part in _symbols(formula):
-            if part.vector:
-                yield f"{part.name}_k = data[p{self._position(part)} + k * width + i]"
+    def _loop(self, formula: Any, body: list[str]) -> list[str]:
+        """The loop over the lanes, which first loads what `formula` needs."""
+        loads = [f"{self.symbol(x)} = {self._place(x)}" for x in _symbols(formula)]
+        return ["for i in range(width):", *_indented([*loads, *body])]
 
-    def _position(self, operand: Symbol) -> int:
-        return self.op.operands.index(operand.name)
+    def _place(self, symbol: Symbol) -> str:
+        if symbol in self.kept:
+            return f"data[room + {self.kept.index(symbol)} * width + i]"
+        if symbol.name == "out":
+            return "data[out + i]"
+        j = self.op.operands.index(symbol.name)
+        return f"data[p{j} + k * width + i]" if symbol.vector else f"data[p{j} + i]"
+
+
+def _update(update: Update, formulas: dict[str, Any]) -> list[str]:
+    """The lines of the loop that moves every parameter once.
+
+    settings: lr, and what is counted; memory: what is kept, one row for each name.
+    """
+    writer = _Numba()
+    common, rest = update.hoisted(formulas)
+    place = {"gradient": "grad[i]", "data": "data[i]"}
+    place |= {name: f"memory[{j} * count + i]" for j, name in enumerate(update.kept)}
+    place |= {name: f"settings[{j}]" for j, name in enumerate(("lr", *update.counted))}
+
+    def loads(formulas: Iterable[Any], names: Iterable[str]) -> list[str]:
+        needed = set().union(*map(symbols_in, formulas))
+        return [f"{name}_i = {place[name]}" for name in names if name in needed]
+
+    lines = loads([*common.values(), *rest.values()], ["lr", *update.counted])
+    lines += [f"{name}_i = {writer.write(part)}" for name, part in common.items()]
+    changing = {name: formula for name, formula in rest.items() if name not in update.counted}
+    shared, results = name_shared_parts(tuple(changing.values()))
+    body = loads(changing.values(), ["gradient", "data", *update.kept])
+    body += [f"{writer.symbol(part)} = {writer.write(value)}" for part, value in shared]
+    body += [f"{place[name]} = {writer.write(value)}" for name, value in zip(changing, results)]
+    lines += ["for i in range(count):", *_indented(body)]
+    return lines + [f"{place[name]} = {writer.write(rest[name])}" for name in update.counted]
 
 
 def _symbols(formula: Any) -> list[Symbol]:
@@ -129,38 +166,41 @@ def _indented(lines: Sequence[str]) -> list[str]:
 _NUMBA = """
 import math
 from numba import cfunc, njit
-from micrograd_plus.compiler.native import calls, signature, unit
+from micrograd_plus.compiler.native import intrinsics, signature, unit
 
 inf, nan = math.inf, math.nan
+call, power_of_2, tile, tile_row = intrinsics()
+"""
+
+_EXP = f"""
+
+@njit(fastmath={{"contract"}})
+def exp(x):
+    # e**x = 2**k * e**r, where r is at most log(2) / 2, and e**r a polynomial: no branch, so that
+    # vector units compute it for many numbers at once. 2**k comes in two factors, so that the
+    # largest and the smallest numbers come out too.
+    y = -746.0 if x < -746.0 else 710.0 if x > 710.0 else x
+    k = math.floor(y * 1.4426950408889634 + 0.5)
+    r = (y - k * 0.69314718036912382) - k * 1.9082149292705877e-10
+    half = math.floor(k * 0.5)
+    p = {1 / math.factorial(13)!r}
+{chr(10).join(f"    p = p * r + {1 / math.factorial(n)!r}" for n in range(12, -1, -1))}
+    return x if x != x else p * power_of_2(half) * power_of_2(k - half)
 """
 
 _KERNELS = """
-call = calls()
-
 # Sums may be added in another order, and products fused with sums; nothing else may change, so
 # that inf and nan come out as they do in Python.
 SUMS = {"reassoc", "contract"}
+WITH_SUMS = ("unpack", "multiply", "multiply_transposed", "dots_forward", "dots_backward")
 
-
-def inlined(function, flags=frozenset()):
-    return njit(error_model="numpy", fastmath=set(flags))(function)
-
-
-for _name in (
-    "element", "place", "in_place", "pack", "clear", "block_of", "vector", "step_of", "is_laned",
-    "is_matrix", "picked", "picks_forward", "picks_backward", "uniform", "load_numbers", "keep",
-):
-    globals()[_name] = inlined(globals()[_name])
-unpack = inlined(unpack, SUMS)
-multiply = unit(multiply, SUMS)
-multiply_transposed = unit(multiply_transposed, SUMS)
-for _name in ("dots_forward", "dots_backward"):
-    globals()[_name] = inlined(globals()[_name], SUMS)
-for _name in ("each_forward", "each_backward", "matmul_forward", "matmul_backward"):
-    globals()[_name] = inlined(globals()[_name])
-forward, backward = unit(forward), unit(backward)
-for _name in ("run_group", "update"):
-    globals()[_name] = inlined(globals()[_name])
+for _name, _function in list(globals().items()):
+    if getattr(_function, "__module__", None) == __name__:
+        _flags = SUMS if _name in WITH_SUMS else set()
+        if _name in ("multiply", "multiply_transposed", "forward", "backward"):
+            globals()[_name] = unit(_function, _flags)
+        elif _name != "run":
+            globals()[_name] = njit(error_model="numpy", fastmath=_flags)(_function)
 address = cfunc(signature(run), cache=True, error_model="numpy")(run).address
 """
 
@@ -197,12 +237,20 @@ def unit(function: Any, flags: Any = ()) -> Any:
     return types.ExternalFunction(name, signature(function))
 
 
-def calls() -> Any:
-    """What the kernels call an op's loop with: call(address, (arguments, …))."""
+@cache
+def intrinsics() -> tuple[Any, ...]:
+    """What numba's Python has no words for, in LLVM's.
+
+    call(address, (arguments, …)): calls the loop of an op.
+    power_of_2(k): 2.0**k for a whole number k from -1022 to 1023, as a float.
+    tile(…), tile_row(…): a piece of a matrix product, as `kernels.multiply` has it.
+    """
     from llvmlite import ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
+
+    real = ir.DoubleType()
 
     @intrinsic
     def call(typing: Any, address: Any, arguments: Any) -> Any:
@@ -214,7 +262,65 @@ def calls() -> Any:
 
         return types.void(address, arguments), generate
 
-    return call
+    @intrinsic
+    def power_of_2(typing: Any, k: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            whole = ir.IntType(64)
+            # The sum has k in its lowest bits, and a float its exponent, plus 1023, in its highest.
+            sum_ = builder.fadd(given[0], ir.Constant(real, 1.5 * 2.0**52))
+            exponent = builder.add(builder.bitcast(sum_, whole), ir.Constant(whole, 1023))
+            return builder.bitcast(builder.shl(exponent, ir.Constant(whole, 52)), real)
+
+        return types.float64(types.float64), generate
+
+    def tile(rows: int) -> Any:
+        vector = ir.VectorType(real, TILE_COLUMNS)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), TILE_COLUMNS), [0] * TILE_COLUMNS)
+
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row = given
+
+            def place(base: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
+                for count, step in steps:
+                    start = builder.add(start, builder.mul(count, step))
+                return builder.gep(base, [start])
+
+            def number(i: int) -> Any:
+                return ir.Constant(ir.IntType(64), i)
+
+            def row_of_c(i: int) -> Any:
+                at = place(c, c0, (number(i), c_row))
+                return builder.bitcast(at, vector.as_pointer())
+
+            sums = [cgutils.alloca_once(builder, vector) for _ in range(rows)]
+            for i, sum_ in enumerate(sums):
+                builder.store(builder.load(row_of_c(i), align=8), sum_)
+            with cgutils.for_range(builder, inner) as loop:
+                at = builder.bitcast(place(b, b0, (loop.index, b_inner)), vector.as_pointer())
+                x = builder.load(at, align=8)
+                for i, sum_ in enumerate(sums):
+                    w = builder.load(place(a, a0, (number(i), a_row), (loop.index, a_inner)))
+                    first = builder.insert_element(
+                        ir.Constant(vector, ir.Undefined), w, ir.Constant(ir.IntType(32), 0)
+                    )
+                    spread = builder.shuffle_vector(first, first, everywhere)
+                    product = builder.fmul(spread, x, flags=("contract",))
+                    builder.store(builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_)
+            for i, sum_ in enumerate(sums):
+                builder.store(builder.load(sum_), row_of_c(i), align=8)
+            return context.get_dummy_value()
+
+        @intrinsic
+        def piece(
+            typing: Any, inner: Any, a: Any, a0: Any, a_row: Any, a_inner: Any,
+            b: Any, b0: Any, b_inner: Any, c: Any, c0: Any, c_row: Any,
+        ) -> Any:  # fmt: skip
+            kinds = (inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
+            return types.void(*kinds), generate
+
+        return piece
+
+    return call, power_of_2, tile(TILE_ROWS), tile(1)
 
 
 def cache_folder() -> Path:
@@ -243,24 +349,32 @@ def loop_addresses(op: Op) -> list[int]:
     loops = {"forward": _Loops(op).forward()}
     loops |= {f"backward_{j}": _Loops(op).backward(j) for j in range(len(op.operands))}
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
-    text = _NUMBA
+    return _addresses(f"op_{op.name}", arguments, loops)
+
+
+def update_addresses(name: str, update: Update) -> list[int]:
+    """Where the machine code of an optimizer's loops is: for its first step, and later ones."""
+    loops = {"first": _update(update, update.first), "later": _update(update, update.later)}
+    arguments = "count: int, settings: Floats, data: Floats, grad: Floats, memory: Floats"
+    return _addresses(f"update_{name}", arguments, loops)
+
+
+def _addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> list[int]:
+    """Where the machine code of functions is, whose bodies are given by their names."""
+    text = "from __future__ import annotations\n" + _NUMBA + _EXP
     for name, lines in loops.items():
         text += f"\n\ndef {name}({arguments}) -> None:\n" + "\n".join(_indented(lines)) + "\n"
     text += f"""
 
 addresses = [
-    cfunc(signature(loop), cache=True, error_model="numpy", fastmath={_flags(op)!r})(loop).address
-    for loop in ({", ".join(loops)})
+    cfunc(signature(loop), cache=True, error_model="numpy")(loop).address
+    for loop in ({", ".join(loops)},)
 ]
 """
-    return list(_module(f"op_{op.name}", "from __future__ import annotations\n" + text).addresses)
+    return list(_module(title, text).addresses)
 
 
-def _flags(op: Op) -> set[str]:
-    """What a compiler may change: only the order in which a vector is summed."""
-    return {"reassoc"} if op.nary else set()
-
-
+@cache
 def _module(title: str, text: str) -> ModuleType:
     """The module with this source, in a file beside which numba keeps its machine code."""
     name = f"{title}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"

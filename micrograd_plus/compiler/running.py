@@ -1,8 +1,8 @@
 """Run: the memory in which programs work, and what starts them.
 
-A `Machine` holds the numbers of the parameters and what the optimizer remembers, and runs many
-steps at a stretch: `NativeMachine` in machine code, `PlainMachine` in Python. Both take the
-programs of `layout.py`, and a `Plan`, which says on which examples.
+A machine holds the numbers of the parameters and what the optimizer remembers of them, and runs
+many steps at a stretch: `NativeMachine` in machine code, `PlainMachine` in Python. Both take
+the programs of `layout.py`, and a `Plan`, which says on which examples.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from ..ops import Op
 from . import interpreter, kernels
 from .kernels import uniform
-from .layout import BLOCK, Instruction, Program
+from .layout import BLOCK, ROOM, Instruction, Program
+from .updates import Update
+
+State = dict[str, float]
+"""What an optimizer remembers of one parameter, by name."""
 
 
 @dataclass
@@ -39,8 +43,25 @@ class Plan:
 
 
 @dataclass
+class Task:
+    """How to run a plan.
+
+    differentiated: whether to compute gradients, and, with an optimizer, to move the parameters.
+    seeds: one for each random number of each program.
+    clip: the most that the gradient's length may be, or 0.
+    guarded: whether a step whose loss or gradient is not finite ends the run before its update,
+        and the machine can go back before the update before that.
+    """
+
+    differentiated: bool
+    seeds: Sequence[int]
+    clip: float = 0.0
+    guarded: bool = False
+
+
+@dataclass
 class Outcome:
-    """What came of the steps that were completed: a number for each."""
+    """A number for each step that was completed, and one more where a guarded run ended."""
 
     completed: int
     losses: list[float]
@@ -48,50 +69,41 @@ class Outcome:
     outputs: Any
 
 
-@dataclass
-class Watch:
-    """What to do between a step's gradient and its update: see `fit`."""
-
-    clip: float = 0.0
-    guarded: bool = False
-
-
 class NativeMachine:
     """Runs programs in machine code, on NumPy arrays.
 
-    parameters: how many there are; the first `moved` are moved by the update.
-    updates: the update's programs, for the first step and for later ones; or none.
-    kept, counted: how many numbers the update remembers for each parameter, and for all.
+    parameters: how many there are; the optimizer, if there is one, moves the first `moved`.
     """
 
-    def __init__(
-        self, parameters: int, moved: int, updates: Sequence[Program], kept: int, counted: int
-    ) -> None:
+    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
         import numpy as np
 
         self.np = np
         self.run_kernel = _kernel()
-        self.parameters, self.moved = parameters, moved
-        self.updates, self.kept, self.counted = list(updates), kept, counted
+        self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
+        self.kept, self.counted = (update.kept, update.counted) if update else ([], [])
         self.data = np.zeros(parameters)
         self.grad = np.zeros(parameters)
-        self.memory = np.zeros(kept * moved)
-        self.counts = np.zeros(counted)
-        self.guard = np.zeros(moved + kept * moved + counted)
-        self.next_update = np.zeros(2, np.int64)
+        self.memory = np.zeros((len(self.kept), moved))
+        self.settings = np.zeros(1 + len(self.counted))
+        self.guard = np.zeros(moved + self.memory.size + self.settings.size)
+        self.remembers = False
+        self.updates = [0, 0]
+        if update:
+            from .native import update_addresses
+
+            self.updates = update_addresses(type(optimizer).__name__, update)
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a plan names them by their position."""
         np = self.np
-        everything = [*programs, *self.updates]
         encoder = _Encoder()
-        rows = [encoder.add(program) for program in everything]
-        lane_begin = max(program.end for program in everything)
-        lanes = max(program.width * program.lanes for program in everything)
-        region = max(program.region for program in everything)
-        geometry = [lane_begin, lane_begin + lanes, BLOCK, region]
-        size = lane_begin + lanes + region * encoder.most_operands
-        data, grad = np.zeros(size), np.zeros(size)
+        rows = [encoder.add(program) for program in programs]
+        lane_begin = max(program.end for program in programs)
+        lanes = max(program.width * program.lanes for program in programs)
+        region = max(program.region for program in programs)
+        room = lane_begin + lanes + region * encoder.most_operands
+        data, grad = np.zeros(room + ROOM), np.zeros(room + ROOM)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
@@ -102,10 +114,9 @@ class NativeMachine:
             np.array(encoder.table, np.int32),
             np.array(encoder.loops, np.int64),
             np.array(encoder.numbers, np.float64),
-            np.array(geometry, np.int64),
-            np.zeros(max(encoder.most_operands, 1), np.int64),
+            np.array([lane_begin, lane_begin + lanes, BLOCK, region], np.int64),
         ]
-        self.first_update = len(programs)
+        self.at = np.array([room] + [0] * encoder.most_operands, np.int64)
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
@@ -115,40 +126,69 @@ class NativeMachine:
         """Sets the numbers of all parameters."""
         self.data[: self.parameters] = numbers
 
+    def read_state(self) -> list[State]:
+        """What the optimizer remembers of each parameter that it moves."""
+        if not self.remembers:
+            return [{} for _ in range(self.moved)]
+        numbers = [float(number) for number in self.settings[1:]]
+        shared = {
+            name: int(number) if number.is_integer() else number
+            for name, number in zip(self.counted, numbers)
+        }
+        return [{**shared, **dict(zip(self.kept, row))} for row in self.memory.T.tolist()]
+
+    def write_state(self, states: Sequence[State]) -> None:
+        """Sets what the optimizer remembers: of all parameters, or of none."""
+        self.remembers = any(states)
+        if self.remembers:
+            self.memory[:] = [[state[name] for state in states] for name in self.kept]
+            self.settings[1:] = [states[0][name] for name in self.counted]
+
+    def restore(self) -> None:
+        """Goes back before the last update of a guarded run."""
+        size = self.memory.size
+        self.data[: self.moved] = self.guard[: self.moved]
+        self.memory[:] = self.guard[self.moved : self.moved + size].reshape(self.memory.shape)
+        self.settings[:] = self.guard[self.moved + size :]
+
     def plan(self, plan: Plan) -> Plan:
         """The plan in the form in which `run` takes it."""
         np = self.np
+        places = (plan.starts, plan.groups, plan.steps, plan.output_starts)
         return Plan(
             np.asarray(plan.inputs, np.float64),
-            *[np.array(part, np.int64) for part in (plan.starts, plan.groups, plan.steps)],
-            np.array(plan.output_starts, np.int64),
+            *[np.array(part, np.int64) for part in places],
             plan.stored,
         )
 
-    def run(
-        self, plan: Any, first: int, count: int, *, differentiated: bool, remembers: bool,
-        seeds: Sequence[int], serial: int, watch: Watch,
-    ) -> Outcome:  # fmt: skip
-        """Runs `count` steps of the plan from step `first` on."""
+    def run(self, plan: Any, first: int, count: int, task: Task, serial: int) -> Outcome:
+        """Runs `count` steps of the plan from step `first` on.
+
+        serial: how many examples have been run before, which the random numbers depend on.
+        """
         np = self.np
-        self.next_update[:] = self.first_update + (1 if remembers else 0), self.first_update + 1
-        losses, norms = np.empty(count), np.zeros(count)
-        outputs = np.empty(plan.stored)
-        seed_array = np.array(seeds, np.int64)
-        moved = self.moved if differentiated else 0
+        losses, norms, outputs = np.empty(count), np.zeros(count), np.empty(plan.stored)
+        seeds = np.array(task.seeds, np.int64)
+        updates = np.array([self.updates[self.remembers], self.updates[1]], np.int64)
+        moved = self.moved if task.differentiated else 0
+        if moved:
+            self.settings[0] = self.optimizer.lr
         completed = self.run_kernel(
-            *[numbers.ctypes.data for numbers in self.arrays],
+            *[numbers.ctypes.data for numbers in self.arrays], self.at.ctypes.data + 8,
             self.data.ctypes.data, self.grad.ctypes.data, self.parameters,
             plan.inputs.ctypes.data, plan.starts.ctypes.data, plan.groups.ctypes.data,
             plan.steps.ctypes.data + 8 * first, count,
-            seed_array.ctypes.data, serial,
-            outputs.ctypes.data, plan.output_starts.ctypes.data, int(plan.stored > 0),
-            int(differentiated), moved, self.next_update.ctypes.data,
-            self.memory.ctypes.data, self.kept, self.counts.ctypes.data, self.counted,
-            watch.clip, self.guard.ctypes.data, int(watch.guarded),
+            seeds.ctypes.data, serial,
+            outputs.ctypes.data, plan.output_starts.ctypes.data, plan.stored > 0,
+            task.differentiated, moved, updates.ctypes.data,
+            self.settings.ctypes.data, self.settings.size,
+            self.memory.ctypes.data, self.memory.size,
+            task.clip, self.guard.ctypes.data, task.guarded,
             losses.ctypes.data, norms.ctypes.data,
         )  # fmt: skip
-        return Outcome(completed, losses[:completed].tolist(), norms[:completed].tolist(), outputs)
+        self.remembers = self.remembers or (completed > 0 and moved > 0)
+        shown = min(completed + 1, count)
+        return Outcome(completed, losses[:shown].tolist(), norms[:shown].tolist(), outputs)
 
 
 @cache
@@ -242,22 +282,17 @@ class _Encoder:
 class PlainMachine:
     """Runs programs in plain Python, as `NativeMachine` does."""
 
-    def __init__(
-        self, parameters: int, moved: int, updates: Sequence[Program], kept: int, counted: int
-    ) -> None:
-        self.parameters, self.moved = parameters, moved
-        self.updates, self.kept, self.counted = list(updates), kept, counted
+    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
+        self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
         self.data = [0.0] * parameters
         self.grad = [0.0] * parameters
-        self.memory = [0.0] * (kept * moved)
-        self.counts = [0.0] * counted
-        self.guard: list[float] = []
+        self.states: list[State] = [{} for _ in range(moved)]
+        self.guard: tuple[list[float], list[State]] = ([], [])
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a plan names them by their position."""
         self.programs = list(programs)
-        size = max(program.end for program in [*programs, *self.updates])
-        room = [0.0] * (size - self.parameters)
+        room = [0.0] * (max(program.end for program in programs) - self.parameters)
         self.data = self.data[: self.parameters] + room
         self.grad = self.grad[: self.parameters] + room
 
@@ -269,90 +304,79 @@ class PlainMachine:
         """Sets the numbers of all parameters."""
         self.data[: self.parameters] = map(float, numbers)
 
+    def read_state(self) -> list[State]:
+        """What the optimizer remembers of each parameter that it moves."""
+        return [dict(state) for state in self.states]
+
+    def write_state(self, states: Sequence[State]) -> None:
+        """Sets what the optimizer remembers of each parameter."""
+        self.states = [dict(state) for state in states]
+
+    def restore(self) -> None:
+        """Goes back before the last update of a guarded run."""
+        self.data[: self.moved], self.states = self.guard
+
     def plan(self, plan: Plan) -> Plan:
         """The plan in the form in which `run` takes it."""
-        return plan
+        return replace(plan, inputs=list(map(float, plan.inputs)))
 
-    def run(
-        self, plan: Plan, first: int, count: int, *, differentiated: bool, remembers: bool,
-        seeds: Sequence[int], serial: int, watch: Watch,
-    ) -> Outcome:  # fmt: skip
-        """Runs `count` steps of the plan from step `first` on."""
+    def run(self, plan: Plan, first: int, count: int, task: Task, serial: int) -> Outcome:
+        """Runs `count` steps of the plan from step `first` on, as `NativeMachine` does."""
         losses: list[float] = []
         norms: list[float] = []
         outputs = [0.0] * plan.stored
         for s in range(first, first + count):
             groups = [plan.groups[3 * g : 3 * g + 3] for g in range(*plan.steps[s : s + 2])]
             examples = sum(size for _, _, size in groups)
-            if differentiated:
+            if task.differentiated:
                 self.grad[: self.parameters] = [0.0] * self.parameters
             total = 0.0
             for program, begin, size in groups:
-                total += self._group(
-                    program, plan, range(begin, begin + size),
-                    1 / examples if differentiated else 0.0, seeds, serial, outputs,
-                )  # fmt: skip
+                total += self._group(program, plan, begin, size, examples, task, serial, outputs)
                 serial += size
-            norm = math.sqrt(math.fsum(g * g for g in self.grad[: self.moved]))
-            loss = total / examples
-            if watch.guarded:
-                if not (math.isfinite(loss) and math.isfinite(norm)):
-                    break
-                self.guard = [*self.data[: self.moved], *self.memory, *self.counts]
-            losses.append(loss)
-            norms.append(norm)
-            if watch.clip and norm + 1e-6 > watch.clip:
+            losses.append(total / examples)
+            norms.append(math.sqrt(math.fsum(g * g for g in self.grad[: self.moved])))
+            if task.guarded:
+                if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
+                    return Outcome(s - first, losses, norms, outputs)
+                self.guard = self.data[: self.moved], self.read_state()
+            if task.clip and norms[-1] + 1e-6 > task.clip:
                 for i in range(self.moved):
-                    self.grad[i] *= watch.clip / (norm + 1e-6)
-            if differentiated and self.moved:
-                self._update(self.updates[1 if remembers else 0])
-                remembers = True
-        return Outcome(len(losses), losses, norms, outputs)
+                    self.grad[i] *= task.clip / (norms[-1] + 1e-6)
+            if task.differentiated:
+                for i, state in enumerate(self.states):
+                    moved = self.optimizer.update(self.grad[i], self.data[i], state)
+                    self.data[i] = float(moved)
+        return Outcome(count, losses, norms, outputs)
 
     def _group(
-        self, number: int, plan: Plan, examples: range, seed: float,
-        seeds: Sequence[int], serial: int, outputs: list[float],
+        self, number: int, plan: Plan, begin: int, size: int, examples: int, task: Task,
+        serial: int, outputs: list[float],
     ) -> float:  # fmt: skip
-        """The sum of the losses of these examples; their gradients are added."""
+        """The sum of the losses of a group; the gradients of their mean are added."""
         program = self.programs[number]
         series = sum(len(before.generators) for before in self.programs[:number])
         self.data[program.base : program.base + len(program.numbers)] = program.numbers
-        data = interpreter.Numbers(self.data, program.width)
-        interpreter.forward(program.shared, data)
         self.grad[program.base : program.end] = [0.0] * (program.end - program.base)
+        data = interpreter.Numbers(self.data, program.width)
         grad = interpreter.Numbers(self.grad, program.width)
-        total = 0.0
-        randoms = len(program.generators)
-        for lane, example in enumerate(examples):
+        interpreter.forward(program.shared, data)
+        total, randoms = 0.0, len(program.generators)
+        for lane, example in enumerate(range(begin, begin + size)):
             start = plan.starts[example]
             data.laned[: program.inputs] = plan.inputs[start : start + program.inputs]
             for j in range(randoms):
-                number = uniform(seeds[series + j], (serial + lane) * randoms + j)
-                data.laned[program.inputs + j] = number
+                number_ = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
+                data.laned[program.inputs + j] = number_
             interpreter.forward(program.laned, data)
             if plan.stored:
                 to = plan.output_starts[example]
                 outputs[to : to + len(program.outputs)] = [data[place] for place in program.outputs]
             total += data[program.outputs[0]]
-            if seed:
+            if task.differentiated:
                 grad.laned[:] = [0.0] * program.width
-                grad[program.outputs[0]] += seed
+                grad[program.outputs[0]] += 1 / examples
                 interpreter.backward(program.laned, data, grad)
-        if seed:
+        if task.differentiated:
             interpreter.backward(program.shared, data, grad)
         return total
-
-    def _update(self, program: Program) -> None:
-        """Moves the first `moved` parameters."""
-        constants = [*program.numbers, *self.counts]
-        self.data[program.base : program.base + len(constants)] = constants
-        data = interpreter.Numbers(self.data, program.width)
-        interpreter.forward(program.shared, data)
-        moved = self.moved
-        for i in range(moved):
-            inputs = [self.grad[i], self.data[i], *self.memory[i::moved]]
-            data.laned[: program.inputs] = inputs[: program.inputs]
-            interpreter.forward(program.laned, data)
-            results = [data[place] for place in program.outputs]
-            self.data[i], self.memory[i::moved] = results[0], results[1 : 1 + self.kept]
-        self.counts = [data[place] for place in program.outputs[1 + self.kept :]]

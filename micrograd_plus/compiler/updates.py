@@ -1,33 +1,26 @@
-"""An optimizer's formula as a program: its examples are the parameters.
+"""An optimizer's formula, which the machine applies to all parameters at once.
 
-`Optimizer.update` is plain Python, written once. Called with symbols it gives formulas, for the
-parameter and for what the optimizer remembers, and these become instructions as any other
-function's do. What all parameters have in common, as the count of steps, is computed once.
+`Optimizer.update` is plain Python, written once. Called with symbols it gives formulas: for the
+parameter, and for what the optimizer remembers. `native.py` writes them as one loop. What all
+parameters have in common, as the count of steps, is computed before the loop.
 
+>>> from ..engine import Value
 >>> from ..optim import SGD
->>> print(trace(SGD([Value(1.0)], lr=0.1)).later["data"])
-(- data (* lr (+ gradient (* 0.0 data))))
+>>> print(trace(SGD([Value(1.0)], lr=0.1, momentum=0.9)).later["data"])
+(- data (* lr (+ (* 0.9 velocity) (* 1.0 gradient))))
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine import Constant, Value, apply
-from ..ops import TABLE
 from ..symbols import Expression, Symbol
-from .layout import Program, Store, lay_out
-from .recording import Input, recorded
-from .simplify import simplify
-
-_OPS = {op.symbol: op for op in reversed(TABLE.values())} | TABLE
 
 
 @dataclass
-class Trace:
+class Update:
     """The formulas of an optimizer, for its first step and for every later one.
 
     Each says what "data" becomes, and each number that is remembered, by its name.
@@ -39,72 +32,59 @@ class Trace:
     kept: list[str]
     counted: list[str]
 
-    def programs(self, store: Store) -> list[Program]:
-        """The two programs; the settings of both are lr and what is counted."""
-        return [self._program(self.first, [], store), self._program(self.later, self.kept, store)]
+    def hoisted(self, formulas: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The parts that are the same for all parameters, by new names, and the rest."""
+        common = {"lr", *self.counted}
+        parts: dict[Expression, Symbol] = {}
 
-    def _program(self, formulas: dict[str, Any], known: Sequence[str], store: Store) -> Program:
-        """Inputs: gradient, data, what is known; outputs: data, what is kept, lr, counts."""
-        lanes = ["gradient", "data", *known]
-        inputs = {name: Input(position) for position, name in enumerate(lanes)}
-        settings = {name: Value(0.0, label=name) for name in ("lr", *self.counted)}
-        values: dict[str, Value] = {**settings, **inputs}
+        def rest(formula: Any) -> Any:
+            if not isinstance(formula, Expression) or not formula.args:
+                return formula
+            if symbols_in(formula) <= common:
+                return parts.setdefault(formula, Symbol(f"common{len(parts)}"))
+            return Expression(formula.name, *map(rest, formula.args))
 
-        def compute() -> list[Value]:
-            made = [_value(formulas[name], values) for name in ("data", *self.kept)]
-            return made + [_value(formulas.get(name, Symbol(name)), values) for name in settings]
-
-        graph = simplify(recorded(compute, list(inputs.values())))
-        return lay_out(graph, store, len(lanes), list(settings.values()))
+        remaining = {name: rest(formula) for name, formula in formulas.items()}
+        return {symbol.name: part for part, symbol in parts.items()}, remaining
 
 
-def trace(optimizer: Any) -> Trace:
-    """The formulas of `optimizer.update`, from its settings as they are; lr stays a symbol.
+def trace(optimizer: Any) -> Update:
+    """The formulas of `optimizer.update`, with its settings as they are; lr stays a symbol.
 
-    TypeError if `update` needs numbers, as by `if gradient > 0` or `math.sqrt`.
+    TypeError if `update` needs numbers, as for `if gradient > 0` or `math.sqrt`.
     """
     traced = copy.copy(optimizer)
     traced.lr = Symbol("lr")
-    gradient, data = Symbol("gradient"), Symbol("data")
 
     def formulas(state: dict[str, Any]) -> dict[str, Any]:
         try:
-            moved = traced.update(gradient, data, state)
+            moved = traced.update(Symbol("gradient"), Symbol("data"), state)
         except TypeError as error:
             raise TypeError(
-                f"{type(optimizer).__name__}.update cannot be compiled, since it needs more than "
-                "formulas of its arguments; for sqrt, exp and where there is "
+                f"{type(optimizer).__name__}.update cannot be compiled, because it needs more "
+                "than formulas of its arguments; for sqrt, exp and where there is "
                 f"micrograd_plus.symbols ({error})"
             ) from None
         return {"data": moved, **state}
 
     first = formulas({})
-    later = formulas({name: Symbol(name) for name in first if name != "data"})
+    names = [name for name in first if name != "data"]
+    later = formulas({name: Symbol(name) for name in names})
     if first.keys() != later.keys():
         raise TypeError(f"{type(optimizer).__name__}.update remembers other things every time")
-    names = [name for name in first if name != "data"]
     counted = list(names)
-    while own := [
+    while laned := [
         name
         for name in counted
-        if any(not _symbols(formula[name]) <= {"lr", *counted} for formula in (first, later))
+        if not symbols_in(first[name]) | symbols_in(later[name]) <= {"lr", *counted}
     ]:
-        counted = [name for name in counted if name not in own]
-    return Trace(first, later, [name for name in names if name not in counted], counted)
+        counted = [name for name in counted if name not in laned]
+    return Update(first, later, [name for name in names if name not in counted], counted)
 
 
-def _symbols(formula: Any) -> set[str]:
+def symbols_in(formula: Any) -> set[str]:
     """The names of the symbols in a formula."""
     if isinstance(formula, Symbol):
         return {formula.name}
     parts = formula.args if isinstance(formula, Expression) else ()
-    return {name for part in parts for name in _symbols(part)}
-
-
-def _value(formula: Any, values: dict[str, Value]) -> Value:
-    """The recorded Value of a formula."""
-    if isinstance(formula, Symbol):
-        return values[formula.name]
-    if not isinstance(formula, Expression):
-        return Constant(formula)
-    return apply(_OPS[formula.name], *[_value(part, values) for part in formula.args])
+    return {name for part in parts for name in symbols_in(part)}
