@@ -18,9 +18,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from . import losses
+from .compiler import Examples, Training, compile, is_native
 from .data import batches, check_lengths
 from .engine import Value, no_grad
 from .nested import plain, whole_number
@@ -88,6 +89,7 @@ def fit(
     callbacks: Iterable[Callable[[History], Any]] = (),
     generator: random.Random | None = None,
     progress: bool = True,
+    compiled: bool | Literal["auto"] = "auto",
 ) -> History:
     """Trains `model` on the examples X with the targets y, and returns the `History`.
 
@@ -104,6 +106,9 @@ def fit(
     callbacks: called with the history after every epoch; one that returns True ends the
         training.
     progress: whether to show a bar.
+    compiled: whether to train with a compiled step (see `compile`), which is some thousand times
+        faster. "auto": where numba is installed and the loss and the model can be compiled. The
+        loss must be the mean over the examples. Dropout draws other numbers than eager code.
 
     If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning
     and the parameters that gave the last finite loss. Ctrl-C ends it with the parameters of
@@ -118,16 +123,16 @@ def fit(
     generator = generator_or(random.Random(0), generator)
     shuffler = None if batch_size is None else generator
     callbacks = list(callbacks)
-    run = _Run(model, _loss_function(loss), optimizer, schedule, clip_grad_norm)
+    run = _run(compiled, model, _loss_function(loss), optimizer, schedule, clip_grad_norm, X, y)
     best, best_loss, best_epoch = run.snapshot(), math.inf, 0
     history = run.history
     bar = _progress_bar(epochs, progress)
     try:
         for epoch in bar:
             model.train()
-            measured = run.epoch(batches(X, y, size, shuffler))
+            measured = run.epoch(X, y, size, shuffler)
             if validation:
-                val_loss, val_accuracy = evaluate(model, *validation, loss=run.loss)
+                val_loss, val_accuracy = run.evaluate(*validation)
                 measured |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
             history.append(**measured)
             if schedule:
@@ -140,7 +145,8 @@ def fit(
             watched = (history.val_loss or history.loss)[-1]
             if watched < best_loss:  # the training loss was measured before the last update
                 best_loss, best_epoch = watched, epoch
-                best = run.snapshot() if validation else run.good
+                if patience:
+                    best = run.snapshot() if validation else run.good()
             elif patience and epoch - best_epoch >= patience:
                 history.stopped = (
                     f"no improvement for {patience} epochs; the parameters are those of "
@@ -152,10 +158,10 @@ def fit(
         run.check_last_update()
     except KeyboardInterrupt:
         if run.moving:  # half of the parameters may have moved
-            run.restore(run.good)
+            run.go_back()
         history.stopped = f"by Ctrl-C after {len(history.loss)} whole epochs"
     except _DivergedError as diverged:
-        run.restore(run.good)
+        run.go_back()
         history.stopped = str(diverged)
         warnings.warn(str(diverged), RuntimeWarning, stacklevel=2)
     else:
@@ -179,14 +185,20 @@ def evaluate(
 
     The model is in evaluation mode meanwhile, and no graph is kept.
     """
-    function = _loss_function(loss)
     X, y = _examples(X, y)
+    return _evaluate(model, model, X, y, _loss_function(loss))
+
+
+def _evaluate(
+    model: Module, predict: Callable[[Any], Any], X: list[Any], y: list[Any], loss: Any
+) -> tuple[float, float | None]:
+    """As `evaluate`, with the predictions that `predict` gives."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with no_grad():
-            predictions = model(X)
-            return _one(function(predictions, y)).data, _accuracy(function, predictions, y)
+            predictions = plain(predict(X))
+            return _one(loss(predictions, y)).data, _accuracy(loss, predictions, y)
     finally:
         for module, mode in modes:
             module.training = mode
@@ -228,7 +240,7 @@ class _Run:
         self.steps = 0
         self.batch: tuple[list[Any], list[Any]] = ([], [])
         self.lr = self.optimizer.lr  # of the last update
-        self.good = self.snapshot()  # before it, and the loss there
+        self.before = self.snapshot()  # it, and the loss there
         self.good_loss = math.nan
         self.moving = False
 
@@ -242,10 +254,24 @@ class _Run:
             parameter.data = number
         self.optimizer.state = [dict(remembered) for remembered in memory]
 
-    def epoch(self, examples: Iterable[tuple[list[Any], list[Any]]]) -> dict[str, float | None]:
+    def good(self) -> _Snapshot:
+        """What was there before the last update."""
+        return self.before
+
+    def go_back(self) -> None:
+        """To what was there before the last update."""
+        self.restore(self.before)
+
+    def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
+        """The loss and the accuracy, as `evaluate` gives them."""
+        return _evaluate(self.model, self.model, X, y, self.loss)
+
+    def epoch(
+        self, X: list[Any], y: list[Any], size: int, shuffler: random.Random | None
+    ) -> dict[str, float | None]:
         """One update per batch; what the history holds of it."""
         seen, loss_sum, right, norms = 0, 0.0, 0.0, []
-        for rows, targets in examples:
+        for rows, targets in batches(X, y, size, shuffler):
             loss, accuracy, norm = self.step(rows, targets)
             seen += len(rows)
             loss_sum += loss * len(rows)
@@ -277,7 +303,7 @@ class _Run:
         norm = grad_norm(self.optimizer.parameters)
         if not math.isfinite(norm):
             raise self.diverged("the gradient's norm", norm)
-        self.good, self.good_loss, self.lr = self.snapshot(), loss.data, self.optimizer.lr
+        self.before, self.good_loss, self.lr = self.snapshot(), loss.data, self.optimizer.lr
         if self.clip is not None:
             clip_grad_norm_(self.optimizer.parameters, self.clip)
         self.moving = True
@@ -289,7 +315,7 @@ class _Run:
         """After the last update no other step shows whether the loss is still finite."""
         if not self.steps:
             return
-        loss, _ = evaluate(self.model, *self.batch, loss=self.loss)
+        loss, _ = self.evaluate(*self.batch)
         if not math.isfinite(loss):
             raise self.diverged("the loss", loss)
         for parameter in self.optimizer.parameters:
@@ -315,6 +341,93 @@ class _Run:
             f"try lr={min(self.lr / 10, 0.01):g}, clip_grad_norm=1.0, or inputs and targets scaled "
             "to about -1 to 1"
         )
+
+
+class _CompiledRun(_Run):
+    """A training by a compiled step: an epoch at a time."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.stepper = Training(self._one_example, self.optimizer)
+        self.predict = compile(self.model)
+        self.known: tuple[Any, Any, Examples] | None = None
+
+    def _one_example(self, x: Any, y: Any) -> tuple[Any, Any]:
+        prediction = self.model(x)
+        return _one(self.loss([prediction], [y])), prediction
+
+    def examples(self, X: list[Any], y: list[Any]) -> Examples:
+        """X and y as the step takes them, made once."""
+        if self.known is None or self.known[0] is not X or self.known[1] is not y:
+            self.known = X, y, Examples(("X", "y"), (X, y))
+        return self.known[2]
+
+    def good(self) -> _Snapshot:
+        now = self.snapshot()
+        self.stepper.go_back()
+        before = self.snapshot()
+        self.restore(now)
+        return before
+
+    def go_back(self) -> None:
+        if not math.isnan(self.good_loss):  # there was an update
+            self.stepper.go_back()
+
+    def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
+        return _evaluate(self.model, self.predict, X, y, self.loss)
+
+    def epoch(
+        self, X: list[Any], y: list[Any], size: int, shuffler: random.Random | None
+    ) -> dict[str, float | None]:
+        order = list(range(len(X)))
+        if shuffler:
+            shuffler.shuffle(order)
+        for value in self.values:
+            value.grad = 0.0
+        examples, clip = self.examples(X, y), self.clip or 0.0
+        losses, norms, predictions = self.stepper.epoch(examples, order, size, clip)
+        parts = [order[begin : begin + size] for begin in range(0, len(order), size)]
+        last = parts[len(losses) - 1]
+        self.steps += len(losses)
+        self.batch = [X[i] for i in last], [y[i] for i in last]
+        for loss, norm in zip(losses, norms):
+            for what, number in (("the loss", loss), ("the gradient's norm", norm)):
+                if not math.isfinite(number):
+                    raise self.diverged(what, number)
+            self.good_loss, self.lr = loss, self.optimizer.lr
+        accuracy = _accuracy(self.loss, predictions, [y[i] for i in order])
+        return {
+            "loss": sum(loss * len(part) for loss, part in zip(losses, parts)) / len(order),
+            "accuracy": accuracy,
+            "grad_norm": sum(norms) / len(norms),
+            "lr": self.optimizer.lr,
+        }
+
+
+def _run(compiled: bool | str, *arguments: Any) -> _Run:
+    """A training, compiled if that is wanted and possible; the last arguments are X and y."""
+    *settings, X, y = arguments
+    if compiled not in (True, False, "auto"):
+        raise ValueError(f"compiled is True, False or 'auto', not {compiled!r}")
+    model, loss = settings[:2]
+    if compiled == "auto" and not (_is_mean(loss) and is_native()):
+        compiled = False
+    if compiled is False:
+        return _Run(*settings)
+    run = _CompiledRun(*settings)
+    model.train()
+    try:
+        run.stepper.prepare(run.examples(X, y))
+    except (TypeError, ValueError):
+        if compiled == "auto":
+            return _Run(*settings)
+        raise
+    return run
+
+
+def _is_mean(loss: Any) -> bool:
+    """Whether a loss is known to be the mean over the examples."""
+    return loss in LOSSES.values() or getattr(loss, "reduction", "") == "mean"
 
 
 def _loss_function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, Any], Value]:

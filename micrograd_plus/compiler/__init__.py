@@ -8,6 +8,16 @@ an optimizer's formula, `checking` compares a recording with the function called
 `compiled` is what a user holds in hands.
 """
 
-from .compiled import Compiled, LossAndGradient, Predict, Step, compile
+from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile, is_native
+from .examples import Examples
 
-__all__ = ["Compiled", "LossAndGradient", "Predict", "Step", "compile"]
+__all__ = [
+    "Compiled",
+    "Examples",
+    "LossAndGradient",
+    "Predict",
+    "Step",
+    "Training",
+    "compile",
+    "is_native",
+]

@@ -7,12 +7,11 @@ import random
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
-from itertools import groupby
 from typing import Any
 
 from ..engine import Value, recorder
@@ -144,7 +143,7 @@ class Compiled:
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
 
-    def _prepare(self, examples: Examples) -> list[_Entry]:
+    def prepare(self, examples: Examples) -> list[_Entry]:
         """The entries for all shapes of these examples, recorded if they are new."""
         if len(examples.shapes) > self.cache_size:
             raise ValueError(
@@ -207,8 +206,11 @@ class Compiled:
             self._machine = self._new_machine(len(self._store))
         self._machine.load([entry.program for entry in self._entries.values()])
 
-    def _new_machine(self, parameters: int) -> Any:
-        return (NativeMachine if is_native() else PlainMachine)(parameters, 0, None, None)
+    def _new_machine(self, parameters: int, optimizer: Any = None, update: Any = None) -> Any:
+        if not is_native():
+            _note_slowness()
+        kind = NativeMachine if is_native() else PlainMachine
+        return kind(parameters, len(self._store.moved), optimizer, update)
 
     # ---- running
 
@@ -216,35 +218,39 @@ class Compiled:
         self, examples: Examples, orders: Sequence[Sequence[int]], batch_size: int,
         repeat: int = 1, stored: bool = False,
     ) -> Any:  # fmt: skip
-        """The steps that take these orders of the examples in batches, `repeat` times over."""
-        position = {key: i for i, key in enumerate(self._entries)}
-        programs = [position[key] for key in examples.shapes]
+        """The steps that take these orders of the examples in batches, `repeat` times over.
+
+        With `stored`, the outputs are stored, in the order of the examples.
+        """
+        numbers = {key: number for number, key in enumerate(self._entries)}
+        programs = [numbers[key] for key in examples.shapes]
         sizes = [len(self._entries[key].program.outputs) for key in examples.shapes]
         kinds, beginnings = examples.kinds, examples.starts
         starts: list[int] = []
         output_starts: list[int] = []
         groups: list[int] = []
         ends: list[int] = []
-        to = 0
+        stored_before = 0
         for order in orders:
             for begin in range(0, len(order), batch_size):
-                batch = order[begin : begin + batch_size]
-                if len(programs) == 1:
-                    groups += (programs[0], len(starts), len(batch))
-                else:
-                    batch = sorted(batch, key=kinds.__getitem__)
-                    for kind, alike in groupby(batch, key=kinds.__getitem__):
-                        first = len(starts) + batch.index(next(alike))
-                        groups += (programs[kind], first, 1 + sum(1 for _ in alike))
-                starts += [beginnings[i] for i in batch]
+                alike: dict[int, list[int]] = {}  # the examples of each kind
+                for i in order[begin : begin + batch_size]:
+                    alike.setdefault(kinds[i], []).append(i)
+                for kind, members in alike.items():
+                    groups += (programs[kind], len(starts), len(members))
+                    starts += [beginnings[i] for i in members]
                 ends.append(len(groups) // 3)
                 if stored:
-                    for i in batch:
-                        output_starts.append(to)
-                        to += sizes[kinds[i]]
+                    place = {}
+                    for i in order[begin : begin + batch_size]:
+                        place[i] = stored_before
+                        stored_before += sizes[kinds[i]]
+                    output_starts += [place[i] for members in alike.values() for i in members]
         steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
-        plan = Plan(examples.inputs, starts, groups * repeat, steps, output_starts, to)
-        return self._machine.plan(plan)
+        outputs = [0.0] * stored_before
+        return self._machine.plan(
+            Plan(examples.inputs, starts, groups * repeat, steps, output_starts, outputs)
+        )
 
     def _push(self) -> None:
         self._machine.write([parameter.data for parameter in self._order])
@@ -261,11 +267,11 @@ class Compiled:
         drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(generators)}
         return [drawn[g] for g in generators]
 
-    def _outputs(self, examples: Examples, entries: Sequence[_Entry], flat: Any) -> list[Any]:
-        """The outputs of each example, as the function returned them."""
+    def _outputs(self, kinds: Iterable[int], entries: Sequence[_Entry], flat: Any) -> list[Any]:
+        """The outputs of examples of these kinds, as the function returned them."""
         numbers, to = flat.tolist() if hasattr(flat, "tolist") else flat, 0
         rows = []
-        for kind in examples.kinds:
+        for kind in kinds:
             structure, size = entries[kind].structure, len(entries[kind].program.outputs)
             rows.append(refilled(structure, iter(numbers[to : to + size])))
             to += size
@@ -283,15 +289,15 @@ class Predict(Compiled):
         if recorder() is not None:
             return self.function(*batches)
         examples = self._examples(batches)
-        entries = self._prepare(examples)
+        entries = self.prepare(examples)
         self._push()
         plan = self._plan(examples, [range(examples.count)], examples.count, stored=True)
-        outcome = self._machine.run(plan, 0, 1, Task(False, self._seeds()), serial=0)
+        self._machine.run(plan, 0, 1, Task(False, self._seeds()), serial=0)
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
-            return np.reshape(outcome.outputs, (examples.count, *shape(entries[0].structure)))
-        return self._outputs(examples, entries, outcome.outputs)
+            return np.reshape(plan.outputs, (examples.count, *shape(entries[0].structure)))
+        return self._outputs(examples.kinds, entries, plan.outputs)
 
     def _known(self) -> Sequence[Value]:
         return list(self.function.parameters())  # type: ignore[attr-defined]
@@ -307,7 +313,7 @@ class LossAndGradient(Compiled):
         """The mean loss over the examples, each of which is one loss_fn(x, y)."""
         self._refuse_recording()
         examples = self._examples(batches)
-        self._prepare(examples)
+        self.prepare(examples)
         self._push()
         plan = self._plan(examples, [range(examples.count)], examples.count)
         outcome = self._machine.run(plan, 0, 1, Task(True, self._seeds()), serial=0)
@@ -326,7 +332,9 @@ class Step(LossAndGradient):
     gradient. What `optimizer` remembers, and its settings, are its own at any time.
     """
 
-    def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int) -> None:
+    def __init__(
+        self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64
+    ) -> None:
         self.optimizer = optimizer
         self._settings: Any = None
         self._memory: Any = None
@@ -360,7 +368,7 @@ class Step(LossAndGradient):
         examples = self._examples(batches)
         epochs = whole_number("epochs", epochs)
         size = examples.count if batch_size is None else whole_number("batch_size", batch_size)
-        self._prepare(examples)
+        self.prepare(examples)
         shuffler = (generator or random.Random(0)) if shuffle else None
         steps_each = -(-examples.count // size)
         losses: list[float] = []
@@ -374,20 +382,27 @@ class Step(LossAndGradient):
                     plan = self._plan(examples, orders, size)
                 else:
                     plan = self._plan(examples, [range(examples.count)], size, repeat=at_once)
-                for outcome in self._stretches(plan, at_once * steps_each, self._seeds()):
+                task = Task(True, self._seeds())
+                for outcome in self._stretches(plan, at_once * steps_each, task):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))
                 done += at_once
         return losses
 
-    def _stretches(self, plan: Any, count: int, seeds: Sequence[int]) -> Iterator[Outcome]:
-        """Runs the plan's steps, so many at a stretch that Ctrl-C is heard in between."""
-        task, done, stretch = Task(True, seeds), 0, 1
+    def _stretches(self, plan: Any, count: int, task: Task) -> Iterator[Outcome]:
+        """Runs the plan's steps, so many at a stretch that Ctrl-C is heard in between.
+
+        A guarded run ends early after a step that could not be completed.
+        """
+        done, stretch = 0, 1
         while done < count:
             started = time.perf_counter()
-            outcome = self._machine.run(plan, done, min(stretch, count - done), task, done << 32)
+            at_once = min(stretch, count - done)
+            outcome = self._machine.run(plan, done, at_once, task, done << 32)
             done += outcome.completed
             yield outcome
+            if outcome.completed < at_once:
+                return
             taken = max(time.perf_counter() - started, 1e-6)
             stretch = int(max(1, min(8 * stretch, stretch * _STRETCH / taken)))
 
@@ -420,16 +435,52 @@ class Step(LossAndGradient):
                 "from model.parameters() of this model"
             )
 
-    def _prepare(self, examples: Examples) -> list[_Entry]:
+    def prepare(self, examples: Examples) -> list[_Entry]:
         settings = {**self.optimizer.settings, "lr": None}
         if settings != self._settings:
             self._update = trace(self.optimizer)
             self._settings, self._machine = settings, None
-        return super()._prepare(examples)
+        return super().prepare(examples)
 
-    def _new_machine(self, parameters: int) -> Any:
-        kind = NativeMachine if is_native() else PlainMachine
-        return kind(parameters, len(self._store.moved), self.optimizer, self._update)
+    def _new_machine(self, parameters: int, optimizer: Any = None, update: Any = None) -> Any:
+        return super()._new_machine(parameters, self.optimizer, self._update)
+
+
+class Training(Step):
+    """A `Step` for `fit`, whose function returns (loss, prediction).
+
+    An epoch gives the predictions too, and ends before the update of a step whose loss or
+    gradient is not finite.
+    """
+
+    def epoch(
+        self, examples: Examples, order: Sequence[int], batch_size: int, clip: float
+    ) -> tuple[list[float], list[float], list[Any]]:
+        """The loss and the gradient's length of each step, and the examples' predictions.
+
+        If there are fewer steps than batches, the last one is that which was not completed.
+        """
+        entries = self.prepare(examples)
+        plan = self._plan(examples, [order], batch_size, stored=True)
+        task = Task(True, self._seeds(), clip=clip, guarded=True)
+        losses: list[float] = []
+        norms: list[float] = []
+        with self._running():
+            for outcome in self._stretches(plan, -(-len(order) // batch_size), task):
+                losses += outcome.losses
+                norms += outcome.norms
+        rows = self._outputs([examples.kinds[i] for i in order], entries, plan.outputs)
+        return losses, norms, [prediction for _, prediction in rows]
+
+    def go_back(self) -> None:
+        """To where the parameters and the optimizer were before the last update."""
+        self._machine.restore()
+        self._pull()
+        self.optimizer.keep_state_in(self._memory)
+
+    def _accept(self, recording: Recording) -> None:
+        loss, _ = recording.structure
+        super()._accept(replace(recording, structure=loss))
 
 
 class _Memory:
@@ -468,17 +519,19 @@ _MOST_SHUFFLED = 200_000  # examples, likewise
 _STRETCH = 0.1  # seconds between two moments at which Ctrl-C is heard
 
 
-@cache
 def is_native() -> bool:
-    """Whether numba is there; if not, a note says so once."""
-    if has_numpy() and importlib.util.find_spec("numba") is not None:
-        return True
+    """Whether numba is there."""
+    return has_numpy() and importlib.util.find_spec("numba") is not None
+
+
+@cache
+def _note_slowness() -> None:
+    """Says once how to get the speed."""
     warnings.warn(
         "numba is not installed: compiled programs run in plain Python, correct but slow; "
         'pip install "micrograd-plus[fast]" makes them some thousand times faster',
         stacklevel=2,
     )
-    return False
 
 
 def _argument_names(function: Callable[..., Any]) -> list[str]:

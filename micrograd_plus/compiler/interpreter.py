@@ -33,11 +33,9 @@ class Numbers:
 def forward(instructions: Sequence[Instruction], data: Numbers) -> None:
     """Computes the values of `instructions`."""
     for instruction in instructions:
-        for place, op, operands in _results(instruction, data):
-            if op is None:
-                data[place] = data[operands[0]]
-            else:
-                data[place] = op.forward(*[data[operand] for operand in operands])
+        for place, op, operands, bias in _results(instruction, data):
+            result = op.forward(*[data[operand] for operand in operands])
+            data[place] = result if bias is None else result + data[bias]
 
 
 def backward(instructions: Sequence[Instruction], data: Numbers, grad: Numbers) -> None:
@@ -46,13 +44,14 @@ def backward(instructions: Sequence[Instruction], data: Numbers, grad: Numbers) 
         active = [pattern.active for pattern in instruction.operands]
         if not any(active):
             continue
-        for place, op, operands in _results(instruction, data):
+        if instruction.kind == PICK:
+            del active[0]  # the index
+        for place, op, operands, bias in _results(instruction, data):
             upstream = grad[place]
-            if op is None:
-                grad[operands[0]] += upstream
-                continue
+            if bias is not None and active[-1]:
+                grad[bias] += upstream
             partials = op.partials(data[place], *[data[operand] for operand in operands])
-            share = len(operands) // len(active)
+            share = len(operands) // (len(active) - (bias is not None))
             for j, (operand, local) in enumerate(zip(operands, partials)):
                 if active[j // share]:
                     grad[operand] += upstream * local
@@ -60,23 +59,22 @@ def backward(instructions: Sequence[Instruction], data: Numbers, grad: Numbers) 
 
 def _results(
     instruction: Instruction, data: Numbers
-) -> Iterator[tuple[int, Op | None, list[int]]]:
-    """Each result of an instruction: its place, its op, and the places of its operands.
-
-    No op stands for a pick, whose operand is the one that was picked.
-    """
-    op, length = instruction.op, range(instruction.length)
+) -> Iterator[tuple[int, Op, list[int], int | None]]:
+    """Each result: its place, its op, the places of its operands, and of what is added to it."""
+    length = range(instruction.length)
     for i in range(instruction.count):
         place = ~(instruction.out + i) if instruction.shared else instruction.out + i
-        rows = [i] * len(instruction.operands)
-        if instruction.kind == MATMUL:
-            rows = [i % instruction.columns, i // instruction.columns]
+        row, column = divmod(i, max(instruction.columns, 1))
         if instruction.kind == PICK:
             index, values = instruction.operands
-            yield place, None, [values.code(i, int(data[index.code(i, 0)]))]
+            yield place, TABLE["sum"], [values.code(i, int(data[index.code(i, 0)]))], None
+        elif instruction.kind in (DOT, MATMUL):
+            left, right, *given = instruction.operands
+            rows = ((left, column if instruction.kind == MATMUL else i), (right, row))
+            operands = [pattern.code(r, k) for pattern, r in rows for k in length]
+            bias = given[0].code(row, column) if given else None
+            yield place, TABLE["dot"], operands, bias
         else:
-            if instruction.kind in (DOT, MATMUL):
-                op = TABLE["dot"]
-            yield place, op, [
-                pattern.code(row, k) for pattern, row in zip(instruction.operands, rows) for k in length
-            ]
+            assert instruction.op is not None
+            operands = [pattern.code(i, k) for pattern in instruction.operands for k in length]
+            yield place, instruction.op, operands, None

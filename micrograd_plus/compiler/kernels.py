@@ -45,31 +45,38 @@ LANE_BEGIN, SCRATCH_BEGIN, BLOCK, REGION = range(4)
 # ---- matrix products
 
 
-TILE_ROWS, TILE_COLUMNS = 4, 8  # so many sums stay in the registers
-
-
 def multiply(
     rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
 ) -> None:  # fmt: skip
-    """c += a · b, in tiles of c; the columns of b and c lie side by side."""
-    tiled = columns - columns % TILE_COLUMNS
+    """c += a · b, in tiles of c, whose sums stay in registers.
+
+    The columns of b and c lie side by side.
+    """
     i = 0
     while i < rows:
-        height = TILE_ROWS if i + TILE_ROWS <= rows else 1
+        height = 4 if i + 4 <= rows else 1
         u, p = a0 + i * a_row, c0 + i * c_row
-        for j in range(0, tiled, TILE_COLUMNS):
-            if height == 1:
-                tile_row(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+        j = 0
+        while j < columns:
+            width = 8 if j + 8 <= columns else 4 if j + 4 <= columns else 1
+            if height == 4 and width == 8:
+                tile_4_8(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+            elif height == 4 and width == 4:
+                tile_4_4(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+            elif width == 8:
+                tile_1_8(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+            elif width == 4:
+                tile_1_4(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
             else:
-                tile(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
-        for r in range(height if tiled < columns else 0):
-            for k in range(inner):
-                w, q = a[u + r * a_row + k * a_inner], b0 + k * b_inner
-                for j in range(tiled, columns):
-                    c[p + r * c_row + j] += w * b[q + j]
+                for r in range(height):
+                    total = 0.0
+                    for k in range(inner):
+                        total += a[u + r * a_row + k * a_inner] * b[b0 + k * b_inner + j]
+                    c[p + r * c_row + j] += total
+            j += width
         i += height
 
 
@@ -314,6 +321,37 @@ def each_backward(
 # ---- dots, one by one
 
 
+def begin_with(
+    patterns: Integers, x: int, given: int, table: Places, rows: int, columns: int, out: int,
+    data: Floats, width: int,
+) -> None:  # fmt: skip
+    """Sets results to the numbers that are added to them, which have no lanes; or to 0."""
+    if not given:
+        clear(data, out, rows * columns * width)
+        return
+    for i in range(rows):
+        for j in range(columns):
+            number = data[~element(patterns, x, table, i, j)]
+            for lane in range(width):
+                data[out + lane] = number
+            out += width
+
+
+def add_gradients(
+    patterns: Integers, x: int, given: int, table: Places, rows: int, columns: int, out: int,
+    grad: Floats, width: int,
+) -> None:  # fmt: skip
+    """The gradients of the numbers that were added to results."""
+    if given and patterns[x + ACTIVE]:
+        for i in range(rows):
+            for j in range(columns):
+                total = 0.0
+                for lane in range(width):
+                    total += grad[out + lane]
+                grad[~element(patterns, x, table, i, j)] += total
+                out += width
+
+
 def vector(
     patterns: Integers, x: int, table: Places, i: int, length: int,
     data: Floats, lane0: int, width: int, scratch: int,
@@ -341,29 +379,27 @@ def dots_forward(
     patterns: Integers, x: int, y: int, table: Places, count: int, length: int, out: int,
     data: Floats, lane0: int, width: int, scratch: int, region: int,
 ) -> None:  # fmt: skip
-    """`count` dots, each of a row of x and a row of y."""
+    """Adds `count` dots, each of a row of x and a row of y, to the results."""
     x_step, y_step = step_of(patterns, x, width), step_of(patterns, y, width)
     for i in range(count):
         a = vector(patterns, x, table, i, length, data, lane0, width, scratch)
         b = vector(patterns, y, table, i, length, data, lane0, width, scratch + region)
         total = 0.0
-        if width > 1:
-            clear(data, out, width)
-            if is_laned(patterns, x):
-                for k in range(length):
-                    p, q = a + k * x_step, b + k * y_step
-                    for lane in range(width):
-                        data[out + lane] += data[p + lane] * data[q + lane]
-            else:
-                multiply(1, length, width, data, a, 0, x_step, data, b, y_step, data, out, 0)
+        if width > 1 and is_laned(patterns, x):
+            for k in range(length):
+                p, q = a + k * x_step, b + k * y_step
+                for lane in range(width):
+                    data[out + lane] += data[p + lane] * data[q + lane]
+        elif width > 1:
+            multiply(1, length, width, data, a, 0, x_step, data, b, y_step, data, out, 0)
         elif x_step == 1 and y_step == 1:
             for k in range(length):
                 total += data[a + k] * data[b + k]
-            data[out] = total
+            data[out] += total
         else:
             for k in range(length):
                 total += data[a + k * x_step] * data[b + k * y_step]
-            data[out] = total
+            data[out] += total
         out += width
 
 
@@ -425,8 +461,7 @@ def matmul_forward(
     rows: int, columns: int, length: int, out: int,
     data: Floats, lane0: int, width: int, scratch: int, region: int,
 ) -> None:  # fmt: skip
-    """`rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
-    clear(data, out, rows * columns * width)
+    """Adds `rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
     a, a_row = scratch, length
     if is_matrix(patterns, x):
         a, a_row = patterns[x + BASE], patterns[x + ROW_STRIDE]
@@ -540,12 +575,18 @@ def forward(
         out = tape[t + OUT] if tape[t + SHARED] else lane0 + tape[t + OUT] * width
         x = tape[t + FIRST] * PATTERN
         y = x + PATTERN
+        given = tape[t + OPERANDS] == 3
         if kind == MATMUL:
+            begin_with(
+                patterns, y + PATTERN, given, table, tape[t + ROWS], tape[t + COLUMNS], out,
+                data, width,
+            )  # fmt: skip
             matmul_forward(
                 patterns, x, y, table, tape[t + ROWS], tape[t + COLUMNS], length, out,
                 data, lane0, width, scratch, region,
             )  # fmt: skip
         elif kind == DOT:
+            begin_with(patterns, y + PATTERN, given, table, count, 1, out, data, width)
             dots_forward(
                 patterns, x, y, table, count, length, out,
                 data, lane0, width, scratch, region,
@@ -571,12 +612,18 @@ def backward(
         out = tape[t + OUT] if tape[t + SHARED] else lane0 + tape[t + OUT] * width
         x = tape[t + FIRST] * PATTERN
         y = x + PATTERN
+        given = tape[t + OPERANDS] == 3
         if kind == MATMUL:
+            add_gradients(
+                patterns, y + PATTERN, given, table, tape[t + ROWS], tape[t + COLUMNS], out,
+                grad, width,
+            )  # fmt: skip
             matmul_backward(
                 patterns, x, y, table, tape[t + ROWS], tape[t + COLUMNS], length, out,
                 data, grad, lane0, width, scratch, region,
             )  # fmt: skip
         elif kind == DOT:
+            add_gradients(patterns, y + PATTERN, given, table, count, 1, out, grad, width)
             dots_backward(
                 patterns, x, y, table, count, length, out,
                 data, grad, lane0, width, scratch, region,

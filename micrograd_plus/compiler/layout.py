@@ -321,18 +321,18 @@ class _Layout:
     # ---- dots
 
     def _dots(self, nodes: list[int]) -> None:
-        """Dots of one length: matrix products, and what is left over."""
+        """Dots of one length, all with a bias or all without: matrix products, and the rest."""
         operands = self.graph.operands
         length = len(operands[nodes[0]]) // 2
         lefts: dict[tuple[int, ...], int] = {}
         by_right: dict[tuple[int, ...], dict[int, int]] = {}  # right → left's number → node
         single: list[int] = []
         for i in nodes:
-            left, right = operands[i][:length], operands[i][length:]
+            left, right = operands[i][:length], operands[i][length : 2 * length]
+            number = lefts.setdefault((*left, *operands[i][2 * length :]), len(lefts))
             if any([self.graph.laned[x] for x in left]):
                 single.append(i)
             else:
-                number = lefts.setdefault(left, len(lefts))
                 by_right.setdefault(right, {})[number] = i
         products: dict[tuple[int, ...], list[dict[int, int]]] = {}
         for row in by_right.values():
@@ -349,22 +349,34 @@ class _Layout:
         """Every dot of a grid: rows share the right vector, columns the left one."""
         operands, nodes = self.graph.operands, [i for row in rows for i in row]
         lefts = [x for i in rows[0] for x in operands[i][:length]]
-        rights = [x for row in rows for x in operands[row[0]][length:]]
+        rights = [x for row in rows for x in operands[row[0]][length : 2 * length]]
         patterns = [self._pattern(nodes[0], side, length) for side in (lefts, rights)]
+        patterns += self._bias(nodes, length, len(rows[0]))
         self._add(MATMUL, nodes, length, patterns, len(rows), len(rows[0]))
 
     def _single_dots(self, nodes: list[int], length: int) -> None:
         """Dots one by one, those together whose vectors have the same steps."""
         operands = self.graph.operands
-        alike: dict[tuple[object, ...], list[int]] = {}
+        alike: dict[tuple[object, ...], list[tuple[int, Sequence[int], Sequence[int]]]] = {}
         for i in nodes:
-            codes = self._codes(operands[i])
-            alike.setdefault((_steps(codes[:length]), _steps(codes[length:])), []).append(i)
+            left, right = operands[i][:length], operands[i][length : 2 * length]
+            steps = _steps(self._codes(left)), _steps(self._codes(right))
+            if None in steps:  # in another order they may have a step
+                pairs = sorted(zip(self._codes(left), self._codes(right), left, right))
+                left, right = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
+                steps = _steps(self._codes(left)), _steps(self._codes(right))
+            alike.setdefault(steps, []).append((i, left, right))
         for group in alike.values():
-            lefts = [x for i in group for x in operands[i][:length]]
-            rights = [x for i in group for x in operands[i][length:]]
-            patterns = [self._pattern(group[0], side, length) for side in (lefts, rights)]
-            self._add(DOT, group, length, patterns)
+            numbers = [i for i, _, _ in group]
+            lefts = [x for _, left, _ in group for x in left]
+            rights = [x for _, _, right in group for x in right]
+            patterns = [self._pattern(numbers[0], side, length) for side in (lefts, rights)]
+            self._add(DOT, numbers, length, patterns + self._bias(numbers, length, 1))
+
+    def _bias(self, nodes: Sequence[int], length: int, columns: int) -> list[Pattern]:
+        """The pattern of the numbers that are added to dots, if there are any."""
+        biases = [x for i in nodes for x in self.graph.operands[i][2 * length :]]
+        return [self._pattern(nodes[0], biases, columns)] if biases else []
 
 
 def _steps(codes: Sequence[int]) -> tuple[bool, int] | None:

@@ -30,7 +30,6 @@ from ..files import write_atomically
 from ..ops import Op
 from ..symbols import Expression, Symbol
 from ..writers import Python, Writer, name_shared_parts
-from .kernels import TILE_COLUMNS, TILE_ROWS
 from .updates import Update, symbols_in
 
 
@@ -169,7 +168,7 @@ from numba import cfunc, njit
 from micrograd_plus.compiler.native import intrinsics, signature, unit
 
 inf, nan = math.inf, math.nan
-call, power_of_2, tile, tile_row = intrinsics()
+call, power_of_2, tile_4_8, tile_4_4, tile_1_8, tile_1_4 = intrinsics()
 """
 
 _EXP = f"""
@@ -192,7 +191,9 @@ _KERNELS = """
 # Sums may be added in another order, and products fused with sums; nothing else may change, so
 # that inf and nan come out as they do in Python.
 SUMS = {"reassoc", "contract"}
-WITH_SUMS = ("unpack", "multiply", "multiply_transposed", "dots_forward", "dots_backward")
+WITH_SUMS = (
+    "unpack", "add_gradients", "multiply", "multiply_transposed", "dots_forward", "dots_backward",
+)
 
 for _name, _function in list(globals().items()):
     if getattr(_function, "__module__", None) == __name__:
@@ -243,7 +244,7 @@ def intrinsics() -> tuple[Any, ...]:
 
     call(address, (arguments, …)): calls the loop of an op.
     power_of_2(k): 2.0**k for a whole number k from -1022 to 1023, as a float.
-    tile(…), tile_row(…): a piece of a matrix product, as `kernels.multiply` has it.
+    tile_4_8(…) and smaller ones: a piece of a matrix product, for `kernels.multiply`.
     """
     from llvmlite import ir
     from numba import types
@@ -273,9 +274,9 @@ def intrinsics() -> tuple[Any, ...]:
 
         return types.float64(types.float64), generate
 
-    def tile(rows: int) -> Any:
-        vector = ir.VectorType(real, TILE_COLUMNS)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), TILE_COLUMNS), [0] * TILE_COLUMNS)
+    def tile(rows: int, columns: int) -> Any:
+        vector = ir.VectorType(real, columns)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), columns), [0] * columns)
 
         def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
             inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row = given
@@ -320,7 +321,7 @@ def intrinsics() -> tuple[Any, ...]:
 
         return piece
 
-    return call, power_of_2, tile(TILE_ROWS), tile(1)
+    return call, power_of_2, tile(4, 8), tile(4, 4), tile(1, 8), tile(1, 4)
 
 
 def cache_folder() -> Path:

@@ -31,7 +31,7 @@ class Plan:
     inputs: the numbers of all examples; starts: where each begins, in the order of the steps.
     groups: three numbers each: a program, its first example in `starts`, and how many.
     steps: where in `groups` each step begins; one more than there are steps.
-    output_starts: where to store the outputs of each example, of `stored` in all, if any.
+    output_starts: where in `outputs` to store what comes out for each example, if anything.
     """
 
     inputs: Sequence[float]
@@ -39,7 +39,7 @@ class Plan:
     groups: Sequence[int]
     steps: Sequence[int]
     output_starts: Sequence[int]
-    stored: int
+    outputs: Any
 
 
 @dataclass
@@ -66,7 +66,6 @@ class Outcome:
     completed: int
     losses: list[float]
     norms: list[float]
-    outputs: Any
 
 
 class NativeMachine:
@@ -158,7 +157,7 @@ class NativeMachine:
         return Plan(
             np.asarray(plan.inputs, np.float64),
             *[np.array(part, np.int64) for part in places],
-            plan.stored,
+            np.array(plan.outputs, np.float64),
         )
 
     def run(self, plan: Any, first: int, count: int, task: Task, serial: int) -> Outcome:
@@ -167,7 +166,7 @@ class NativeMachine:
         serial: how many examples have been run before, which the random numbers depend on.
         """
         np = self.np
-        losses, norms, outputs = np.empty(count), np.zeros(count), np.empty(plan.stored)
+        losses, norms = np.empty(count), np.zeros(count)
         seeds = np.array(task.seeds, np.int64)
         updates = np.array([self.updates[self.remembers], self.updates[1]], np.int64)
         moved = self.moved if task.differentiated else 0
@@ -179,7 +178,7 @@ class NativeMachine:
             plan.inputs.ctypes.data, plan.starts.ctypes.data, plan.groups.ctypes.data,
             plan.steps.ctypes.data + 8 * first, count,
             seeds.ctypes.data, serial,
-            outputs.ctypes.data, plan.output_starts.ctypes.data, plan.stored > 0,
+            plan.outputs.ctypes.data, plan.output_starts.ctypes.data, plan.outputs.size > 0,
             task.differentiated, moved, updates.ctypes.data,
             self.settings.ctypes.data, self.settings.size,
             self.memory.ctypes.data, self.memory.size,
@@ -188,7 +187,7 @@ class NativeMachine:
         )  # fmt: skip
         self.remembers = self.remembers or (completed > 0 and moved > 0)
         shown = min(completed + 1, count)
-        return Outcome(completed, losses[:shown].tolist(), norms[:shown].tolist(), outputs)
+        return Outcome(completed, losses[:shown].tolist(), norms[:shown].tolist())
 
 
 @cache
@@ -324,7 +323,6 @@ class PlainMachine:
         """Runs `count` steps of the plan from step `first` on, as `NativeMachine` does."""
         losses: list[float] = []
         norms: list[float] = []
-        outputs = [0.0] * plan.stored
         for s in range(first, first + count):
             groups = [plan.groups[3 * g : 3 * g + 3] for g in range(*plan.steps[s : s + 2])]
             examples = sum(size for _, _, size in groups)
@@ -332,13 +330,13 @@ class PlainMachine:
                 self.grad[: self.parameters] = [0.0] * self.parameters
             total = 0.0
             for program, begin, size in groups:
-                total += self._group(program, plan, begin, size, examples, task, serial, outputs)
+                total += self._group(program, plan, begin, size, examples, task, serial)
                 serial += size
             losses.append(total / examples)
             norms.append(math.sqrt(math.fsum(g * g for g in self.grad[: self.moved])))
             if task.guarded:
                 if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
-                    return Outcome(s - first, losses, norms, outputs)
+                    return Outcome(s - first, losses, norms)
                 self.guard = self.data[: self.moved], self.read_state()
             if task.clip and norms[-1] + 1e-6 > task.clip:
                 for i in range(self.moved):
@@ -347,11 +345,11 @@ class PlainMachine:
                 for i, state in enumerate(self.states):
                     moved = self.optimizer.update(self.grad[i], self.data[i], state)
                     self.data[i] = float(moved)
-        return Outcome(count, losses, norms, outputs)
+        return Outcome(count, losses, norms)
 
     def _group(
         self, number: int, plan: Plan, begin: int, size: int, examples: int, task: Task,
-        serial: int, outputs: list[float],
+        serial: int,
     ) -> float:  # fmt: skip
         """The sum of the losses of a group; the gradients of their mean are added."""
         program = self.programs[number]
@@ -369,9 +367,9 @@ class PlainMachine:
                 number_ = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
                 data.laned[program.inputs + j] = number_
             interpreter.forward(program.laned, data)
-            if plan.stored:
+            if plan.outputs:
                 to = plan.output_starts[example]
-                outputs[to : to + len(program.outputs)] = [data[place] for place in program.outputs]
+                plan.outputs[to : to + len(program.outputs)] = [data[place] for place in program.outputs]
             total += data[program.outputs[0]]
             if task.differentiated:
                 grad.laned[:] = [0.0] * program.width

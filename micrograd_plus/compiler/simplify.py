@@ -14,9 +14,10 @@ a1     input 0
 a2     parameter w1
 a3     input 1
 a4     parameter b
-a5     dot(a0, a2, a1, a3)
-a6     add(a5, a4)
-a7     relu(a6)
+a5     dot(a0, a2, a1, a3, a4)
+a6     relu(a5)
+
+A `dot` of an odd number of nodes adds the last one: the bias, which depends on no example.
 """
 
 from __future__ import annotations
@@ -99,9 +100,7 @@ def simplify(recording: Recording) -> Graph:
 def _joined(recording: Recording) -> tuple[Graph, list[int]]:
     """Every distinct computation once, constants computed; and how often each is used."""
     graph = empty()
-    sources, ops, operands, laned, active = (
-        graph.sources, graph.ops, graph.operands, graph.laned, graph.active,
-    )  # fmt: skip
+    sources, laned, active = graph.sources, graph.laned, graph.active
     number_of: dict[Value, int] = {}
     known: dict[Key, int] = {}
     uses: list[int] = []
@@ -245,7 +244,12 @@ def _rebuilt(graph: Graph, sums: dict[int, Terms]) -> Graph:
             pairs = [(renamed[x], renamed[y]) for x, y in products]
             ordered = [(y, x) if new.laned[x] and not new.laned[y] else (x, y) for x, y in pairs]
             xs, ys = zip(*ordered)
-            product = TABLE["dot" if len(pairs) > 1 or not sums.get(i) else "mul"]
+            is_dot = len(pairs) > 1 or op is TABLE["dot"]
+            if is_dot and len(terms) == 1 and not new.laned[terms[0]]:
+                operands = (*xs, *ys, terms[0])
+                renamed[i] = new.add(None, TABLE["dot"], operands, lane, learns, scope)
+                continue
+            product = TABLE["dot" if is_dot else "mul"]
             terms.insert(0, new.add(None, product, (*xs, *ys), lane, learns, scope))
             if len(terms) > 2:
                 rest = new.add(None, TABLE["sum"], tuple(terms[1:]), lane, learns, scope)
