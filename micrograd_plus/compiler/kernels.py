@@ -19,7 +19,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-Floats = Integers = Places = Any  # addresses of 64-bit floats, 64-bit and 32-bit whole numbers
+Floats = Any  # the address of 64-bit floats
+Integers = Any  # of 64-bit whole numbers
+Places = Any  # of 32-bit whole numbers
+
+# What `native.py` writes in LLVM's language: to call the loop of an op or an optimizer, and to
+# add to a tile of a matrix product.
+call: Any = None
+tile_4_8: Any = None
+tile_4_4: Any = None
+tile_1_8: Any = None
+tile_1_4: Any = None
 
 # An instruction on the tape.
 KIND, OP, COUNT, LENGTH, OUT, SHARED, FIRST, OPERANDS, ROWS, COLUMNS = range(10)
@@ -252,9 +262,7 @@ def clear(numbers: Floats, begin: int, count: int) -> None:
 # ---- ops number by number: the loops that are written from the op table
 
 
-def usable(
-    patterns: Integers, x: int, count: int, length: int, width: int, nary: int
-) -> int:
+def usable(patterns: Integers, x: int, count: int, length: int, width: int, nary: int) -> int:
     """Whether the loop of an op can read operand x where it is.
 
     The elements of a vector must follow each other with all rows side by side: one row alone.
@@ -480,7 +488,19 @@ def matmul_forward(
         for i in range(rows):
             c = out + i * columns * width
             multiply(
-                columns, length, width, data, a, a_row, 1, data, b + i * b_row, width, data, c, width
+                columns,
+                length,
+                width,
+                data,
+                a,
+                a_row,
+                1,
+                data,
+                b + i * b_row,
+                width,
+                data,
+                c,
+                width,
             )
 
 
@@ -504,18 +524,14 @@ def matmul_backward(
         clear(grad, b, rows * length * width)
     if width == 1:
         if patterns[y + ACTIVE]:
-            multiply(
-                rows, columns, length, grad, out, columns, 1, data, a, a_row, grad, b, b_row
-            )
+            multiply(rows, columns, length, grad, out, columns, 1, data, a, a_row, grad, b, b_row)
         if patterns[x + ACTIVE]:
             multiply(columns, rows, length, grad, out, 1, columns, data, b, b_row, grad, a, a_row)
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if patterns[y + ACTIVE]:
-                multiply(
-                    length, columns, width, data, a, 1, a_row, grad, c, width, grad, r, width
-                )
+                multiply(length, columns, width, data, a, 1, a_row, grad, c, width, grad, r, width)
             if patterns[x + ACTIVE]:
                 multiply_transposed(
                     columns, length, width, grad, c, width, data, r, width, grad, a, a_row, 1

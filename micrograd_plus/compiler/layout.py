@@ -12,12 +12,10 @@ matrix product, for which the parameters are put in the order of its rows.
 >>> store = Store(model.parameters())
 >>> program = lay_out(simplify(record(model, [(2,)], model.parameters())), store, inputs=2)
 >>> print(program)
-for each example (2 numbers in, 16 values)
+for each example (2 numbers in, 11 values)
   matmul     1 × 4 dots of 2          MLP.Layer.Neuron
-  add        4                        MLP.Layer.Neuron
   relu       4                        MLP.Layer.Neuron
   dot        1 of 4                   MLP.Layer.Neuron
-  add        1                        MLP.Layer.Neuron
 """
 
 from __future__ import annotations
@@ -192,9 +190,7 @@ def _path(opened: scope | None) -> str:
 # ---- from nodes to instructions
 
 
-def lay_out(
-    graph: Graph, store: Store, inputs: int
-) -> Program:
+def lay_out(graph: Graph, store: Store, inputs: int) -> Program:
     """The program of a graph; its parameters must have been added to the store."""
     return _Layout(graph, store, inputs).program()
 
@@ -285,15 +281,23 @@ class _Layout:
                 self.code[node] = ~slot
         self.instructions[laned].append(
             Instruction(
-                kind, op if isinstance(op, Op) else None, len(nodes), length, out, not laned,
-                operands, rows, columns, self.graph.scopes[nodes[0]],
-            )  # fmt: skip
+                kind,
+                op if isinstance(op, Op) else None,
+                len(nodes),
+                length,
+                out,
+                not laned,
+                operands,
+                rows,
+                columns,
+                self.graph.scopes[nodes[0]],
+            )
         )
 
     def _pattern(self, user: int, nodes: Sequence[int], length: int = 1) -> Pattern:
         """The pattern of `nodes`, rows of `length` after one another, as operands of `user`."""
         active = self.graph.active
-        flows = active[user] and any([active[node] for node in nodes])
+        flows = active[user] and any(active[node] for node in nodes)
         return _pattern(self._codes(nodes), length, flows)
 
     def _each(self, nodes: list[int]) -> None:
@@ -330,7 +334,7 @@ class _Layout:
         for i in nodes:
             left, right = operands[i][:length], operands[i][length : 2 * length]
             number = lefts.setdefault((*left, *operands[i][2 * length :]), len(lefts))
-            if any([self.graph.laned[x] for x in left]):
+            if any(self.graph.laned[x] for x in left):
                 single.append(i)
             else:
                 by_right.setdefault(right, {})[number] = i
@@ -359,7 +363,8 @@ class _Layout:
         operands = self.graph.operands
         alike: dict[tuple[object, ...], list[tuple[int, Sequence[int], Sequence[int]]]] = {}
         for i in nodes:
-            left, right = operands[i][:length], operands[i][length : 2 * length]
+            left: Sequence[int] = operands[i][:length]
+            right: Sequence[int] = operands[i][length : 2 * length]
             steps = _steps(self._codes(left)), _steps(self._codes(right))
             if None in steps:  # in another order they may have a step
                 pairs = sorted(zip(self._codes(left), self._codes(right), left, right))
@@ -383,7 +388,9 @@ def _steps(codes: Sequence[int]) -> tuple[bool, int] | None:
     """Whether places are laned, and their step; None if they have no common one."""
     step = codes[1] - codes[0] if len(codes) > 1 else 0
     regular = list(codes) == (
-        list(range(codes[0], codes[0] + step * len(codes), step)) if step else [codes[0]] * len(codes)
+        list(range(codes[0], codes[0] + step * len(codes), step))
+        if step
+        else [codes[0]] * len(codes)
     )
     return (codes[0] >= 0, step) if regular and (codes[0] >= 0) == (codes[-1] >= 0) else None
 
@@ -391,12 +398,14 @@ def _steps(codes: Sequence[int]) -> tuple[bool, int] | None:
 def _pattern(codes: list[int], length: int, active: bool) -> Pattern:
     """The simplest rule that gives these places, in rows of `length`."""
     laned, sign = codes[0] >= 0, 1 if codes[0] >= 0 else -1
-    steps = {_steps(codes[i : i + length]) for i in range(0, len(codes), length)} if length > 1 else {
-        (laned, 0) if all([(code >= 0) == laned for code in codes]) else None
-    }
+    steps = (
+        {_steps(codes[i : i + length]) for i in range(0, len(codes), length)}
+        if length > 1
+        else {(laned, 0) if all((code >= 0) == laned for code in codes) else None}
+    )
     if len(steps) > 1 or None in steps:
         return Pattern(BY_ELEMENT, False, 0, length, 0, array("i", codes), active)
-    (_, stride), = steps  # type: ignore[misc]
+    ((_, stride),) = steps  # type: ignore[misc]
     starts = codes[::length]
     slots = [start if laned else ~start for start in starts]
     between = _steps(starts)

@@ -102,7 +102,9 @@ class _Loops(_Numba):
             place = store.removesuffix(" = {}")
             written = [self.write(argument) for argument in value.args]
             begin = self._loop(None, [store.format(start)])
-            each = self._loop(value, [f"kept = {place}", store.format(step.format("kept", *written))])
+            each = self._loop(
+                value, [f"kept = {place}", store.format(step.format("kept", *written))]
+            )
             return [*begin, "for k in range(n):", *_indented(each)]
         each = self._loop(value, [store.format(self.write(value))])
         return ["for k in range(n):", *_indented(each)] if "k * width" in store else each
@@ -306,7 +308,9 @@ def intrinsics() -> tuple[Any, ...]:
                     )
                     spread = builder.shuffle_vector(first, first, everywhere)
                     product = builder.fmul(spread, x, flags=("contract",))
-                    builder.store(builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_)
+                    builder.store(
+                        builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_
+                    )
             for i, sum_ in enumerate(sums):
                 builder.store(builder.load(sum_), row_of_c(i), align=8)
             return context.get_dummy_value()

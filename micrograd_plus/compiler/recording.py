@@ -146,6 +146,7 @@ class Random(Recorded):
     """A random number, drawn anew for every example from this generator's series."""
 
     __slots__ = ("generator",)
+    generator: random.Random | None
 
     def __init__(self, generator: random.Random | None) -> None:
         super().__init__(None, (), True)

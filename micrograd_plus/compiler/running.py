@@ -153,11 +153,13 @@ class NativeMachine:
     def plan(self, plan: Plan) -> Plan:
         """The plan in the form in which `run` takes it."""
         np = self.np
-        places = (plan.starts, plan.groups, plan.steps, plan.output_starts)
         return Plan(
-            np.asarray(plan.inputs, np.float64),
-            *[np.array(part, np.int64) for part in places],
-            np.array(plan.outputs, np.float64),
+            inputs=np.asarray(plan.inputs, np.float64),
+            starts=np.array(plan.starts, np.int64),
+            groups=np.array(plan.groups, np.int64),
+            steps=np.array(plan.steps, np.int64),
+            output_starts=np.array(plan.output_starts, np.int64),
+            outputs=np.array(plan.outputs, np.float64),
         )
 
     def run(self, plan: Any, first: int, count: int, task: Task, serial: int) -> Outcome:
@@ -197,7 +199,7 @@ def _kernel() -> Any:
 
     from .native import run_address
 
-    of = {"int": ctypes.c_int64, "float": ctypes.c_double}
+    of: dict[str, Any] = {"int": ctypes.c_int64, "float": ctypes.c_double}
     kinds = [of.get(kind, ctypes.c_void_p) for kind in kernels.run.__annotations__.values()]
     *arguments, result = kinds
     return ctypes.CFUNCTYPE(result, *arguments)(run_address())
@@ -369,7 +371,9 @@ class PlainMachine:
             interpreter.forward(program.laned, data)
             if plan.outputs:
                 to = plan.output_starts[example]
-                plan.outputs[to : to + len(program.outputs)] = [data[place] for place in program.outputs]
+                plan.outputs[to : to + len(program.outputs)] = [
+                    data[place] for place in program.outputs
+                ]
             total += data[program.outputs[0]]
             if task.differentiated:
                 grad.laned[:] = [0.0] * program.width

@@ -110,7 +110,7 @@ def _joined(recording: Recording) -> tuple[Graph, list[int]]:
         op = value.op
         if op is None and not value.operands:  # a leaf
             number: float | None = None
-            if type(value) is Constant or isinstance(value, Constant):
+            if isinstance(value, Constant):
                 number = value.data
                 key: Key = (number, math.copysign(1.0, number)) if number == number else ("nan",)
             else:
