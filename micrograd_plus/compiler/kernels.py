@@ -288,7 +288,8 @@ def each_forward(
 ) -> None:  # fmt: skip
     """`count` results of one op, by the loop at this address."""
     block = block_of(patterns, first, last, count, length, width, nary, geometry[BLOCK])
-    for i in range(0, count, block):
+    i = 0
+    while i < count:
         n = min(block, count - i)
         for x in range(first, last, PATTERN):
             j = (x - first) // PATTERN
@@ -298,6 +299,7 @@ def each_forward(
                 at[j] = geometry[SCRATCH_BEGIN] + j * geometry[REGION]
                 pack(patterns, x, table, i, n, length, data, lane0, width, at[j], nary)
         call(loop, (length, n * width, data, grad, out + i * width, at))
+        i += n
 
 
 def each_backward(
@@ -307,7 +309,8 @@ def each_backward(
 ) -> None:  # fmt: skip
     """The gradients of the operands of one op, by the loops whose addresses begin at `loop`."""
     block = block_of(patterns, first, last, count, length, width, nary, geometry[BLOCK])
-    for i in range(0, count, block):
+    i = 0
+    while i < count:
         n = min(block, count - i)
         for x in range(first, last, PATTERN):
             j = (x - first) // PATTERN
@@ -324,6 +327,7 @@ def each_backward(
                 call(loops[loop + j], (length, n * width, data, grad, out + i * width, at))
                 if not usable(patterns, x, count, length, width, nary):
                     unpack(patterns, x, table, i, n, length, grad, lane0, width, at[j], nary)
+        i += n
 
 
 # ---- dots, one by one
@@ -701,7 +705,8 @@ def run_group(
         begin = programs[p + LOCALS_BEGIN]
         clear(grad, begin, programs[p + LOCALS_END] - begin)
     total = 0.0
-    for done in range(0, count, programs[p + LANES]):
+    done = 0
+    while done < count:
         width = min(programs[p + LANES], count - done)
         for lane in range(width):
             start = starts[first + done + lane]
@@ -727,6 +732,7 @@ def run_group(
             backward(
                 laned, end, tape, patterns, table, loops, data, grad, lane0, width, geometry, at
             )
+        done += width
     if seed != 0.0:
         backward(shared, laned, tape, patterns, table, loops, data, grad, lane0, 1, geometry, at)
     return total

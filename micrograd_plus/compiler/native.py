@@ -1,8 +1,9 @@
 """The kernels at native speed: compiled by numba, once per machine, and kept on disk.
 
 `kernels.py` is compiled as it is. Around each formula and each partial derivative of the op
-table a loop is written, and compiled when a program first needs it. Sources and machine code lie
-in the user's cache folder; where nothing can be written, compiling is only slower.
+table a loop is written, and compiled when a program first needs it. The machine code lies in
+the user's cache folder, from where it is loaded without numba; where nothing can be written,
+every new process compiles again.
 
 >>> from ..ops import TABLE
 >>> print("\\n".join(_Loops(TABLE["relu"]).forward()))
@@ -15,15 +16,15 @@ for i in range(width):
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import marshal
 import math
 import os
+import re
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ..files import write_atomically
@@ -166,8 +167,8 @@ def _indented(lines: Sequence[str]) -> list[str]:
 
 _NUMBA = """
 import math
-from numba import cfunc, njit
-from micrograd_plus.compiler.native import intrinsics, signature, unit
+from numba import njit
+from micrograd_plus.compiler.native import intrinsics, signature
 
 inf, nan = math.inf, math.nan
 call, power_of_2, tile_4_8, tile_4_4, tile_1_8, tile_1_4 = intrinsics()
@@ -203,8 +204,9 @@ for _name, _function in list(globals().items()):
         if _name in ("multiply", "multiply_transposed", "forward", "backward"):
             globals()[_name] = unit(_function, _flags)
         elif _name != "run":
-            globals()[_name] = njit(error_model="numpy", fastmath=_flags)(_function)
-address = cfunc(signature(run), cache=True, error_model="numpy")(run).address
+            _kind = signature(_function)  # one for all callers, whatever they know of the arguments
+            globals()[_name] = njit(_kind, error_model="numpy", fastmath=_flags)(_function)
+unit(run)
 """
 
 
@@ -222,22 +224,6 @@ def signature(function: Any) -> Any:
     }
     *arguments, result = (of[annotation] for annotation in function.__annotations__.values())
     return result(*arguments)
-
-
-def unit(function: Any, flags: Any = ()) -> Any:
-    """A kernel that is compiled by itself, as others call it.
-
-    numba would compile it anew inside every caller.
-    """
-    from llvmlite.binding import add_symbol
-    from numba import cfunc, types
-
-    compiled = cfunc(signature(function), cache=True, error_model="numpy", fastmath=set(flags))(
-        function
-    )
-    name = f"{function.__module__}_{function.__name__}"
-    add_symbol(name, compiled.address)
-    return types.ExternalFunction(name, signature(function))
 
 
 @cache
@@ -328,24 +314,16 @@ def intrinsics() -> tuple[Any, ...]:
     return call, power_of_2, tile(4, 8), tile(4, 4), tile(1, 8), tile(1, 4)
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: MICROGRAD_PLUS_CACHE, or the user's cache folder."""
-    if chosen := os.environ.get("MICROGRAD_PLUS_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "micrograd_plus"
+# ---- on disk
+
+_Code = tuple[str, list[str], bytes]
+"""Of one function: its symbol, what it calls, and its machine code."""
 
 
-@cache
 def run_address() -> int:
     """Where the machine code of `kernels.run` is; ImportError without numba."""
     kernels = Path(__file__).with_name("kernels.py").read_text(encoding="utf-8")
-    return int(_module("kernels", kernels + _NUMBA + _KERNELS).address)
+    return _addresses("kernels", kernels + _NUMBA + _KERNELS)["run"]
 
 
 @cache
@@ -354,51 +332,143 @@ def loop_addresses(op: Op) -> list[int]:
     loops = {"forward": _Loops(op).forward()}
     loops |= {f"backward_{j}": _Loops(op).backward(j) for j in range(len(op.operands))}
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
-    return _addresses(f"op_{op.name}", arguments, loops)
+    return _loop_addresses(f"op_{op.name}", arguments, loops)
 
 
 def update_addresses(name: str, update: Update) -> list[int]:
     """Where the machine code of an optimizer's loops is: for its first step, and later ones."""
     loops = {"first": _update(update, update.first), "later": _update(update, update.later)}
     arguments = "count: int, settings: Floats, data: Floats, grad: Floats, memory: Floats"
-    return _addresses(f"update_{name}", arguments, loops)
+    return _loop_addresses(f"update_{name}", arguments, loops)
 
 
-def _addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> list[int]:
+def _loop_addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> list[int]:
     """Where the machine code of functions is, whose bodies are given by their names."""
     text = "from __future__ import annotations\n" + _NUMBA + _EXP
     for name, lines in loops.items():
-        text += f"\n\ndef {name}({arguments}) -> None:\n" + "\n".join(_indented(lines)) + "\n"
-    text += f"""
-
-addresses = [
-    cfunc(signature(loop), cache=True, error_model="numpy")(loop).address
-    for loop in ({", ".join(loops)},)
-]
-"""
-    return list(_module(title, text).addresses)
+        body = "\n".join(_indented(lines))
+        text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name})\n"
+    return list(_addresses(title, text).values())
 
 
 @cache
-def _module(title: str, text: str) -> ModuleType:
-    """The module with this source, in a file beside which numba keeps its machine code."""
-    name = f"{title}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    for folder in (cache_folder, lambda: Path(tempfile.mkdtemp(prefix="micrograd_plus_"))):
-        try:
-            path = folder() / f"{name}.py"
-            if not path.exists():
-                write_atomically(path, text)
-            return _loaded(f"micrograd_plus_{name}", path)
-        except (OSError, RuntimeError):  # no home folder, no room, or nothing may be written
-            continue
-    raise OSError("compiled kernels can be kept nowhere, not even in a temporary folder")
+def _addresses(title: str, text: str) -> dict[str, int]:
+    """Where the machine code of the units of this source is, by their names."""
+    from llvmlite import binding
+
+    machine = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    key = hashlib.sha256(f"{binding.llvm_version_info} {machine} {text}".encode()).hexdigest()
+    name = f"micrograd_plus_{title}_{key[:20]}"
+    path = _folder() / f"{name}.bin"
+    with suppress(OSError, EOFError, ValueError, TypeError):  # not there yet, or damaged
+        return {unit: _link(f"{name}_{unit}", *code) for unit, code in _read(path).items()}
+    codes = _compiled(name, text)
+    with suppress(OSError):  # nothing may be written there: the next program compiles again
+        write_atomically(path, marshal.dumps(codes))
+    return {unit: _link(f"{name}_{unit}", *code) for unit, code in codes.items()}
 
 
-def _loaded(name: str, path: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None:
-        raise OSError(f"{path} cannot be loaded")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # numba looks a function's module up by its name
-    specification.loader.exec_module(module)
-    return module
+def _read(path: Path) -> dict[str, _Code]:
+    """The machine code of each unit in a file."""
+    codes = marshal.loads(path.read_bytes())
+    if not isinstance(codes, dict):
+        raise ValueError(f"{path} holds no machine code")
+    return codes
+
+
+def _compiled(name: str, text: str) -> dict[str, _Code]:
+    """The machine code of each function that the source hands to `unit`.
+
+    Such a function is compiled by itself and called by its address, where numba would compile
+    it anew inside every caller.
+    """
+    from llvmlite import binding
+    from numba import cfunc, types
+
+    codes: dict[str, _Code] = {}
+
+    def unit(function: Any, flags: Any = ()) -> Any:
+        kind = signature(function)
+        made = cfunc(kind, error_model="numpy", fastmath=set(flags))(function)
+        module = made.inspect_llvm()
+        called = re.findall(r"^(?:declare .*?|(?=@))@(\w+)(?:\(| = external)", module, re.MULTILINE)
+        called += re.findall(r"^declare .*?@llvm\.(\w+)\.f64\(", module, re.MULTILINE)
+        code = _target().emit_object(binding.parse_assembly(module))
+        codes[function.__name__] = made.native_name, called, code
+        symbol = f"{name}_{function.__name__}"
+        binding.add_symbol(symbol, made.address)
+        return types.ExternalFunction(symbol, kind)
+
+    exec(compile(text, f"<{name}>", "exec"), {"__name__": name, "unit": unit})
+    return codes
+
+
+@cache
+def _libraries() -> list[Any]:
+    """Where the C functions are that machine code calls."""
+    import ctypes
+
+    windows = ("ucrtbase", "vcruntime140")
+    return [ctypes.CDLL(name) for name in (windows if sys.platform == "win32" else (None,))]
+
+
+def _resolve(name: str) -> None:
+    """Tells LLVM where a C function is.
+
+    What numba writes to report errors has no place without numba; kernels raise none.
+    """
+    import ctypes
+
+    from llvmlite import binding
+
+    if binding.address_of_symbol(name) is None:
+        known = [getattr(library, name, None) for library in _libraries()]
+        function = next(filter(None, known), _libraries()[0].abort)
+        binding.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+
+
+def _target() -> Any:
+    """This machine, as LLVM writes code for it; an engine keeps the one that it is given."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(),
+        features=binding.get_host_cpu_features().flatten(),
+        opt=3,
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
+_engines: list[Any] = []  # what holds machine code in memory
+
+
+def _link(name: str, symbol: str, called: list[str], code: bytes) -> int:
+    """Loads machine code; its address, which other code finds by `name`."""
+    from llvmlite import binding
+
+    for function in (*called, "memset", "memcpy", "memmove"):  # which LLVM adds
+        _resolve(function)
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _target())
+    engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    address = engine.get_function_address(symbol)
+    binding.add_symbol(name, address)
+    return int(address)
+
+
+def _folder() -> Path:
+    """Where machine code is kept: MICROGRAD_PLUS_CACHE, or the user's cache folder."""
+    if chosen := os.environ.get("MICROGRAD_PLUS_CACHE"):
+        return Path(chosen)
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "micrograd_plus"
