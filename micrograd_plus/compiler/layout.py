@@ -34,7 +34,7 @@ from .simplify import Graph
 
 BLOCK = 1024  # how many numbers are packed at a time
 ROOM = 8 * BLOCK  # for what an op must know of a vector before the next pass over it
-LANE_BYTES = 1 << 20  # what the values and gradients of all lanes may take, to stay in the cache
+LANE_BYTES = 1 << 19  # what the values and gradients of all lanes may take, to stay in the cache
 FEWEST_LANES, MOST_LANES = 16, 128
 
 
@@ -153,7 +153,8 @@ class Program:
     @property
     def lanes(self) -> int:
         """How many examples are computed together."""
-        return max(FEWEST_LANES, min(MOST_LANES, LANE_BYTES // (16 * max(self.width, 1))))
+        fitting = LANE_BYTES // (16 * max(self.width, 1))
+        return max(FEWEST_LANES, min(MOST_LANES, fitting - fitting % 8))  # of vector units
 
     @property
     def region(self) -> int:
