@@ -87,6 +87,11 @@ class Value(Methods):
         A leaf's gradient is added to what its `grad` already holds, as over the examples of
         a batch; `zero_grad` starts anew. Everything else is assigned.
         """
+        if recorder() is not None:
+            raise TypeError(
+                "backward() inside a function that is recorded: return the loss, and the compiled "
+                "step does the rest"
+            )
         order = topological_order(self)
         for node in order:
             if node.op is not None:
@@ -282,6 +287,9 @@ class Recorder(Protocol):
     The engine hands it each op as it is applied, and reads no number.
     """
 
+    def entered(self, owner: Any) -> None:
+        """Hears that a scope of this owner was opened."""
+
     def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
         """The Value that stands for the result of `op`."""
 
@@ -343,6 +351,9 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
             raise RuntimeError(f"the scope {self.name!r} is open already: make a new one")
         self.parent, self.is_open = _scope.get(), True
         _scope.set(self)
+        active = recorder()
+        if active is not None:
+            active.entered(self.owner)
         return self
 
     def __exit__(self, *exception: object) -> None:

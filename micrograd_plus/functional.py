@@ -75,7 +75,9 @@ _sum, _logsumexp, _max = (_function(TABLE[name]) for name in ("sum", "logsumexp"
 def where(condition: Operand | bool, a: Operand, b: Operand) -> Value:
     """where(condition, a, b): a where the condition is not 0, else b.
 
-    A bool, Python's or NumPy's, chooses at once: one of the two is given back as a Value.
+    A bool, Python's or NumPy's, chooses at once: one of the two is given back as a Value. In a
+    compiled program both are computed, and so are their gradients, as in PyTorch: an infinite
+    derivative of what was not chosen gives 0 * inf = nan.
     """
     if type(condition).__name__ in ("bool", "bool_"):
         return as_value(a if condition else b)

@@ -57,6 +57,9 @@ class Computing:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 
+    def entered(self, owner: Any) -> None:
+        pass
+
     def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
         self.asked.append((op.name, keeps_graph))
         node = Sealed(op.forward(*[reveal(x) for x in operands]))

@@ -15,7 +15,7 @@ from typing import Any
 from ..engine import Constant, Value, formula
 from ..nested import flatten, is_nested, plain
 from ..ops import TABLE
-from .recording import Input, Picked, Random, Recorded, Recording
+from .recording import Picked, Recording
 
 
 def check(function: Callable[..., Any], recording: Recording, example: Sequence[Any]) -> None:
@@ -82,7 +82,10 @@ def _compare(recording: Recording, numbers: dict[Value, float], returned: Sequen
             continue
         seen[recorded] = eager
         op = recorded.op
-        if op is not None and op is eager.op and getattr(recorded, "keeps_graph", True):
+        if isinstance(eager, Constant):  # computed from numbers alone, or without a graph
+            if not _same(numbers[recorded], eager.data):
+                differences[recorded] = eager
+        elif op is not None and op is not where and op is eager.op:
             if len(recorded.operands) == len(eager.operands):
                 stack += zip(recorded.operands, eager.operands)
             else:
@@ -90,14 +93,11 @@ def _compare(recording: Recording, numbers: dict[Value, float], returned: Sequen
         elif isinstance(recorded, Picked):
             index = int(numbers[recorded.operands[0]])
             stack.append((recorded.operands[1 + index], eager))
-        elif recorded.op is where and eager.op is not where:  # a bool has chosen
+        elif op is where and not (eager.op is where and _same_kind(recorded, eager)):
             chosen = 1 if numbers[recorded.operands[0]] != 0 else 2
             stack.append((recorded.operands[chosen], eager))
-        elif isinstance(recorded, (Input, Random, Constant)) or (
-            isinstance(recorded, Recorded) and not recorded.keeps_graph
-        ):
-            if not _same(numbers[recorded], eager.data):
-                differences[recorded] = eager
+        elif op is where:
+            stack += zip(recorded.operands, eager.operands)
         else:
             differences[recorded] = eager  # another op, or another parameter
     for value in recording.order:
@@ -108,6 +108,11 @@ def _compare(recording: Recording, numbers: dict[Value, float], returned: Sequen
                 f"{_described(differences[value], differences[value].data)} there; a choice that "
                 "changes belongs into mp.where or mp.pick, a random number into mp.rand"
             )
+
+
+def _same_kind(recorded: Value, eager: Value) -> bool:
+    """Whether a choice was a Value in eager code too, and not a bool that has chosen already."""
+    return recorded.operands[0].op is eager.operands[0].op
 
 
 def _same(a: float, b: float) -> bool:

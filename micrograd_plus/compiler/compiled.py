@@ -57,7 +57,7 @@ def compile(
         raise TypeError(f"compile takes a function or a Module, not {function!r}")
     is_module = hasattr(function, "parameters")
     if optimizer is not None:
-        if not hasattr(optimizer, "update"):
+        if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
             raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
         return Step(function, optimizer, cache_size)
     return (Predict if is_module else LossAndGradient)(function, cache_size)
@@ -94,6 +94,7 @@ class Compiled:
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._store = Store(self._moved())
         self._machine: Any = None
+        self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
         self._order: list[Value] = []
         self._serial = 0
 
@@ -137,10 +138,10 @@ class Compiled:
 
     def _examples(self, batches: Sequence[Any]) -> Examples:
         names = self.argument_names
-        if names and len(batches) != len(names):
+        if not batches or (names and len(batches) != len(names)):
             raise TypeError(
-                f"{self!r} takes {len(names)} arguments, {', '.join(names)}, and was given "
-                f"{len(batches)}"
+                f"{self!r} takes {len(names) or 'some'} arguments{': ' * bool(names)}"
+                f"{', '.join(names)}, each a batch; and was given {len(batches)}"
             )
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
@@ -152,23 +153,25 @@ class Compiled:
                 f"these examples have {len(examples.shapes)} different shapes, and the cache holds "
                 f"{self.cache_size}: pass cache_size={len(examples.shapes)} to compile"
             )
-        changed = False
-        for kind, key in enumerate(examples.shapes):
-            entry = self._entries.get(key)
-            if entry is None or not entry.is_current():
-                example = examples[examples.kinds.index(kind)]
-                self._entries[key] = self._record(key, example)
-                changed = True
+        while missing := [kind for kind, key in enumerate(examples.shapes) if self._lacks(key)]:
+            key, example = examples.shapes[missing[0]], examples[examples.kinds.index(missing[0])]
+            self._entries[key] = self._record(key, example)
+        for key in examples.shapes:
             self._entries.move_to_end(key)
         while len(self._entries) > self.cache_size:
             self._entries.popitem(last=False)
-            changed = True
         entries = [self._entries[key] for key in examples.shapes]
         for kind, entry in enumerate(entries):
             examples.require(entry.requirements, kind)
-        if changed or self._machine is None:
+        programs = zip(examples.shapes, entries)
+        if any(self._loaded.get(key) is not entry.program for key, entry in programs):
             self._load()
         return entries
+
+    def _lacks(self, key: Key) -> bool:
+        """Whether this shape must be recorded."""
+        entry = self._entries.get(key)
+        return entry is None or not entry.is_current()
 
     def _record(self, key: Key, example: Sequence[Any]) -> _Entry:
         with _no_garbage():
@@ -182,14 +185,14 @@ class Compiled:
         self._store.add(recording.parameters)
         if len(self._store) != known:  # the other programs have their numbers in these places
             self._entries.clear()
-            self._machine = None
+            self._forget_machine()
         program = lay_out(simplify(recording), self._store, len(recording.inputs))
         return _Entry(
             program=program,
             structure=recording.structure,
             recording_size=len(recording.order),
             requirements=recording.requirements,
-            modes=_modes(recording),
+            modes=[(module, module.training) for module in recording.modules],
         )
 
     def _accept(self, recording: Recording) -> None:
@@ -210,13 +213,18 @@ class Compiled:
         if self._machine is None:
             self._order = self._store.in_order()
             self._machine = self._new_machine(len(self._store))
-        self._machine.load([entry.program for entry in self._entries.values()])
+        self._loaded = self.programs
+        self._machine.load(list(self._loaded.values()))
+
+    def _forget_machine(self) -> None:
+        """The next programs get a new machine."""
+        self._machine, self._loaded = None, {}
 
     def _new_machine(self, parameters: int, optimizer: Any = None, update: Any = None) -> Any:
         if not is_native():
             _note_slowness()
         kind = NativeMachine if is_native() else PlainMachine
-        return kind(parameters, len(self._store.moved), optimizer, update)
+        return kind(parameters, self._store.moved, optimizer, update)
 
     # ---- running
 
@@ -228,7 +236,7 @@ class Compiled:
 
         With `stored`, the outputs are stored, in the order of the examples.
         """
-        numbers = {key: number for number, key in enumerate(self._entries)}
+        numbers = {key: number for number, key in enumerate(self._loaded)}
         programs = [numbers[key] for key in examples.shapes]
         sizes = [len(self._entries[key].program.outputs) for key in examples.shapes]
         kinds, beginnings = examples.kinds, examples.starts
@@ -269,7 +277,7 @@ class Compiled:
 
     def _seeds(self) -> list[int]:
         """A seed for each random number of each program, drawn from its own generator."""
-        generators = [g for entry in self._entries.values() for g in entry.program.generators]
+        generators = [g for program in self._loaded.values() for g in program.generators]
         drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(generators)}
         return [drawn[g] for g in generators]
 
@@ -414,7 +422,8 @@ class Step(LossAndGradient):
     def _running(self) -> Iterator[None]:
         """Hands everything to the machine and takes it back, whatever happens."""
         self._push()
-        if not self.optimizer.keeps_state_in(self._memory):
+        is_here = self._memory is not None and self._memory.machine is self._machine
+        if not (is_here and self.optimizer.keeps_state_in(self._memory)):
             self._memory = _Memory(self._machine, self._order, self.optimizer)
             self._memory.push(self._update)
         try:
@@ -444,7 +453,8 @@ class Step(LossAndGradient):
         settings = {**self.optimizer.settings, "lr": None}
         if settings != self._settings:
             self._update = trace(self.optimizer)
-            self._settings, self._machine = settings, None
+            self._settings = settings
+            self._forget_machine()
         return super().prepare(examples)
 
     def _new_machine(self, parameters: int, optimizer: Any = None, update: Any = None) -> Any:
@@ -570,20 +580,6 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _described(shape: Shape) -> str:
     return " × ".join(map(str, shape)) + " numbers" if shape else "a number"
-
-
-def _modes(recording: Recording) -> list[tuple[Any, bool]]:
-    """The modules that took part in a recording, and whether they were in training."""
-    modules = {}
-    seen = set()
-    for value in recording.order:
-        opened = value.scope
-        while opened is not None and opened not in seen:
-            seen.add(opened)
-            if hasattr(opened.owner, "training"):
-                modules[id(opened.owner)] = opened.owner
-            opened = opened.parent
-    return [(module, module.training) for module in modules.values()]
 
 
 def _shuffled(count: int, generator: random.Random) -> list[int]:

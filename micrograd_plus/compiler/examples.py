@@ -63,7 +63,7 @@ class Examples:
             example, position = np.argwhere(np.isnan(rows))[0]
             self._refuse_nan(int(example), int(position))
         self.inputs = rows.ravel()
-        self.starts = range(0, rows.size, rows.shape[1])
+        self.starts = [i * rows.shape[1] for i in range(self.count)]
         self.shapes = [tuple(a.shape[1:] for a in arrays)]
         self.kinds = bytes(self.count)
         return True

@@ -34,6 +34,9 @@ def forward(instructions: Sequence[Instruction], data: Numbers) -> None:
     """Computes the values of `instructions`."""
     for instruction in instructions:
         for place, op, operands, bias in _results(instruction, data):
+            if op is None:
+                data[place] = data[operands[0]]
+                continue
             result = op.forward(*[data[operand] for operand in operands])
             data[place] = result if bias is None else result + data[bias]
 
@@ -44,10 +47,11 @@ def backward(instructions: Sequence[Instruction], data: Numbers, grad: Numbers) 
         active = [pattern.active for pattern in instruction.operands]
         if not any(active):
             continue
-        if instruction.kind == PICK:
-            del active[0]  # the index
         for place, op, operands, bias in _results(instruction, data):
             upstream = grad[place]
+            if op is None:
+                grad[operands[0]] += upstream
+                continue
             if bias is not None and active[-1]:
                 grad[bias] += upstream
             partials = op.partials(data[place], *[data[operand] for operand in operands])
@@ -59,15 +63,18 @@ def backward(instructions: Sequence[Instruction], data: Numbers, grad: Numbers) 
 
 def _results(
     instruction: Instruction, data: Numbers
-) -> Iterator[tuple[int, Op, list[int], int | None]]:
-    """Each result: its place, its op, the places of its operands, and of what is added to it."""
+) -> Iterator[tuple[int, Op | None, list[int], int | None]]:
+    """Each result: its place, its op, the places of its operands, and of what is added to it.
+
+    No op stands for a pick, whose one operand is what was picked.
+    """
     length = range(instruction.length)
     for i in range(instruction.count):
         place = ~(instruction.out + i) if instruction.shared else instruction.out + i
         row, column = divmod(i, max(instruction.columns, 1))
         if instruction.kind == PICK:
             index, values = instruction.operands
-            yield place, TABLE["sum"], [values.code(i, int(data[index.code(i, 0)]))], None
+            yield place, None, [values.code(i, int(data[index.code(i, 0)]))], None
         elif instruction.kind in (DOT, MATMUL):
             left, right, *given = instruction.operands
             rows = ((left, column if instruction.kind == MATMUL else i), (right, row))

@@ -661,19 +661,19 @@ def backward(
 # ---- one group of examples
 
 
-MASK = 0x7FFFFFFFFFFFFFFF
-
-
 def uniform(seed: int, count: int) -> float:
     """The random number from 0 up to 1 that belongs to `count`, in the series of `seed`.
 
-    The mixing of splitmix64 (Steele, Lea & Flood 2014), in 63 bits, so that Python's integers
-    and the machine's give the same.
+    Philox (Salmon et al. 2011) with words of 31 bits, whose products fit into 64: Python's
+    whole numbers and the machine's give the same.
     """
-    z = (seed + (count + 1) * 0x1E3779B97F4A7C15) & MASK
-    z = ((z ^ (z >> 30)) * 0x3F58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x14D049BB133111EB) & MASK
-    return ((z ^ (z >> 31)) >> 10) * 2.0**-53
+    word = 0x7FFFFFFF
+    key, low, high = seed & word, count & word, ((count >> 31) ^ (seed >> 31)) & word
+    for _ in range(10):
+        product = low * 0x5256D193
+        low, high = (product >> 31) ^ key ^ high, product & word
+        key = (key + 0x1E3779B9) & word
+    return ((high << 31 | low) >> 9) * 2.0**-53
 
 
 def load_numbers(programs: Integers, p: int, numbers: Floats, data: Floats) -> None:

@@ -46,31 +46,34 @@ class Store:
     """
 
     def __init__(self, moved: Iterable[Value] = ()) -> None:
-        self.moved = dict.fromkeys(moved)
-        self.others: dict[Value, None] = {}
-        self.slots: dict[Value, int] = {}
-        self._free = iter(range(len(self.moved)))
-        self._free_other = iter(range(len(self.moved), 1 << 62))
+        self.slots: dict[Value, int] = dict.fromkeys(moved, -1)  # none yet
+        self.moved = len(self.slots)
+        self._unused = set(self.slots)  # parameters that are moved and have no slot
+        self._next = 0
+        self._next_other = self.moved
 
     def add(self, parameters: Iterable[Value]) -> None:
         """Counts parameters that a program reaches, before their slots are given."""
-        self.others |= {p: None for p in parameters if p not in self.moved}
+        for parameter in parameters:
+            self.slots.setdefault(parameter, -1)
 
     def slot(self, parameter: Value) -> int:
         """The parameter's slot."""
-        if parameter not in self.slots:
-            free = self._free if parameter in self.moved else self._free_other
-            self.slots[parameter] = next(free)
-        return self.slots[parameter]
+        slot = self.slots[parameter]
+        if slot < 0 and parameter in self._unused:
+            self._unused.remove(parameter)
+            slot, self._next = self._next, self._next + 1
+        elif slot < 0:
+            slot, self._next_other = self._next_other, self._next_other + 1
+        self.slots[parameter] = slot
+        return slot
 
     def in_order(self) -> list[Value]:
         """All parameters by their slots; those that no program uses are given theirs."""
-        for parameter in (*self.moved, *self.others):
-            self.slot(parameter)
-        return sorted(self.slots, key=self.slots.__getitem__)
+        return sorted(self.slots, key=self.slot)
 
     def __len__(self) -> int:
-        return len(self.moved) + len(self.others)
+        return len(self.slots)
 
 
 @dataclass(slots=True)

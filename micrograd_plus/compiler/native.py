@@ -61,9 +61,9 @@ class _Loops(_Numba):
     """
 
     reductions = {  # what a sum starts from, and what each element does to it
-        "total": ("0.0", "{0} + {1}"),
+        "total": ("0.0", "{0} + ({1})"),
         "largest": ("-inf", "{1} if {1} > {0} or {1} != {1} else {0}"),
-        "inner": ("0.0", "{0} + {1} * {2}"),
+        "inner": ("0.0", "{0} + ({1}) * ({2})"),
     }
 
     def __init__(self, op: Op) -> None:

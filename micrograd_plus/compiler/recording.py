@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -159,10 +160,10 @@ class Picked(Recorded):
     __slots__ = ()
 
 
-class _Watched(_Sealed):
-    """A parameter while a function is recorded: its number must not be read."""
-
-    __slots__ = ()
+@cache
+def _watched(kind: type[Value]) -> type[Value]:
+    """What a parameter of this class is while a function is recorded: its number is sealed."""
+    return type("Watched", (_Sealed, kind) if kind is not Value else (_Sealed,), {"__slots__": ()})
 
 
 @dataclass
@@ -180,7 +181,7 @@ class Recording:
 
     outputs: the Values that the function returned, as nested lists or not; `structure` is what
     it returned, with None in the place of each.
-    randoms: in the order in which they are drawn.
+    randoms: in the order in which they are drawn. modules: those that were called.
     """
 
     order: list[Value]
@@ -189,6 +190,7 @@ class Recording:
     inputs: list[Input]
     randoms: list[Random]
     requirements: list[Requirement]
+    modules: list[Any]
 
     @property
     def parameters(self) -> list[Value]:
@@ -224,6 +226,11 @@ class _Recorder:
     def __init__(self) -> None:
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
+        self.modules: dict[int, Any] = {}
+
+    def entered(self, owner: Any) -> None:
+        if hasattr(owner, "training"):
+            self.modules[id(owner)] = owner
 
     def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
         return Recorded(op, operands, keeps_graph)
@@ -286,16 +293,22 @@ def record(
     """The graph of `function` for arguments of these shapes; () is a single number.
 
     known: the parameters that are known before. They are watched, as those are that turn out to
-    be reached: if there are any, the function is recorded once more.
+    be reached: if there are any, the function is recorded once more. A Value that the function
+    makes anew at each call, as in `total = Value(0.0)`, is no parameter but a plain number.
     """
-    watched = list(known)
+    watched, new = list(dict.fromkeys(known)), set[Value]()
     while True:
         with _watching(watched):
             recording = _record(function, shapes)
-        unwatched = set(recording.parameters).difference(watched)
-        if not unwatched:
+        reached = set(recording.parameters)
+        if new and new.isdisjoint(reached):
+            for value in reached.difference(watched):
+                value.__class__ = Constant
             return recording
-        watched += unwatched
+        new = reached.difference(watched)
+        if not new:
+            return recording
+        watched += new
 
 
 def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
@@ -321,15 +334,8 @@ def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
         inputs=inputs,
         randoms=recorder.randoms,
         requirements=recorder.requirements,
+        modules=list(recorder.modules.values()),
     )
-
-
-def recorded(compute: Callable[[], list[Value]], inputs: list[Input]) -> Recording:
-    """The graph of what `compute` makes of `inputs`."""
-    recorder = _Recorder()
-    with recording(recorder):
-        outputs = compute()
-    return Recording(_order(outputs), outputs, None, inputs, recorder.randoms, [])
 
 
 def _order(outputs: list[Value]) -> list[Value]:
@@ -343,7 +349,7 @@ def _watching(parameters: Sequence[Value]) -> Iterator[None]:
     classes = [(parameter, type(parameter)) for parameter in parameters]
     try:
         for parameter, _ in classes:
-            parameter.__class__ = _Watched
+            parameter.__class__ = _watched(type(parameter))
         yield
     finally:
         for parameter, kind in classes:

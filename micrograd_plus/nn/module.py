@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Self
 
-from ..engine import Constant, Value, as_number, as_value, current_scope, scope
+from ..engine import Constant, Value, as_number, as_value, current_scope, recorder, scope
 from ..nested import flatten, is_nested, plain, shape
 
 
@@ -221,7 +221,8 @@ def row_of_values(x: Any, width: int) -> list[Value]:
     if not isinstance(x, (list, tuple)):
         raise TypeError(f"{where()} takes a list of {width} numbers or Values, not {x!r}")
     if len(x) != width:
-        shown = "[" + ", ".join(f"{v.data if isinstance(v, Value) else v}" for v in x[:4])
+        numbers = [v.data if isinstance(v, Value) and recorder() is None else v for v in x[:4]]
+        shown = "[" + ", ".join(map(str, numbers))
         raise ValueError(
             f"{where()} takes {width} numbers for each example, and was given {len(x)}: "
             f"{shown}{', ...' * (len(x) > 4)}]"

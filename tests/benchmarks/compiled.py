@@ -1,0 +1,415 @@
+"""How fast is the compiled engine, beside micrograd 0.1.0, PyTorch and JAX?
+
+    python tests/benchmarks/compiled.py [--rounds N] [--only NAME] [--chart] [--quick]
+
+Training steps, optimizer included, in float64 with one thread on all sides: the moons network,
+a GPT that spells names, a network that reads digits (mlp.py and gpt.py have them in every
+engine). Then what a graph of 100,000 nodes costs, and the first call on a machine. Every
+engine runs in processes of its own, in turn, so that a change in the machine's speed meets all
+of them; the figures are medians over the rounds. A peer that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import micrograd_plus as mp
+
+FIGURES = Path(__file__).parents[2] / "notebooks" / "figures"
+ONE_THREAD = {
+    "JAX_ENABLE_X64": "1",
+    "JAX_PLATFORMS": "cpu",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+NAMES = {
+    "with_micrograd": "micrograd 0.1.0",
+    "with_torch": "PyTorch, eager",
+    "with_jax": "jax.jit",
+    "with_jax_scan": "jax.jit over lax.scan, many steps a call",
+    "with_compile_calls": "ours: step(X, y)",
+    "with_compile": "ours: step.run",
+}
+PEERS = ("with_torch", "with_jax", "with_jax_scan")
+MOONS = {"widths": [2, 16, 16, 1], "data": "moons", "examples": 100, "batch": 100, "penalty": 1e-4}
+DIGITS = {"widths": [64, 128, 64, 10], "data": "digits", "examples": 1792, "batch": 128}
+
+
+# ---- in a process of its own: one figure or a few, as JSON
+
+
+def time_of_step(module: str, engine: str, task: Any, seconds: float, epochs: int) -> Any:
+    """Seconds per step, and the losses of the first step and of the last of `epochs`."""
+    if module == "mlp":
+        from mlp import Task
+
+        arguments: tuple[Any, ...] = (Task(**task),)
+        steps = task["examples"] // task["batch"] * epochs
+    else:
+        names = chosen_names(task["batch"])
+        arguments = (task["width"], names, task["batch"])
+        steps = len(names) // task["batch"] * epochs
+    train = getattr(importlib.import_module(module), engine)(*arguments)
+    losses = train(epochs)  # this warms up, too; one call of lax.scan may give more than asked
+    times: list[float] = []
+    at_once, spent = 1, 0.0
+    while spent < seconds:
+        start = time.perf_counter()
+        taken = len(train(at_once))
+        elapsed = time.perf_counter() - start
+        if elapsed < seconds / 5:  # what a call costs once, and not for each step, must not count
+            at_once *= 2
+        else:
+            times.append(elapsed / taken)
+            spent += elapsed
+    return {
+        "seconds": statistics.median(times),
+        "first": float(losses[0]),
+        "last": float(losses[steps - 1]),
+    }
+
+
+def chosen_names(batch: int) -> list[str]:
+    """All names, or for batches as many of six letters as fill some."""
+    from gpt import NAMES
+
+    if batch == 1:
+        return NAMES
+    six = [name for name in NAMES if len(name) == 6]
+    return six[: len(six) // batch * batch]
+
+
+def sums_of_products() -> tuple[Any, list[mp.Value]]:
+    """micrograd's neurons, w1*x1 + w2*x2 + … one by one: most nodes are links of long sums."""
+    widths = [128, 196, 125, 1]
+    model = mp.nn.MLP(widths[0], widths[1:], generator=random.Random(0))
+
+    def loss_fn(x: Any, y: Any) -> mp.Value:
+        for layer in model.layers:
+            x = [sum((w * v for w, v in zip(n.w, x)), n.b) for n in layer.neurons]
+            x = [a.relu() for a in x] if layer is not model.layers[-1] else x
+        return x[0] - y
+
+    return loss_fn, model.parameters()
+
+
+def tangle() -> tuple[Any, list[mp.Value]]:
+    """tanh(a * b - c) of any three of the last thousand values, in which little can be joined."""
+    parameters = [mp.Value(random.Random(i).uniform(-1, 1)) for i in range(1000)]
+
+    def loss_fn(x: Any, y: Any) -> mp.Value:
+        choice = random.Random(0).choice
+        values = [p * x[0] for p in parameters]
+        for i in range(34_850):  # 100,000 nodes, as not every value is used before it is replaced
+            a, b, c = (choice(values) for _ in range(3))
+            values[i % len(values)] = mp.tanh(a * b - c)
+        return sum(values) - y
+
+    return loss_fn, parameters
+
+
+GRAPHS = {"sums": sums_of_products, "tangle": tangle}
+ONE_EXAMPLE = [[random.Random(1).gauss(0, 1) for _ in range(128)]], [1.0]
+
+
+def seconds_of_graph(graph: str) -> dict[str, float]:
+    """How many nodes it has, and how long the first call takes."""
+    compile_something_small()
+    loss_fn, parameters = GRAPHS[graph]()
+    (x,), (y,) = ONE_EXAMPLE
+    nodes = sum(node.op is not None for node in mp.engine.topological_order(loss_fn(x, y)))
+    gc.collect()
+    step = mp.compile(loss_fn, mp.optim.SGD(parameters, lr=1e-6))
+    start = time.perf_counter()
+    step(*ONE_EXAMPLE)
+    return {"nodes": nodes, "seconds": time.perf_counter() - start}
+
+
+def bytes_of_graph(graph: str, lanes: int) -> dict[str, float]:
+    """What stays in memory after the first call, with room for so many examples at once."""
+    from micrograd_plus.compiler import layout
+
+    layout.FEWEST_LANES = layout.MOST_LANES = lanes
+    compile_something_small()
+    loss_fn, parameters = GRAPHS[graph]()
+    step = mp.compile(loss_fn, mp.optim.SGD(parameters, lr=1e-6))
+    gc.collect()
+    tracemalloc.start()
+    step(*ONE_EXAMPLE)
+    gc.collect()
+    return {"bytes": tracemalloc.get_traced_memory()[0]}
+
+
+def compile_something_small() -> None:
+    w = mp.Value(1.0)
+    mp.compile(lambda x, y: (w * x - y) ** 2, mp.optim.SGD([w]))([1.0, 2.0], [1.0, 2.0])
+
+
+def first_call() -> dict[str, float]:
+    """Seconds for compiling the moons step and its first call, with what they import."""
+    from mlp import Task, compiled
+
+    task = Task(**MOONS)
+    task.model()  # imports nn, and the next line NumPy, before the clock starts
+    importlib.import_module("numpy")
+    start = time.perf_counter()
+    step, X, y = compiled(task)
+    step(X, y)
+    return {"seconds": time.perf_counter() - start}
+
+
+JOBS: dict[str, Callable[..., Any]] = {
+    "time_of_step": time_of_step,
+    "seconds_of_graph": seconds_of_graph,
+    "bytes_of_graph": bytes_of_graph,
+    "first_call": first_call,
+}
+
+
+# ---- in the process that was started: the tables
+
+
+def in_a_process(function: str, arguments: dict[str, Any], **environment: str) -> Any:
+    """What a function of JOBS returns in a fresh process; None if it misses a library."""
+    command = [sys.executable, __file__, "--job", json.dumps([function, arguments])]
+    variables = {**os.environ, **ONE_THREAD, **environment}
+    printed = subprocess.run(
+        command, stdout=subprocess.PIPE, check=True, text=True, env=variables
+    ).stdout
+    result = json.loads(printed.splitlines()[-1])
+    if "missing" in result:
+        print(f"left out: {NAMES[arguments['engine']]}, {result['missing']}", flush=True)
+        return None
+    return result
+
+
+def do_job(job: str) -> None:
+    function, arguments = json.loads(job)
+    try:
+        print(json.dumps(JOBS[function](**arguments)))
+    except ModuleNotFoundError as error:
+        print(json.dumps({"missing": str(error)}))
+
+
+def medians(results: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {what: statistics.median(result[what] for result in results) for what in results[0]}
+
+
+def compare(
+    module: str, engines: Sequence[str], task: Any, epochs: int, options: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """Engine → the medians over the rounds of what `time_of_step` measures."""
+    results: dict[str, list[Any]] = {engine: [] for engine in engines}
+    seconds = 0.2 if options.quick else 0.4
+    if options.quick:
+        results.pop("with_jax_scan", None)
+    for _ in range(options.rounds):
+        for engine in list(results):
+            arguments = {"module": module, "engine": engine, "task": task}
+            arguments |= {"seconds": seconds, "epochs": epochs}
+            result = in_a_process("time_of_step", arguments)
+            if result is None:
+                del results[engine]
+            else:
+                results[engine].append(result)
+    return {engine: medians(measured) for engine, measured in results.items()}
+
+
+def print_table(title: str, results: dict[str, dict[str, float]], names_per_step: int = 1) -> None:
+    """One row for each engine; the last is ours, by which the others are divided."""
+    ours = list(results.values())[-1]["seconds"]
+    print(f"\n| {title:45} |       time | ours is faster | first loss  | last loss   |")
+    print(f"|{'-' * 47}|-----------:|---------------:|------------:|------------:|")
+    for engine, result in results.items():
+        shown = in_words(result["seconds"] / names_per_step)
+        faster = f"{result['seconds'] / ours:,.1f} ×"
+        losses = f"{result['first']:.9f} | {result['last']:.9f}"
+        print(f"| {NAMES[engine]:45} | {shown:>10} | {faster:>14} | {losses} |", flush=True)
+
+
+def in_words(seconds: float, decimals: int = 1) -> str:
+    size, unit = next(
+        (pair for pair in ((1.0, "s"), (1e-3, "ms")) if seconds > 0.999 * pair[0]), (1e-6, "µs")
+    )
+    return f"{seconds / size:.{decimals}f} {unit}"
+
+
+def moons(options: argparse.Namespace) -> None:
+    results = compare("mlp", list(NAMES), MOONS, 2 if options.quick else 3, options)
+    print_table("one step of the moons network", results)
+
+
+def digits(options: argparse.Namespace) -> None:
+    results = compare("mlp", (*PEERS, "with_compile"), DIGITS, 1, options)
+    print_table("one step of 64-128-64-10, 128 digits", results)
+
+
+def gpt(options: argparse.Namespace) -> None:
+    for width, batch in ((16, 1), (64, 1), (16, 16)):
+        if options.quick and (width, batch) != (16, 1):
+            continue
+        task = {"width": width, "batch": batch}
+        results = compare("gpt", (*PEERS, "with_compile"), task, 1, options)
+        how = "one by one" if batch == 1 else f"in batches of {batch}"
+        print_table(f"GPT of width {width}, a name, {how}", results, batch)
+
+
+def graph(options: argparse.Namespace) -> None:
+    print(f"\n| {'preparing a graph':40} |   nodes | first call | bytes per node | and lane |")
+    print(f"|{'-' * 42}|--------:|-----------:|---------------:|---------:|")
+    titles = {"tangle": "tanh(a*b - c), tangled", "sums": "w*x + …, one by one"}
+    for name, title in list(titles.items())[: 1 if options.quick else 2]:
+        rounds = [in_a_process("seconds_of_graph", {"graph": name}) for _ in range(options.rounds)]
+        few, many = (
+            in_a_process("bytes_of_graph", {"graph": name, "lanes": lanes})["bytes"]
+            for lanes in (16, 48)
+        )
+        lane, result = (many - few) / 32, medians(rounds)
+        nodes, seconds = round(result["nodes"]), in_words(result["seconds"])
+        print(
+            f"| {title:40} | {nodes:7,} | {seconds:>10} | {(few - 16 * lane) / nodes:14.0f} "
+            f"| {lane / nodes:8.1f} |",
+            flush=True,
+        )
+
+
+def first(options: argparse.Namespace) -> None:
+    results: dict[str, list[Any]] = {"the first on a machine": [], "with the disk cache": []}
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            caches = {"MICROGRAD_PLUS_CACHE": folder, "NUMBA_CACHE_DIR": folder}
+            for measured in results.values():
+                measured.append(in_a_process("first_call", {}, **caches))
+    print(f"\n| {'compile and the first step, in a new process':45} |       time |")
+    print(f"|{'-' * 47}|-----------:|")
+    for title, measured in results.items():
+        print(f"| {title:45} | {in_words(medians(measured)['seconds']):>10} |")
+
+
+# ---- how it grows
+
+
+def growth(options: argparse.Namespace) -> None:
+    engines = ("with_torch", "with_jax", "with_compile")
+    panels = []
+    for title, tasks in growing_tasks(options.quick).items():
+        print(f"\n| {title:30} | {' | '.join(f'{NAMES[engine]:>14}' for engine in engines)} |")
+        print(f"|{'-' * 31}:|{'|'.join(['-' * 15 + ':'] * len(engines))}|")
+        points: dict[str, list[tuple[int, float]]] = {engine: [] for engine in engines}
+        for size, task in tasks:
+            results = compare("mlp", engines, task, 2, options)
+            for engine, result in results.items():
+                points[engine].append((size, result["seconds"]))
+            row = [
+                in_words(results[engine]["seconds"]) if engine in results else "-"
+                for engine in engines
+            ]
+            print(f"| {size:30,} | {' | '.join(f'{cell:>14}' for cell in row)} |", flush=True)
+        panels.append((title, points))
+    if options.chart:
+        draw(panels)
+
+
+def growing_tasks(quick: bool) -> dict[str, list[tuple[int, Any]]]:
+    """The title of an axis → sizes along it, each with its task."""
+    noise = {"data": "noise", "lr": 1e-3}
+    by_parameters, by_batch, by_graph = [], [], []
+    for hidden in (5, 23, 91) if quick else (5, 23, 91, 307, 990):
+        task = {"widths": [16, hidden, hidden, 1], "examples": 32, "batch": 32, **noise}
+        by_parameters.append((hidden * (hidden + 19) + 1, task))
+    for batch in (1, 64) if quick else (1, 4, 16, 64, 256, 1024, 4096):
+        by_batch.append((batch, {**MOONS, "examples": batch, "batch": batch}))
+    for depth in (1, 4) if quick else (1, 4, 16, 64, 256):
+        task = {"widths": [*[16] * (depth + 1), 1], "examples": 1, "batch": 1, **noise}
+        per_neuron, at_the_end = 3, 5  # w · x, + b, relu; and the last neuron, the hinge loss
+        by_graph.append((per_neuron * 16 * depth + at_the_end, task))
+    return {
+        "parameters (batch of 32)": by_parameters,
+        "batch (337 parameters)": by_batch,
+        "nodes of the graph (one example)": by_graph,
+    }
+
+
+def draw(panels: Sequence[tuple[str, dict[str, list[tuple[int, float]]]]]) -> None:
+    """The chart, as PNG and SVG; a line carries its name, in a colour that all can tell apart."""
+    import matplotlib
+
+    from micrograd_plus.show.figure import Plot
+
+    matplotlib.rcParams.update(
+        {"font.size": 15, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": ""}
+    )
+    figure = Plot(figsize=(16, 5.6), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True)
+    styles = {
+        "with_torch": ("PyTorch", "#D55E00", "s", "--"),
+        "with_jax": ("jax.jit", "#009E73", "^", "-."),
+        "with_compile": ("ours", "#0072B2", "o", "-"),
+    }  # Okabe and Ito's palette
+    heights = [seconds for _, points in panels for line in points.values() for _, seconds in line]
+    apart = (max(heights) / min(heights)) ** 0.055  # a line of text, on the axis that all share
+    for ax, (title, points) in zip(axes, panels):
+        drawn = {engine: line for engine, line in points.items() if line}
+        beside = 0.0
+        for engine, line in sorted(drawn.items(), key=lambda item: item[1][-1][1]):
+            name, color, marker, dashes = styles[engine]
+            sizes, seconds = zip(*line)
+            ax.plot(sizes, seconds, dashes, color=color, marker=marker, linewidth=2.5)
+            beside = max(seconds[-1], apart * beside)  # where lines meet, names keep apart
+            shift = {"xytext": (10, 0), "textcoords": "offset points", "va": "center"}
+            ax.annotate(name, (sizes[-1], beside), color=color, weight="bold", **shift)
+        ax.set(xscale="log", yscale="log", xlabel=title)
+        ax.margins(x=0.08)
+        ax.grid(color="#e0e0e0")
+        ax.set_axisbelow(True)
+    axes[0].set_ylabel("time of one step")
+    axes[0].yaxis.set_major_formatter(lambda seconds, _: in_words(seconds, 0))
+    for suffix in (".png", ".svg"):
+        print(figure.save(FIGURES / f"compiled-growth{suffix}"))
+
+
+SECTIONS = {
+    "moons": moons,
+    "gpt": gpt,
+    "digits": digits,
+    "graph": graph,
+    "first": first,
+    "growth": growth,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="processes per engine [3]")
+    parser.add_argument("--only", choices=SECTIONS, help="this table alone")
+    parser.add_argument("--chart", action="store_true", help="growth, too, and its chart")
+    parser.add_argument("--quick", action="store_true", help="shorter: does it run at all?")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.job:
+        do_job(options.job)
+        return
+    for name, section in SECTIONS.items():
+        if options.only == name or (not options.only and (name != "growth" or options.chart)):
+            section(options)
+
+
+if __name__ == "__main__":
+    main()

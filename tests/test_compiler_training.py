@@ -1,0 +1,514 @@
+"""Compiled training: whole trajectories, what optimizers remember, and what interrupts it."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import micrograd_plus as mp
+from micrograd_plus import Value, data, losses, nn, optim
+from micrograd_plus.compiler import compiled, native
+
+from test_optim import CASES, SCHEDULES, ids, start, valley
+
+STEPS = 200
+
+
+@pytest.fixture(params=["native", "plain"])
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Once in machine code, where numba is installed, and once in plain Python."""
+    if request.param == "native":
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(compiled, "is_native", lambda: False)
+        monkeypatch.setattr(compiled, "_note_slowness", lambda: None)
+    return str(request.param)
+
+
+@pytest.fixture
+def numba() -> None:
+    pytest.importorskip("numba")
+
+
+def network(seed: int = 0, activation: str = "tanh") -> nn.MLP:
+    return nn.MLP(2, [6, 5, 1], activation=activation, generator=random.Random(seed))
+
+
+def numbers(model: nn.Module) -> list[float]:
+    return [p.data for p in model.parameters()]
+
+
+def square_loss(model: nn.Module) -> Any:
+    """A smooth loss with a penalty."""
+    parameters = model.parameters()
+    return lambda x, y: losses.mse(model(x), [y]) + 1e-3 * mp.dot(parameters, parameters)
+
+
+# ---- trajectories
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=ids)
+def test_a_trajectory_of_each_optimizer(machine: str, name: str, settings: dict[str, Any]) -> None:
+    """The number of each parameter and all that is remembered, after each of 200 steps."""
+    close = (
+        1e-6 if settings.get("betas") == (0.0, 0.0) or name == "RMSprop" else 1e-9
+    )  # small gradients count fully
+    eager = getattr(optim, name)([Value(x) for x in start()], **settings)
+    ours = getattr(optim, name)([Value(x) for x in start()], **settings)
+    step = mp.compile(lambda scale: valley(ours.parameters, scale), ours)
+    for _ in range(STEPS):
+        eager.zero_grad()
+        total = valley(eager.parameters, 1.0)
+        total.backward()
+        eager.step()
+        assert step([1.0]) == pytest.approx(total.data, rel=close)
+    for p, q in zip(ours.parameters, eager.parameters):
+        assert p.data == pytest.approx(q.data, rel=close)
+    for mine, theirs in zip(ours.state, eager.state):
+        assert mine == pytest.approx(theirs, rel=100 * close, abs=1e-10)
+        assert {k: type(v) for k, v in mine.items()} == {k: type(v) for k, v in theirs.items()}
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=ids)
+def test_a_trajectory_like_torch(numba: None, name: str, settings: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    theirs = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in start()]
+    torch_optimizer = getattr(torch.optim, name)(theirs, **settings)
+    ours = getattr(optim, name)([Value(x) for x in start()], **settings)
+    close = 1e-6 if settings.get("betas") == (0.0, 0.0) or name == "RMSprop" else 1e-9
+    step = mp.compile(lambda scale: valley(ours.parameters, scale), ours)
+    got = step.run([1.0], epochs=STEPS)
+    for loss in got:
+        torch_optimizer.zero_grad()
+        total = valley(theirs)
+        total.backward()
+        torch_optimizer.step()
+        assert loss == pytest.approx(total.item(), rel=close)
+    for p, q in zip(ours.parameters, theirs):
+        assert p.data == pytest.approx(q.item(), rel=close)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 7])
+def test_a_network_like_torch(numba: None, batch_size: int | None) -> None:
+    torch = pytest.importorskip("torch")
+    X, y = data.moons(20, seed=2)
+    layers = [nn.Linear(2, 8, generator=random.Random(1)), nn.Linear(8, 1)]
+    model = nn.Sequential(layers[0], nn.Tanh(), layers[1])
+    theirs = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    theirs = theirs.double()
+    state = {name: torch.tensor(n, dtype=torch.float64) for name, n in model.state_dict().items()}
+    theirs.load_state_dict(state)
+    step = mp.compile(
+        lambda x, t: losses.mse(model(x), [t]), optim.Adam(model.parameters(), lr=0.01)
+    )
+    got = step.run(X, y, epochs=30, batch_size=batch_size)
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    expected = []
+    for _ in range(30):
+        for rows, targets in data.batches(X, y, batch_size or 20):
+            optimizer.zero_grad()
+            inputs = torch.tensor(rows, dtype=torch.float64)
+            goals = torch.tensor(targets, dtype=torch.float64)[:, None]
+            loss = torch.nn.functional.mse_loss(theirs(inputs), goals)
+            loss.backward()
+            optimizer.step()
+            expected.append(loss.item())
+    assert got == pytest.approx(expected, rel=1e-9)
+    for name, parameter in theirs.state_dict().items():
+        flat = [number for row in [model.state_dict()[name]] for number in _flat(row)]
+        assert flat == pytest.approx(parameter.flatten().tolist(), rel=1e-7, abs=1e-9)
+
+
+def _flat(x: Any) -> list[float]:
+    return [number for item in x for number in _flat(item)] if isinstance(x, list) else [x]
+
+
+def test_shuffled_batches_are_those_of_the_data_helper(machine: str) -> None:
+    X, y = data.moons(11, seed=3)
+    one, two = network(), network()
+    step = mp.compile(square_loss(one), optim.SGD(one.parameters(), lr=0.05))
+    got = step.run(X, y, epochs=3, batch_size=4, shuffle=True, generator=random.Random(5))
+    by_hand = mp.compile(square_loss(two), optim.SGD(two.parameters(), lr=0.05))
+    order = random.Random(5)
+    expected = [
+        by_hand(rows, targets) for _ in range(3) for rows, targets in data.batches(X, y, 4, order)
+    ]
+    assert got == pytest.approx(expected, rel=1e-12)
+
+
+def test_examples_of_different_shapes_in_one_batch(machine: str) -> None:
+    """A batch is one mean, whatever programs its examples need."""
+    weight = Value(0.3)
+    X = [[1.0], [2.0, -1.0], [0.5], [1.0, 2.0, 3.0], [4.0, 1.0]]
+
+    def loss(x: Any) -> Value:
+        return (weight * mp.sum(x) - len(x)) ** 2
+
+    step = mp.compile(loss, optim.SGD([weight], lr=0.01))
+    eager = Value(0.3)
+    for _ in range(5):
+        expected = sum(((eager * sum(x) - len(x)) ** 2 for x in X), Value(0.0)) / len(X)
+        eager.grad = 0.0
+        expected.backward()
+        assert step(X) == pytest.approx(expected.data, rel=1e-12)
+        assert weight.grad == pytest.approx(eager.grad, rel=1e-12)
+        eager.data -= 0.01 * eager.grad
+        assert weight.data == pytest.approx(eager.data, rel=1e-12)
+    assert len(step.programs) == 3
+    losses_of_each = step.run(X, batch_size=1)
+    assert len(losses_of_each) == 5
+
+
+# ---- what is the user's remains the user's
+
+
+def test_numbers_written_between_steps_are_seen(machine: str) -> None:
+    w = Value(1.0)
+    step = mp.compile(lambda x: (w * x - 3.0) ** 2, optim.SGD([w], lr=0.1))
+    step([1.0])
+    w.data = 3  # an int, as people write it
+    assert step([1.0]) == 0.0
+    assert w.data == 3.0
+
+
+def test_settings_and_states_may_change_between_steps(machine: str) -> None:
+    one, two = network(), network()
+    X, y = data.moons(6, seed=1)
+    eager = optim.SGD(two.parameters(), lr=0.05, momentum=0.5)
+    mine = optim.SGD(one.parameters(), lr=0.05, momentum=0.5)
+    step, loss = mp.compile(square_loss(one), mine), square_loss(two)
+
+    def by_hand() -> None:
+        eager.zero_grad()
+        (sum((loss(x, t) for x, t in zip(X, y)), Value(0.0)) / 6).backward()
+        eager.step()
+
+    def both(times: int = 3) -> None:
+        for _ in range(times):
+            step(X, y)
+            by_hand()
+        assert numbers(one) == pytest.approx(numbers(two), rel=1e-10, abs=1e-12)
+
+    both()
+    mine.lr = eager.lr = 0.01
+    both()
+    mine.momentum = eager.momentum = 0.9
+    both()
+    saved = mine.state_dict()
+    assert saved["state"][0]["velocity"] == pytest.approx(eager.state[0]["velocity"], rel=1e-9)
+    both()
+    mine.load_state_dict(saved)
+    eager.load_state_dict(saved)
+    both()
+    mine.step()  # an eager step in between
+    eager.step()
+    both()
+    mine.state = [{} for _ in mine.parameters]
+    eager.state = [{} for _ in eager.parameters]
+    both()
+
+
+def test_two_steps_of_one_optimizer_share_what_it_remembers(machine: str) -> None:
+    one, two = network(), network()
+    X, y = data.moons(6, seed=1)
+    adam = optim.Adam(one.parameters(), lr=0.01)
+    first, second = (mp.compile(square_loss(one), adam) for _ in range(2))
+    alone = mp.compile(square_loss(two), optim.Adam(two.parameters(), lr=0.01))
+    for _ in range(3):
+        first(X, y)
+        second(X, y)
+        alone.run(X, y, epochs=2)
+    assert numbers(one) == pytest.approx(numbers(two), rel=1e-12)
+    assert adam.state[0]["steps"] == 6
+
+
+def test_an_optimizer_of_the_users_own(machine: str) -> None:
+    class SignSGD(optim.Optimizer):
+        def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+            state["steps"] = state.get("steps", 0) + 1
+            size = abs(gradient) + 1e-3
+            return data - self.lr * gradient / size
+
+    w = Value(2.0)
+    step = mp.compile(lambda x: (w * x) ** 2, SignSGD([w], lr=0.1))
+    step([1.0])
+    assert w.data == pytest.approx(2.0 - 0.1 * 4.0 / 4.001, rel=1e-12)
+    assert step.optimizer.state == [{"steps": 1}]
+
+
+def test_an_optimizer_that_needs_numbers_is_refused() -> None:
+    class Clipped(optim.Optimizer):
+        def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+            return data - self.lr * (gradient if abs(gradient) < 1 else math.sqrt(gradient))
+
+    w = Value(2.0)
+    step = mp.compile(lambda x: (w * x) ** 2, Clipped([w], lr=0.1))
+    with pytest.raises(TypeError, match=r"Clipped\.update cannot be compiled.*where"):
+        step([1.0])
+    assert w.data == 2.0
+
+
+def test_parameters_that_the_loss_does_not_reach_decay_as_in_eager_code(machine: str) -> None:
+    w, other = Value(1.0), Value(1.0)
+    sgd = optim.SGD([other, w], lr=0.1, weight_decay=0.5)
+    mp.compile(lambda x: w * x, sgd)([1.0])
+    assert other.data == pytest.approx(0.95)
+    assert other.grad == 0.0
+
+
+# ---- interruptions
+
+
+def test_an_exception_while_examples_are_read_changes_nothing(machine: str) -> None:
+    model = network()
+    step = mp.compile(square_loss(model), optim.Adam(model.parameters()))
+    X, y = data.moons(4)
+    step(X, y)
+    before = numbers(model), step.optimizer.state_dict()
+    with pytest.raises(ValueError, match="nan"):
+        step.run([[math.nan, 1.0]], [1])
+    assert (numbers(model), step.optimizer.state_dict()) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_ctrl_c_leaves_the_last_whole_step(numba: None) -> None:
+    """The loss of an uninterrupted training, at the parameters that were left behind."""
+    X, y = data.moons(50, seed=1)
+    model = network()
+    step = mp.compile(square_loss(model), optim.SGD(model.parameters(), lr=0.01))
+    step(X, y)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    started = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        step.run(X, y, epochs=100_000_000)
+    assert time.perf_counter() - started < 5
+    left = numbers(model)
+    again = network()
+    other = mp.compile(square_loss(again), optim.SGD(again.parameters(), lr=0.01))
+    loss_at_left = step(X, y)  # the model is usable, and where some whole step left it:
+    for _ in range(200):
+        if loss_at_left in other.run(X, y, epochs=100_000):
+            break
+    else:
+        pytest.fail("no whole step gives these parameters")
+    assert all(map(math.isfinite, left))
+
+
+def test_reentrance_from_a_callback(numba: None) -> None:
+    """A callback may use the model, and even train it with another step."""
+    X, y = data.moons(20, seed=1)
+    model = network()
+    predict = mp.compile(model)
+    other = mp.compile(square_loss(model), optim.SGD(model.parameters(), lr=1e-3))
+    seen = []
+
+    def callback(history: Any) -> None:
+        seen.append((predict(X)[0], model(X)[0].data))
+        other(X, y)
+
+    mp.fit(model, X, y, loss="hinge", epochs=5, callbacks=[callback], progress=False)
+    assert len(seen) == 5
+    for fast, slow in seen:
+        assert fast == pytest.approx(slow, rel=1e-12)
+
+
+# ---- fit
+
+
+def test_fit_compiled_and_eager_have_the_same_history(numba: None) -> None:
+    X, y = data.spirals(30, classes=3)
+    histories = []
+    for how in (True, False):
+        model = nn.MLP(2, [8, 3], activation="tanh", generator=random.Random(0))
+        sgd = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        histories.append(
+            mp.fit(
+                model, X, y, loss="cross_entropy", optimizer=sgd, epochs=8, batch_size=7,
+                validation=(X[:9], y[:9]), clip_grad_norm=0.7, progress=False, compiled=how,
+            )
+        )  # fmt: skip
+    ours, theirs = (vars(history) for history in histories)
+    for name in ("loss", "accuracy", "grad_norm", "lr", "val_loss", "val_accuracy"):
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-9), name
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), losses.huber, "l1", nn.BCEWithLogitsLoss()])
+def test_fit_compiles_losses_that_are_means(numba: None, loss: Any) -> None:
+    X, y = data.xor()
+    runs = []
+    for how in (True, "auto", False):
+        model = network()
+        history = mp.fit(model, X, y, loss=loss, epochs=4, progress=False, compiled=how)
+        runs.append(history.loss)
+    assert runs[0] == runs[1] == pytest.approx(runs[2], rel=1e-9)
+
+
+def test_fit_is_eager_where_it_must_be() -> None:
+    """A loss that is no mean over the examples; a model that looks at its numbers."""
+    X, y = data.xor()
+
+    class Curious(nn.Module):
+        def __init__(self) -> None:
+            self.w = Value(0.5)
+
+        def forward(self, x: Any) -> Any:
+            return [row[0] * self.w if self.w.data < 9 else row[1] * self.w for row in x]
+
+    model = Curious()
+    assert mp.fit(model, X, y, loss="mse", epochs=3, progress=False).loss
+    with pytest.raises((TypeError, ValueError)):
+        mp.fit(Curious(), X, y, loss="mse", epochs=3, progress=False, compiled=True)
+    total = mp.fit(network(), X, y, loss=nn.MSELoss("sum"), epochs=2, progress=False)
+    mean = mp.fit(network(), X, y, loss=nn.MSELoss(), epochs=2, progress=False, compiled=False)
+    assert total.loss[0] == pytest.approx(4 * mean.loss[0])
+    with pytest.raises(ValueError, match="compiled is True, False or 'auto', not 'yes'"):
+        mp.fit(network(), X, y, loss="mse", compiled="yes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", [True, False])
+def test_fit_that_diverges_goes_back(numba: None, how: bool) -> None:
+    X, y = data.linear(8)
+    model = nn.MLP(1, [1], generator=random.Random(0))
+    sgd = optim.SGD(model.parameters(), lr=1e200)
+    with pytest.warns(RuntimeWarning, match=r"became (inf|nan) at step \d+ with lr=1e\+200"):
+        history = mp.fit(
+            model, X, y, loss="mse", optimizer=sgd, epochs=50, progress=False, compiled=how
+        )
+    assert "became" in history.stopped
+    assert all(map(math.isfinite, numbers(model)))
+    assert math.isfinite(mp.evaluate(model, X, y, loss="mse")[0])
+
+
+def test_fit_keeps_the_best_parameters(numba: None) -> None:
+    X, y = data.moons(20, seed=1)
+    model = network()
+    adam = optim.Adam(model.parameters(), lr=0.5)
+    history = mp.fit(
+        model, X, y, loss="hinge", optimizer=adam, epochs=60, early_stop=5, progress=False,
+        validation=(X[:10], y[:10]), compiled=True,
+    )  # fmt: skip
+    best = min(history.val_loss)
+    assert mp.evaluate(model, X[:10], y[:10], loss="hinge")[0] == pytest.approx(best, rel=1e-9)
+
+
+def test_dropout_is_drawn_anew_and_reproducible(numba: None) -> None:
+    X, y = data.moons(30, seed=1)
+    runs = []
+    for seed in (1, 1, 2):
+        model = nn.Sequential(
+            nn.Linear(2, 16, generator=random.Random(0)),
+            nn.ReLU(),
+            nn.Dropout(0.5, generator=random.Random(seed)),
+            nn.Linear(16, 1, generator=random.Random(1)),
+        )
+        runs.append(mp.fit(model, X, y, loss="mse", epochs=6, progress=False, compiled=True).loss)
+    assert runs[0] == runs[1] != runs[2]
+    generator, weight = random.Random(3), Value(0.0)
+    frozen = mp.compile(lambda x: mp.rand(generator) * x + weight)
+    first, second = frozen([1.0] * 500), frozen([1.0] * 500)
+    assert first != second
+    assert abs(first - 0.5) < 0.05
+
+
+# ---- the machine code on disk
+
+
+def test_machine_code_is_kept_and_damage_does_not_matter(numba: None, tmp_path: Path) -> None:
+    """A second process loads what the first has compiled, without numba, and survives damage."""
+    script = (
+        "import sys, micrograd_plus as mp; w = mp.Value(2.0);"
+        "step = mp.compile(lambda x: (w * x).exp(), mp.optim.SGD([w], lr=0.1));"
+        "print(step([1.0]), w.data, 'numba' in sys.modules)"
+    )
+
+    def run(folder: Path) -> list[str]:
+        environment = {**os.environ, "MICROGRAD_PLUS_CACHE": str(folder)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    first, second = run(tmp_path / "kept"), run(tmp_path / "kept")
+    assert first[:2] == second[:2]
+    assert (first[2], second[2]) == ("True", "False")
+    files = sorted((tmp_path / "kept").iterdir())
+    assert {path.suffix for path in files} == {".bin"}
+    for path, damage in zip(files, (b"", b"not machine code", files[2].read_bytes()[:99])):
+        path.write_bytes(damage)
+    assert run(tmp_path / "kept") == first
+    nowhere = tmp_path / "file"
+    nowhere.write_text("in the way")
+    assert run(nowhere / "cache") == first
+
+
+def test_an_op_of_the_users_own_compiles(machine: str) -> None:
+    cube = mp.op("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+    try:
+        w = Value(2.0)
+        value_and_grad = mp.compile(lambda x: mp.cube(w * x))  # type: ignore[attr-defined]
+        assert value_and_grad([1.0, 2.0]) == pytest.approx((8 + 64) / 2)
+        assert w.grad == pytest.approx((12 + 96) / 2)
+    finally:
+        del mp.ops.TABLE[cube.name], mp.ops.Methods.cube  # type: ignore[attr-defined]
+
+
+def test_without_numba_a_note_says_once_how_to_get_the_speed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled, "is_native", lambda: False)
+    compiled._note_slowness.cache_clear()
+    w = Value(2.0)
+    with pytest.warns(UserWarning, match=r'pip install "micrograd-plus\[fast\]"'):
+        mp.compile(lambda x: w * x)([1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mp.compile(lambda x: w * x)([1.0])
+
+
+def test_schedules_move_the_learning_rate_of_a_compiled_step(machine: str) -> None:
+    one, two = Value(1.0), Value(1.0)
+    fast, slow = optim.SGD([one], lr=0.1), optim.SGD([two], lr=0.1)
+    step = mp.compile(lambda x: (one * x) ** 2, fast)
+    name = "StepLR"
+    schedules = [getattr(optim, name)(o, **SCHEDULES[name]) for o in (fast, slow)]
+    for _ in range(9):
+        step([1.0])
+        slow.zero_grad()
+        (two**2).backward()
+        slow.step()
+        for schedule in schedules:
+            schedule.step()
+    assert one.data == pytest.approx(two.data, rel=1e-12)
+
+
+def test_exp_of_the_kernels_is_exact_to_the_last_digits(numba: None) -> None:
+    mpmath = pytest.importorskip("mpmath")
+    x = Value(0.0)
+    value_and_grad = mp.compile(lambda one: x.exp() * one)
+    points = [random.Random(1).uniform(-745, 709) for _ in range(300)]
+    points += [0.0, -0.0, 1e-300, 1.0, 709.78, 710.0, -745.1, -746.0, math.inf, -math.inf]
+    for point in points:
+        x.data = point
+        with mpmath.workdps(50):
+            exact = float(mpmath.exp(point)) if math.isfinite(point) else math.exp(point)
+        got = value_and_grad([1.0])
+        if point > 709.79:
+            assert got == math.inf
+        else:
+            assert got == pytest.approx(exact, rel=1e-15, abs=5e-324)
+    x.data = math.nan
+    assert math.isnan(value_and_grad([1.0]))
+    assert native._folder().name
