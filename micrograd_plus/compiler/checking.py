@@ -82,7 +82,8 @@ def _compare(recording: Recording, numbers: dict[Value, float], returned: Sequen
             continue
         seen[recorded] = eager
         op = recorded.op
-        if isinstance(eager, Constant):  # computed from numbers alone, or without a graph
+        if isinstance(eager, Constant) or isinstance(recorded, Constant):
+            # computed from numbers alone, or without a graph
             if not _same(numbers[recorded], eager.data):
                 differences[recorded] = eager
         elif op is not None and op is not where and op is eager.op:

@@ -140,8 +140,8 @@ class Compiled:
         names = self.argument_names
         if not batches or (names and len(batches) != len(names)):
             raise TypeError(
-                f"{self!r} takes {len(names) or 'some'} arguments{': ' * bool(names)}"
-                f"{', '.join(names)}, each a batch; and was given {len(batches)}"
+                f"{self!r} takes {len(names) or 'some'} arguments, {', '.join(names)}, "
+                f"and was given {len(batches)}"
             )
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)

@@ -21,7 +21,7 @@ import linecache
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -163,7 +163,9 @@ class Picked(Recorded):
 @cache
 def _watched(kind: type[Value]) -> type[Value]:
     """What a parameter of this class is while a function is recorded: its number is sealed."""
-    return type("Watched", (_Sealed, kind) if kind is not Value else (_Sealed,), {"__slots__": ()})
+    refusals = {name: how for name, how in vars(_Sealed).items() if name != "__module__"}
+    members: dict[str, Any] = {**refusals, "__slots__": ()}
+    return type("Watched", (kind,), members)
 
 
 @dataclass
@@ -296,7 +298,7 @@ def record(
     be reached: if there are any, the function is recorded once more. A Value that the function
     makes anew at each call, as in `total = Value(0.0)`, is no parameter but a plain number.
     """
-    watched, new = list(dict.fromkeys(known)), set[Value]()
+    watched, new = list(dict.fromkeys([*known, *_at_hand(function)])), set[Value]()
     while True:
         with _watching(watched):
             recording = _record(function, shapes)
@@ -309,6 +311,31 @@ def record(
         if not new:
             return recording
         watched += new
+
+
+def _at_hand(function: Callable[..., Any]) -> Iterator[Value]:
+    """Parameters in the variables around a function: most of those that it will reach."""
+    code = getattr(function, "__code__", None)
+    around = [function.__globals__.get(name) for name in code.co_names] if code else []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # a variable that has no value yet
+            around.append(cell.cell_contents)
+    for thing in around:
+        if isinstance(getattr(thing, "training", None), bool):
+            yield from getattr(thing, "parameters", list)()
+        elif isinstance(thing, (Value, list, tuple)):
+            yield from _leaves(thing)
+        else:
+            yield from _leaves(list(getattr(thing, "__dict__", {}).values()))
+
+
+def _leaves(x: Any) -> Iterator[Value]:
+    """The parameters in nested lists."""
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            yield from _leaves(item)
+    elif isinstance(x, Value) and not (x.op or isinstance(x, Constant)):
+        yield x
 
 
 def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
@@ -349,7 +376,7 @@ def _watching(parameters: Sequence[Value]) -> Iterator[None]:
     classes = [(parameter, type(parameter)) for parameter in parameters]
     try:
         for parameter, _ in classes:
-            parameter.__class__ = _watched(type(parameter))
+            parameter.__class__ = _watched(type(parameter))  # type: ignore[arg-type]
         yield
     finally:
         for parameter, kind in classes:
