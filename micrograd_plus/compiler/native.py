@@ -205,7 +205,10 @@ for _name, _function in list(globals().items()):
             globals()[_name] = unit(_function, _flags)
         elif _name != "run":
             _kind = signature(_function)  # one for all callers, whatever they know of the arguments
-            globals()[_name] = njit(_kind, error_model="numpy", fastmath=_flags)(_function)
+            globals()[_name] = njit(
+                _kind, error_model="numpy", fastmath=_flags,
+                no_cpython_wrapper=True, no_cfunc_wrapper=True,
+            )(_function)
 unit(run)
 """
 
