@@ -96,7 +96,6 @@ class Compiled:
         self._machine: Any = None
         self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
         self._order: list[Value] = []
-        self._serial = 0
 
     @property
     def programs(self) -> dict[Key, Program]:
