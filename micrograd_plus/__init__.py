@@ -9,7 +9,8 @@ c = 0.8830, dc/da = 0.9672, dc/db = 0.4408
 
 To read the source, begin with `engine` (a Value and the chain rule), then `ops` (every formula
 and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it right?), `nn`
-(networks), `losses`, `optim`, `train`, and `show` (pictures).
+(networks), `losses`, `optim`, `train`, `compiler` (the same, at native speed), and `show`
+(pictures).
 """
 
 from importlib import import_module
