@@ -346,21 +346,17 @@ class _Run:
 class _CompiledRun(_Run):
     """A training by a compiled step: an epoch at a time."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, X: list[Any], y: list[Any], *settings: Any) -> None:
+        super().__init__(*settings)
+        self.examples = Examples(("X", "y"), (X, y))
         self.stepper = Training(self._one_example, self.optimizer)
         self.predict = Predict(self.model)
-        self.known: tuple[Any, Any, Examples] | None = None
+        self.model.train()
+        self.stepper.prepare(self.examples)
 
     def _one_example(self, x: Any, y: Any) -> tuple[Any, Any]:
         prediction = self.model(x)
         return _one(self.loss([prediction], [y])), prediction
-
-    def examples(self, X: list[Any], y: list[Any]) -> Examples:
-        """X and y as the step takes them, made once."""
-        if self.known is None or self.known[0] is not X or self.known[1] is not y:
-            self.known = X, y, Examples(("X", "y"), (X, y))
-        return self.known[2]
 
     def good(self) -> _Snapshot:
         now = self.snapshot()
@@ -384,8 +380,8 @@ class _CompiledRun(_Run):
             shuffler.shuffle(order)
         for value in self.values:
             value.grad = 0.0
-        examples, clip = self.examples(X, y), self.clip or 0.0
-        losses, norms, predictions = self.stepper.epoch(examples, order, size, clip)
+        clip = self.clip or 0.0
+        losses, norms, predictions = self.stepper.epoch(self.examples, order, size, clip)
         parts = [order[begin : begin + size] for begin in range(0, len(order), size)]
         last = parts[len(losses) - 1]
         self.steps += len(losses)
@@ -409,20 +405,13 @@ def _run(compiled: bool | str, *arguments: Any) -> _Run:
     *settings, X, y = arguments
     if compiled not in (True, False, "auto"):
         raise ValueError(f"compiled is True, False or 'auto', not {compiled!r}")
-    model, loss = settings[:2]
-    if compiled == "auto" and not (_is_mean(loss) and is_native()):
-        compiled = False
-    if compiled is False:
-        return _Run(*settings)
-    run = _CompiledRun(*settings)
-    model.train()
-    try:
-        run.stepper.prepare(run.examples(X, y))
-    except (TypeError, ValueError):
-        if compiled == "auto":
-            return _Run(*settings)
-        raise
-    return run
+    _, loss, *_ = settings
+    if compiled is True:
+        return _CompiledRun(X, y, *settings)
+    if compiled == "auto" and _is_mean(loss) and is_native():
+        with suppress(TypeError, ValueError):  # what is wrong with the data, eager code says too
+            return _CompiledRun(X, y, *settings)
+    return _Run(*settings)
 
 
 def _is_mean(loss: Any) -> bool:

@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 
 from .symbols import Expression, Symbol
 
-_CALL = 9  # how tightly a call or a name binds: more than every operator
+CALL = 9  # how tightly a call or a name binds: more than every operator
 REDUCTIONS = ("total", "largest", "inner")
 
 
@@ -71,7 +71,7 @@ class Writer:
             return self.symbol(expression)
         if not isinstance(expression, Expression):
             written = self.number(expression)
-            binds = self.operations["neg"][0] if written.startswith("-") else _CALL
+            binds = self.operations["neg"][0] if written.startswith("-") else CALL
         elif special := getattr(self, f"write_{expression.name}", None):
             binds, written = special(*expression.args)
         elif expression.name in self.operations:
@@ -79,7 +79,7 @@ class Writer:
             written = template.format(*[_Argument(self, arg) for arg in expression.args])
         else:
             arguments = ", ".join(self.write(argument) for argument in expression.args)
-            binds, written = _CALL, self.call(expression.name, arguments)
+            binds, written = CALL, self.call(expression.name, arguments)
         return written if binds >= at_least else self.bracket(written)
 
     def number(self, number: float) -> str:
@@ -102,13 +102,13 @@ class _Code(Writer):
     unpack: str
 
     def write_total(self, elements: Any) -> tuple[int, str]:
-        return _CALL, f"total({self.each(elements, _vectors(elements))})"
+        return CALL, f"total({self.each(elements, _vectors(elements))})"
 
     def write_largest(self, vector: Symbol) -> tuple[int, str]:
-        return _CALL, f"largest({vector.name})"
+        return CALL, f"largest({vector.name})"
 
     def write_inner(self, x: Symbol, y: Symbol) -> tuple[int, str]:
-        return _CALL, f"inner({x.name}, {y.name})"
+        return CALL, f"inner({x.name}, {y.name})"
 
     def function(self, name: str, arguments: Sequence[Symbol], result: Any) -> str:
         """The source of a function; a tuple as `result` makes it return several numbers.
@@ -165,8 +165,8 @@ class Python(_Code):
 
     operations = {
         **Writer.operations,
-        "/": (_CALL, "divide({}, {})"),
-        "**": (_CALL, "power({}, {})"),
+        "/": (CALL, "divide({}, {})"),
+        "**": (CALL, "power({}, {})"),
     }
     assign, unpack = "{} = {}", "*{}"
 
@@ -197,10 +197,10 @@ class JavaScript(_Code):
     operations = {
         **Writer.operations,
         **{
-            name: (_CALL, f"Math.{name}({{}})")
+            name: (CALL, f"Math.{name}({{}})")
             for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh")
         },
-        "**": (_CALL, "power({}, {})"),
+        "**": (CALL, "power({}, {})"),
         "and": (2, "{:2} && {:3}"),
         "equal": (3, "{:4} === {:4}"),
         "where": (1, "{:2} ? {:2} : {:1}"),
@@ -269,13 +269,13 @@ class LaTeX(Writer):
         "neg": (4, "-{:5}"),
         "**": (7, "{:8}^{{{}}}"),
         "exp": (7, "e^{{{}}}"),
-        "sqrt": (_CALL, r"\sqrt{{{}}}"),
-        "abs": (_CALL, r"\left|{}\right|"),
+        "sqrt": (CALL, r"\sqrt{{{}}}"),
+        "abs": (CALL, r"\left|{}\right|"),
         "total": (4, r"\sum_i {:5}"),
         "largest": (4, r"\max_i {:5}"),
         "inner": (4, r"\sum_i {:5} \cdot {:6}"),
         **{
-            name: (_CALL, rf"\{name}\left({{}}\right)")
+            name: (CALL, rf"\{name}\left({{}}\right)")
             for name in ("log", "sin", "cos", "tan", "tanh")
         },
     }
@@ -314,11 +314,11 @@ class LaTeX(Writer):
         return 1, r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 
 
-def _walk(expression: Any) -> Iterator[Expression]:
+def walk(expression: Any) -> Iterator[Expression]:
     """Every expression inside `expression`, its arguments before it; numbers are passed over."""
     if isinstance(expression, Expression):
         for argument in expression.args:
-            yield from _walk(argument)
+            yield from walk(argument)
         yield expression
 
 
@@ -340,7 +340,7 @@ def name_shared_parts(
     Returns the named parts in the order in which they must be computed, and the results
     written with the names. A part that differs from element to element is left in place.
     """
-    parts = dict.fromkeys(part for result in results for part in _walk(result))
+    parts = dict.fromkeys(part for result in results for part in walk(result))
     uses = [argument for part in parts for argument in part.args] + list(results)
     names: dict[Expression, Symbol] = {}
     for part in parts:

@@ -281,6 +281,21 @@ def block_of(
     return count
 
 
+def locate(
+    patterns: Integers, first: int, last: int, table: Places,
+    i: int, n: int, count: int, length: int, nary: int,
+    data: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
+) -> None:  # fmt: skip
+    """Notes in `at` where n rows of each operand are, from row i on; packs those not in place."""
+    for x in range(first, last, PATTERN):
+        j = (x - first) // PATTERN
+        if usable(patterns, x, count, length, width, nary):
+            at[j] = place(patterns, x, table, i, lane0, width)
+        else:
+            at[j] = geometry[SCRATCH_BEGIN] + j * geometry[REGION]
+            pack(patterns, x, table, i, n, length, data, lane0, width, at[j], nary)
+
+
 def each_forward(
     loop: int, nary: int, count: int, length: int, out: int,
     patterns: Integers, first: int, last: int, table: Places,
@@ -291,13 +306,10 @@ def each_forward(
     i = 0
     while i < count:
         n = min(block, count - i)
-        for x in range(first, last, PATTERN):
-            j = (x - first) // PATTERN
-            if usable(patterns, x, count, length, width, nary):
-                at[j] = place(patterns, x, table, i, lane0, width)
-            else:
-                at[j] = geometry[SCRATCH_BEGIN] + j * geometry[REGION]
-                pack(patterns, x, table, i, n, length, data, lane0, width, at[j], nary)
+        locate(
+            patterns, first, last, table, i, n, count, length, nary,
+            data, lane0, width, geometry, at,
+        )  # fmt: skip
         call(loop, (length, n * width, data, grad, out + i * width, at))
         i += n
 
@@ -312,15 +324,13 @@ def each_backward(
     i = 0
     while i < count:
         n = min(block, count - i)
+        locate(
+            patterns, first, last, table, i, n, count, length, nary,
+            data, lane0, width, geometry, at,
+        )  # fmt: skip
         for x in range(first, last, PATTERN):
-            j = (x - first) // PATTERN
-            if usable(patterns, x, count, length, width, nary):
-                at[j] = place(patterns, x, table, i, lane0, width)
-            else:
-                at[j] = geometry[SCRATCH_BEGIN] + j * geometry[REGION]
-                pack(patterns, x, table, i, n, length, data, lane0, width, at[j], nary)
-                if patterns[x + ACTIVE]:
-                    clear(grad, at[j], n * length * width)
+            if patterns[x + ACTIVE] and not usable(patterns, x, count, length, width, nary):
+                clear(grad, at[(x - first) // PATTERN], n * length * width)
         for x in range(first, last, PATTERN):
             if patterns[x + ACTIVE]:
                 j = (x - first) // PATTERN

@@ -30,7 +30,7 @@ from typing import Any
 from ..files import write_atomically
 from ..ops import Op
 from ..symbols import Expression, Symbol
-from ..writers import Python, Writer, name_shared_parts
+from ..writers import CALL, Python, Writer, name_shared_parts, walk
 from .updates import Update, symbols_in
 
 
@@ -41,8 +41,8 @@ class _Numba(Python):
         **Python.operations,
         "/": Writer.operations["/"],
         "**": Writer.operations["**"],
-        "abs": (9, "abs({})"),
-        "exp": (9, "exp({})"),
+        "abs": (CALL, "abs({})"),
+        "exp": (CALL, "exp({})"),
     }
 
     def symbol(self, symbol: Symbol) -> str:
@@ -152,10 +152,7 @@ def _update(update: Update, formulas: dict[str, Any]) -> list[str]:
 
 def _symbols(formula: Any) -> list[Symbol]:
     """The symbols in `formula`, each once."""
-    if isinstance(formula, Symbol):
-        return [formula]
-    parts = formula.args if isinstance(formula, Expression) else ()
-    return list(dict.fromkeys(symbol for part in parts for symbol in _symbols(part)))
+    return list(dict.fromkeys(part for part in walk(formula) if isinstance(part, Symbol)))
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

@@ -32,6 +32,7 @@ from ..engine import (
     Operand,
     Value,
     apply,
+    as_value,
     current_scope,
     no_grad,
     recording,
@@ -256,18 +257,13 @@ class _Recorder:
         rows = [list(flatten(row)) for row in values]
         if len({len(row) for row in rows}) != 1:
             raise ValueError(f"mp.pick takes values, or rows of one length ({_line()})")
-        columns = [tuple(_as_values(column)) for column in zip(*rows)]
+        columns = [tuple(map(as_value, column)) for column in zip(*rows)]
         picked = iter([Picked(None, (index, *column), True) for column in columns])
         return refilled(values[0], picked)
 
     def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
         if isinstance(value, Input):
             self.requirements.append(Requirement(value.position, holds, message))
-
-
-def _as_values(column: Sequence[Any]) -> Iterator[Value]:
-    for value in column:
-        yield value if isinstance(value, Value) else Constant(value)
 
 
 def refilled(structure: Any, values: Iterator[Any]) -> Any:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..symbols import Expression, Symbol
+from ..writers import walk
 
 
 @dataclass
@@ -84,7 +85,4 @@ def trace(optimizer: Any) -> Update:
 
 def symbols_in(formula: Any) -> set[str]:
     """The names of the symbols in a formula."""
-    if isinstance(formula, Symbol):
-        return {formula.name}
-    parts = formula.args if isinstance(formula, Expression) else ()
-    return {name for part in parts for name in symbols_in(part)}
+    return {part.name for part in walk(formula) if isinstance(part, Symbol)}
