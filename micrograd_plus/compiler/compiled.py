@@ -9,7 +9,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
@@ -17,6 +17,7 @@ from typing import Any
 
 from ..engine import Value, recorder
 from ..nested import shape, whole_number
+from ..progress import bar as progress_bar
 from .checking import check
 from .examples import Examples, has_numpy
 from .layout import Program, Store, lay_out
@@ -383,7 +384,7 @@ class Step(LossAndGradient):
         shuffler = (generator or random.Random(0)) if shuffle else None
         steps_each = -(-examples.count // size)
         losses: list[float] = []
-        with self._running(), _bar(epochs * steps_each, progress) as bar:
+        with self._running(), progress_bar(epochs * steps_each, "step", progress, delay=1) as bar:
             done = 0
             while done < epochs:
                 at_once = max(1, min(epochs - done, _MOST_STEPS // steps_each))
@@ -585,23 +586,3 @@ def _shuffled(count: int, generator: random.Random) -> list[int]:
     order = list(range(count))
     generator.shuffle(order)
     return order
-
-
-@contextmanager
-def _bar(steps: int, wanted: bool) -> Iterator[Any]:
-    """A progress bar that appears after a second, where tqdm is installed."""
-    if wanted:
-        with suppress(ImportError):
-            from tqdm import tqdm
-
-            with tqdm(total=steps, unit="step", delay=1) as bar:
-                yield bar
-            return
-    yield _NoBar()
-
-
-class _NoBar:
-    """A progress bar that shows nothing."""
-
-    def update(self, steps: int) -> None:
-        """Nothing to see."""

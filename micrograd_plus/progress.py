@@ -1,0 +1,42 @@
+"""A progress bar, where tqdm is installed and a bar is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Self
+
+
+def bar(steps: int, unit: str, wanted: bool, delay: float = 0.0) -> Any:
+    """Counts to `steps` when iterated over; appears after `delay` seconds."""
+    if wanted:
+        with suppress(ImportError):
+            from tqdm import tqdm
+
+            return tqdm(range(steps), unit=unit, delay=delay)
+    return _NoBar(steps)
+
+
+class _NoBar:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = range(steps)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.steps)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def update(self, steps: int) -> None:
+        pass
+
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
