@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from numbers import Real
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, Self, Union
 
 from .ops import TABLE, Methods, Op
@@ -485,16 +486,23 @@ def op_name(node: Value) -> str:
 
 
 _MOST_SHOWN = 6  # operands of an op of vectors
+_NO_NAMES: Mapping[Value, str] = MappingProxyType({})
 
 
-def expression(node: Value, depth: int = 2) -> Any:
-    """The formula of `node` over labels and numbers, opened down to `depth` unnamed ops."""
+def expression(node: Value, depth: int = 2, names: Mapping[Value, str] = _NO_NAMES) -> Any:
+    """The formula of `node` over labels and numbers, opened down to `depth` unnamed ops.
+
+    names: what to call Values, in place of their labels.
+    """
     if node.op is None:
-        return Symbol(node.label) if node.label else node.data
+        name = names.get(node, node.label)
+        return Symbol(name) if name else node.data
     if depth == 0:
         return Symbol("…")
     arguments = [
-        Symbol(operand.label) if operand.label else expression(operand, depth - 1)
+        Symbol(name)
+        if (name := names.get(operand, operand.label))
+        else expression(operand, depth - 1, names)
         for operand in node.operands[:_MOST_SHOWN]
     ]
     if len(node.operands) > _MOST_SHOWN:
@@ -503,9 +511,9 @@ def expression(node: Value, depth: int = 2) -> Any:
     return Expression(node.op.symbol if infix else node.op.name, *arguments)
 
 
-def formula(node: Value, depth: int = 2) -> str:
-    """How `node` was made, as text: `tanh(n)`, `a * b + c`."""
-    return Writer().write(expression(node, depth))
+def formula(node: Value, depth: int = 2, names: Mapping[Value, str] = _NO_NAMES) -> str:
+    """How `node` was made, as text: `tanh(n)`, `a * b + c`; arguments as for `expression`."""
+    return Writer().write(expression(node, depth, names))
 
 
 # ---- finding the first inf or nan

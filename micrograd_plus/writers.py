@@ -1,4 +1,4 @@
-"""An expression tree, written in a language: plain text, Python, JavaScript or LaTeX.
+"""An expression tree, written in a language: plain text, Python, JavaScript, LaTeX or MathML.
 
 A language is a small class: a table that says how each operation is written and how tightly
 it binds, and a method for whatever needs more than a template. `Writer.write` reads them.
@@ -12,6 +12,8 @@ divide(0.0 if x <= 0.0 else x, 1.0 + exp(-x))
 (x <= 0 ? 0 : x) / (1 + Math.exp(-x))
 >>> print(LaTeX().write(1 / (1 + exp(-x))))
 \\frac{1}{1 + e^{-x}}
+>>> print(MathML().write(x / 2))
+<mfrac><mi>x</mi><mn>2</mn></mfrac>
 
 The Python and JavaScript writers also write whole functions, in which a part that occurs
 more than once, and every reduction over a vector, is computed once and has a name.
@@ -19,6 +21,7 @@ more than once, and every reduction over a vector, is computed once and has a na
 
 from __future__ import annotations
 
+import html
 import linecache
 import math
 import re
@@ -49,6 +52,8 @@ class Writer:
     because on floats it need not be the same number as (a + b) + c.
     """
 
+    separator = ", "  # between the arguments of a call
+    power_of_ten = CALL  # how tightly 1.2e7 binds
     operations: ClassVar[dict[str, tuple[int, str]]] = {
         "where": (1, "{1:2} if {0:2} else {2:1}"),
         "and": (2, "{:2} and {:3}"),
@@ -70,15 +75,17 @@ class Writer:
         if isinstance(expression, Symbol):
             return self.symbol(expression)
         if not isinstance(expression, Expression):
+            digits = f"{expression:.5g}"
+            binds = self.power_of_ten if "e" in digits else CALL
+            binds = self.operations["neg"][0] if digits.startswith("-") else binds
             written = self.number(expression)
-            binds = self.operations["neg"][0] if written.startswith("-") else CALL
         elif special := getattr(self, f"write_{expression.name}", None):
             binds, written = special(*expression.args)
         elif expression.name in self.operations:
             binds, template = self.operations[expression.name]
             written = template.format(*[_Argument(self, arg) for arg in expression.args])
         else:
-            arguments = ", ".join(self.write(argument) for argument in expression.args)
+            arguments = self.separator.join(map(self.write, expression.args))
             binds, written = CALL, self.call(expression.name, arguments)
         return written if binds >= at_least else self.bracket(written)
 
@@ -102,7 +109,7 @@ class _Code(Writer):
     unpack: str
 
     def write_total(self, elements: Any) -> tuple[int, str]:
-        return CALL, f"total({self.each(elements, _vectors(elements))})"
+        return CALL, f"total({self.each(elements, vectors_in(elements))})"
 
     def write_largest(self, vector: Symbol) -> tuple[int, str]:
         return CALL, f"largest({vector.name})"
@@ -145,7 +152,7 @@ class _Code(Writer):
         """The list of what `element` is for each element of the vectors."""
         if element in vectors:
             return str(element.name)
-        return self.loop(self.write(element), _vectors(element) or vectors[:1])
+        return self.loop(self.write(element), vectors_in(element) or vectors[:1])
 
     def loop(self, element: str, vectors: Sequence[Symbol]) -> str:
         raise NotImplementedError
@@ -256,8 +263,9 @@ function erf(x) {
 
 
 class LaTeX(Writer):
-    """For formulas in notebooks and pages."""
+    """For formulas in notebooks and papers."""
 
+    power_of_ten = 6
     operations = {
         **Writer.operations,
         "and": (2, r"{:2} \text{{ and }} {:3}"),
@@ -288,7 +296,7 @@ class LaTeX(Writer):
 
     def symbol(self, symbol: Symbol) -> str:
         """`x12` is x with an index; a longer name is set upright, special signs as they are."""
-        if indexed := re.fullmatch(r"([A-Za-z])_?(\d+)", symbol.name):
+        if indexed := _INDEXED.fullmatch(symbol.name):
             name = f"{indexed[1]}_{{{indexed[2]}}}"
         elif len(symbol.name) == 1 and symbol.name.isalpha():
             name = symbol.name
@@ -306,12 +314,121 @@ class LaTeX(Writer):
         return rf"\left({written}\right)"
 
     def write_where(self, condition: Any, then: Any, otherwise: Any) -> tuple[int, str]:
-        rows = [rf"{self.write(then)} & \text{{if }} {self.write(condition)}"]
-        while isinstance(otherwise, Expression) and otherwise.name == "where":
-            condition, then, otherwise = otherwise.args
-            rows.append(rf"{self.write(then)} & \text{{if }} {self.write(condition)}")
+        cases, otherwise = _cases(condition, then, otherwise)
+        rows = [rf"{self.write(x)} & \text{{if }} {self.write(holds)}" for holds, x in cases]
         rows.append(rf"{self.write(otherwise)} & \text{{otherwise}}")
         return 1, r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+
+
+class MathML(Writer):
+    """For formulas in web pages, which browsers typeset themselves.
+
+    What is written is the content of a `<math>` element: one element, with all text escaped.
+    A subclass may write symbols in its own way: `symbol` is asked for those that stand for a
+    value, `bound` for the x_i that runs over a vector under a ∑ or a max.
+    """
+
+    separator = "<mo>,</mo>"
+    power_of_ten = 6
+    operations = {
+        "and": (2, "<mrow>{:2}<mtext>&#xA0;and&#xA0;</mtext>{:3}</mrow>"),
+        "equal": (3, "<mrow>{:4}<mo>=</mo>{:4}</mrow>"),
+        "<": (3, "<mrow>{:4}<mo>&lt;</mo>{:4}</mrow>"),
+        "<=": (3, "<mrow>{:4}<mo>≤</mo>{:4}</mrow>"),
+        ">": (3, "<mrow>{:4}<mo>&gt;</mo>{:4}</mrow>"),
+        ">=": (3, "<mrow>{:4}<mo>≥</mo>{:4}</mrow>"),
+        "+": (4, "<mrow>{:4}<mo>+</mo>{:5}</mrow>"),
+        "-": (4, "<mrow>{:4}<mo>−</mo>{:5}</mrow>"),
+        "neg": (4, "<mrow><mo>−</mo>{:5}</mrow>"),
+        "*": (5, "<mrow>{:5}<mo>·</mo>{:6}</mrow>"),
+        "/": (7, "<mfrac>{}{}</mfrac>"),
+        "**": (7, "<msup>{:8}{}</msup>"),
+        "exp": (7, "<msup><mi>e</mi>{}</msup>"),
+        "sqrt": (CALL, "<msqrt>{}</msqrt>"),
+        "abs": (CALL, "<mrow><mo>|</mo>{}<mo>|</mo></mrow>"),
+    }
+
+    def number(self, number: float) -> str:
+        digits, _, exponent = f"{abs(number):.5g}".partition("e")
+        written = _MATHML_NUMBERS.get(digits, f"<mn>{digits}</mn>")
+        if exponent:
+            power = f"<msup><mn>10</mn>{self.number(int(exponent))}</msup>"
+            written = f"<mrow>{written}<mo>·</mo>{power}</mrow>"
+        minus = math.copysign(1, number) < 0 and not math.isnan(number)
+        return f"<mrow><mo>−</mo>{written}</mrow>" if minus else written
+
+    def symbol(self, symbol: Symbol) -> str:
+        """`x12` is x with an index; browsers set a longer name upright."""
+        if indexed := _INDEXED.fullmatch(symbol.name):
+            name = f"<msub><mi>{indexed[1]}</mi><mn>{indexed[2]}</mn></msub>"
+        else:
+            name = self._name(symbol.name)
+        return f"<msub>{name}<mi>i</mi></msub>" if symbol.vector else name
+
+    def bound(self, symbol: Symbol) -> str:
+        """The element of a vector that a reduction runs over."""
+        return MathML.symbol(self, symbol)
+
+    def call(self, name: str, arguments: str) -> str:
+        return f"<mrow>{self._name(name)}<mo>&#x2061;</mo>{self.bracket(arguments)}</mrow>"
+
+    def bracket(self, written: str) -> str:
+        return f"<mrow><mo>(</mo>{written}<mo>)</mo></mrow>"
+
+    def write_where(self, condition: Any, then: Any, otherwise: Any) -> tuple[int, str]:
+        cases, otherwise = _cases(condition, then, otherwise)
+        rows = [
+            (self.write(x), f"<mtext>if&#xA0;</mtext>{self.write(holds)}") for holds, x in cases
+        ]
+        rows.append((self.write(otherwise), "<mtext>otherwise</mtext>"))
+        cell = '<mtd style="text-align: left">{}</mtd>'
+        table = "".join(
+            f"<mtr>{cell.format(x)}{cell.format(condition)}</mtr>" for x, condition in rows
+        )
+        return 1, f"<mrow><mo>{{</mo><mtable>{table}</mtable></mrow>"
+
+    def write_total(self, elements: Any) -> tuple[int, str]:
+        return 4, self._over_elements("<mo>∑</mo>", elements)
+
+    def write_largest(self, elements: Any) -> tuple[int, str]:
+        return 4, self._over_elements("<mo>max</mo>", elements)
+
+    def write_inner(self, x: Any, y: Any) -> tuple[int, str]:
+        return 4, self._over_elements("<mo>∑</mo>", x * y)
+
+    def write_element(self, vector: Symbol) -> tuple[int, str]:
+        return CALL, self.bound(vector)
+
+    def _name(self, name: str) -> str:
+        allowed = _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", name)
+        return f"<mi>{html.escape(allowed)}</mi>"
+
+    def _over_elements(self, sign: str, elements: Any) -> str:
+        running = _with_elements(elements)
+        return f"<mrow><munder>{sign}<mi>i</mi></munder>{self.write(running, 5)}</mrow>"
+
+
+_INDEXED = re.compile(r"([A-Za-z])_?(\d+)", re.ASCII)
+_MATHML_NUMBERS = {"inf": "<mi>∞</mi>", "nan": "<mi>nan</mi>"}
+_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _cases(condition: Any, then: Any, otherwise: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """The branches of a `where` and of those in its last branch, and what is left otherwise."""
+    cases = [(condition, then)]
+    while isinstance(otherwise, Expression) and otherwise.name == "where":
+        condition, then, otherwise = otherwise.args
+        cases.append((condition, then))
+    return cases, otherwise
+
+
+def _with_elements(expression: Any) -> Any:
+    """`expression`, in which each vector is marked as the element that a reduction runs over."""
+    if isinstance(expression, Symbol):
+        return Expression("element", expression) if expression.vector else expression
+    if not isinstance(expression, Expression) or expression.name in REDUCTIONS:
+        return expression
+    return Expression(expression.name, *map(_with_elements, expression.args))
 
 
 def walk(expression: Any) -> Iterator[Expression]:
@@ -322,13 +439,13 @@ def walk(expression: Any) -> Iterator[Expression]:
         yield expression
 
 
-def _vectors(expression: Any) -> list[Symbol]:
+def vectors_in(expression: Any) -> list[Symbol]:
     """The vectors whose elements `expression` needs, in order; a reduction needs none."""
     if isinstance(expression, Symbol):
         return [expression] if expression.vector else []
     if not isinstance(expression, Expression) or expression.name in REDUCTIONS:
         return []
-    found = [vector for argument in expression.args for vector in _vectors(argument)]
+    found = [vector for argument in expression.args for vector in vectors_in(argument)]
     return list(dict.fromkeys(found))
 
 
@@ -345,7 +462,7 @@ def name_shared_parts(
     names: dict[Expression, Symbol] = {}
     for part in parts:
         reduction = part.name in REDUCTIONS and part not in results
-        if (reduction or uses.count(part) > 1) and part.args and not _vectors(part):
+        if (reduction or uses.count(part) > 1) and part.args and not vectors_in(part):
             names[part] = Symbol(f"t{len(names)}")
 
     def with_names(expression: Any) -> Any:

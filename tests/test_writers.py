@@ -7,6 +7,7 @@ import json
 import linecache
 import math
 import traceback
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from micrograd_plus.ops import TABLE
 from micrograd_plus.symbols import (
     FUNCTIONS,
     Expression,
@@ -30,7 +32,7 @@ from micrograd_plus.symbols import (
     total,
     where,
 )
-from micrograd_plus.writers import JavaScript, LaTeX, Python, Writer, compile_python
+from micrograd_plus.writers import JavaScript, LaTeX, MathML, Python, Writer, compile_python
 
 a, b, c, x = (Symbol(name) for name in "abcx")
 u, v = Symbol("u", vector=True), Symbol("v", vector=True)
@@ -253,3 +255,104 @@ def test_a_traceback_shows_the_written_line() -> None:
         function(1.0)
     assert "return missing(a)" in "".join(traceback.format_exception(error.value))
     assert linecache.getline("<written f>", 1) == "def f(a):\n"
+
+
+# ---- MathML
+
+LAYOUT = {"mrow", "mfrac", "msup", "msub", "msqrt", "munder", "mtable", "mtr", "mtd"}
+TOKENS = {"mi", "mn", "mo", "mtext"}
+CHILDREN = {"mfrac": 2, "msup": 2, "msub": 2, "munder": 2, "msqrt": 1}
+
+
+def mathml(tree: Any) -> ElementTree.Element:
+    """What is written, parsed, after a look at what every MathML must keep to."""
+    written = ElementTree.fromstring(MathML().write(tree))
+    for element in written.iter():
+        assert element.tag in LAYOUT | TOKENS
+        assert len(element) == CHILDREN.get(element.tag, len(element))
+        assert element.tag in LAYOUT or len(element) == 0
+        assert element.tag in TOKENS or not element.text
+        assert not element.tail
+    return written
+
+
+def flat(element: ElementTree.Element) -> str:
+    """The formula in a line: {} around what a fraction, a power or a root puts in its place."""
+    if element.tag == "mrow":
+        return "".join(map(flat, element))
+    if element.tag in TOKENS:
+        return (element.text or "").replace("\u2061", "")
+    return f"{element.tag}{''.join(f'{{{flat(child)}}}' for child in element)}"
+
+
+@pytest.mark.parametrize("op", TABLE.values(), ids=lambda op: op.name)
+def test_every_op_is_written_in_mathml(op: Any) -> None:
+    for tree in (op.expression, *op.derivatives):
+        mathml(tree)
+
+
+@given(TREES)
+def test_mathml_has_the_brackets_that_latex_has(tree: Any) -> None:
+    assert flat(mathml(tree)).count("(") == LaTeX().write(tree).count(r"\left(")
+
+
+@pytest.mark.parametrize(
+    ("tree", "line"),
+    [
+        (a * (b + c), "a·(b+c)"),
+        (a - (b - c) - a, "a−(b−c)−a"),
+        ((a / b) ** 2, "msup{(mfrac{a}{b})}{2}"),
+        (a ** (b + 1), "msup{a}{b+1}"),
+        (exp(-a) ** 2, "msup{(msup{e}{−a})}{2}"),
+        (a - (-b), "a−(−b)"),
+        (a * -3, "a·(−3)"),
+        (abs(a) * log(b), "|a|·log(b)"),
+        (Expression("sqrt", a + b), "msqrt{a+b}"),
+        (1 - tanh(a) ** 2, "1−msup{tanh(a)}{2}"),
+        (total(u) * a, "(munder{∑}{i}msub{u}{i})·a"),
+        (total(u - a), "munder{∑}{i}(msub{u}{i}−a)"),
+        (inner(u, v), "munder{∑}{i}msub{u}{i}·msub{v}{i}"),
+        (largest(u) + a, "munder{max}{i}msub{u}{i}+a"),
+        (equal(a, 0) & (b >= 0), "a=0\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}b≥0"),
+        (Expression("maximum", a, b), "maximum(a,b)"),
+        (
+            where(a < 0, 0, where(a <= 1, a, 1)),
+            "{mtable{mtr{mtd{0}}{mtd{if\N{NO-BREAK SPACE}}{a<0}}}"
+            "{mtr{mtd{a}}{mtd{if\N{NO-BREAK SPACE}}{a≤1}}}{mtr{mtd{1}}{mtd{otherwise}}}",
+        ),
+        (a + 1.25e-7, "a+1.25·msup{10}{−7}"),
+        (Expression("**", 1e9, a), "msup{(1·msup{10}{9})}{a}"),
+        (a * -math.inf, "a·(−∞)"),
+        (Expression("+", math.nan, -0.0), "nan+(−0)"),
+        (a * math.pi, "a·3.1416"),
+        (Symbol("x12"), "msub{x}{12}"),
+        (Symbol("x_1"), "msub{x}{1}"),
+        (Symbol("w²"), "w²"),
+        (Symbol("loss"), "loss"),
+    ],
+)
+def test_mathml(tree: Any, line: str) -> None:
+    assert flat(mathml(tree)) == line
+
+
+@pytest.mark.parametrize(
+    "name", ["</script><b>", "\"'&amp;", "😀 a", "two\nlines", "x\x00\ud800", " ", "$$", "\\{"]
+)
+def test_any_name_is_text_in_mathml(name: str) -> None:
+    written = mathml(Symbol(name) + Expression(name, a))
+    shown = name.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
+    assert [element.text for element in written.iter("mi")] == [shown, shown, "a"]
+
+
+def test_a_subclass_writes_values_and_running_elements_in_its_own_way() -> None:
+    class Marked(MathML):
+        def symbol(self, symbol: Symbol) -> str:
+            return f'<mi class="{symbol.name}"/>'
+
+        def bound(self, symbol: Symbol) -> str:
+            return f"<mn>{symbol.name}</mn>"
+
+    written = Marked().write(u / total(u * a) + inner(u, v) - largest(v))
+    parsed = ElementTree.fromstring(written)
+    assert [element.get("class") for element in parsed.iter("mi") if not element.text] == ["u", "a"]
+    assert [element.text for element in parsed.iter("mn")] == ["u", "u", "v", "v"]
