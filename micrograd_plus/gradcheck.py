@@ -147,7 +147,7 @@ def _report(
 ) -> Report:
     """functions: for each leaf that is checked, the root's number as a function of its own."""
     names = _names(list(functions))
-    gradients = _gradients(root, order)
+    gradients = gradients_of(root, order)
     leaf_checks = [
         _compare(f"leaf {names[leaf]}", gradients.get(leaf, 0.0), function, leaf.data)
         for leaf, function in functions.items()
@@ -169,7 +169,7 @@ def _names(leaves: Sequence[Value]) -> dict[Value, str]:
     return {leaf: leaf.label or f"#{i} ({leaf.data:g})" for i, leaf in enumerate(leaves)}
 
 
-def _gradients(root: Value, order: Sequence[Value]) -> dict[Value, float]:
+def gradients_of(root: Value, order: Sequence[Value]) -> dict[Value, float]:
     """What backward() gives for each value, without leaving a trace."""
     before = [node.grad for node in order]
     try:

@@ -118,6 +118,30 @@ def test_check_fails_when_a_rule_is_wrong(run, monkeypatch):
     assert "derivative of the op 'tanh'" in printed
 
 
+# ---- explain
+
+
+def test_explain_prints_the_derivation(run):
+    status, printed, _ = run("explain", "(a*b + a)*c", "a=2", "b=-3", "c=0.5")
+    assert status == 0
+    assert "  v1 = a · b  = 2 × −3   = −6\n" in printed
+    assert "∂L/∂a: 2 paths" in printed
+    assert printed.endswith("  ∂L/∂a = −1\n  ∂L/∂b = 1\n  ∂L/∂c = −4\n")
+    status, printed, _ = run("explain", "(a*b + a)*c", "a=2", "b=-3", "c=0.5", "--wrt", "b")
+    assert status == 0
+    assert "∂L/∂a" not in printed
+    assert printed.endswith("  ∂L/∂b = 1\n")
+
+
+def test_explain_refuses_what_it_cannot_derive(run):
+    status, printed, complaints = run("explain", "a*b", "a=2", "b=3", "--wrt", "c")
+    assert (status, printed) == (2, "")
+    assert complaints == "micrograd-plus: --wrt c: the expression has a, b\n"
+    status, _, complaints = run("explain", "+".join(["tanh(a)"] * 40), "a=2")
+    assert status == 2
+    assert "79 computed values" in complaints
+
+
 # ---- train
 
 

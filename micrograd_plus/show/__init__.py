@@ -1,12 +1,14 @@
-"""Pictures: computation graphs, networks, training curves.
+"""Pictures: computation graphs, networks, training curves; and derivations in words.
 
 `draw(value)` draws the graph of a Value, `network(model)` the neurons and weights of a model;
 both give a graphviz `Digraph` that shows itself in a notebook and is written to a file with
-`.save("x.svg")`. The `plot_...` functions give matplotlib figures.
+`.save("x.svg")`. The `plot_...` functions give matplotlib figures. `explain(value)` writes out
+how the gradients of a Value come about.
 
 Importing this package imports neither graphviz nor matplotlib.
 """
 
+from .explain import explain
 from .graph import draw, draw_dot
 from .network import network
 from .plots import (
@@ -21,6 +23,7 @@ from .plots import (
 __all__ = [
     "draw",
     "draw_dot",
+    "explain",
     "network",
     "plot_activations",
     "plot_confusion_matrix",

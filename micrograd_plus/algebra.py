@@ -1,0 +1,447 @@
+"""Formulas kept in a simple form while they are made: `x + x` is `2 * x` from the start.
+
+>>> from .symbols import Symbol, tanh
+>>> x, y = Symbol("x"), Symbol("y")
+>>> print(simplified(x * y * 1 + 0 + y * x))
+(* (* 2 x) y)
+>>> print(simplified(1 - tanh(x) * tanh(x)))
+(- 1 (** (tanh x) 2))
+
+Every formula is held as a sum of terms, each a coefficient times a product of powers:
+`3 * x * y**2 + 1`. So 0 and 1 vanish, numbers are computed, signs come to the front, and like
+terms and factors are collected, all by adding coefficients and exponents. Brackets stay where
+they are: nothing is multiplied out. Terms appear in the order in which they were first written,
+and so do factors: numbers, symbols, functions, brackets.
+
+Where the original formula gives a finite number, the simplified one gives the same, except for
+rounding. Where it gives nan, as x / x does at 0, the simplified one may give a number.
+
+Equal parts are one object, so that a formula takes no more memory than the graph that it comes
+from, however long it would be if written out.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from .symbols import FUNCTIONS, Expression, Symbol, divide
+
+_MOST_TERMS = 64  # that are collected; a longer sum or product is nested
+_LARGEST = 10**9  # numerator or denominator of a coefficient that is kept as a fraction
+_LARGEST_POWER = 10**6  # that powers of powers are collected into
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "abs": abs,
+}
+
+
+@dataclass(eq=False, slots=True)
+class Atom:
+    """What is not opened: a symbol, or a function of formulas; an infinite number, or nan."""
+
+    name: str
+    args: tuple[Sum, ...]
+    content: Any
+    age: int
+
+
+@dataclass(eq=False, slots=True)
+class Sum:
+    """Coefficients and products; none for 0."""
+
+    terms: tuple[tuple[Product, Fraction], ...]
+    age: int
+
+
+Product = tuple[tuple[Atom | Sum, Fraction], ...]
+"""Bases and exponents; none for 1."""
+
+_ONE = Fraction(1)
+
+
+class Algebra:
+    """Makes formulas out of formulas; all that belong together are made by one Algebra.
+
+    functions: what computes the functions of numbers, by name.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., float]] = FUNCTIONS) -> None:
+        self._functions = {**functions, **_OPERATORS}
+        self._made: dict[Any, Any] = {}  # each part once
+
+    # ---- making parts
+
+    def formula(self, x: Any) -> Sum:
+        """A number or a symbol as a formula; a formula as it is."""
+        if isinstance(x, Sum):
+            return x
+        if isinstance(x, Symbol):
+            return self._single(self._atom(x.name, content=x))
+        if not math.isfinite(x):
+            return self._single(self._atom(repr(float(x)), content=float(x)))
+        return self._sum({(): Fraction(x)})
+
+    def make(self, name: str, *args: Any) -> Sum:
+        """The formula of the operation `name`, as in an Expression."""
+        given = tuple([self.formula(x) for x in args])
+        special = getattr(self, f"_make_{_NAMES.get(name, name)}", None)
+        if special is not None:
+            return special(*given)  # type: ignore[no-any-return]
+        numbers = [number_in(x) for x in given]
+        if name in self._functions and None not in numbers:
+            return self.formula(float(self._functions[name](*map(float, numbers))))  # type: ignore[arg-type]
+        return self._single(self._atom(name, given))
+
+    def _atom(self, name: str, args: tuple[Sum, ...] = (), content: Any = None) -> Atom:
+        key = (name, args, type(content))
+        if key not in self._made:
+            self._made[key] = Atom(name, args, content, len(self._made))
+        return self._made[key]  # type: ignore[no-any-return]
+
+    def _sum(self, terms: Mapping[Product, Fraction]) -> Sum:
+        kept: dict[Product, Fraction] = {}
+        for product, coefficient in terms.items():
+            inner = product[0][0] if len(product) == 1 and product[0][1] == 1 else None
+            if isinstance(inner, Sum) and abs(coefficient) == 1 and self._fit(kept, inner.terms):
+                for part, by in inner.terms:
+                    kept[part] = kept.get(part, 0) + coefficient * by
+            else:
+                kept[product] = kept.get(product, 0) + coefficient
+        in_range = [self._in_range(product, by) for product, by in kept.items()]
+        pairs = [(product, by) for product, by in in_range if by]
+        key = frozenset(pairs)
+        if key not in self._made:
+            self._made[key] = Sum(tuple(pairs), len(self._made))
+        return self._made[key]  # type: ignore[no-any-return]
+
+    def _in_range(self, product: Product, by: Fraction) -> tuple[Product, Fraction]:
+        """The coefficient as a small fraction or a float's number; inf becomes a factor."""
+        if abs(by.numerator) < _LARGEST and by.denominator < _LARGEST:
+            return product, by
+        try:
+            return product, Fraction(float(by))
+        except OverflowError:
+            factors: dict[Atom | Sum, Fraction] = {
+                self._atom("inf", content=math.inf): _ONE,
+                **dict(product),
+            }
+            return self._product(factors), Fraction(1 if by > 0 else -1)
+
+    def _product(self, factors: Mapping[Atom | Sum, Fraction]) -> Product:
+        pairs = tuple([(base, exponent) for base, exponent in factors.items() if exponent])
+        return self._made.setdefault(("product", frozenset(pairs)), pairs)  # type: ignore[no-any-return]
+
+    def _single(self, base: Atom | Sum, exponent: Fraction = _ONE) -> Sum:
+        return self._sum({self._product({base: exponent}): _ONE})
+
+    @staticmethod
+    def _fit(one: Any, other: Any) -> bool:
+        return len(one) + len(other) <= _MOST_TERMS
+
+    # ---- arithmetic
+
+    def _make_plus(self, a: Sum, b: Sum) -> Sum:
+        if not self._fit(a.terms, b.terms):
+            a, b = self._nested(a), self._nested(b)
+        terms = dict(a.terms)
+        for product, by in b.terms:
+            terms[product] = terms.get(product, Fraction(0)) + by
+        return self._sum(terms)
+
+    def _nested(self, x: Sum) -> Sum:
+        """The same as one term, whose bracket stays."""
+        if len(x.terms) == 1:
+            return x
+        product = self._product({x: _ONE})
+        key = ("nested", x)
+        if key not in self._made:
+            self._made[key] = Sum(((product, _ONE),), len(self._made))
+        return self._made[key]  # type: ignore[no-any-return]
+
+    def _make_minus(self, a: Sum, b: Sum) -> Sum:
+        return self._make_plus(a, self._make_neg(b))
+
+    def _make_neg(self, a: Sum) -> Sum:
+        return self._sum({product: -by for product, by in a.terms})
+
+    def _make_times(self, a: Sum, b: Sum) -> Sum:
+        if not a.terms or not b.terms:
+            return self.formula(0)
+        (p, by_p), (q, by_q) = self._as_term(a), self._as_term(b)
+        if not self._fit(p, q) or any(abs(power) > _LARGEST_POWER for _, power in (*p, *q)):
+            p, q = self._as_factor(p), self._as_factor(q)
+        factors = dict(p)
+        for base, exponent in q:
+            factors[base] = factors.get(base, Fraction(0)) + exponent
+        for base in factors:
+            if factors[base] == 1 and isinstance(base, Atom) and base.name == "where":
+                condition, then, otherwise = base.args
+                if _is_plain(then, otherwise) or _is_plain(otherwise, then):
+                    del factors[base]
+                    rest = self._sum({self._product(factors): by_p * by_q})
+                    return self._make_where(
+                        condition, self._make_times(rest, then), self._make_times(rest, otherwise)
+                    )
+        return self._sum({self._product(factors): by_p * by_q})
+
+    def _as_term(self, x: Sum) -> tuple[Product, Fraction]:
+        """x as one product with its coefficient: what all terms share comes to the front."""
+        if len(x.terms) == 1:
+            return x.terms[0]
+        coefficients = [by for _, by in x.terms]
+        shared = abs(coefficients[0])
+        if any(abs(by) != shared for by in coefficients):
+            shared = _ONE
+        if max(coefficients) < 0:
+            shared = -shared
+        inner = x if shared == 1 else self._sum({p: by / shared for p, by in x.terms})
+        return self._product({inner: _ONE}), shared
+
+    def _as_factor(self, product: Product) -> Product:
+        """The same as one factor, whose bracket stays."""
+        inside = self._sum({product: _ONE})
+        return self._product({inside: _ONE})
+
+    def _make_over(self, a: Sum, b: Sum) -> Sum:
+        numbers = number_in(a), number_in(b)
+        if numbers[1] == 0:
+            if numbers[0] is not None:
+                return self.formula(divide(float(numbers[0]), 0.0))
+            return self._single(self._atom("/", (a, b)))
+        return self._make_times(a, self._make_power(b, self.formula(-1)))
+
+    def _make_power(self, a: Sum, b: Sum) -> Sum:
+        base, exponent = number_in(a), number_in(b)
+        if exponent is None:
+            return self._single(self._atom("**", (a, b)))
+        if exponent == 0:
+            return self.formula(1)
+        if base is not None:
+            if exponent.denominator == 1 and abs(exponent) <= 2 and base:
+                return self._sum({(): base**exponent.numerator})
+            return self.formula(FUNCTIONS["power"](float(base), float(exponent)))
+        product, by = self._as_term(a)
+        if exponent.denominator == 1:
+            power = FUNCTIONS["power"](float(by), float(exponent))
+            if abs(exponent) <= 2:
+                factor = by**exponent.numerator
+            elif math.isfinite(power) and power:
+                factor = Fraction(power)
+            else:
+                return self._single(a, exponent)
+            factors = {inner: old * exponent for inner, old in product}
+            if any(abs(new) > _LARGEST_POWER for new in factors.values()):
+                return self._single(a, exponent)
+            return self._sum({self._product(factors): factor})
+        if by == 1 and len(product) == 1 and product[0][1] == 1:
+            return self._single(product[0][0], exponent)
+        return self._single(a, exponent)
+
+    # ---- functions and conditions
+
+    def _make_exp(self, x: Sum) -> Sum:
+        return self._inverse("exp", "log", x)
+
+    def _make_log(self, x: Sum) -> Sum:
+        return self._inverse("log", "exp", x)
+
+    def _inverse(self, name: str, of: str, x: Sum) -> Sum:
+        number, inside = number_in(x), _function_in(x)
+        if number is not None:
+            return self.formula(self._functions[name](float(number)))
+        if inside is not None and inside.name == of:
+            return inside.args[0]
+        return self._single(self._atom(name, (x,)))
+
+    def _make_and(self, a: Sum, b: Sum) -> Sum:
+        for one, other in ((a, b), (b, a)):
+            number = number_in(one)
+            if number is not None:
+                return other if number else one
+        return a if a is b else self._single(self._atom("and", (a, b)))
+
+    def _make_where(self, condition: Sum, then: Sum, otherwise: Sum) -> Sum:
+        known = number_in(condition)
+        if known is not None:
+            return then if known else otherwise
+        test = _function_in(condition)
+        if test is not None and test.name == "equal" and number_in(test.args[1]) == 0:
+            holds = _truth(test.args[0])
+            if holds is not None:
+                return self._make_where(holds, otherwise, then)
+        then, otherwise = _branch(then, condition, 1), _branch(otherwise, condition, 2)
+        if then is otherwise:
+            return then
+        return self._single(self._atom("where", (condition, then, otherwise)))
+
+    # ---- writing them out
+
+    def written(self, formula: Sum) -> Any:
+        """The formula as an Expression, or as a number; equal parts are one Expression."""
+        parts: dict[Atom | Sum, None] = {}
+        stack: list[Atom | Sum] = [formula]
+        while stack:
+            part = stack.pop()
+            if part not in parts:
+                parts[part] = None
+                stack.extend(_parts_of(part))
+        expressions: dict[Atom | Sum, Any] = {}
+        for part in sorted(parts, key=lambda part: part.age):
+            if isinstance(part, Sum):
+                expressions[part] = _written_sum(part, expressions)
+            elif part.args:
+                expressions[part] = Expression(part.name, *[expressions[x] for x in part.args])
+            else:
+                expressions[part] = part.content
+        return expressions[formula]
+
+
+_NAMES = {"+": "plus", "-": "minus", "*": "times", "/": "over", "**": "power"}
+
+
+def simplified(expression: Any) -> Any:
+    """An Expression in the form that an `Algebra` gives it."""
+    algebra = Algebra()
+
+    def formula(part: Any) -> Any:
+        if isinstance(part, Symbol) or not isinstance(part, Expression):
+            return algebra.formula(part)
+        return algebra.make(part.name, *map(formula, part.args))
+
+    return algebra.written(formula(expression))
+
+
+def number_in(formula: Sum) -> Fraction | None:
+    """The number that the formula is, if it is a finite one."""
+    if not formula.terms:
+        return Fraction(0)
+    (product, by), *others = formula.terms
+    return None if product or others else by
+
+
+def _function_in(formula: Sum) -> Atom | None:
+    """The function that the formula is, if it is nothing else."""
+    if len(formula.terms) == 1:
+        product, by = formula.terms[0]
+        if by == 1 and len(product) == 1 and product[0][1] == 1:
+            base = product[0][0]
+            return base if isinstance(base, Atom) else None
+    return None
+
+
+def _truth(formula: Sum) -> Sum | None:
+    """The condition under which the formula is not 0, if it says so itself."""
+    test = _function_in(formula)
+    if test is None:
+        return None
+    if test.name in ("<", "<=", ">", ">=", "equal", "and"):
+        return formula
+    if test.name == "where" and number_in(test.args[1]) and number_in(test.args[2]) == 0:
+        return test.args[0]
+    return None
+
+
+def _branch(formula: Sum, condition: Sum, position: int) -> Sum:
+    """What is left of a branch in which the condition is known."""
+    inside = _function_in(formula)
+    if inside is not None and inside.name == "where" and inside.args[0] is condition:
+        return inside.args[position]
+    return formula
+
+
+def _is_plain(zero: Sum, other: Sum) -> bool:
+    """Whether one branch is 0 and the other one term without branches of its own."""
+    return not zero.terms and not any(
+        isinstance(base, Atom) and base.name == "where"
+        for product, _ in other.terms
+        for base, _ in product
+    )
+
+
+def _parts_of(part: Atom | Sum) -> Iterable[Atom | Sum]:
+    if isinstance(part, Atom):
+        return part.args
+    return [base for product, _ in part.terms for base, _ in product]
+
+
+def _written_sum(formula: Sum, expressions: Mapping[Atom | Sum, Any]) -> Any:
+    terms = list(formula.terms)
+    sizes = {abs(by) for _, by in terms}
+    if len(terms) > 1 and len(sizes) == 1 and sizes != {_ONE}:  # 2 * (a + b)
+        (size,) = sizes
+        sign = 1 if any(by > 0 for _, by in terms) else -1
+        inner = [(product, by / size * sign) for product, by in terms]
+        written = _with_coefficient(size, [_added(inner, expressions)], [])
+        return written if sign > 0 else -written
+    return _added(terms, expressions)
+
+
+def _added(terms: list[tuple[Product, Fraction]], expressions: Mapping[Atom | Sum, Any]) -> Any:
+    positive = [i for i, (_, by) in enumerate(terms) if by > 0]
+    if positive:  # b - a rather than -a + b
+        terms.insert(0, terms.pop(positive[0]))
+    result: Any = 0
+    for i, (product, by) in enumerate(terms):
+        term = _written_product(product, abs(by), expressions)
+        if i > 0:
+            result = Expression("+" if by > 0 else "-", result, term)
+        else:
+            result = term if by > 0 else -term
+    return result
+
+
+def _written_product(product: Product, by: Fraction, expressions: Mapping[Atom | Sum, Any]) -> Any:
+    if not product:
+        return _plain_number(by)
+    above: list[Any] = []
+    below: list[Any] = []
+    for base, exponent in sorted(product, key=_rank):
+        power = _plain_number(abs(exponent))
+        factor = expressions[base] if power == 1 else Expression("**", expressions[base], power)
+        (above if exponent > 0 else below).append(factor)
+    return _with_coefficient(by, above, below)
+
+
+def _with_coefficient(by: Fraction, above: list[Any], below: list[Any]) -> Any:
+    numerator, denominator = _ratio(by)
+    above = above if numerator == 1 else [numerator, *above]
+    below = below if denominator == 1 else [denominator, *below]
+    return Expression("/", _times(above), _times(below)) if below else _times(above)
+
+
+def _times(factors: list[Any]) -> Any:
+    result = factors[0] if factors else 1
+    for factor in factors[1:]:
+        result = Expression("*", result, factor)
+    return result
+
+
+def _rank(factor: tuple[Atom | Sum, Fraction]) -> tuple[int, int]:
+    """Infinity first, then symbols in the order of their making, functions, brackets, branches."""
+    base = factor[0]
+    if isinstance(base, Sum):
+        return 3, 0
+    if base.args:
+        return (4, 0) if base.name == "where" else (2, 0)
+    return (1, base.age) if isinstance(base.content, Symbol) else (0, 0)
+
+
+def _ratio(by: Fraction) -> tuple[float, float]:
+    """A coefficient as numerator and denominator: 2 / 3 so, 0.75 as a decimal number."""
+    exact = Fraction(f"{float(by):.5g}") == by and by.numerator != 1
+    if exact or max(by.numerator, by.denominator) > 1000:
+        return _plain_number(by), 1
+    return by.numerator, by.denominator
+
+
+def _plain_number(number: Fraction) -> float:
+    return number.numerator if number.denominator == 1 else float(number)

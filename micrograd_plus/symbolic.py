@@ -1,0 +1,295 @@
+"""A graph, and its derivatives, as formulas.
+
+>>> from .engine import Value
+>>> x, w, b = (Value(n, label=label) for n, label in [(2.0, "x"), (-3.0, "w"), (6.5, "b")])
+>>> n = (x * w + b).tanh()
+>>> print(symbolic(n))
+tanh(x * w + b)
+>>> print(symbolic(n, wrt=x))
+w * (1 - tanh(x * w + b)**2)
+>>> print(symbolic(n, wrt=x).latex)
+w \\cdot \\left(1 - \\tanh\\left(x \\cdot w + b\\right)^{2}\\right)
+
+The derivative comes about as the gradient does: the chain rule over the graph, with each op's
+derivatives from the op table, only that formulas are multiplied and added and not numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from .engine import Constant, Value, topological_order
+from .names import names_of
+from .ops import TABLE, Op
+from .symbols import FUNCTIONS, Expression, Symbol
+from .writers import LaTeX, Writer, vectors_in, walk
+
+if TYPE_CHECKING:
+    from .algebra import Sum
+
+_MOST_OPERATIONS = 2000  # in a formula that is written out
+_DEEPEST = 200  # brackets in brackets; Python's own stack ends at some 1,000 calls
+
+
+class Formula(NamedTuple):
+    """A formula; printed, it is text, and in Jupyter typeset.
+
+    expression: the tree of `symbols.Expression`, Symbols and numbers; its names are labels.
+    """
+
+    expression: Any
+
+    @property
+    def latex(self) -> str:
+        """The formula as LaTeX, without dollar signs."""
+        return LaTeX().write(self.expression)
+
+    def __str__(self) -> str:
+        return _Text().write(self.expression)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle {self.latex}$"
+
+
+class _Text(Writer):
+    """As in a textbook, -a * b is the negative of a * b."""
+
+    operations: ClassVar = {**Writer.operations, "neg": (4, "-{:5}")}
+
+
+def symbolic(root: Value, wrt: Value | None = None) -> Formula:
+    """The formula of d(root)/d(wrt) over the graph's leaves, simplified; without wrt, of root.
+
+    wrt: any Value that root was computed from; if it is not a leaf, the formula is written
+        with its name, as if it were one.
+
+    A leaf is called as in `explain`: by its label, or v1, v2, …; a parameter by its place in its
+    model. Constants are numbers. An op whose formula is more than one step, as sigmoid, is
+    written by its name. ValueError for a formula of more than 2,000 operations.
+    """
+    for value in (root, *([] if wrt is None else [wrt])):
+        if not isinstance(value, Value):
+            raise TypeError(f"symbolic takes Values, as symbolic(loss, wrt=w), not {value!r}")
+    order = _order(root, wrt)
+    if wrt is not None and wrt not in order:
+        raise ValueError(
+            f"{wrt!r} is not part of the graph of {root!r}, which therefore does not depend on it: "
+            "wrt is a Value that the root was computed from"
+        )
+    derivation = _Derivation(order, wrt)
+    result = derivation.values[root] if wrt is None else derivation.derivative_of(root)
+    written = derivation.algebra.written(result)
+    _check_length(written, "the formula" if wrt is None else "the derivative")
+    return Formula(written)
+
+
+def substitute(
+    expression: Any,
+    replacements: Mapping[str, Any],
+    index: int = 0,
+    make: Callable[..., Any] = Expression,
+) -> Any:
+    """`expression` with other expressions, or numbers, in place of symbols.
+
+    replacements: for a symbol's name what stands in its place; for a vector's name a list of
+        its elements, over which the reductions are written out.
+    index: which element takes the place of a vector outside of reductions.
+    make: makes an operation from its name and arguments.
+
+    >>> x = Symbol("x", vector=True)
+    >>> a, b = Symbol("a"), Symbol("b")
+    >>> substitute(Expression("/", x, Expression("total", x)), {"x": [a, b]}, index=1)
+    (/ b (+ a b))
+    """
+
+    def at(part: Any, index: int) -> Any:
+        if isinstance(part, Symbol):
+            found = replacements.get(part.name, part)
+            return found[index] if part.vector and part.name in replacements else found
+        if not isinstance(part, Expression):
+            return part
+        vectors = [vector for argument in part.args for vector in vectors_in(argument)]
+        if part.name not in _REDUCED or not vectors or vectors[0].name not in replacements:
+            return make(part.name, *[at(argument, index) for argument in part.args])
+        rows = [
+            [at(argument, i) for i in range(len(replacements[vectors[0].name]))]
+            for argument in part.args
+        ]
+        return _REDUCED[part.name](make, *rows)
+
+    return at(expression, index)
+
+
+def _total(make: Callable[..., Any], row: list[Any]) -> Any:
+    return reduce(lambda a, b: make("+", a, b), row)
+
+
+def _inner(make: Callable[..., Any], xs: list[Any], ys: list[Any]) -> Any:
+    return _total(make, [make("*", x, y) for x, y in zip(xs, ys)])
+
+
+def _largest(make: Callable[..., Any], row: list[Any]) -> Any:
+    return make("max", *row) if len(row) > 1 else row[0]
+
+
+_REDUCED: dict[str, Callable[..., Any]] = {"total": _total, "inner": _inner, "largest": _largest}
+
+
+class _Derivation:
+    """The formula of every value of a graph, and what is needed of their derivatives."""
+
+    def __init__(self, order: Sequence[Value], wrt: Value | None) -> None:
+        from .algebra import Algebra  # here, so that `import micrograd_plus` is fast
+
+        functions = {op.name: op.forward for op in TABLE.values()}
+        self.algebra = Algebra({**functions, **FUNCTIONS})
+        self.rules: dict[Op, Rules] = {}
+        self.values: dict[Value, Sum] = {}
+        self.derivatives: dict[Value, Sum] = {}
+        names = names_of(order)
+        for value in order:
+            if value is wrt or _is_variable(value):
+                self.values[value] = self.algebra.formula(Symbol(names[value]))
+            elif value.op is None:
+                self.values[value] = self.algebra.formula(value.data)
+            else:
+                self._compute(value, value.op)
+            if value is wrt:
+                self.derivatives[value] = self.algebra.formula(1)
+
+    def derivative_of(self, value: Value) -> Sum:
+        """Its derivative by wrt."""
+        return self.derivatives.get(value, self.algebra.formula(0))
+
+    def _compute(self, value: Value, op: Op) -> None:
+        """The value's formula and, by the chain rule, its derivative."""
+        if op not in self.rules:
+            self.rules[op] = Rules(op)
+        rules, make = self.rules[op], self.algebra.make
+        operands = [self.values[operand] for operand in value.operands]
+        self.values[value] = result = rules.value(operands, make)
+        terms = [
+            make("*", rules.partial(i, result, operands, make), self.derivatives[operand])
+            for i, operand in enumerate(value.operands)
+            if operand in self.derivatives
+        ]
+        if terms:
+            self.derivatives[value] = _total(make, terms)
+
+
+class Rules:
+    """How an op and its derivatives are written over expressions that are its operands.
+
+    make: as for `substitute`.
+    """
+
+    def __init__(self, op: Op) -> None:
+        self._op = op
+        by_name = {
+            substitute(known.expression, {known.operands[0]: Symbol(operand)}): Expression(
+                known.name, Symbol(operand)
+            )
+            for known in TABLE.values()
+            if len(known.operands) == 1 and not known.nary and not opens(known)
+            for operand in op.operands
+        }
+        self._derivatives = [_with_names(derivative, by_name) for derivative in op.derivatives]
+
+    def value(self, operands: Sequence[Any], make: Callable[..., Any] = Expression) -> Any:
+        """The op's formula, or a call of it by its name if the formula is more than one step."""
+        if opens(self._op):
+            return substitute(self._op.expression, self._places(operands), make=make)
+        return make(self._op.name, *operands)
+
+    def partial(
+        self,
+        position: int,
+        out: Any,
+        operands: Sequence[Any],
+        make: Callable[..., Any] = Expression,
+    ) -> Any:
+        """The partial derivative by the operand at this position; out is the op's result."""
+        vector, index = divmod(position, len(operands) // len(self._op.operands))
+        places = {**self._places(operands), "out": out}
+        return substitute(self._derivatives[vector], places, index, make)
+
+    def _places(self, operands: Sequence[Any]) -> dict[str, Any]:
+        """For each of the op's operands what stands in its place; for a vector, a list."""
+        op = self._op
+        if not op.nary:
+            return dict(zip(op.operands, operands))
+        length = len(operands) // len(op.operands)
+        return {name: operands[k * length : (k + 1) * length] for k, name in enumerate(op.operands)}
+
+
+def opens(op: Op) -> bool:
+    """Whether the op's formula is written, and not its name: if that repeats no operand."""
+    symbols = [part for part in walk(op.expression) if isinstance(part, Symbol)]
+    return len(symbols) == len(set(symbols))
+
+
+def _with_names(expression: Any, by_name: Mapping[Expression, Expression]) -> Any:
+    """`expression`, in which the formulas of known functions are calls of them."""
+    if not isinstance(expression, Expression) or not expression.args:
+        return expression
+    if expression in by_name:
+        return by_name[expression]
+    return Expression(expression.name, *[_with_names(x, by_name) for x in expression.args])
+
+
+def _is_variable(value: Value) -> bool:
+    return value.op is None and not isinstance(value, Constant)
+
+
+def _order(root: Value, wrt: Value | None) -> list[Value]:
+    """The topological order of what root is computed from, wrt being given."""
+    needed = {root}
+    order = topological_order(root)
+    for value in reversed(order):
+        if value in needed and value is not wrt:
+            needed.update(value.operands)
+    return [value for value in order if value in needed]
+
+
+def _check_length(expression: Any, what: str) -> None:
+    """ValueError if the expression would be too long, or too deep, to be written out."""
+    size, depth = _measure(expression)
+    if size > _MOST_OPERATIONS:
+        shown = f"{size:,}" if size < 10**15 else f"about 10^{math.log10(size):.0f}"
+        found = f"{shown} operations; at most {_MOST_OPERATIONS:,} are written out"
+    elif depth > _DEEPEST:
+        found = f"operations nested {depth:,} deep; at most {_DEEPEST} levels are written out"
+    else:
+        return
+    raise ValueError(
+        f"{what} would have {found}: take a smaller graph, as one neuron's output, or with wrt= "
+        "a value near the root; explain() and step_through() show a graph step by step"
+    )
+
+
+def _measure(expression: Any) -> tuple[int, int]:
+    """The number of operations, and how deeply they are nested; equal parts count each time."""
+    found: dict[int, tuple[int, int]] = {}
+    stack = [expression]
+    while stack:
+        part = stack[-1]
+        arguments = part.args if isinstance(part, Expression) else ()
+        missing = [x for x in arguments if id(x) not in found]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        sizes, depths = [], []
+        for x in arguments:
+            size, depth = found[id(x)]
+            sizes.append(size)
+            depths.append(depth)
+        is_operation = bool(arguments)
+        found[id(part)] = (is_operation + sum(sizes), is_operation + max(depths, default=0))
+    return found[id(expression)]
