@@ -9,8 +9,8 @@ c = 0.8830, dc/da = 0.9672, dc/db = 0.4408
 
 To read the source, begin with `engine` (a Value and the chain rule), then `ops` (every formula
 and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it right?), `nn`
-(networks), `losses`, `optim`, `train`, `compiler` (the same, at native speed), and `show`
-(pictures).
+(networks), `losses`, `optim`, `train`, `compiler` (the same, at native speed), `show`
+(pictures), `explorer` (a page for each graph) and `classroom` (bugs, questions, the linter).
 """
 
 from importlib import import_module
@@ -22,14 +22,20 @@ from .functional import log_softmax, mean, pick, softmax, var, where
 from .gradcheck import gradcheck
 from .ops import TABLE, op
 from .parse import parse
+from .symbolic import symbolic
 
 if TYPE_CHECKING:
     from . import compiler, data, losses, nn, optim, show, train
+    from .classroom import faults
+    from .classroom.lint import lint
+    from .classroom.questions import questions
     from .compiler import compile
+    from .explorer import step_through
     from .nn import load, save
     from .show import (
         draw,
         draw_dot,
+        explain,
         network,
         plot_activations,
         plot_confusion_matrix,
@@ -49,7 +55,10 @@ _ROOM_OF = {
     "draw": "show",
     "draw_dot": "show",
     "evaluate": "train",
+    "explain": "show",
+    "faults": "classroom",
     "fit": "train",
+    "lint": "classroom",
     "load": "nn",
     "losses": "losses",
     "network": "show",
@@ -61,8 +70,10 @@ _ROOM_OF = {
     "plot_gradients": "show",
     "plot_loss": "show",
     "plot_residuals": "show",
+    "questions": "classroom",
     "save": "nn",
     "show": "show",
+    "step_through": "explorer",
     "train": "train",
 }
 """Name → the room that it comes from, or that it is; imported when first used, to start fast."""
@@ -76,8 +87,11 @@ __all__ = [
     "draw",
     "draw_dot",
     "evaluate",
+    "explain",
+    "faults",
     "fit",
     "gradcheck",
+    "lint",
     "load",
     "log_softmax",
     "losses",
@@ -95,11 +109,14 @@ __all__ = [
     "plot_gradients",
     "plot_loss",
     "plot_residuals",
+    "questions",
     "rand",
     "save",
     "scope",
     "show",
     "softmax",
+    "step_through",
+    "symbolic",
     "train",
     "var",
 ]

@@ -17,7 +17,18 @@ PACKAGE = Path(micrograd_plus.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 # From the bottom up: each imports only those before it.
-CORE = ["symbols", "writers", "ops", "engine", "functional", "parse", "gradcheck"]
+CORE = [
+    "symbols",
+    "writers",
+    "ops",
+    "engine",
+    "names",
+    "algebra",
+    "symbolic",
+    "functional",
+    "parse",
+    "gradcheck",
+]
 WINGS = {
     "files": set[str](),
     "nested": set[str](),
@@ -29,12 +40,13 @@ WINGS = {
     "nn": {*CORE, "files", "nested", "losses"},
     "compiler": {*CORE, "files", "nested", "progress"},
     "show": {*CORE, "files", "nested"},
-    "classroom": {*CORE, "nested", "show"},
+    "classroom": {*CORE, "nested", "losses", "optim", "nn", "show"},
+    "explorer": {*CORE, "classroom", "compiler", "files", "nested", "nn", "optim", "show"},
     "export": {*CORE, "nested", "nn"},
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i]} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
-ROOMS["train"] = {*ROOMS} - {"show", "classroom", "export"}
+ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["commands"] = {*ROOMS}
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}

@@ -19,7 +19,7 @@ NOT_FINITE, NOT_FINITE_LINE = "#e3a6dc", "#a0219a"
 NEUTRAL_LINE = "#757575"
 TEXT = "#1a1a1a"
 
-_FAINTEST = 0.12  # the strength of the smallest number that is not 0
+FAINTEST = 0.12  # the strength of the smallest number that is not 0
 _THINNEST = 0.8  # line, in points
 
 
@@ -47,7 +47,7 @@ class Scale(NamedTuple):
             return 1.0
         if size == 0 or self.largest == 0:
             return 0.0
-        return _FAINTEST + (1 - _FAINTEST) * math.pow(min(1.0, size / self.largest), self.power)
+        return FAINTEST + (1 - FAINTEST) * math.pow(min(1.0, size / self.largest), self.power)
 
     def fill(self, *numbers: float) -> str:
         """The colour of a box for these numbers, as #rrggbb."""

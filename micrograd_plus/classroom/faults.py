@@ -1,0 +1,207 @@
+"""The classic bugs of an autograd engine, to be switched on for a while and then found.
+
+>>> from micrograd_plus.engine import Value
+>>> a = Value(3.0, label="a")
+>>> with overwrite_gradients():
+...     (a * a).backward()
+>>> a.grad  # where 6 is right: the second use of a overwrote the first
+3.0
+
+`gradcheck` finds each of them but `forget_zero_grad`, which `lint` finds. A fault is in force in
+the whole program, in eager code, until its `with` ends. The explorer's page makes the same
+mistakes, from the same description of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from ..engine import Value, as_number, topological_order
+from ..nn import Module
+from ..ops import TABLE, Op
+from ..optim import Optimizer
+
+MOST_VISITS = 1_000_000
+"""Of a recursion without topological order, which may take exponentially many."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A bug; calling it, as in `with fault():`, switches it on.
+
+    name: as in `mp.faults`. title: in few words. right, wrong: the line of code.
+    story: what comes of it.
+
+    assigns: a gradient replaces what was there before it.
+    recurses: each value hands its gradient on whenever it receives some.
+    keeps: nothing sets gradients back to 0 between two passes.
+    signs: for an op, the factor by which each of its derivatives is wrong.
+    doubled: the op whose forward pass gives twice its formula.
+    """
+
+    name: str
+    title: str
+    right: str
+    wrong: str
+    story: str
+    assigns: bool = False
+    recurses: bool = False
+    keeps: bool = False
+    signs: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    doubled: str = ""
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Switches the fault on until the `with` ends."""
+        with ExitStack() as stack:
+            for owner, attribute, wrong in self._replacements():
+                right = vars(owner)[attribute]
+                setattr(owner, attribute, wrong)
+                stack.callback(setattr, owner, attribute, right)
+            yield
+
+    def _replacements(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+        """What stands in the place of what: the owner, its attribute, the wrong function."""
+        if self.assigns:
+            yield Value, "backward", _backward_that_overwrites
+        if self.recurses:
+            yield Value, "backward", _backward_that_recurses
+        if self.keeps:
+            yield Module, "zero_grad", _does_nothing
+            yield Optimizer, "zero_grad", _does_nothing
+        for name, factors in self.signs.items():
+            yield TABLE[name], "partials", _times(TABLE[name], factors)
+        if self.doubled:
+            yield TABLE[self.doubled], "forward", _twice(TABLE[self.doubled])
+            yield TABLE[self.doubled], "partials", _of_the_old_formula(TABLE[self.doubled])
+
+
+overwrite_gradients = Fault(
+    "overwrite_gradients",
+    "= instead of +=",
+    right="operand.grad += upstream * local",
+    wrong="operand.grad = upstream * local",
+    story="A value that is used twice keeps only the gradient of one use, where the chain rule "
+    "adds up all of them.",
+    assigns=True,
+)
+
+forget_zero_grad = Fault(
+    "forget_zero_grad",
+    "no zero_grad between two passes",
+    right="model.zero_grad(); loss.backward()",
+    wrong="loss.backward()",
+    story="A leaf adds each pass's gradient to what its grad already holds: after two passes the "
+    "step is twice as long as it should be.",
+    keeps=True,
+)
+
+recurse_without_order = Fault(
+    "recurse_without_order",
+    "plain recursion, no topological order",
+    right="for node in reversed(topological_order(root)): ...",
+    wrong="def visit(node): ...; visit(operand)",
+    story="A value that is used twice hands its gradient on before all of it has arrived, and "
+    "what had arrived first is handed on again.",
+    recurses=True,
+)
+
+wrong_sign = Fault(
+    "wrong_sign",
+    "a wrong sign in −",
+    right="a - b: the derivative by b is -1",
+    wrong="a - b: the derivative by b is 1",
+    story="Everything below the subtracted value moves in the wrong direction.",
+    signs=MappingProxyType({"sub": (1, -1), "neg": (-1,)}),
+)
+
+_FORWARD_ONLY = Fault(
+    "change_forward_only",
+    "forward changed, but not backward",
+    right="both passes changed",
+    wrong="only the forward pass changed",
+    story="The forward pass now gives twice the formula, and the derivative is still that of the "
+    "old one: the loss looks plausible, and the gradients belong to another function.",
+)
+
+ALL = (overwrite_gradients, forget_zero_grad, recurse_without_order, wrong_sign, _FORWARD_ONLY)
+"""Every fault; the last has no op yet."""
+
+
+def change_forward_only(op: str) -> AbstractContextManager[None]:
+    """`with change_forward_only("tanh"):` tanh gives 2 tanh(x), and its derivative is the old one.
+
+    op: the name of a primitive. ValueError if there is none of this name.
+    """
+    if op not in TABLE:
+        raise ValueError(f"there is no op {op!r}; there are {', '.join(TABLE)}")
+    return replace(_FORWARD_ONLY, doubled=op)()
+
+
+# ---- the wrong functions
+
+
+def _backward_that_overwrites(self: Value, gradient: float = 1.0) -> None:
+    for node in reversed(_prepared(self, gradient)):
+        for operand, contribution in _contributions(node):
+            operand.grad = contribution
+
+
+def _backward_that_recurses(self: Value, gradient: float = 1.0) -> None:
+    _prepared(self, gradient)
+    visits, stack = 0, [_contributions(self)]  # a stack of its own: only the order is wrong
+    while stack:
+        for operand, contribution in stack[-1]:
+            operand.grad += contribution
+            stack.append(_contributions(operand))
+            break
+        else:
+            stack.pop()
+            continue
+        visits += 1
+        if visits > MOST_VISITS:
+            raise RecursionError(
+                f"after {MOST_VISITS:,} visits the recursion was not done: it takes every path "
+                "from the root anew, and there may be exponentially many"
+            )
+
+
+def _prepared(root: Value, gradient: float) -> list[Value]:
+    """The values in topological order, with gradients as before the first step back."""
+    order = topological_order(root)
+    for node in order:
+        if node.op is not None:
+            node.grad = 0.0
+    root.grad += as_number(gradient)
+    return order
+
+
+def _contributions(node: Value) -> Iterator[tuple[Value, float]]:
+    """What each operand of `node` gets from it: upstream gradient times local derivative."""
+    if node.op is not None:
+        numbers = [operand.data for operand in node.operands]
+        for operand, local in zip(node.operands, node.op.partials(node.data, *numbers)):
+            yield operand, node.grad * local
+
+
+def _does_nothing(self: Any) -> None:
+    pass
+
+
+def _times(op: Op, factors: tuple[int, ...]) -> Callable[..., list[float]]:
+    right = op.partials
+    return lambda *numbers: [f * partial for f, partial in zip(factors, right(*numbers))]
+
+
+def _twice(op: Op) -> Callable[..., float]:
+    right = op.forward
+    return lambda *numbers: 2.0 * right(*numbers)
+
+
+def _of_the_old_formula(op: Op) -> Callable[..., list[float]]:
+    formula, right = op.forward, op.partials
+    return lambda out, *numbers: right(formula(*numbers), *numbers)

@@ -1,0 +1,449 @@
+"""What a graph tells about a model once `backward()` has run over it.
+
+A `Judge` looks at one graph after another and keeps only numbers: how often each unit was dead
+or saturated, how large each layer's gradients are, and which parameters no gradient reached,
+with the reason. `conclude` turns what it has seen into findings.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from ...engine import Constant, Value, formula, topological_order
+from ...nn import Module
+from .findings import Place, Report
+from .graphs import (
+    WEIGHTED,
+    Layer,
+    below_parameters,
+    depths,
+    in_a_model,
+    in_reach,
+    layers_of,
+    models_of,
+    reasons,
+    squashing,
+)
+
+EXAMPLES = 16
+"""Fewer outputs, a small batch's, say nothing: a ReLU is off for every second example."""
+MOSTLY = 0.5
+"""The share of a layer's units, at least, that is reported. A healthy layer has some that are off:
+in networks for two moons up to four of ten, and cs231n's course notes call that many common."""
+TANH_FLAT = 0.97
+"""Beyond, the slope 1 - tanh² is below 0.06 (Glorot & Bengio 2010 call such units saturated)."""
+SIGMOID_FLAT = 0.01
+"""This near to 0 or 1 the slope is below 0.01, where it is 0.25 in the middle."""
+SATURATED_EXAMPLES = 0.9
+"""The share of the examples for which a saturated unit is: for the others it still learns."""
+VANISHING = 5e-3
+"""The first layer's mean |gradient| over the last layer's. Fresh networks of relu or tanh stay
+above a tenth at any depth; sigmoid is at 1/50 with two hidden layers, at 1/1000 with five."""
+EXPLODING = 1e3
+"""The same the other way round, which no fresh network comes near."""
+HUGE = 1e4
+"""A mean |gradient| by which even a learning rate of 0.001 moves weights by 10."""
+
+_MOST_NAMES = 3
+_MOST_STEPS = 1000  # from a unit down to its first parameter
+
+
+@dataclass
+class _Activity:
+    """Of a layer's units of one kind, at the last look: how many there are, how many are bad."""
+
+    units: int
+    bad: int
+    place: Place | None
+
+
+class Judge:
+    """Looks at graphs and remembers what they say about the parameters in them."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.layers: dict[Value, Layer] = {}  # of every known parameter
+        self.names: dict[Value, str] = {}
+        self.wanted: dict[Value, None] = {}  # parameters that somebody means to train
+        self.called: dict[int, tuple[Module, Place | None]] = {}  # by id: first called where
+        self.leaves: set[Value] = set()  # of the last graph
+        self._models: dict[int, Module] = {}
+        self._by_depth: dict[int, Layer] = {}
+        self._used: set[Value] = set()  # known parameters that stood in some graph
+        self._untouched: set[Value] = set()  # wanted parameters that no gradient has reached
+        self._reasons: dict[Value, frozenset[str]] = {}
+        self._zeros: Counter[Value] = Counter()  # outputs 0 in a row, of a ReLU unit
+        self._examples = 0  # of the last graph
+        self._activity: dict[tuple[Layer, str], _Activity] = {}
+        self._sizes: dict[int, tuple[Place | None, list[tuple[Layer, float]]]] = {}
+
+    # ---- what is known
+
+    def learn(self, model: Module) -> None:
+        """Finds out the names and the layers of a model's parameters."""
+        if id(model) not in self._models:
+            self._models[id(model)] = model
+            for name, parameter in model.named_parameters():
+                self.names.setdefault(parameter, parameter.label or name)
+            for parameter, layer in layers_of(model, model, type(model).__name__, None):
+                self.layers.setdefault(parameter, layer)
+
+    def want(self, parameters: Iterable[Value]) -> None:
+        """From now on these are expected to receive gradients."""
+        new = [p for p in parameters if p not in self.wanted]
+        self.wanted.update(dict.fromkeys(new))
+        self._untouched.update(p for p in new if p.grad == 0)
+
+    def want_models(self) -> None:
+        """The same for all parameters of each model that has one in a graph."""
+        models = {id(self.layers[p].model) for p in self._used}
+        self.want(p for p, layer in self.layers.items() if id(layer.model) in models)
+
+    def want_only(self, parameters: Iterable[Value]) -> None:
+        """Nothing is expected of any others, whatever was said before."""
+        self.wanted = dict.fromkeys(parameters)
+
+    @property
+    def known(self) -> dict[Value, None]:
+        """Every parameter that is known, named or wanted."""
+        return dict.fromkeys(chain(self.layers, self.wanted))
+
+    def touch(self) -> None:
+        """Notes which parameters the last backward() has reached."""
+        if self._untouched:
+            self._untouched = {p for p in self._untouched if p.grad == 0}
+
+    # ---- looking
+
+    def look(self, root: Value, place: Place | None) -> None:
+        """Takes note of the graph of `root`, over which backward() has just run."""
+        nodes, below = self.look_at_units(root, place)
+        self._see_changes(nodes, place)
+        self._see_ends(nodes, below, place)
+        self._see_sizes(self._layers_in(nodes), place)
+        self.touch()
+        without = {leaf for leaf in self.leaves if leaf.grad == 0}
+        if root.data != 0 or len(without) < len(self.leaves):  # a loss of 0 has nothing to teach
+            unexplained = without - (self.wanted.keys() - self._untouched)
+            self._reasons.update(reasons(nodes, unexplained))
+
+    def look_at_units(self, root: Value, place: Place | None) -> tuple[list[Value], set[Value]]:
+        """Takes note of what the activations below `root` gave.
+
+        Returns the computed values in topological order, and which of them are inside the model.
+        """
+        order = topological_order(root)
+        for model in models_of(order):
+            self.learn(model)
+        nodes = [node for node in order if node.op is not None]
+        self.leaves = {v for v in order if v.op is None and not isinstance(v, Constant)}
+        parameters = self.leaves.intersection(self.known)
+        self._used |= parameters
+        for parameter, depth in depths(nodes, parameters - self.layers.keys()).items():
+            title = f"layer {depth + 1}, counted from the inputs"
+            self.layers[parameter] = self._by_depth.setdefault(depth, Layer(title))
+        below = below_parameters(nodes, parameters)
+        self._see_units(nodes, below, place)
+        return nodes, below
+
+    def look_at_gradients(self, place: Place | None) -> None:
+        """Takes note of the gradients alone, without a graph."""
+        layers = dict.fromkeys(self.layers.values())
+        self._see_sizes(list(layers), place)
+        for layer in layers:
+            members = [p for p, its in self.layers.items() if its is layer]
+            if not any(p.grad for p in members):
+                self.report.add(
+                    "no-gradient",
+                    f"no gradient has reached {self._named(layer, members)}: all are 0.",
+                    "use them in forward(), without .data, detach() and no_grad(); "
+                    "lint(model, X, y, loss=...) says more.",
+                    place,
+                    layer,
+                )
+
+    def _see_changes(self, nodes: Sequence[Value], place: Place | None) -> None:
+        for node in nodes:
+            if node.op is not None:
+                now = node.op.forward(*[operand.data for operand in node.operands])
+                if now != node.data and (now == now or node.data == node.data):
+                    self.report.add(
+                        "data-changed-before-backward",
+                        f"a number was changed between the forward pass and backward(): "
+                        f"{formula(node, 1, self.names)} is {node.data:.6g} in the graph, but from "
+                        f"the numbers that stand there now it is {now:.6g}. The gradients mix old "
+                        "and new numbers.",
+                        "call backward() right after the forward pass, and change data (as step() "
+                        "does) only after it; or compute the loss again after the change.",
+                        place,
+                    )
+                    return
+
+    def _layers_in(self, nodes: Sequence[Value]) -> list[Layer]:
+        """The layers that are used in a graph, from the inputs on."""
+        remaining = self.leaves & self.layers.keys()
+        found: dict[Layer, None] = {}
+        for node in nodes:
+            if not remaining:
+                break
+            for parameter in remaining.intersection(node.operands):
+                remaining.remove(parameter)
+                found[self.layers[parameter]] = None
+        return list(found)
+
+    def _see_units(self, nodes: Sequence[Value], below: set[Value], place: Place | None) -> None:
+        outputs: dict[tuple[str, Value], list[float]] = defaultdict(list)
+        for node in nodes:
+            name = node.op.name if node.op else ""
+            if name in _BAD and node in below and (unit := self._unit(node.operands[0])):
+                outputs[name, unit].append(node.data)
+        self._examples = max(map(len, outputs.values()), default=0)
+        bad: dict[tuple[Layer, str], list[bool]] = defaultdict(list)
+        for (name, unit), numbers in outputs.items():
+            bad[self.layers[unit], name].append(_BAD[name](self, unit, numbers))
+        for key, flags in bad.items():
+            self._activity[key] = _Activity(len(flags), sum(flags), place)
+
+    def _unit(self, weighted_sum: Value) -> Value | None:
+        """The first parameter of a weighted sum: it tells a layer's units apart."""
+        stack = [weighted_sum]
+        for _ in range(_MOST_STEPS):
+            if not stack:
+                break
+            node = stack.pop()
+            if node in self.layers:
+                return node
+            if node.op is not None and node.op.name in WEIGHTED:
+                stack.extend(reversed(node.operands))
+        return None
+
+    def _is_dead(self, unit: Value, numbers: Sequence[float]) -> bool:
+        self._zeros[unit] = 0 if any(numbers) else self._zeros[unit] + len(numbers)
+        return self._zeros[unit] >= EXAMPLES
+
+    def _is_flat_tanh(self, unit: Value, numbers: Sequence[float]) -> bool:
+        return _mostly([abs(y) > TANH_FLAT for y in numbers])
+
+    def _is_flat_sigmoid(self, unit: Value, numbers: Sequence[float]) -> bool:
+        return _mostly([abs(y - 0.5) > 0.5 - SIGMOID_FLAT for y in numbers])
+
+    def _see_sizes(self, layers: Sequence[Layer], place: Place | None) -> None:
+        """The mean |gradient| of each layer, in the order given."""
+        members: dict[Layer, list[float]] = {layer: [] for layer in layers}
+        for parameter, layer in self.layers.items():
+            if layer in members:
+                members[layer].append(abs(parameter.grad))
+        by_model: dict[int, list[tuple[Layer, float]]] = defaultdict(list)
+        for layer, sizes in members.items():
+            by_model[id(layer.model)].append((layer, sum(sizes) / len(sizes)))
+        self._sizes.update({model: (place, sizes) for model, sizes in by_model.items()})
+
+    def _see_ends(self, nodes: Sequence[Value], below: set[Value], place: Place | None) -> None:
+        """Looks at what the model gives to the loss: ReLUs, and probabilities."""
+        reached: dict[Value, bool] = {}  # whether the ReLU of a last layer can give its label
+        squashed: set[tuple[str, str]] = set()
+        for node in nodes:
+            loss = node.scope.owner if node.scope and isinstance(node.scope.owner, str) else ""
+            name = node.op.name if node.op else ""
+            if _TAKES_LOGITS.get(loss) == name:
+                squashed.update((by, loss) for x in node.operands if (by := squashing(x)))
+            if name in ("sub", "mul"):  # how a loss compares an output with a label
+                for end, label in zip(node.operands, reversed(node.operands)):
+                    is_relu = end.op is not None and end.op.name == "relu" and end not in below
+                    if is_relu and label.op is None and in_a_model(end):
+                        reached[end] = in_reach(end, name, loss, label.data)
+        for by, loss in sorted(squashed):
+            self._add_squashed(by, loss, place)
+        if not all(reached.values()):
+            count = list(reached.values()).count(False)
+            self.report.add(
+                "final-relu",
+                f"the model ends in a ReLU, which cannot go below 0, and for {count} of "
+                f"{len(reached)} outputs the label asks for that. At 0 the ReLU lets no gradient "
+                "through either.",
+                "leave the last layer linear (nonlin=False, no ReLU at the end), as MLP does; or "
+                "use labels and a loss that fit numbers from 0 up.",
+                place,
+            )
+
+    def _add_squashed(self, by: str, loss: str, place: Place | None) -> None:
+        instead = {"bce_with_logits": "bce"}.get(loss, "-log of the right class's probability")
+        self.report.add(
+            "squashed-before-logits-loss",
+            f"the output of a {by} goes into {loss}, which expects logits, numbers of any "
+            "size, and squashes them itself: squashed twice, they stay near the middle and learn "
+            "slowly.",
+            f"leave the {by} away, and give {loss} what the last layer computes; or keep it "
+            f"and use {instead}.",
+            place,
+            by,
+        )
+
+    # ---- findings
+
+    def conclude(self) -> None:
+        """Adds what has been seen to the report."""
+        self._conclude_units()
+        self._conclude_sizes()
+        self._conclude_untouched()
+
+    def _conclude_units(self) -> None:
+        for (layer, name), seen in self._activity.items():
+            if not seen.bad or seen.bad < MOSTLY * seen.units:
+                continue
+            counted = f"{layer.title}: {seen.bad} of {seen.units} {name} units"
+            if name == "relu":
+                self.report.add(
+                    "dead-relu",
+                    f"{counted} give 0 for every example. No gradient gets through them, so they "
+                    "cannot recover.",
+                    "lower the learning rate, draw the weights anew (nn.init.kaiming_normal, with "
+                    "biases of 0 or a little above), scale the inputs to about -1 to 1, or use "
+                    "leaky_relu.",
+                    seen.place,
+                    layer,
+                )
+            else:
+                self.report.add(
+                    "saturated",
+                    f"{counted} are at their ends for nearly every example, where the curve is "
+                    "flat: hardly any gradient gets through them.",
+                    "draw smaller weights (nn.init.xavier_uniform), scale the inputs to about -1 "
+                    "to 1, or lower the learning rate.",
+                    seen.place,
+                    layer,
+                )
+
+    def _conclude_sizes(self) -> None:
+        for place, sizes in self._sizes.values():
+            (first, size), (last, last_size) = sizes[0], sizes[-1]
+            largest = max(mean if math.isfinite(mean) else math.inf for _, mean in sizes)
+            rows = ", ".join(f"{layer.title} {mean:.1e}" for layer, mean in sizes)
+            listed = f"Mean |gradient|, from the input on: {rows}."
+            if largest > HUGE or size > EXPLODING * last_size > 0:
+                happened = (
+                    f"gradients are as large as {largest:.1e}."
+                    if largest > HUGE
+                    else f"gradients grow on their way back: those of {first.title} are "
+                    f"{size / last_size:,.0f} times those of {last.title}."
+                )
+                self.report.add(
+                    "exploding-gradients",
+                    f"{happened} {listed}",
+                    "draw smaller weights (nn.init.xavier_uniform, kaiming_normal), scale inputs "
+                    "and targets to about -1 to 1, or clip with optim.clip_grad_norm_ before "
+                    "step().",
+                    place,
+                    first,
+                )
+            elif 0 < size < VANISHING * last_size:
+                self.report.add(
+                    "vanishing-gradients",
+                    f"gradients shrink on their way back: those of {last.title} are "
+                    f"{last_size / size:,.0f} times those of {first.title}, which hardly learns. "
+                    f"{listed}",
+                    "use relu or tanh in place of sigmoid, weights that suit it "
+                    "(nn.init.xavier_uniform, kaiming_normal), or fewer layers.",
+                    place,
+                    first,
+                )
+
+    def _conclude_untouched(self) -> None:
+        if not self.leaves:  # there was no graph to be in
+            return
+        untouched = {p for p in self._untouched if p.grad == 0}
+        groups: dict[tuple[Layer | None, str], list[Value]] = defaultdict(list)
+        for parameter in self.wanted:
+            if parameter in untouched and (reason := self._reason(parameter, untouched)):
+                groups[self.layers.get(parameter), reason].append(parameter)
+        for (layer, reason), parameters in groups.items():
+            _, place = self.called.get(id(layer.module), (None, None)) if layer else (None, None)
+            them = "it" if len(parameters) == 1 else "them"
+            happened, fix = (text.replace("{them}", them) for text in _REASONS[reason])
+            self.report.add(
+                "no-gradient",
+                f"no gradient reaches {self._named(layer, parameters)}: {happened}",
+                fix,
+                place,
+                (layer, reason),
+            )
+
+    def _reason(self, parameter: Value, untouched: set[Value]) -> str:
+        """Why no gradient has reached a parameter; nothing where that is no mistake."""
+        layer = self.layers.get(parameter)
+        if parameter not in self._used and parameter not in self.leaves:
+            if layer is None:
+                return "unused"
+            # Of a table, only the rows that are picked take part.
+            member = self._member(parameter)
+            rows = (p for p, its in self.layers.items() if its is layer)
+            if any(p in self._used for p in rows if self._member(p) == member):
+                return ""
+            return "cut" if id(layer.module) in self.called else "unused"
+        stopped = self._reasons.get(parameter, frozenset())
+        for reason in ("zero", "flat"):
+            if reason in stopped:
+                return reason
+        if "relu" in stopped and layer and self._examples >= EXAMPLES:
+            # Single dead units are counted as such.
+            whole = all(p in untouched for p, its in self.layers.items() if its is layer)
+            return "relu" if whole else ""
+        return ""
+
+    def _member(self, parameter: Value) -> str:
+        return re.sub(r"\[.*", "", self.names.get(parameter, ""))
+
+    def _named(self, layer: Layer | None, parameters: Sequence[Value]) -> str:
+        count = len(parameters)
+        if layer and layer.module and count > 1:
+            whole = sum(its is layer for its in self.layers.values())
+            shown = f"all {count}" if count == whole else f"{count} of the {whole}"
+            return f"{shown} parameters of {layer.title}"
+        names = [self.names.get(p) or p.label or f"{p.data:.4g}" for p in parameters]
+        more = f" and {count - _MOST_NAMES} more" if count > _MOST_NAMES else ""
+        return f"the parameter{'s' * (count > 1)} {', '.join(names[:_MOST_NAMES])}{more}"
+
+
+_REASONS = {
+    "unused": (
+        "backward() has run over no graph that contains {them}.",
+        "use {them} in forward(), or leave {them} out of the optimizer; where the loss was meant "
+        "to depend on {them}, look for .data, detach() and no_grad() on the way.",
+    ),
+    "cut": (
+        "the module was called, but the way from there to the loss is cut. A number was taken out "
+        "of its Value (.data, item()), or computed with detach() or inside no_grad().",
+        "hand on the Values themselves, without .data and detach(), outside of no_grad().",
+    ),
+    "zero": (
+        "on every way to the loss there is a multiplication by 0.",
+        "look for a factor or a weight of 0: it takes part in the forward pass but stops every "
+        "gradient. Layers that all start at 0 stop each other.",
+    ),
+    "flat": (
+        "on every way to the loss there is a function that is flat there, as a comparison, the "
+        "other side of where(), or a sigmoid far out.",
+        "use a function with a slope, as sigmoid for a comparison, and keep its input small.",
+    ),
+    "relu": (
+        "the ReLUs after it give 0 for every example.",
+        "lower the learning rate, draw the weights anew, or use leaky_relu; a model that ends in "
+        "a ReLU is better off with a linear last layer.",
+    ),
+}
+"""Why no gradient arrives: what happened, and what to do."""
+
+_BAD = {"relu": Judge._is_dead, "tanh": Judge._is_flat_tanh, "sigmoid": Judge._is_flat_sigmoid}
+"""Activation → whether a unit with these outputs is dead or saturated."""
+
+_TAKES_LOGITS = {"bce_with_logits": "softplus", "cross_entropy": "logsumexp"}
+"""Loss → its op that takes the logits, and squashes them."""
+
+
+def _mostly(saturated: Sequence[bool]) -> bool:
+    return len(saturated) >= EXAMPLES and sum(saturated) >= SATURATED_EXAMPLES * len(saturated)

@@ -1,0 +1,362 @@
+"""Watching a training loop: who calls `backward()`, `step()` and `zero_grad()`, and when.
+
+While somebody watches, these methods are wrapped; afterwards they are as they were. A step that a
+program takes by itself, as `p.data -= 0.1 * p.grad`, is seen at the next `backward()` by the
+numbers that have changed, and so are gradients that are set to 0 by hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import wraps
+from pathlib import Path
+from statistics import median
+from threading import Lock
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from ... import optim
+from ...engine import Value, current_scope
+from ...nn import Module
+from ...optim import Optimizer
+from ...show import graph
+from .findings import Place, Report, called_by_user, user_place
+from .judge import Judge
+
+LARGE_STEPS = 3
+"""So many updates in a row that are larger than the weights: one or two are common where weights
+start at 0, or far from where they belong; Karpathy's rule of thumb is a thousandth."""
+
+_MANY_VISITS = 3**30
+"""Divided by its divisors alone: 1, 3, 9, 27, …"""
+
+LOWER_THE_RATE = (
+    "lower the learning rate, by a factor of 10 at first; where updates are about a thousandth of "
+    "the weights, training usually goes well."
+)
+
+_TRAIN = str(Path(optim.__file__).with_name("train.py"))
+
+
+def _many(count: int, noun: str, plural: str = "s") -> str:
+    return f"{count} {noun}{plural * (count != 1)}"
+
+
+class _Move(NamedTuple):
+    """A leaf that has another number than after the last backward(), and its gradient then."""
+
+    leaf: Value
+    before: float
+    after: float
+    gradient: float
+
+
+class Watch:
+    """`with Watch(quiet) as report:` watches what the code inside does, in this thread."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.report = Report()
+        self.judge = Judge(self.report)
+        self.passes = 0
+        self.steps = 0
+        self.is_fresh = False  # whether a backward() has run since the gradients were last used
+        self.was_emptied = False  # whether zero_grad() has come after that backward()
+        self.moves = 0  # how often parameters have moved
+        self.large_steps = 0  # in a row
+        self.backward_place: Place | None = None  # of the last backward()
+        self.step_place: Place | None = None  # and of the optimizer's step after it
+        self.tracked: list[Value] = []  # leaves that may be parameters
+        self.data: list[float] = []  # theirs after the last backward()
+        self.grads: list[float] = []
+        self.stale: set[Value] = set()  # have moved since they received the gradient they hold
+        self.added: dict[Value, Place | None] = {}  # a gradient was added to a stale one, where
+        self.roots: dict[int, tuple[Place | None, int]] = {}  # by id: of its backward(), and moves
+        self.optimizers: dict[int, Optimizer] = {}  # by id
+        self.last_steps: dict[int, tuple[int, list[float]]] = {}  # of each: passes, gradients used
+        self.visits: Counter[tuple[str, int]] = Counter()
+
+    def __enter__(self) -> Report:
+        if _watch.get() is not None:
+            raise RuntimeError("lint() is watching already: end its `with` before another begins")
+        _install()
+        self.token = _watch.set(self)
+        return self.report
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _watch.reset(self.token)
+        _uninstall()
+        self.settle()
+        if self.optimizers:
+            self.judge.want_only(p for o in self.optimizers.values() for p in o.parameters)
+        self.judge.conclude()
+        self.report.watched = (
+            f"{_many(self.passes, 'backward pass', 'es')}, {_many(self.steps, 'optimizer step')}"
+            if self.passes or self.steps
+            else "no backward() was seen; what compiled code does is not watched"
+        )
+        if not self.quiet:
+            print(self.report)
+
+    # ---- what the wrapped methods do while somebody watches
+
+    def backward(self, original: Callable[..., None], root: Value, *args: Any, **kw: Any) -> None:
+        """`Value.backward`."""
+        if not called_by_user(_TRAIN):
+            return original(root, *args, **kw)
+        place = user_place()
+        self.settle()
+        before = self.roots.get(id(root)) if root.op is not None and root.grad != 0 else None
+        original(root, *args, **kw)
+        self.passes += 1
+        self.backward_place = place
+        self.is_fresh, self.was_emptied = True, False
+        kept = [p for p, old in zip(self.tracked, self.grads) if old and p.grad != old]
+        if before:
+            self._second_backward(before, bool(kept), place)
+        else:
+            self.added.update({p: place for p in kept if p in self.stale})
+        if not before and self._is_due(place):
+            self.judge.look(root, place)
+            if not self.optimizers:
+                self.judge.want_models()
+            self._track()
+        self.roots[id(root)] = place, self.moves
+        self.grads = [p.grad for p in self.tracked]
+        self.judge.touch()
+        return None
+
+    def step(self, original: Callable[..., None], optimizer: Optimizer, *args: Any) -> None:
+        """`Optimizer.step`."""
+        place = user_place()
+        grads = [p.grad for p in optimizer.parameters]
+        passes, used = self.last_steps.get(id(optimizer), (0, None))
+        if self.passes == passes and (grads == used or not any(grads)):
+            self.report.add(
+                "step-without-backward",
+                "step() was called without a backward() since "
+                + ("the last step" if used else "the beginning")
+                + (
+                    ": it moved the parameters by gradients that were used before."
+                    if any(grads)
+                    else ": every gradient is 0, and nothing is learned."
+                ),
+                "call loss.backward() before each step().",
+                place,
+            )
+        elif self.was_emptied and not any(grads):
+            self.report.add(
+                "step-without-backward",
+                "zero_grad() was called between backward() and step(): the gradients were thrown "
+                "away before they were used.",
+                "call zero_grad() before backward(), or after step().",
+                place,
+            )
+        self.steps += 1
+        self.is_fresh = False
+        self.step_place = place
+        self._want(optimizer)
+        original(optimizer, *args)
+        self.last_steps[id(optimizer)] = self.passes, grads
+
+    def zero_grad(self, original: Callable[..., None], owner: Any, *args: Any) -> None:
+        """`Optimizer.zero_grad` and `Module.zero_grad`."""
+        original(owner, *args)
+        self.was_emptied = self.is_fresh
+        self.is_fresh = False
+        if isinstance(owner, Module):
+            self.judge.learn(owner)
+        else:
+            self._want(owner)
+
+    def call(self, original: Callable[..., Any], module: Module, *args: Any, **kw: Any) -> Any:
+        """`Module.__call__`."""
+        if id(module) not in self.judge.called:
+            self.judge.called[id(module)] = module, user_place()
+            if current_scope() is None:
+                self.judge.learn(module)
+        return original(module, *args, **kw)
+
+    def grad_norm(self, original: Callable[..., float], parameters: Any) -> float:
+        """`optim.grad_norm`, which `clip_grad_norm_` calls."""
+        norm = original(parameters)
+        if norm == 0 and not self.is_fresh and parameters:
+            self._read_early("the gradients' norm was read, or clipped,", "")
+        return norm
+
+    def paint(self, original: Callable[..., Any], plan: Any, *args: Any) -> Any:
+        """What `draw` ends with."""
+        _, _, color, _ = args
+        early = plan.arrows and not plan.has_gradients and color == "gradient"
+        if early and called_by_user(graph.__file__):  # and not by a notebook that shows a Value
+            self._read_early(
+                "a graph was drawn with its gradients",
+                "; a graph without gradients is drawn with color=None",
+            )
+        return original(plan, *args)
+
+    # ---- what follows from it
+
+    def settle(self) -> None:
+        """Notes what has happened to the parameters since the last backward()."""
+        now = [p.data for p in self.tracked]
+        if now != self.data:
+            rows = zip(self.tracked, self.data, now, self.grads)
+            moved = [_Move(*row) for row in rows if row[1] != row[2]]
+            known = self.judge.known
+            by_hand = _moved_by_hand([m for m in moved if m.leaf not in known])
+            self.judge.want(by_hand)
+            steps = [m for m in moved if m.leaf in known or m.leaf in by_hand]
+            if steps:
+                self._moved(steps)
+            self.data = now
+        self.stale = {p for p in self.stale if p.grad != 0}
+        self.added = {p: where for p, where in self.added.items() if p.grad != 0}
+        self.step_place = None
+        self.grads = [p.grad for p in self.tracked]
+
+    def _moved(self, steps: Sequence[_Move]) -> None:
+        self.moves += 1
+        # A compiled step, which sets gradients anew, leaves others than the last backward() did.
+        used = [m.leaf for m in steps if self.step_place or m.leaf.grad in (0.0, m.gradient)]
+        contaminated = [self.added.pop(leaf) for leaf in used if leaf in self.added]
+        if contaminated:
+            self.report.add(
+                "backward-without-zero-grad",
+                "backward() added its gradients to those of the step before, which had been used "
+                "already: the parameters then moved by the sum of both.",
+                "call zero_grad() (or set each p.grad = 0.0) before backward(), once for each "
+                "step.",
+                contaminated[0],
+            )
+        self.stale.update(m.leaf for m in steps if m.leaf.grad != 0)
+        before = [m.before for m in steps]
+        size, step = math.hypot(*before), math.dist(before, [m.after for m in steps])
+        self.large_steps = 0 if step <= size else self.large_steps + 1
+        if self.large_steps >= LARGE_STEPS:
+            self.report.add(
+                "learning-rate-too-large",
+                f"{LARGE_STEPS} updates in a row were larger than the weights themselves: the last "
+                f"changed numbers of the size {size:.3g} by {step:.3g}.",
+                LOWER_THE_RATE,
+                self.step_place or self.backward_place,
+            )
+
+    def _second_backward(
+        self, before: tuple[Place | None, int], doubled: bool, place: Place | None
+    ) -> None:
+        if self.moves != before[1]:
+            happened = (
+                "the parameters have moved since, but the graph holds the numbers from before, and "
+                "so the gradients belong to neither."
+            )
+        elif doubled:
+            happened = "the same gradients were added a second time."
+        else:
+            return  # the gradients were set to 0 in between, and are now what they were
+        self.report.add(
+            "second-backward",
+            f"backward() ran over the same graph again, without a new forward pass: {happened}",
+            "compute the loss anew, inside the loop, before each backward().",
+            place,
+        )
+
+    def _read_early(self, what: str, otherwise: str) -> None:
+        self.report.add(
+            "read-before-backward",
+            f"{what} before backward() had run: every gradient is 0 there.",
+            f"call backward() first{otherwise}.",
+            user_place(),
+        )
+
+    def _is_due(self, place: Place | None) -> bool:
+        """Whether to look at the whole graph: at a line's 1st, 3rd, 9th, 27th … backward()."""
+        key = (place.file, place.line) if place else ("", 0)
+        self.visits[key] += 1
+        return _MANY_VISITS % self.visits[key] == 0
+
+    def _want(self, optimizer: Optimizer) -> None:
+        if id(optimizer) not in self.optimizers:
+            self.optimizers[id(optimizer)] = optimizer
+            self.judge.want(optimizer.parameters)
+            self._track()
+
+    def _track(self) -> None:
+        """Follows what is known by now, and the leaves of the last graph."""
+        old = dict(zip(self.tracked, zip(self.data, self.grads)))
+        self.tracked = list({**self.judge.known, **dict.fromkeys(self.judge.leaves)})
+        remembered = [old.get(p, (p.data, p.grad)) for p in self.tracked]
+        self.data = [data for data, _ in remembered]
+        self.grads = [grad for _, grad in remembered]
+
+
+def _moved_by_hand(moved: Sequence[_Move]) -> list[Value]:
+    """Of leaves with a new number, those that went down their gradient by a common factor.
+
+    The others are inputs, which were given other numbers.
+    """
+    rates = [(m.before - m.after) / m.gradient if m.gradient else math.nan for m in moved]
+    downwards = [rate for rate in rates if rate > 0]
+    if not downwards:
+        return []
+    rate = median(downwards)
+    return [m.leaf for m, its in zip(moved, rates) if math.isclose(its, rate, rel_tol=1e-3)]
+
+
+# ---- wrapping, and unwrapping
+
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+_WRAPPED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (Value, "backward", Watch.backward),
+    (Optimizer, "step", Watch.step),
+    (Optimizer, "zero_grad", Watch.zero_grad),
+    (Module, "zero_grad", Watch.zero_grad),
+    (Module, "__call__", Watch.call),
+    (optim, "grad_norm", Watch.grad_norm),
+    (graph, "_paint", Watch.paint),
+)
+"""What is wrapped: where it stands, its name, and the method that hears of each call."""
+
+_lock = Lock()
+_originals: list[Callable[..., Any]] = []
+_watching = 0  # in how many threads
+
+
+def _install() -> None:
+    global _watching
+    with _lock:
+        if not _watching:
+            for owner, name, hear in _WRAPPED:
+                _originals.append(vars(owner)[name])
+                setattr(owner, name, _wrapped(_originals[-1], hear))
+        _watching += 1
+
+
+def _uninstall() -> None:
+    global _watching
+    with _lock:
+        _watching -= 1
+        if not _watching:
+            for (owner, name, _), original in zip(_WRAPPED, _originals):
+                setattr(owner, name, original)
+            _originals.clear()
+
+
+def _wrapped(original: Callable[..., Any], hear: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        watch = _watch.get()
+        if watch is None:
+            return original(*args, **options)
+        return hear(watch, original, *args, **options)
+
+    return wrapper
