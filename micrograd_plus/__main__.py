@@ -1,4 +1,4 @@
-"""The command line: `micrograd-plus demo`, `train`, `predict`, `draw`, `check`."""
+"""The command line: `micrograd-plus demo`, `train`, `draw`, `step`, `explain` and others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .commands import check, demo, draw, predict, train
+from .commands import check, demo, draw, explain, predict, step, train
 from .commands.arguments import keep_expressions_whole
 
 
@@ -14,11 +14,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0, 1 if a check fails, 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="micrograd-plus",
-        description="Train, draw and check networks made of scalars.",
+        description="Train, draw, step through and check networks made of scalars.",
         epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, train, predict, draw, check):
+    for command in (demo, train, predict, draw, step, explain, check):
         command.add(commands)
     given = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(keep_expressions_whole(given))

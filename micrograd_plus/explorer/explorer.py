@@ -1,0 +1,161 @@
+"""`step_through`: a page that steps through the forward and the backward pass of a graph.
+
+>>> from micrograd_plus.engine import Value
+>>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+>>> explorer = step_through(a * b + a)
+>>> explorer
+<Explorer of 4 values: .save('lesson.html') writes it to a file>
+
+In a notebook it shows itself; `save` writes one file that needs nothing else, neither Python nor
+a network.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ..engine import Value, formula
+from ..files import write_atomically
+from ..nested import plain
+from ..nn import Module
+from ..optim import SGD, Optimizer
+from ..show import draw
+from .lesson import Lesson
+from .views import Views
+
+_SCRIPTS = ("tape.js", "words.js", "graph.js", "page.js")
+_HEIGHT = 720  # pixels, in a notebook
+
+
+class Explorer:
+    """A page for one graph; see `step_through`."""
+
+    def __init__(self, lesson: Lesson, views: Views, title: str) -> None:
+        self.lesson = lesson
+        self.views = views
+        self.title = title
+
+    def html(self) -> str:
+        """The page, whole."""
+        folder = files(__package__)
+        data = {**self.lesson.data(), "views": self.views.data()}
+        script = "".join(folder.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
+        return Template(folder.joinpath("page.html").read_text("utf-8")).substitute(
+            title=html.escape(self.title),
+            css=folder.joinpath("page.css").read_text("utf-8"),
+            lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+            script=self.lesson.functions() + script,
+        )
+
+    def save(self, path: str | Path = "lesson.html") -> Path:
+        """Writes the page to a file; returns its path."""
+        return write_atomically(Path(path), self.html().encode())
+
+    def _picture(self) -> str:
+        """The graph as it is without JavaScript, as the address of an image."""
+        try:
+            svg = draw(self.lesson.root).pipe("svg")
+        except ValueError:  # too large for a picture
+            return ""
+        return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
+    ) -> dict[str, str]:
+        """For a notebook: the page in a frame of its own, and below it a picture to fall back on.
+
+        Where a viewer shows no frames, as it does not trust the notebook, the picture stays.
+        """
+        page = html.escape(self.html(), quote=True)
+        frame = (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-modals" '
+            f'title="{html.escape(self.title, quote=True)}" '
+            f'style="width: 100%; height: {_HEIGHT}px; border: 1px solid #ccc"></iframe>'
+        )
+        picture = self._picture()
+        fallback = (
+            f"<details><summary>the graph as a picture</summary>"
+            f'<img src="{picture}" alt="" style="max-width: 100%"></details>'
+        )
+        bundle = {"text/plain": repr(self), "text/html": frame + fallback * bool(picture)}
+        wanted = set(bundle if include is None else include) - set(exclude or ())
+        return {kind: content for kind, content in bundle.items() if kind in wanted}
+
+    def __repr__(self) -> str:
+        count = len(self.lesson.order)
+        return f"<Explorer of {count} values: .save('lesson.html') writes it to a file>"
+
+
+def step_through(
+    root: Value | Module,
+    x: Any = None,
+    y: Any = None,
+    loss: Callable[..., Value] | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    fold: bool | None = None,
+    around: Value | None = None,
+    depth: int = 2,
+    title: str = "",
+) -> Explorer:
+    """A page that steps through the forward and the backward pass of `root`, number by number.
+
+    `step_through(model, x, y, loss)` steps through one training step of a model: its loss
+    `loss(model(x), y)`, and the optimizer's step, SGD(lr=0.1) if none is given. The parameters
+    are left as they are.
+
+    fold: whether the calls of modules and scopes are drawn as boxes that open on a click; None,
+        if the graph has more than 300 values.
+    around, depth: draw only the values at most `depth` operations away from this one.
+    title: what stands above; the formula, if it is short.
+
+    ValueError for a graph that is too large to be looked at, with advice.
+    """
+    if isinstance(root, Module):
+        if loss is None or x is None:
+            raise TypeError("step_through(model, x, y, loss) takes an input, a target and a loss")
+        model, root = root, _loss_of(root, x, y, loss)
+        optimizer = optimizer or SGD(model.parameters(), lr=0.1)
+        title = title or f"One training step of {type(model).__name__}({model.extra_repr()})"
+    elif not isinstance(root, Value):
+        raise TypeError(f"step_through takes a Value or a model, not {root!r:.60}")
+    elif not (x is None and y is None and loss is None):
+        raise TypeError("an input, a target and a loss belong to a model: step_through(value)")
+    lesson = Lesson(root, optimizer)
+    views = Views(lesson, fold, around, depth)
+    return Explorer(lesson, views, title or _title(root))
+
+
+def _loss_of(model: Module, x: Any, y: Any, loss: Callable[..., Value]) -> Value:
+    """The loss of an example; what is put into the model are leaves of their own."""
+    result = loss(model(_labelled(x, "x")), y)
+    if not isinstance(result, Value):
+        raise TypeError(f"the loss must be one Value; {loss!r} returned {result!r:.60}")
+    return result
+
+
+def _labelled(x: Any, name: str) -> Any:
+    """Numbers as Values with labels: x, or x0, x1, …; what is nested deeper, by its indices."""
+    x = plain(x)
+    if isinstance(x, (list, tuple)):
+        joint = "_" * name[-1].isdigit()
+        return [_labelled(item, f"{name}{joint}{i}") for i, item in enumerate(x)]
+    return x if isinstance(x, Value) else Value(x, label=name)
+
+
+def _title(root: Value) -> str:
+    name = f"{root.label} = " * bool(root.label)
+    written = formula(root, depth=6)
+    return name + written if len(written) <= 60 and "…" not in written else name or "A computation"
+
+
+def _for_script(text: str) -> str:
+    """JSON that no markup ends or changes inside a <script>."""
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

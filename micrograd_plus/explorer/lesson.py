@@ -1,0 +1,187 @@
+"""A graph as the page needs it: plain data, and the ops' functions in JavaScript.
+
+The page computes everything itself, so that leaves can be edited there; every formula in it, to
+run and to read, is written from the op table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..classroom.faults import ALL, Fault
+from ..classroom.questions import HINTS, TOLERANCE
+from ..compiler.updates import trace
+from ..engine import Constant, Value, op_name, shown_operands, topological_order
+from ..names import names_of
+from ..ops import Op
+from ..optim import Optimizer
+from ..show.scale import FAINTEST, Scale
+from ..symbolic import opens, substitute
+from ..symbols import Expression, Symbol
+from ..writers import JavaScript, MathML
+from .reasons import REASONS
+
+_MOST_TERMS = 6  # of an op of vectors that a formula shows
+
+
+class Lesson:
+    """A graph in topological order, each value's name, and an optimizer's step if there is one."""
+
+    def __init__(self, root: Value, optimizer: Optimizer | None = None) -> None:
+        self.root = root
+        self.optimizer = optimizer
+        self.order = topological_order(root)
+        self.index = {value: i for i, value in enumerate(self.order)}
+        self.names = names_of(self.order)
+        self.ops: dict[Op, None] = {value.op: None for value in self.order if value.op is not None}
+
+    def data(self) -> dict[str, Any]:
+        """What the page reads as JSON."""
+        writer = MathML()
+        return {
+            "nodes": [
+                {
+                    "name": self.names[value],
+                    "math": writer.write(Symbol(self.names[value])),
+                    "data": as_json(value.data),
+                    **({"constant": True} if isinstance(value, Constant) else {}),
+                    **(self._made(value, value.op) if value.op is not None else {}),
+                }
+                for value in self.order
+            ],
+            "ops": {op.name: _rules(op) for op in self.ops},
+            "formulas": {
+                _arity(op, value): _formula(op, len(value.operands))
+                for value in self.order
+                if (op := value.op) is not None
+            },
+            "update": self._update(),
+            "faults": [_fault(fault) for fault in ALL],
+            "hints": HINTS,
+            "tolerance": TOLERANCE,
+            "scale": {"power": Scale(0).power, "faintest": FAINTEST},
+        }
+
+    def _made(self, value: Value, op: Op) -> dict[str, Any]:
+        return {
+            "op": op.name,
+            "sign": op_name(value),
+            "formula": _arity(op, value),
+            "operands": [self.index[operand] for operand in value.operands],
+            "shown": len(shown_operands(value)),
+        }
+
+    def _update(self) -> dict[str, Any] | None:
+        """The optimizer's formula, and what it remembers of each parameter in the graph."""
+        if self.optimizer is None:
+            return None
+        moved, remembered = _step(self.optimizer)
+        return {
+            "math": MathML().write(moved),
+            "rate": as_json(self.optimizer.lr),
+            "parameters": [
+                {"node": self.index[parameter], "state": [as_json(state[x]) for x in remembered]}
+                for parameter, state in zip(self.optimizer.parameters, self.optimizer.state)
+                if parameter in self.index
+            ],
+        }
+
+    def functions(self) -> str:
+        """The functions of every op in the graph, and the optimizer's update, in JavaScript."""
+        entries = [
+            f"  {op.name}: {{ forward: {op.name}_forward, partials: {op.name}_partials }},\n"
+            for op in self.ops
+        ]
+        sources = [op.javascript for op in self.ops]
+        if self.optimizer is not None:
+            moved, remembered = _step(self.optimizer)
+            arguments = [Symbol(x) for x in ("gradient", "data", "lr", *remembered)]
+            sources.append(JavaScript().function("update", arguments, moved))
+        return f"{JavaScript.prelude}{''.join(sources)}const OPS = {{\n{''.join(entries)}}};\n"
+
+
+def _step(optimizer: Optimizer) -> tuple[Any, list[str]]:
+    """What a parameter becomes at the next step, as a formula, and what is remembered of it."""
+    update = trace(optimizer)
+    remembered = list(optimizer.state[0])
+    return (update.later if remembered else update.first)["data"], remembered
+
+
+def as_json(number: float) -> float | str:
+    """A number as JSON can hold it: inf and nan as what JavaScript's Number() reads."""
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    return number
+
+
+def _arity(op: Op, value: Value) -> str:
+    return f"{op.name}/{len(value.operands)}" if op.nary else op.name
+
+
+class _Template(MathML):
+    """Formulas with places to be filled in: the page puts an operand's name or number there.
+
+    Operand k is written as <mi data-k="k">; element i of a vector as <mi data-v="v">, v being the
+    vector's place among the op's operands; the op's own result as <mi data-k="out">.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self.places = places
+
+    def symbol(self, symbol: Symbol) -> str:
+        return f"<mi {self.places[symbol.name]}>{symbol.name}</mi>"
+
+
+def _rules(op: Op) -> dict[str, Any]:
+    """How an op's derivatives are written and explained."""
+    kind = "data-v" if op.nary else "data-k"
+    places = {name: f'{kind}="{k}"' for k, name in enumerate(op.operands)}
+    writer = _Template({**places, "out": 'data-k="out"'})
+    return {
+        "operands": list(op.operands),
+        "vectors": len(op.operands) if op.nary else 0,
+        "doc": op.doc,
+        "partials": [writer.write(derivative) for derivative in op.derivatives],
+        "reasons": REASONS.get(op.name, ()),
+    }
+
+
+def _formula(op: Op, count: int) -> str:
+    """The op's formula as a template; of vectors, written out if they are short."""
+    places = {x: f'data-k="{k}"' for k, x in enumerate(op.operands)}
+    if not op.nary:
+        short = opens(op)
+        symbols = [Symbol(x) for x in op.operands]
+        return _Template(places).write(op.expression if short else Expression(op.symbol, *symbols))
+    length = count // len(op.operands)
+    if length > _MOST_TERMS:
+        return _Template({}).write(op.expression)
+    elements = {x: [Symbol(f"{x}{i}") for i in range(length)] for x in op.operands}
+    places = {
+        element.name: f'data-k="{k}"'
+        for k, element in enumerate(element for x in op.operands for element in elements[x])
+    }
+    if not opens(op):
+        every = [element for x in op.operands for element in elements[x]]
+        return _Template(places).write(Expression(op.symbol, *every))
+    return _Template(places).write(substitute(op.expression, elements))
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    """A fault as the page plays it."""
+    return {
+        "name": fault.name,
+        "title": fault.title,
+        "right": fault.right,
+        "wrong": fault.wrong,
+        "story": fault.story,
+        "assigns": fault.assigns,
+        "recurses": fault.recurses,
+        "keeps": fault.keeps,
+        "signs": dict(fault.signs),
+        "doubles": fault is ALL[-1],
+    }

@@ -1,0 +1,206 @@
+// The engine in the page: a forward pass, a backward pass, and the list of their steps.
+//
+// A graph is the list LESSON.nodes in topological order; what each op computes, and its partial
+// derivatives, are the functions in OPS, which are written from the op table.
+
+const MOST_STEPS = 20_000; // of a recursion that may take exponentially many
+
+/** Both passes over the graph, from the leaves' numbers.
+ *
+ * numbers: one for each node; those of the leaves are read.
+ * fault: what goes wrong, an entry of LESSON.faults with `op` for the op that it doubles; or null.
+ * from: the gradients that are there at the start, where no zero_grad has set them back.
+ *
+ * Gives the nodes' `data` and `grad`, and `steps`, one for each number that becomes known:
+ * { kind: "forward" | "seed" | "backward", node, before, after }, a backward step also with
+ * { user, position, upstream, local, assigns }, `assigns` where it replaces what was there.
+ */
+function run(numbers, fault = null, from = null) {
+  const { nodes } = LESSON;
+  const root = nodes.length - 1;
+  const data = Float64Array.from(numbers);
+  const grad = new Float64Array(nodes.length);
+  const partials = [];
+  const steps = [];
+
+  nodes.forEach(({ op, operands }, i) => {
+    if (!op) {
+      if (from) grad[i] = from[i];
+      return;
+    }
+    const inputs = operands.map((k) => data[k]);
+    const doubled = fault?.doubles && fault.op === op;
+    const right = OPS[op].forward(...inputs);
+    data[i] = doubled ? 2 * right : right;
+    const signs = fault?.signs[op];
+    const slopes = OPS[op].partials(right, ...inputs); // also where only the forward pass changed
+    partials[i] = signs ? slopes.map((slope, k) => slope * signs[k]) : slopes;
+    steps.push({ kind: "forward", node: i, before: 0, after: data[i] });
+  });
+
+  const seed = grad[root];
+  grad[root] += 1;
+  steps.push({ kind: "seed", node: root, before: seed, after: grad[root] });
+
+  const flowBack = (user, position) => {
+    const node = nodes[user].operands[position];
+    if (nodes[node].constant) return;
+    const [upstream, local, before] = [grad[user], partials[user][position], grad[node]];
+    grad[node] = (fault?.assigns ? 0 : before) + upstream * local;
+    steps.push({
+      kind: "backward", node, user, position, upstream, local, before, after: grad[node],
+      assigns: fault?.assigns,
+    });
+    return node;
+  };
+  if (fault?.recurses) {
+    const stack = [[root, 0]];
+    while (stack.length && steps.length < MOST_STEPS) {
+      const top = stack[stack.length - 1];
+      if (top[1] === (nodes[top[0]].operands?.length ?? 0)) {
+        stack.pop();
+        continue;
+      }
+      const node = flowBack(top[0], top[1]++);
+      if (node !== undefined) stack.push([node, 0]);
+    }
+  } else {
+    for (let user = root; user >= 0; user--) {
+      nodes[user].operands?.forEach((_, position) => flowBack(user, position));
+    }
+  }
+  return { data, grad, partials, steps };
+}
+
+/** Everything that the page shows: the passes, with the fault that is on, and without any.
+ *
+ * Without a fault, an optimizer's step follows if the lesson has one.
+ */
+function play(numbers, fault) {
+  const right = run(numbers);
+  if (!fault) return { ...right, right, steps: [...right.steps, ...updates(right)] };
+  const wrong = run(numbers, fault);
+  if (fault.keeps) {
+    const again = run(numbers, fault, wrong.grad);
+    again.steps = [...wrong.steps, { kind: "again", node: numbers.length - 1 }, ...again.steps];
+    return { ...again, right };
+  }
+  return { ...wrong, right };
+}
+
+/** The optimizer's step: one for each parameter. */
+function updates({ data, grad }) {
+  const { parameters = [], rate } = LESSON.update ?? {};
+  return parameters.map(({ node, state }) => ({
+    kind: "update", node, before: data[node],
+    after: update(grad[node], data[node], Number(rate), ...state.map(Number)),
+  }));
+}
+
+/** Whether a number is not the right one, by more than rounding. */
+const differs = (x, right) =>
+  !(Math.abs(x - right) <= 1e-9 * Math.max(1e-6, Math.abs(right)) || Object.is(x, right));
+
+/** The first value, in the order of the passes, that the faulty engine has wrong; or -1. */
+function firstWrong({ data, grad, right }) {
+  const forward = data.findIndex((x, i) => differs(x, right.data[i]));
+  if (forward >= 0) return forward;
+  for (let i = grad.length - 1; i >= 0; i--) if (differs(grad[i], right.grad[i])) return i;
+  return -1;
+}
+
+/** What is known after the first `count` steps: each node's data and grad, or undefined.
+ *
+ * arrived: how many times each node has received some gradient; flows: what came back along each
+ * edge, by "user position".
+ */
+function stateAfter(steps, count, numbers) {
+  const { nodes } = LESSON;
+  const data = nodes.map(({ op }, i) => (op ? undefined : numbers[i]));
+  let grad = nodes.map(() => undefined);
+  const arrived = nodes.map(() => 0);
+  const flows = new Map();
+  for (const { kind, node, after, user, position, upstream, local } of steps.slice(0, count)) {
+    if (kind === "again") {
+      data.forEach((_, i) => { if (nodes[i].op) data[i] = undefined; });
+      grad = grad.map((g, i) => (nodes[i].op ? undefined : g));
+      arrived.fill(0);
+      flows.clear();
+    } else if (kind === "forward" || kind === "update") {
+      data[node] = after;
+    } else {
+      if (kind === "seed") grad = grad.map((g) => g ?? 0);
+      grad[node] = after;
+      arrived[node] += 1;
+      if (kind === "backward") {
+        const edge = `${user} ${position}`;
+        flows.set(edge, (flows.get(edge) ?? 0) + upstream * local);
+      }
+    }
+  }
+  return { data, grad, arrived, flows };
+}
+
+/** How many steps give a node its gradient: one for each use, and one more for the root. */
+const EXPECTED = LESSON.nodes.map(() => 0);
+LESSON.nodes.forEach(({ operands }) => operands?.forEach((k) => { EXPECTED[k] += 1; }));
+EXPECTED[LESSON.nodes.length - 1] += 1;
+
+/** The paths along which a gradient comes from the root to a node.
+ *
+ * Gives how many there are, and up to `most` of them, each with its edges [user, position] from
+ * the root down, and the product of the local derivatives along them.
+ */
+function pathsTo(target, partials, most) {
+  const { nodes } = LESSON;
+  const root = nodes.length - 1;
+  const counts = nodes.map((_, i) => (i === target ? 1 : 0)); // from each node down to the target
+  nodes.forEach(({ operands }, i) => {
+    if (i !== target) operands?.forEach((k) => { counts[i] += counts[k]; });
+  });
+  const paths = [];
+  const stack = [{ node: root, edges: [], product: 1 }];
+  while (stack.length && paths.length < most) {
+    const { node, edges, product } = stack.pop();
+    if (node === target) {
+      paths.push({ edges, product });
+      continue;
+    }
+    const { operands = [] } = nodes[node];
+    for (let k = operands.length - 1; k >= 0; k--) {
+      if (!counts[operands[k]]) continue;
+      stack.push({
+        node: operands[k], edges: [...edges, [node, k]], product: product * partials[node][k],
+      });
+    }
+  }
+  return { count: counts[root], paths };
+}
+
+/** The ways to get a step wrong, and the number that each leads to. */
+function mistakesOf(step, partials) {
+  const { kind, node, user, position, upstream, local, before, after } = step;
+  if (kind === "forward") return [["sign", -after]];
+  if (kind !== "backward") return [];
+  const others = partials[user].filter((_, k) => k !== position);
+  return [
+    ["other path", after - before],
+    ["upstream", local],
+    ["upstream", before + local],
+    ["local", upstream],
+    ["local", before + upstream],
+    ["sign", -after],
+    ["sign", 2 * before - after],
+    ...others.map((other) => ["operand", before + upstream * other]),
+  ];
+}
+
+const isNear = (given, number) =>
+  Math.abs(given - number) <= LESSON.tolerance * Math.abs(number) + 1e-9;
+
+/** What to say to an answer; nothing if it is right. */
+function hintFor(given, step, partials) {
+  if (isNear(given, step.after)) return "";
+  const made = mistakesOf(step, partials).find(([, number]) => isNear(given, number));
+  return LESSON.hints[made ? made[0] : step.kind] ?? LESSON.hints.backward;
+}

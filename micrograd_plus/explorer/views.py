@@ -1,0 +1,376 @@
+"""What the page draws: the whole graph, or a large one folded, laid out by Graphviz.
+
+In a view every value is a box of its own, or inside a folded box: all that one call of a neuron,
+a layer or a scope of one's own computed. A folded box opens as a view in itself. A view opens as
+many calls, from the outside in, as leave it readable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..engine import Constant, Value, op_name, scope, shown_operands
+from ..show.dot import text_width
+from ..show.render import render
+from .lesson import Lesson
+
+MOST_WHOLE = 300  # values of a graph that is drawn whole
+_MOST_BOXES = 40  # of a view in which calls are folded, as far as folding helps
+_MOST_EDGES = 80
+_MOST_IN_ONE = 400  # boxes of any view: more is no picture
+_MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
+_CROWDED = 2  # edges per box, from which on the layout is left free
+_BUNDLED = 8  # leaves with the same users, all folded, before they become one box
+
+# Sizes in pixels. Names are set in a bold and numbers in a plain fixed-width font.
+TEXT_SIZE = 13
+_NUMBERS = "grad -1.2346e-10"
+_ROW, _MARGIN, _PILL, _OVERLAP = 17, 10, 30, 8
+_LONGEST_NAME = 18
+
+
+@dataclass(eq=False)
+class _Group:
+    """A folded call: the view that shows what is inside, and how it is described."""
+
+    call: scope
+    count: int = 0
+
+
+@dataclass(eq=False)
+class _Bundle:
+    """Several leaves in one box."""
+
+    values: list[Value]
+
+
+Box = Value | _Group | _Bundle
+
+
+@dataclass
+class View:
+    """One picture. parent: the number of the view that it opens from; None for the first.
+
+    inside: the boxes that are computed here; the others come from outside of a folded call.
+    """
+
+    title: str
+    parent: int | None
+    boxes: dict[Box, None] = field(default_factory=dict)
+    edges: dict[tuple[Box, Box, int], list[tuple[Value, int]]] = field(default_factory=dict)
+    inside: set[Box] = field(default_factory=set)
+
+
+class Views:
+    """All views of a lesson; the first is the one that the page opens with.
+
+    fold: whether calls are folded; None, if the graph is large.
+    around, depth: only the values at most `depth` edges away from this one.
+
+    ValueError for a graph that is too large.
+    """
+
+    def __init__(self, lesson: Lesson, fold: bool | None, around: Value | None, depth: int) -> None:
+        self.lesson = lesson
+        self.ops = [value for value in lesson.order if value.op is not None]
+        count = len(lesson.order)
+        if count > _MOST_VALUES:
+            raise ValueError(
+                f"a graph of {count:,} values is too large to be stepped through, {_MOST_VALUES:,} "
+                "being the most: take one example's loss, or a smaller model"
+            )
+        self.members: dict[scope | None, list[Value | scope]] = defaultdict(list)
+        self.sizes: dict[scope | None, int] = defaultdict(int)
+        self._gather()
+        self.users: dict[Value, dict[Value, None]] = defaultdict(dict)
+        for value in self.ops:
+            for operand in value.operands:
+                self.users[operand][value] = None
+        self.views: list[View] = []
+        self.numbers: dict[scope | None, int] = {}
+        self.folds = count > MOST_WHOLE if fold is None else fold
+        if around is not None:
+            self._add_around(around, depth)
+        else:
+            self._add(None, None)
+            for view in self.views:  # grows meanwhile
+                for box in view.boxes:
+                    if isinstance(box, _Group):
+                        self._add(box.call, self.views.index(view))
+        largest = max(len(view.boxes) for view in self.views)
+        if largest > _MOST_IN_ONE:
+            raise ValueError(
+                f"a graph of {count:,} values takes a picture of {largest:,} boxes, more than the "
+                f"{_MOST_IN_ONE} that can be read: step_through(root, around=value) shows the part "
+                "around one of its values, and what is computed inside `with scope(name):` can "
+                "be folded into one box"
+            )
+
+    # ---- which boxes
+
+    def _gather(self) -> None:
+        """What each call holds: values, and calls inside it, in order."""
+        seen: set[scope | None] = {None}
+        for value in self.ops:
+            inside: scope | None = value.scope
+            self.members[inside].append(value)
+            self.sizes[inside] += 1
+            while inside is not None:
+                self.sizes[inside.parent] += 1
+                if inside not in seen:
+                    seen.add(inside)
+                    self.members[inside.parent].append(inside)
+                inside = inside.parent
+
+    def _add(self, call: scope | None, parent: int | None) -> None:
+        """The view of what is inside a call, in which the calls in it are opened as far as it goes.
+
+        All calls inside one are opened together, so that a layer's neurons look alike.
+        """
+        self.numbers[call] = len(self.views)
+        title = "the whole graph" if call is None else self._title(call)
+        opened: set[scope | None] = {call}
+        view = self._view(title, parent, opened)
+        queue: list[scope | None] = [call]
+        for around in queue:  # grows meanwhile
+            inner = [member for member in self.members[around] if isinstance(member, scope)]
+            more = self._view(title, parent, opened.union(inner))
+            if not self.folds or _is_readable(more):
+                opened.update(inner)
+                queue += inner
+                view = more
+        self.views.append(view)
+
+    def _view(self, title: str, parent: int | None, opened: Set[scope | None]) -> View:
+        """The picture in which exactly the calls in `opened` are not folded."""
+        groups: dict[scope, _Group] = {}
+        place: dict[Value, Box | None] = {}
+        for value in self.ops:
+            inside, folded = value.scope, None
+            while inside not in opened and inside is not None:
+                inside, folded = inside.parent, inside
+            if inside not in opened:
+                place[value] = None
+            elif folded is None or self.sizes[folded] == 1:
+                place[value] = value
+            else:
+                place[value] = groups.setdefault(folded, _Group(folded, self.sizes[folded]))
+        return self._drawn(View(title, parent), place)
+
+    def _add_around(self, center: Value, depth: int) -> None:
+        if center not in self.lesson.index:
+            raise ValueError(f"{center!r} is not in the graph of the value to step through")
+        near = {center}
+        for _ in range(depth):
+            reached = [operand for value in near for operand in value.operands]
+            reached += [user for value in near for user in self.users[value]]
+            near.update(reached)
+        place: dict[Value, Box | None] = {x: x if x in near else None for x in self.ops}
+        view = View(f"around {self.lesson.names[center]}", None)
+        self.views.append(self._drawn(view, place))
+
+    def _drawn(self, view: View, place: dict[Value, Box | None]) -> View:
+        """The view with its boxes and edges; `place` says where each computed value is shown."""
+        hidden = self._hidden(place)
+        bundles = self._bundles(place, hidden)
+        for user in self.ops:
+            head = place[user]
+            if head is None:
+                continue
+            for position, operand in enumerate(shown_operands(user)):
+                tail = bundles.get(operand) or place.get(operand) or operand
+                if tail is head or operand in hidden:
+                    continue
+                view.boxes[tail] = None
+                single = isinstance(tail, Value) and isinstance(head, Value)
+                edge = (tail, head, position if single else -1)
+                view.edges.setdefault(edge, []).append((user, position))
+            view.boxes[head] = None
+            view.inside.add(head)
+        if not view.boxes:  # the root is a leaf
+            view.boxes[self.lesson.root] = None
+        return view
+
+    def _hidden(self, place: dict[Value, Box | None]) -> Set[Value]:
+        """The leaves that belong inside folded boxes: their parameters, and numbers in formulas."""
+        owned = {
+            parameter
+            for call in self.numbers.keys() | self.members.keys()
+            if call is not None and hasattr(call.owner, "parameters")
+            for parameter in call.owner.parameters()
+        }
+        hidden = set()
+        for leaf, users in self.users.items():
+            if leaf.op is None and (leaf in owned or isinstance(leaf, Constant)):
+                boxes = {place[user] for user in users} - {None}
+                if all(isinstance(box, _Group) for box in boxes):
+                    hidden.add(leaf)
+        return hidden
+
+    def _bundles(self, place: dict[Value, Box | None], hidden: Set[Value]) -> dict[Value, Box]:
+        """Many values from outside that all go to the same folded boxes, as one box."""
+        by_users: dict[frozenset[Box], list[Value]] = defaultdict(list)
+        for value, users in self.users.items():
+            if value not in hidden and place.get(value) is None:
+                by_users[frozenset(box for user in users if (box := place[user]))].append(value)
+        return {
+            value: bundle
+            for boxes, values in by_users.items()
+            if len(values) > _BUNDLED and all(isinstance(box, _Group) for box in boxes)
+            for bundle in [_Bundle(values)]
+            for value in values
+        }
+
+    def _title(self, call: scope) -> str:
+        """`Layer 1`: the call's owner, and its place in the owner around it if that is known."""
+        around = call.parent
+        while around is not None:
+            if hasattr(around.owner, "named_children"):
+                for name, child in around.owner.named_children():
+                    if child is call.owner:
+                        return f"{call.name} {name.rpartition('.')[2]}"
+            around = around.parent
+        return call.name
+
+    # ---- where they are
+
+    def data(self) -> list[dict[str, Any]]:
+        """The views as the page reads them, in pixels."""
+        return [self._laid_out(view) for view in self.views]
+
+    def _laid_out(self, view: View) -> dict[str, Any]:
+        boxes = [self._box(view, box) for box in view.boxes]
+        index = {box: i for i, box in enumerate(view.boxes)}
+        edges = [(index[tail], index[head], pairs) for (tail, head, _), pairs in view.edges.items()]
+        places, curves, size = _layout(
+            [(box["w"], box["h"]) for box in boxes], [(tail, head) for tail, head, _ in edges]
+        )
+        for box, (x, y) in zip(boxes, places):
+            box["x"], box["y"] = x, y
+        order = self.lesson.index
+        return {
+            "title": view.title,
+            "parent": view.parent,
+            "width": size[0],
+            "height": size[1],
+            "boxes": boxes,
+            "edges": [
+                {
+                    "from": tail,
+                    "to": head,
+                    "pairs": [[order[u], k] for u, k in pairs],
+                    "path": curve,
+                }
+                for (tail, head, pairs), curve in zip(edges, curves)
+            ],
+        }
+
+    def _box(self, view: View, box: Box) -> dict[str, Any]:
+        lesson = self.lesson
+        if isinstance(box, Value):
+            if isinstance(box, Constant):
+                width = text_width(lesson.names[box][:_LONGEST_NAME], TEXT_SIZE) + 2 * _MARGIN
+                return {"kind": "constant", "node": lesson.index[box], "w": _even(width), "h": 26}
+            name = lesson.names[box]
+            shown = name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
+            sign = op_name(box)
+            pill = max(_PILL, _even(text_width(sign, TEXT_SIZE) + 14)) - _OVERLAP if sign else 0
+            width = max(text_width(shown, TEXT_SIZE), text_width(_NUMBERS, TEXT_SIZE - 1))
+            return {
+                "kind": "value" if box in view.inside or box.op is None else "outside",
+                "node": lesson.index[box],
+                "title": shown,
+                "pill": pill,
+                "w": _even(width + 2 * _MARGIN) + pill,
+                "h": 3 * _ROW + 8,
+            }
+        if isinstance(box, _Bundle):
+            values = box.values
+            title, rows = f"{len(values)} inputs", []
+            kind: dict[str, Any] = {"kind": "bundle", "nodes": [lesson.index[v] for v in values]}
+        else:
+            describe = getattr(box.call.owner, "extra_repr", str)
+            title, rows = self._title(box.call), [text for text in [describe()] if text]
+            rows.append(f"{box.count} operations")
+            kind = {
+                "kind": "group",
+                "view": self.numbers[box.call],
+                "nodes": [lesson.index[v] for v in self._computed(box.call)],
+                "rows": rows,
+            }
+            outputs = self._outputs(box.call)
+            if len(outputs) == 1:
+                kind["output"] = lesson.index[outputs[0]]
+        texts = [title, *rows, *[_NUMBERS] * ("output" in kind)]
+        width = max(text_width(text, TEXT_SIZE) for text in texts) + 2 * _MARGIN
+        height = (len(rows) + 1 + 2 * ("output" in kind)) * _ROW + 12
+        return {**kind, "title": title, "w": _even(width), "h": height}
+
+    def _outputs(self, call: scope) -> list[Value]:
+        """What a call computed that is used outside of it."""
+        inside = dict.fromkeys(self._computed(call))
+        return [
+            value
+            for value in inside
+            if value is self.lesson.root or any(user not in inside for user in self.users[value])
+        ]
+
+    def _computed(self, call: scope) -> Iterator[Value]:
+        for member in self.members[call]:
+            if isinstance(member, scope):
+                yield from self._computed(member)
+            else:
+                yield member
+
+
+def _is_readable(view: View) -> bool:
+    return len(view.boxes) <= _MOST_BOXES and len(view.edges) <= _MOST_EDGES
+
+
+def _even(width: float) -> int:
+    return 2 * round(width / 2)
+
+
+Point = tuple[float, float]
+
+
+def _layout(
+    sizes: Sequence[tuple[int, int]], edges: Sequence[tuple[int, int]]
+) -> tuple[list[Point], list[str], Point]:
+    """Graphviz's layout from left to right: the boxes' left upper corners, and the curves."""
+    crowding = len(edges) / max(1, len(sizes))
+    lines = [
+        "digraph {",
+        f"rankdir=LR; nodesep=0.25; ranksep={0.75 + 0.15 * crowding:.2f};",
+        "ordering=in;" * (crowding < _CROWDED),  # a - b has a above b
+        'node [shape=box, fixedsize=true, label=""]; edge [tailport=e, headport=w];',
+        *(
+            f"{i} [width={width / 72:.3f}, height={height / 72:.3f}];"
+            for i, (width, height) in enumerate(sizes)
+        ),
+        *(f"{tail} -> {head};" for tail, head in edges),
+        "}",
+    ]
+    drawn = json.loads(render("\n".join(lines), "json"))
+    _, _, total_width, total_height = map(float, drawn["bb"].split(","))
+    places: list[Point] = [(0, 0)] * len(sizes)
+    for box in drawn["objects"]:
+        i = int(box["name"])
+        x, y = map(float, box["pos"].split(","))
+        places[i] = (round(x - sizes[i][0] / 2, 1), round(total_height - y - sizes[i][1] / 2, 1))
+    curves = [_curve(edge["pos"], total_height) for edge in drawn.get("edges", ())]
+    return places, curves, (round(total_width, 1), round(total_height, 1))
+
+
+def _curve(position: str, height: float) -> str:
+    """Graphviz's `e,x,y x,y …`, an end and Bézier points, as an SVG path that reaches the end."""
+    end, *points = (
+        (round(float(x), 1), round(height - float(y), 1))
+        for x, y in (point.split(",") for point in position.removeprefix("e,").split())
+    )
+    start, *controls = (f"{x:g},{y:g}" for x, y in points)
+    return f"M{start}C{' '.join(controls)}L{end[0]:g},{end[1]:g}"
