@@ -34,13 +34,12 @@ def names_of(order: Sequence[Value]) -> dict[Value, str]:
     used: set[str] = set()
     for value in order:
         name = wanted.get(value, "")
-        if name:
-            its = candidates.setdefault(name, _numbered(name, taken))
+        if not name and isinstance(value, Constant):
+            names[value] = f"{value.data:g}"
+        else:
+            its = candidates.setdefault(name, _numbered(name, taken)) if name else unnamed
             names[value] = next(candidate for candidate in its if _look(candidate) not in used)
             used.add(_look(names[value]))
-        else:
-            is_number = isinstance(value, Constant)
-            names[value] = f"{value.data:g}" if is_number else next(unnamed)
     return names
 
 

@@ -76,8 +76,9 @@ class Fault:
         for name, factors in self.signs.items():
             yield TABLE[name], "partials", _times(TABLE[name], factors)
         if self.doubled:
-            yield TABLE[self.doubled], "forward", _twice(TABLE[self.doubled])
-            yield TABLE[self.doubled], "partials", _of_the_old_formula(TABLE[self.doubled])
+            op = TABLE[self.doubled]
+            yield op, "partials", _of_the_old_formula(op)  # while op.forward is the old one
+            yield op, "forward", _twice(op)
 
 
 overwrite_gradients = Fault(

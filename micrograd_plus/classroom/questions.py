@@ -105,13 +105,13 @@ def _made(step: Step) -> Value:
 
 def _is_fair(step: Step, op: Op) -> bool:
     """Whether the answer follows from the numbers as the prompt shows them."""
-    numbers = [float(_shown(operand.data)) for operand in _made(step).operands]
-    if len(numbers) > _MOST_OPERANDS or not math.isfinite(step.before):
+    numbers = [operand.data for operand in _made(step).operands]
+    *numbers, before, upstream = (float(_shown(x)) for x in (*numbers, step.before, step.upstream))
+    if len(numbers) > _MOST_OPERANDS or not all(map(math.isfinite, (*numbers, before, upstream))):
         return False
     answer = op.forward(*numbers)
     if step.kind == BACKWARD:
-        local = op.partials(answer, *numbers)[step.position]
-        answer = float(_shown(step.before)) + float(_shown(step.upstream)) * local
+        answer = before + upstream * op.partials(answer, *numbers)[step.position]
     return is_near(answer, step.after)
 
 
