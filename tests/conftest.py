@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import hypothesis
 import pytest
+from browser import chromium
 
 # The same examples in every run: a failure that one run shows, every run shows.
 hypothesis.settings.register_profile(
@@ -61,6 +62,13 @@ def run_javascript() -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
