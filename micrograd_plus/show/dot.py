@@ -56,8 +56,8 @@ def escape(text: str) -> str:
     shown as Python writes it: \\x1b.
     """
     lines = lines_of(text)
-    if len(lines) > 1:  # an empty first line would bring the bundled Graphviz down
-        lines = [line or " " for line in lines]
+    if len(lines) > 1:  # a first line of spaces would bring the bundled Graphviz down, in time
+        lines = ["\N{NO-BREAK SPACE}" if line.strip(" ") == "" else line for line in lines]
     return "\\n".join("".join(map(_escaped, line)) for line in lines)
 
 
