@@ -23,6 +23,7 @@ from micrograd_plus.classroom.questions import mistakes
 from micrograd_plus.classroom.tape import BACKWARD, tape
 from micrograd_plus.engine import Value, scope, topological_order
 from micrograd_plus.explorer import Explorer, step_through
+from micrograd_plus.ops import TABLE
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",
@@ -405,6 +406,29 @@ def played(fault: faults.Fault, root: Value) -> tuple[list[float], list[float]]:
     return [value.data for value in order], [value.grad for value in order]
 
 
+def mended(fault: faults.Fault, root: Value) -> tuple[list[float], list[float]]:
+    """The numbers as they should be: with both passes changed, where the forward pass was."""
+    order = topological_order(root)
+    data = [value.data for value in order]
+    if fault.doubled:
+        op = TABLE[fault.doubled]
+        original = op.partials
+
+        def partials(out: float, *numbers: float) -> list[float]:
+            return [2 * partial for partial in original(out / 2, *numbers)]
+
+        with fault(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(op, "partials", partials)
+            for value in order:
+                if value.op is not None:
+                    value.data = value.op.forward(*[x.data for x in value.operands])
+            found = [value.data for value in order], gradients(root)
+        for value, number in zip(order, data):
+            value.data = number
+        return found
+    return data, gradients(root)
+
+
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.name)
 def test_faults_give_the_numbers_of_python(ask: Ask, fault: faults.Fault, number: int) -> None:
@@ -420,7 +444,7 @@ def test_faults_give_the_numbers_of_python(ask: Ask, fault: faults.Fault, number
     )
     if fault is faults.ALL[-1]:
         fault = faults.replace(fault, doubled=op)
-    right = [value.data for value in topological_order(root)], gradients(root)
+    right = mended(fault, root)
     data, grad = played(fault, root)
     order = topological_order(root)
     assert all(close(a, b, 1.0) for a, b in zip(found["data"], data, strict=True))

@@ -78,8 +78,10 @@ class Lesson:
         if self.optimizer is None:
             return None
         moved, remembered = _step(self.optimizer)
+        names = ["gradient", "data", "lr", *remembered]
         return {
-            "math": MathML().write(moved),
+            "math": _Template({name: f'data-u="{name}"' for name in names}).write(moved),
+            "names": names,
             "rate": as_json(self.optimizer.lr),
             "parameters": [
                 {"node": self.index[parameter], "state": [as_json(state[x]) for x in remembered]}
@@ -126,7 +128,8 @@ class _Template(MathML):
     """Formulas with places to be filled in: the page puts an operand's name or number there.
 
     Operand k is written as <mi data-k="k">; element i of a vector as <mi data-v="v">, v being the
-    vector's place among the op's operands; the op's own result as <mi data-k="out">.
+    vector's place among the op's operands; the op's own result as <mi data-k="out">. What an
+    optimizer's step needs is written as <mi data-u="lr">.
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ const MOST_STEPS = 20_000; // of a recursion that may take exponentially many
  *
  * numbers: one for each node; those of the leaves are read.
  * fault: what goes wrong, an entry of LESSON.faults with `op` for the op that it doubles; or null.
+ *   With `bothPasses` the op is doubled in both, and nothing is wrong.
  * from: the gradients that are there at the start, where no zero_grad has set them back.
  *
  * Gives the nodes' `data` and `grad`, and `steps`, one for each number that becomes known:
@@ -34,7 +35,8 @@ function run(numbers, fault = null, from = null) {
     data[i] = doubled ? 2 * right : right;
     const signs = fault?.signs[op];
     const slopes = OPS[op].partials(right, ...inputs); // also where only the forward pass changed
-    partials[i] = signs ? slopes.map((slope, k) => slope * signs[k]) : slopes;
+    partials[i] = slopes.map((slope, k) =>
+      slope * (signs ? signs[k] : 1) * (doubled && fault.bothPasses ? 2 : 1));
     steps.push({ kind: "forward", node: i, before: 0, after: data[i] });
   });
 
@@ -72,12 +74,12 @@ function run(numbers, fault = null, from = null) {
   return { data, grad, partials, steps };
 }
 
-/** Everything that the page shows: the passes, with the fault that is on, and without any.
+/** Everything that the page shows: the passes, with the fault that is on, and as they should be.
  *
  * Without a fault, an optimizer's step follows if the lesson has one.
  */
 function play(numbers, fault) {
-  const right = run(numbers);
+  const right = run(numbers, fault?.doubles ? { ...fault, bothPasses: true } : null);
   if (!fault) return { ...right, right, steps: [...right.steps, ...updates(right)] };
   const wrong = run(numbers, fault);
   if (fault.keeps) {
@@ -90,11 +92,14 @@ function play(numbers, fault) {
 
 /** The optimizer's step: one for each parameter. */
 function updates({ data, grad }) {
-  const { parameters = [], rate } = LESSON.update ?? {};
-  return parameters.map(({ node, state }) => ({
-    kind: "update", node, before: data[node],
-    after: update(grad[node], data[node], Number(rate), ...state.map(Number)),
-  }));
+  const { parameters = [], names, rate } = LESSON.update ?? {};
+  return parameters.map(({ node, state }) => {
+    const numbers = [grad[node], data[node], Number(rate), ...state.map(Number)];
+    return {
+      kind: "update", node, before: data[node], after: update(...numbers),
+      inputs: Object.fromEntries(names.map((name, i) => [name, numbers[i]])),
+    };
+  });
 }
 
 /** Whether a number is not the right one, by more than rounding. */

@@ -50,12 +50,20 @@ function filled(template, node, position, fill) {
   const length = vectors ? operands.length / vectors : 0;
   return template.replace(/<mi data-([kv])="(\w+)">[^<]*<\/mi>/g, (_, kind, k, at) => {
     const index = kind === "v" ? Number(k) * length + (position % length) : Number(k);
-    const put = fill(k === "out" ? node : operands[index]);
-    const before = template.slice(0, at);
-    const negative = put.startsWith("<mrow><mo>−");
-    return negative && /(<mo>[−+]<\/mo>|<msup>)$/.test(before) ? row(op("("), put, op(")")) : put;
+    return bracketed(fill(k === "out" ? node : operands[index]), template.slice(0, at));
   });
 }
+
+/** A negative number in brackets, where it follows a sign or is the base of a power. */
+function bracketed(written, before) {
+  const negative = written.startsWith("<mrow><mo>−");
+  return negative && /(<mo>[−+]<\/mo>|<msup>)$/.test(before) ? row(op("("), written, op(")")) : written;
+}
+
+/** The optimizer's formula with numbers in place of gradient, data, lr and what it remembers. */
+const updateWithNumbers = (inputs) =>
+  LESSON.update.math.replace(/<mi data-u="(\w+)">[^<]*<\/mi>/g, (_, name, at) =>
+    bracketed(mathNumber(inputs[name]), LESSON.update.math.slice(0, at))).replaceAll("·", "×");
 
 const withNames = (template, node, position = 0) => filled(template, node, position, named);
 const withNumbers = (template, node, data, position = 0) =>
@@ -100,9 +108,10 @@ function sentence(step, data, hidden = false) {
     };
   }
   if (kind === "update") {
-    const { math: formula } = LESSON.update;
     return {
-      lines: [equals(row(named(node), op("←"), formula), result)],
+      lines: [
+        equals(row(named(node), op("←"), LESSON.update.math), updateWithNumbers(step.inputs), result),
+      ],
       text: `Update: ${name} goes from ${format(before)} to ${said}.`,
     };
   }
