@@ -112,8 +112,9 @@ def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
 
 def test_in_jupyter_lab_with_a_kernel(page: Any, lab: str) -> None:
     page.goto(f"{lab}/lab/tree/lesson.ipynb")
-    page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
-    for _ in CODE:
-        page.keyboard.press("Shift+Enter")
+    page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.wait_for()
+    page.get_by_text("| Idle").wait_for()  # what is run before the kernel is there may be lost
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator("iframe[sandbox]").nth(1).wait_for()
     assert_steps(page)
