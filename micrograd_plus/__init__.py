@@ -25,7 +25,7 @@ from .parse import parse
 from .symbolic import symbolic
 
 if TYPE_CHECKING:
-    from . import compiler, data, losses, nn, optim, show, train
+    from . import compiler, data, losses, nn, optim, show, text, train
     from .classroom import faults
     from .classroom.lint import lint
     from .classroom.questions import questions
@@ -38,10 +38,15 @@ if TYPE_CHECKING:
         explain,
         network,
         plot_activations,
+        plot_attention,
         plot_confusion_matrix,
         plot_decision_boundary,
+        plot_feature_maps,
+        plot_filters,
+        plot_gradient_through_time,
         plot_gradients,
         plot_loss,
+        plot_mistakes,
         plot_residuals,
     )
     from .train import evaluate, fit
@@ -65,15 +70,21 @@ _ROOM_OF = {
     "nn": "nn",
     "optim": "optim",
     "plot_activations": "show",
+    "plot_attention": "show",
     "plot_confusion_matrix": "show",
     "plot_decision_boundary": "show",
+    "plot_feature_maps": "show",
+    "plot_filters": "show",
+    "plot_gradient_through_time": "show",
     "plot_gradients": "show",
     "plot_loss": "show",
+    "plot_mistakes": "show",
     "plot_residuals": "show",
     "questions": "classroom",
     "save": "nn",
     "show": "show",
     "step_through": "explorer",
+    "text": "text",
     "train": "train",
 }
 """Name → the room that it comes from, or that it is; imported when first used, to start fast."""
@@ -104,10 +115,15 @@ __all__ = [
     "parse",
     "pick",
     "plot_activations",
+    "plot_attention",
     "plot_confusion_matrix",
     "plot_decision_boundary",
+    "plot_feature_maps",
+    "plot_filters",
+    "plot_gradient_through_time",
     "plot_gradients",
     "plot_loss",
+    "plot_mistakes",
     "plot_residuals",
     "questions",
     "rand",
@@ -117,6 +133,7 @@ __all__ = [
     "softmax",
     "step_through",
     "symbolic",
+    "text",
     "train",
     "var",
 ]

@@ -1,6 +1,7 @@
 """Small data sets, made on the spot or carried by scikit-learn, and ways to cut them up.
 
-Every set is a pair X, y of plain lists: X has one row of floats per example, y one target.
+Every set is a pair X, y of plain lists: X has one row of floats per example, y one target. The
+examples of a few are lists of rows, as sequences and images are.
 The same seed gives the same numbers everywhere.
 
 >>> X, y = moons(4, noise=0.0, seed=0)
@@ -17,6 +18,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from .nested import whole_number
@@ -102,16 +104,55 @@ def sine(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[fl
     return X, [math.sin(x) + generator.gauss(0.0, noise) for (x,) in X]
 
 
+def adding(n: int = 1000, length: int = 30, seed: int = 0) -> tuple[list[Rows], list[float]]:
+    """Sequences to be remembered: the adding problem (Hochreiter & Schmidhuber 1997, section 5.4).
+
+    Each step holds a number from 0 to 1 and a mark, which is 1 once in the first half and once in
+    the second, and else 0. The target is the sum of the two marked numbers: always to guess its
+    mean, 1, leaves a mean squared error of 1/6.
+    """
+    generator = _generator(n, 0.0, seed)
+    half = whole_number("length", length, at_least=2) // 2
+    X, y = [], []
+    for _ in range(n):
+        marked = {generator.randrange(half), generator.randrange(half, length)}
+        X.append([[generator.random(), float(t in marked)] for t in range(length)])
+        y.append(sum(number for number, mark in X[-1] if mark))
+    return X, y
+
+
 def iris() -> tuple[Rows, list[int]]:
     """Fisher's 150 irises: 4 lengths in cm, 3 species 0, 1, 2; needs scikit-learn."""
     bunch = _scikit_learn().load_iris()
     return bunch.data.tolist(), bunch.target.tolist()
 
 
-def digits() -> tuple[Rows, list[int]]:
-    """1,797 scanned digits: 64 grey values from 0 to 1, row by row; needs scikit-learn."""
+def digits(images: bool = False) -> tuple[list[Any], list[int]]:
+    """1,797 scanned digits: 64 grey values from 0 to 1, row by row; needs scikit-learn.
+
+    images: whether each digit comes as Conv2d takes it, 1 channel × 8 rows × 8 columns.
+    """
     bunch = _scikit_learn().load_digits()
-    return (bunch.data / 16).tolist(), bunch.target.tolist()
+    grey = bunch.data / 16
+    return (grey.reshape(-1, 1, 8, 8) if images else grey).tolist(), bunch.target.tolist()
+
+
+def names() -> list[str]:
+    """5,163 given names in lower case, the commonest first.
+
+    Nine in ten people in the United States bore one of them, as the Census Bureau found in the
+    census of 1990 (its lists dist.male.first and dist.female.first, in the public domain).
+
+    >>> names()[:4]
+    ['james', 'john', 'robert', 'michael']
+    """
+    return text(Path(__file__).parent / "datasets" / "names.txt")
+
+
+def text(path: str | Path) -> list[str]:
+    """The lines of a text file in UTF-8, one item each, without blank ones."""
+    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def batches(
@@ -129,6 +170,30 @@ def batches(
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         yield [X[i] for i in chosen], [y[i] for i in chosen]
+
+
+def bucketed_batches(
+    X: Sequence[Any], y: Sequence[Any], batch_size: int, generator: random.Random | None = None
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """As `batches`, for sequences of different lengths: those in one batch are equally long.
+
+    So a compiled step runs one program for each batch. Without a `generator` the shortest come
+    first; with one, the examples of each length are shuffled, and then the batches.
+    """
+    check_lengths(X, y)
+    buckets: dict[int, tuple[list[Any], list[Any]]] = {}
+    for x, target in zip(X, y):
+        sequences, targets = buckets.setdefault(len(x), ([], []))
+        sequences.append(x)
+        targets.append(target)
+    cut = [
+        batch
+        for _, bucket in sorted(buckets.items())
+        for batch in batches(*bucket, batch_size, generator)
+    ]
+    if generator:
+        generator.shuffle(cut)
+    yield from cut
 
 
 def train_test_split(

@@ -229,3 +229,85 @@ def test_batch_size():
             ValueError, match=f"batch_size must be a whole number of at least 1, not {size!r}"
         ):
             next(data.batches([[1.0]], [1], size))
+
+
+# ---- text
+
+
+def test_names():
+    names = data.names()
+    assert len(names) == len(set(names)) == 5163
+    assert all(name.isascii() and name.isalpha() and name.islower() for name in names)
+    assert max(map(len, names)) == 11
+    assert {"james", "mary", "emma", "zonia"} <= {*names}
+    names.clear()
+    assert data.names()
+
+
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_text_is_one_item_a_line(tmp_path, bom):
+    path = tmp_path / "towns.txt"
+    path.write_bytes(f"{bom}Zürich\r\n\n  Bad Ischl \nÅ".encode())
+    assert data.text(path) == data.text(str(path)) == ["Zürich", "Bad Ischl", "Å"]
+
+
+def test_text_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        data.text(tmp_path / "nothing.txt")
+
+
+# ---- sequences
+
+
+@pytest.mark.parametrize("length", [2, 3, 30])
+def test_adding_asks_for_the_sum_of_the_marked(length):
+    X, y = data.adding(200, length=length, seed=1)
+    assert len(X) == len(y) == 200
+    for sequence, target in zip(X, y):
+        assert [len(step) for step in sequence] == [2] * length
+        assert all(type(x) is float and 0 <= x <= 1 for step in sequence for x in step)
+        marked = [t for t, (_, mark) in enumerate(sequence) if mark]
+        assert len(marked) == 2
+        assert marked[0] < length // 2 <= marked[1]
+        assert target == sum(number * mark for number, mark in sequence)
+    assert data.adding(5, seed=1) == data.adding(5, seed=1)
+    assert data.adding(5, seed=1) != data.adding(5, seed=2)
+
+
+def test_to_guess_the_mean_of_adding_leaves_a_sixth():
+    _, y = data.adding(20_000, length=4)
+    assert sum((t - 1) ** 2 for t in y) / len(y) == pytest.approx(1 / 6, abs=0.005)
+
+
+def test_adding_needs_two_steps():
+    with pytest.raises(ValueError, match="length must be a whole number of at least 2, not 1"):
+        data.adding(5, length=1)
+
+
+@given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=30), size=st.integers(1, 7))
+def test_bucketed_batches_hold_every_example_once_and_one_length_each(lengths, size):
+    X = [[i] * length for i, length in enumerate(lengths)]
+    y = list(range(len(X)))
+    for generator in (None, random.Random(1)):
+        seen = []
+        cut = list(data.bucketed_batches(X, y, size, generator))
+        for sequences, targets in cut:
+            assert len({len(sequence) for sequence in sequences}) == 1
+            assert [sequence[0] for sequence in sequences] == targets
+            seen += targets
+        assert sorted(seen) == y
+        fewest = sum(-(-count // size) for count in Counter(lengths).values())
+        assert len(cut) == fewest
+        assert all(len(targets) <= size for _, targets in cut)
+
+
+def test_bucketed_batches_are_shuffled_by_the_generator():
+    X = [[0] * (1 + i % 4) for i in range(40)]
+    y = list(range(40))
+    in_order = list(data.bucketed_batches(X, y, 5))
+    assert [len(sequences[0]) for sequences, _ in in_order] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert in_order[0][1] == [0, 4, 8, 12, 16]
+    once = list(data.bucketed_batches(X, y, 5, random.Random(3)))
+    assert once == list(data.bucketed_batches(X, y, 5, random.Random(3)))
+    assert [len(sequences[0]) for sequences, _ in once] != [1, 1, 2, 2, 3, 3, 4, 4]
+    assert sorted(once[0][1]) != once[0][1]

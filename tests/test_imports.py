@@ -37,6 +37,7 @@ WINGS = {
     "optim": {*CORE, "nested"},
     "data": {*CORE, "nested"},
     "tables": {*CORE, "nested"},
+    "text": set[str](),
     "nn": {*CORE, "files", "nested", "losses"},
     "compiler": {*CORE, "files", "nested", "progress"},
     "show": {*CORE, "files", "nested"},

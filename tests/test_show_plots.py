@@ -14,7 +14,9 @@ from micrograd_plus.engine import Value
 from micrograd_plus.ops import TABLE
 from micrograd_plus.show import (
     plot_activations,
+    plot_attention,
     plot_decision_boundary,
+    plot_gradient_through_time,
     plot_gradients,
     plot_loss,
 )
@@ -245,6 +247,35 @@ def test_without_gradients_there_is_advice():
         plot_gradients([1.0])
 
 
+# ---- gradients through time
+
+
+def test_the_gradient_of_every_step_is_shown():
+    states, output = {}, {}
+    for kind in (nn.RNN, nn.LSTM):
+        output[kind.__name__], _ = kind(1, 2, generator=random.Random(0))([[0.5], [1.0], [-1.0]])
+        states[kind.__name__] = output[kind.__name__]
+        sum(output[kind.__name__][-1]).backward()
+    figure = plot_gradient_through_time(states)
+    (axes,) = figure.axes
+    assert axes.get_yscale() == "log"
+    shown = curves(axes)
+    assert list(shown) == ["RNN", "LSTM"]
+    for name, lengths in shown.items():
+        assert lengths == pytest.approx([math.hypot(*[v.grad for v in h]) for h in output[name]])
+    assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
+    assert smallest_text(figure) >= 9.8  # the powers of ten
+
+
+def test_a_gradient_through_time_that_is_not_there():
+    output, _ = nn.RNN(1, 2)([[1.0]])
+    with pytest.raises(ValueError, match=r"every gradient of RNN is 0: call backward\(\)"):
+        plot_gradient_through_time({"RNN": output})
+    for nothing in (output, {}):
+        with pytest.raises(TypeError, match="hidden states by the names of the models"):
+            plot_gradient_through_time(nothing)
+
+
 # ---- the figure
 
 
@@ -260,3 +291,43 @@ def test_a_figure_shows_and_saves_itself(tmp_path):
 def test_more_classes_than_outputs_are_refused():
     with pytest.raises(ValueError, match="one output tells two classes apart, and y has 3"):
         plot_decision_boundary(lambda row: row[0], [[0.0, 1.0]] * 3, [0, 1, 2])
+
+
+# ---- attention
+
+
+def test_plot_attention(tmp_path):
+    attention = nn.MultiHeadAttention(4, 2, generator=random.Random(0))
+    attention([[0.1, -0.2, 0.3, 0.5]] * 3, is_causal=True)
+    figure = plot_attention(attention.weights, "·ab", path=tmp_path / "attention.png")
+    *heads, bar = figure.axes
+    assert [axes.get_title() for axes in heads] == ["head 0", "head 1"]
+    for axes, weights in zip(heads, attention.weights):
+        (image,) = axes.images
+        assert image.get_array().tolist() == weights
+        assert image.get_clim() == (0, 1)
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["·", "a", "b"]
+        assert [text.get_text() for text in axes.get_yticklabels()] == ["·", "a", "b"]
+        assert axes.get_xlabel() == "key"
+    assert heads[0].get_ylabel() == "query"
+    assert bar.get_ylabel() == "attention weight"
+    assert min(png_size(tmp_path / "attention.png")[:2]) > 400
+    assert smallest_text(figure) >= 12
+
+
+def test_plot_attention_of_one_head_to_another_sequence():
+    figure = plot_attention([[Value(0.25), Value(0.75)]], ["who"], ["she", "sings"])
+    axes = figure.axes[0]
+    assert axes.get_title() == ""
+    assert axes.images[0].get_array().tolist() == [[0.25, 0.75]]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["she", "sings"]
+
+
+def test_plot_attention_of_many_heads():
+    figure = plot_attention([[[1.0]]] * 6, "a")
+    assert sum(axes.axison and bool(axes.images) for axes in figure.axes) == 6
+
+
+def test_plot_attention_with_other_lengths():
+    with pytest.raises(ValueError, match=r"2 queries and 2 keys, .* must be 2 rows of 2 numbers"):
+        plot_attention([[1.0]], "ab")

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
@@ -310,7 +310,9 @@ class Predict(Compiled):
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
-            return np.reshape(plan.outputs, (examples.count, *shape(entries[0].structure)))
+            with suppress(ValueError):  # lists of different lengths, as an LSTM gives, are no array
+                size = shape(entries[0].structure)
+                return np.reshape(plan.outputs, (examples.count, *size))
         return self._outputs(examples.kinds, entries, plan.outputs)
 
     def _known(self) -> Sequence[Value]:

@@ -26,6 +26,16 @@ from .activations import (
     Softplus,
     Tanh,
 )
+from .attention import (
+    Embedding,
+    LearnedPositions,
+    MultiHeadAttention,
+    SinusoidalPositions,
+    TransformerBlock,
+    scaled_dot_product_attention,
+)
+from .conv import AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d
+from .gpt import GPT, generate
 from .linear import Linear, Sequential
 from .loss import (
     BCELoss,
@@ -36,35 +46,60 @@ from .loss import (
     L1Loss,
     MSELoss,
 )
-from .module import Module
+from .module import Buffer, Module
 from .neuron import MLP, Layer, Neuron
+from .normalization import BatchNorm1d, LayerNorm, RMSNorm
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .saving import load, save
 
 __all__ = [
     "ELU",
     "GELU",
+    "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "Buffer",
+    "Conv1d",
+    "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
+    "Flatten",
+    "GRUCell",
     "HingeLoss",
     "HuberLoss",
     "L1Loss",
+    "LSTMCell",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "MSELoss",
+    "MaxPool2d",
     "Module",
+    "MultiHeadAttention",
     "Neuron",
+    "RMSNorm",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerBlock",
+    "generate",
     "init",
     "load",
     "save",
+    "scaled_dot_product_attention",
 ]

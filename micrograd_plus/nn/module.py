@@ -25,6 +25,15 @@ from ..engine import Constant, Value, as_number, as_value, current_scope, record
 from ..nested import flatten, is_nested, plain, shape
 
 
+class Buffer(Value):
+    """A number that a module keeps beside its parameters, as a running mean: nothing learns it.
+
+    It is part of `state_dict()`, and not of `parameters()`.
+    """
+
+    __slots__ = ()
+
+
 class Module:
     """The base class of networks and their parts."""
 
@@ -43,7 +52,7 @@ class Module:
     # ---- parameters
 
     def named_members(self) -> Iterator[tuple[str, Any]]:
-        """What holds parameters, by name: modules, Values and nested lists of Values."""
+        """What holds parameters or buffers, by name: modules, Values, nested lists of Values."""
         return _members(vars(self))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -65,12 +74,12 @@ class Module:
         """
         seen: set[Value] = set()
         for name, parameter in self._named_places(""):
-            if parameter not in seen:
+            if parameter not in seen and not isinstance(parameter, Buffer):
                 seen.add(parameter)
                 yield name, parameter
 
     def _named_places(self, prefix: str) -> Iterator[tuple[str, Value]]:
-        """Every place where a parameter stands, in the order of `state_dict`."""
+        """Every place where a parameter or buffer stands, in the order of `state_dict`."""
         for name, member in self.named_members():
             if isinstance(member, Module):
                 yield from member._named_places(f"{prefix}{name}.")
@@ -87,19 +96,19 @@ class Module:
             parameter.grad = 0.0
 
     def train(self, mode: bool = True) -> Self:
-        """Switches to training: Dropout drops."""
+        """Switches to training: Dropout drops, BatchNorm1d goes by the batch."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Switches to evaluation: Dropout lets everything through."""
+        """Switches to evaluation: Dropout drops nothing, BatchNorm1d goes by what it saw."""
         return self.train(False)
 
     # ---- state
 
     def state_dict(self) -> dict[str, Any]:
-        """The parameters' numbers by name, in nested lists; names as in PyTorch."""
+        """The parameters' and buffers' numbers by name, in nested lists; names as in PyTorch."""
         state: dict[str, Any] = {}
         for name, member in self.named_members():
             if isinstance(member, Module):
@@ -123,8 +132,8 @@ class Module:
         problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
         problems += [f"{name} is unknown" for name in state.keys() - expected.keys()]
         for name in expected.keys() & state.keys():
-            if misfit := _misfit(state[name], expected[name]):
-                problems.append(f"{name} {misfit}")
+            if problem := misfit(state[name], expected[name]):
+                problems.append(f"{name} {problem}")
         if problems:
             raise ValueError(
                 f"the state does not fit this {type(self).__name__}: {', '.join(sorted(problems))}"
@@ -187,7 +196,7 @@ def _named_values(member: Any, name: str) -> Iterator[tuple[str, Value]]:
             yield from _named_values(item, f"{name}[{i}]")
 
 
-def _misfit(given: Any, wanted: Any) -> str:
+def misfit(given: Any, wanted: Any) -> str:
     """What is wrong with the shape of `given`, or nothing."""
     try:
         found = shape(given)
@@ -216,15 +225,18 @@ class Rowwise(Module):
         return [self.forward(item) for item in x] if is_nested(x) else self.row(x)
 
 
-def row_of_values(x: Any, width: int) -> list[Value]:
-    """One example as Values, once it is known to have `width` numbers; else ValueError."""
+def row_of_values(x: Any, width: int, of: str = "example") -> list[Value]:
+    """One example as Values, once it is known to have `width` numbers; else ValueError.
+
+    of: what else the row may be, for the message.
+    """
     if not isinstance(x, (list, tuple)):
         raise TypeError(f"{where()} takes a list of {width} numbers or Values, not {x!r}")
     if len(x) != width:
         numbers = [v.data if isinstance(v, Value) and recorder() is None else v for v in x[:4]]
         shown = "[" + ", ".join(map(str, numbers))
         raise ValueError(
-            f"{where()} takes {width} numbers for each example, and was given {len(x)}: "
+            f"{where()} takes {width} numbers for each {of}, and was given {len(x)}: "
             f"{shown}{', ...' * (len(x) > 4)}]"
         )
     return [as_value(v) for v in x]

@@ -10,11 +10,14 @@ Importing this package imports neither graphviz nor matplotlib.
 
 from .explain import explain
 from .graph import draw, draw_dot
+from .images import plot_feature_maps, plot_filters, plot_mistakes
 from .network import network
 from .plots import (
     plot_activations,
+    plot_attention,
     plot_confusion_matrix,
     plot_decision_boundary,
+    plot_gradient_through_time,
     plot_gradients,
     plot_loss,
     plot_residuals,
@@ -26,9 +29,14 @@ __all__ = [
     "explain",
     "network",
     "plot_activations",
+    "plot_attention",
     "plot_confusion_matrix",
     "plot_decision_boundary",
+    "plot_feature_maps",
+    "plot_filters",
+    "plot_gradient_through_time",
     "plot_gradients",
     "plot_loss",
+    "plot_mistakes",
     "plot_residuals",
 ]

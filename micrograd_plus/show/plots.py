@@ -11,14 +11,14 @@ behind in matplotlib's global state. They need `pip install "micrograd-plus[plot
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import ceil, inf, isfinite, nan
+from math import ceil, inf, isfinite, nan, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engine import no_grad, number_of
-from ..nested import flatten, plain
+from ..engine import Value, no_grad, number_of
+from ..nested import flatten, is_nested, plain
 from ..ops import function_of_one
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
 
@@ -43,7 +43,7 @@ _STYLE: Any = {
 
 
 @contextmanager
-def _figure(
+def new_figure(
     width: float, height: float, rows: int, columns: int, path: str | Path | None
 ) -> Iterator[tuple[Plot, list[Any]]]:
     """A figure of so many inches with its axes, drawn on inside `with`, then saved to `path`."""
@@ -87,7 +87,7 @@ def plot_loss(history: Any, *, path: str | Path | None = None) -> Plot:
         )
     ]
     panels = [(title, curves) for title, curves in panels if curves]
-    with _figure(1.5 + 5 * len(panels), 4.2, 1, len(panels), path) as (figure, axes):
+    with new_figure(1.5 + 5 * len(panels), 4.2, 1, len(panels), path) as (figure, axes):
         for ax, (title, curves) in zip(axes, panels):
             for (label, numbers), color, style in zip(curves, _PALETTE, ("-", "--")):
                 epochs = range(1, len(numbers) + 1)
@@ -160,7 +160,7 @@ def plot_decision_boundary(
             "let it have one output for each class"
         )
 
-    with _figure(7.2, 5.6, 1, 1, path) as (figure, (ax,)):
+    with new_figure(7.2, 5.6, 1, 1, path) as (figure, (ax,)):
         if several:
             for i, color in zip(range(len(answers[0])), _PALETTE):
                 lead = _grid([a[i] - max(a[:i] + a[i + 1 :]) for a in answers], resolution)
@@ -236,12 +236,19 @@ def _ticks(numbers: list[float], count: int) -> list[float]:
 
 def _answers(model: Any, rows: list[list[float]]) -> list[list[float]]:
     """The numbers that the model gives for each row, without its Dropout."""
+    with evaluating(model):
+        return [[number_of(v) for v in flatten(model(row))] for row in rows]
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Inside, the model records no graph and is in evaluation mode."""
     training = getattr(model, "training", False)
     if training:
         model.eval()
     try:
         with no_grad():
-            return [[number_of(v) for v in flatten(model(row))] for row in rows]
+            yield
     finally:
         if training:
             model.train()
@@ -258,7 +265,7 @@ def plot_activations(names: str | Sequence[str], *, path: str | Path | None = No
     columns = min(len(ops), 3)
     rows = ceil(len(ops) / columns)
     xs = [i / 50 for i in range(-250, 251)]
-    with _figure(1 + 4.2 * columns, 0.8 + 3.4 * rows, rows, columns, path) as (figure, axes):
+    with new_figure(1 + 4.2 * columns, 0.8 + 3.4 * rows, rows, columns, path) as (figure, axes):
         for ax, op in zip(axes, ops):
             ys = [op.forward(x, *op.defaults) for x in xs]
             slopes = [
@@ -303,7 +310,7 @@ def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
         zeros, wild = of.count(0.0), sum(not isfinite(size) for size in of)
         notes = [f"{zeros} of {len(of)} are 0"] * (zeros > 0) + [f"{wild} inf or nan"] * (wild > 0)
         labels.append("\n".join([group, *notes]))
-    with _figure(min(2 + 1.7 * len(sizes), 12.0), 5.0, 1, 1, path) as (figure, (ax,)):
+    with new_figure(min(2 + 1.7 * len(sizes), 12.0), 5.0, 1, 1, path) as (figure, (ax,)):
         boxes = ax.boxplot(
             [positive[group] or [nan] for group in sizes],
             whis=(0, 100),
@@ -317,6 +324,41 @@ def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
         ax.set_xticks(range(1, len(labels) + 1), labels, rotation=0 if len(labels) < 9 else 60)
         ax.set(ylabel="|gradient|", title="gradients by layer, from input to output")
         ax.grid(visible=True, axis="y")
+    return figure
+
+
+def plot_gradient_through_time(
+    states: Mapping[str, Sequence[Sequence[Value]]], *, path: str | Path | None = None
+) -> Plot:
+    """How long the gradient of the hidden state is at every step, on a logarithmic scale.
+
+    states: by the names of models, the hidden states of one sequence, a row of Values for each
+        step, as the `output` of an RNN; a loss that depends on the last has gone backward.
+
+    A line that sinks to the left is a gradient that vanishes on its way back in time: what the
+    model read there, it cannot learn from (Bengio et al. 1994).
+    """
+    if not isinstance(states, Mapping) or not states:
+        raise TypeError(
+            "plot_gradient_through_time takes the hidden states by the names of the models, as "
+            f"{{'LSTM': output}}, not {states!r:.60}"
+        )
+    with new_figure(7.5, 4.8, 1, 1, path) as (figure, (ax,)):
+        for (name, steps), color, marker in zip(states.items(), _PALETTE, _MARKERS):
+            lengths = [sqrt(sum(value.grad**2 for value in row)) for row in steps]
+            if not any(lengths):
+                raise ValueError(
+                    f"every gradient of {name} is 0: call backward() on a loss that depends on "
+                    "these states first"
+                )
+            shown = [length or nan for length in lengths]
+            line: Any = {"color": color, "marker": marker, "markersize": 5, "label": name}
+            ax.plot(range(1, len(shown) + 1), shown, **line)
+        ax.set_yscale("log")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set(xlabel="step of the sequence", ylabel="|gradient of the state|")
+        ax.grid(visible=True)
+        ax.legend()
     return figure
 
 
@@ -335,7 +377,7 @@ def plot_confusion_matrix(
     for truth, guess in zip(y, predicted, strict=True):
         counts[truth][guess] += 1
     side = 2.5 + 0.75 * len(classes)
-    with _figure(side + 0.8, side, 1, 1, path) as (figure, (ax,)):
+    with new_figure(side + 0.8, side, 1, 1, path) as (figure, (ax,)):
         ax.imshow(counts, cmap="Blues", vmin=0)
         most = max(max(row) for row in counts)
         for i, row in enumerate(counts):
@@ -350,6 +392,51 @@ def plot_confusion_matrix(
     return figure
 
 
+def plot_attention(
+    weights: Sequence[Any],
+    tokens: Sequence[str],
+    keys: Sequence[str] | None = None,
+    *,
+    path: str | Path | None = None,
+) -> Plot:
+    """How much each query, a row, looks at each key, a column: one picture for each head.
+
+    weights: weights[head][query][key], as MultiHeadAttention keeps them, or a single head's.
+    tokens: what stands at each place of the sequence: a text, or a list of words.
+    keys: the same for the keys, where they come from another sequence.
+    """
+    table = plain(weights)
+    heads = table if is_nested(table) and is_nested(plain(table[0])) else [table]
+    numbers = [[[number_of(v) for v in plain(row)] for row in plain(head)] for head in heads]
+    columns = list(tokens if keys is None else keys)
+    if any(
+        len(head) != len(tokens) or any(len(row) != len(columns) for row in head)
+        for head in numbers
+    ):
+        raise ValueError(
+            f"there are {len(tokens)} queries and {len(columns)} keys, and so each head's weights "
+            f"must be {len(tokens)} rows of {len(columns)} numbers"
+        )
+    across = min(len(heads), 4)
+    down = ceil(len(heads) / across)
+    cell = 0.36
+    width, height = 0.9 + cell * len(columns), 1.2 + cell * len(tokens)
+    size = (max(across * width, 4.2) + 1.0, max(down * height, 3.2))
+    with new_figure(*size, down, across, path) as (figure, axes):
+        for i, (ax, head) in enumerate(zip(axes, numbers)):
+            image = ax.imshow(head, cmap="Blues", vmin=0, vmax=1)
+            ax.set_xticks(range(len(columns)), columns)
+            ax.set_yticks(range(len(tokens)), tokens)
+            ax.tick_params(length=0)
+            ax.set(title=f"head {i}" if len(heads) > 1 else "", xlabel="key")
+            if i % across == 0:
+                ax.set_ylabel("query")
+        for ax in axes[len(heads) :]:
+            ax.set_axis_off()
+        figure.colorbar(image, ax=axes, label="attention weight", shrink=0.8)
+    return figure
+
+
 def plot_residuals(
     y: Sequence[float], predicted: Sequence[float], name: str, *, path: str | Path | None = None
 ) -> Plot:
@@ -359,7 +446,7 @@ def plot_residuals(
     """
     residuals = [guess - truth for truth, guess in zip(y, predicted, strict=True)]
     low, high = min([*y, *predicted]), max([*y, *predicted])
-    with _figure(11, 4.8, 1, 2, path) as (figure, (left, right)):
+    with new_figure(11, 4.8, 1, 2, path) as (figure, (left, right)):
         dots: Any = {"s": 40, "color": _PALETTE[0], "edgecolors": "white", "linewidths": 0.8}
         left.plot([low, high], [low, high], color="black", linewidth=1)
         left.scatter(y, predicted, **dots)

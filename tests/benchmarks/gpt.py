@@ -1,8 +1,7 @@
-"""A GPT that learns to spell names, in Values, and its twins in PyTorch and in JAX.
+"""A GPT that learns to spell names, `nn.GPT`, and its twins in PyTorch and in JAX.
 
-One layer as in GPT-2 (Radford et al. 2019), with RMSNorm (Zhang & Sennrich 2019), ReLU and no
-biases: 4,192 parameters at width 16. All three start with the same numbers. Each `with_…`
-function gives `train(epochs)`, which goes on with the training and returns the loss of each step.
+4,192 parameters at width 16. All three start with the same numbers. Each `with_…` function
+gives `train(epochs)`, which goes on with the training and returns the loss of each step.
 """
 
 from __future__ import annotations
@@ -36,63 +35,25 @@ virginia walter wendy william xavier yasmin yvonne zachary zoe zuri
 NAMES = _NAMES.split()
 
 
-class GPT(mp.nn.Module):
-    """Tokens in, for each of them the logits of the token that follows."""
-
-    def __init__(self, width: int, seed: int = 0) -> None:
-        gauss = random.Random(seed).gauss
-
-        def matrix(rows: int, columns: int) -> list[list[mp.Value]]:
-            return [[mp.Value(gauss(0.0, 0.08)) for _ in range(columns)] for _ in range(rows)]
-
-        self.tokens, self.positions = matrix(VOCABULARY, width), matrix(CONTEXT, width)
-        self.query, self.key, self.value, self.out = (matrix(width, width) for _ in range(4))
-        self.widen, self.narrow = matrix(4 * width, width), matrix(width, 4 * width)
-        self.head = matrix(VOCABULARY, width)
-
-    def forward(self, tokens: Sequence[Any]) -> list[list[mp.Value]]:
-        keys, values, logits = [], [], []
-        for token, position in zip(tokens, self.positions):
-            x = normalise(add(mp.pick(self.tokens, token), position))
-
-            h = normalise(x)
-            keys.append(split(product(self.key, h)))
-            values.append(split(product(self.value, h)))
-            heard = attend(split(product(self.query, h)), keys, values)
-            x = add(x, product(self.out, heard))
-
-            h = [mp.relu(a) for a in product(self.widen, normalise(x))]
-            x = add(x, product(self.narrow, h))
-
-            logits.append(product(self.head, x))
-        return logits
+def model_of(width: int) -> mp.nn.GPT:
+    return mp.nn.GPT(VOCABULARY, width, HEADS, 1, CONTEXT, generator=random.Random(0))
 
 
-def attend(query: Any, keys: Any, values: Any) -> list[mp.Value]:
-    """What each head hears at this position: a mean of the values so far, by how keys fit."""
-    heard = []
-    for head, q in enumerate(query):
-        fits = [mp.dot(q, key[head]) / len(q) ** 0.5 for key in keys]
-        weights = mp.softmax(fits)
-        heard += [mp.dot(weights, column) for column in zip(*(value[head] for value in values))]
-    return heard
-
-
-def product(matrix: Any, x: Any) -> list[mp.Value]:
-    return [mp.dot(row, x) for row in matrix]
-
-
-def add(x: Any, y: Any) -> list[mp.Value]:
-    return [a + b for a, b in zip(x, y)]
-
-
-def normalise(x: Any) -> list[mp.Value]:
-    scale = (mp.dot(x, x) / len(x) + 1e-5) ** -0.5
-    return [a * scale for a in x]
-
-
-def split(x: Any) -> list[Any]:
-    return chunks(x, len(x) // HEADS)
+def first_weights(width: int) -> dict[str, Any]:
+    """What all three start with."""
+    state = model_of(width).state_dict()
+    query, key, value = chunks(state["blocks.0.self_attn.in_proj_weight"], width)
+    return {
+        "tokens": state["tokens.weight"],
+        "positions": state["positions.weight"],
+        "query": query,
+        "key": key,
+        "value": value,
+        "out": state["blocks.0.self_attn.out_proj.weight"],
+        "widen": state["blocks.0.linear1.weight"],
+        "narrow": state["blocks.0.linear2.weight"],
+        "head": state["head.weight"],
+    }
 
 
 def chunks(x: Any, size: int) -> list[Any]:
@@ -102,10 +63,7 @@ def chunks(x: Any, size: int) -> list[Any]:
 # ---- what is trained on
 
 
-def examples(names: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
-    """For each name its tokens, 0 in front, and what follows each of them, 0 in the end."""
-    spelled = [[ord(letter) - ord("a") + 1 for letter in name] for name in names]
-    return [[0, *name] for name in spelled], [[*name, 0] for name in spelled]
+examples = mp.text.CharacterTokenizer("abcdefghijklmnopqrstuvwxyz").examples
 
 
 def in_batches(names: Sequence[str], batch: int) -> list[tuple[Any, Any]]:
@@ -120,7 +78,7 @@ Train = Callable[[int], list[Any]]
 
 
 def with_compile(width: int, names: Sequence[str], batch: int) -> Train:
-    model = GPT(width)
+    model = model_of(width)
     X, y = examples(names)
 
     def loss_fn(tokens: Any, targets: Any) -> mp.Value:
@@ -143,7 +101,7 @@ def with_torch(width: int, names: Sequence[str], batch: int) -> Train:
 
     w = {
         name: torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
-        for name, numbers in GPT(width).state_dict().items()
+        for name, numbers in first_weights(width).items()
     }
     optimizer = torch.optim.Adam(w.values(), **ADAM, fused=True)  # the fastest of its three forms
 
@@ -266,6 +224,6 @@ def jax_update(width: int, names: Sequence[str], batch: int) -> tuple[Any, Any, 
     X, y = zip(*in_batches(names, batch))
     if batch == 1:
         X, y = [padded(tokens, 0) for tokens in X], [padded(targets, -1) for targets in y]
-    w = {name: jnp.array(numbers) for name, numbers in GPT(width).state_dict().items()}
+    w = {name: jnp.array(numbers) for name, numbers in first_weights(width).items()}
     m, v = jax.tree.map(jnp.zeros_like, w), jax.tree.map(jnp.zeros_like, w)
     return (w, m, v, jnp.array(0.0)), update, jnp.array(X), jnp.array(y)

@@ -1,0 +1,384 @@
+"""Attention: every place of a sequence looks at the others and takes what it can use.
+
+A place asks with its query. The better another place's key fits, the more of that place's value
+comes back; how much it is of each are the attention weights, and they add up to 1:
+
+>>> keys, values = [[1.0, 0.0], [0.0, 1.0]], [[10.0], [20.0]]
+>>> answer, weights = attend([4.0, 0.0], keys, values)
+>>> print(f"{answer[0]:.2f} = {weights[0]:.2f} * 10 + {weights[1]:.2f} * 20")
+10.56 = 0.94 * 10 + 0.06 * 20
+
+A sequence is a list of rows of numbers, and a batch a list of sequences, which may have different
+lengths: nothing is padded. Parameters have PyTorch's names and shapes.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from ..engine import Value, record, recorder, require, scope
+from ..functional import dot, pick, softmax
+from ..nested import is_nested, plain, whole_number
+from ..ops import TABLE
+from .activations import ReLU
+from .init import GLOBAL, generator_or, xavier_uniform
+from .linear import Linear
+from .module import Module, row_of_values, where
+from .normalization import LayerNorm, RMSNorm
+
+Rows = Sequence[Sequence[Any]]
+
+
+# ---- tokens and places as rows of numbers
+
+
+class Embedding(Module):
+    """A row of `embedding_dim` numbers for each token, which training finds.
+
+    A token is a whole number from 0 up to, but not, `num_embeddings`, and stands for a row of
+    `weight`. Takes a token, or lists of them as deeply nested as may be. In a compiled function
+    tokens may be inputs. The numbers start normally distributed around 0, with variance 1.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        generator: random.Random | None = None,
+    ) -> None:
+        self.num_embeddings = whole_number("num_embeddings", num_embeddings)
+        self.embedding_dim = whole_number("embedding_dim", embedding_dim)
+        draw = generator_or(GLOBAL, generator)
+        self.weight = [
+            [Value(draw.gauss(0.0, 1.0)) for _ in range(embedding_dim)]
+            for _ in range(num_embeddings)
+        ]
+
+    def forward(self, tokens: Any) -> Any:
+        """The row of each token."""
+        tokens = plain(tokens)
+        if isinstance(tokens, (list, tuple)):
+            return [self.forward(token) for token in tokens]
+        if isinstance(tokens, Value):  # an input of a compiled function: it is checked then
+            there = range(self.num_embeddings)
+            require(tokens, lambda token: token in there, self._unknown("{}"))
+        try:
+            return pick(self.weight, tokens)
+        except (IndexError, TypeError) as error:
+            raise type(error)(self._unknown(tokens)) from None
+
+    def _unknown(self, token: Any) -> str:
+        return f"{where()} takes tokens, ints from 0 to {self.num_embeddings - 1}, not {token}"
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"num_embeddings": self.num_embeddings, "embedding_dim": self.embedding_dim}
+
+
+class LearnedPositions(Module):
+    """Adds to the row at each place of a sequence the row of `weight` for that place.
+
+    Attention alone does not know in which order it sees its inputs. A sequence has at most
+    `context` places. The numbers start as Embedding's.
+    """
+
+    def __init__(self, context: int, width: int, *, generator: random.Random | None = None) -> None:
+        self.weight = Embedding(context, width, generator=generator).weight
+
+    def forward(self, x: Any, start: int = 0) -> Any:
+        """The sequence, or batch, with its places added; `start` is the first row's place."""
+        x, (context, width) = plain(x), self._size()
+        if _is_batch(x):
+            return [self.forward(sequence, start) for sequence in x]
+        if start + len(x) > context:
+            raise ValueError(
+                f"{where()} takes sequences of at most {context} places, and was given "
+                f"{start + len(x)}"
+            )
+        rows = [row_of_values(plain(row), width) for row in x]
+        return add(rows, self.weight[start : start + len(x)])
+
+    def _size(self) -> tuple[int, int]:
+        return len(self.weight), len(self.weight[0])
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return dict(zip(("context", "width"), self._size()))
+
+
+class SinusoidalPositions(Module):
+    """Adds waves to the rows of a sequence, so that each place looks different.
+
+    Number 2i of the row at place p gets sin(p / 10000^(2i / width)), number 2i + 1 the cosine of
+    the same: hands of clocks from fast to slow (Vaswani et al. 2017, section 3.5). There is
+    nothing to learn, and no longest sequence.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = whole_number("width", width)
+
+    def forward(self, x: Any, start: int = 0) -> Any:
+        """The sequence, or batch, with its places added; `start` is the first row's place."""
+        x = plain(x)
+        if _is_batch(x):
+            return [self.forward(sequence, start) for sequence in x]
+        rows = [row_of_values(plain(row), self.width) for row in x]
+        return add(rows, [self.wave(start + place) for place in range(len(x))])
+
+    def wave(self, place: int) -> list[float]:
+        """What is added at a place."""
+        angles = [place / 10000 ** (2 * (i // 2) / self.width) for i in range(self.width)]
+        return [math.cos(a) if i % 2 else math.sin(a) for i, a in enumerate(angles)]
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"width": self.width}
+
+
+# ---- attention
+
+
+def attend(query: Sequence[Any], keys: Rows, values: Rows) -> tuple[list[Value], list[Value]]:
+    """The answer to one query, a mean of `values`, and the attention weights.
+
+    The weights are softmax(query · key / √d) for keys of d numbers (Vaswani et al. 2017,
+    formula 1).
+    """
+    fits = [dot(query, key) / math.sqrt(len(query)) for key in keys]
+    weights = softmax(fits)
+    return [dot(weights, column) for column in zip(*values)], weights
+
+
+def scaled_dot_product_attention(
+    query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False
+) -> Any:
+    """The answer to each query of a sequence, or of nested lists of sequences.
+
+    query: rows of d numbers; key: any number of such rows; value: as many rows.
+    attn_mask: for each query a list of bools, one for each key: True where it may look.
+    is_causal: no query looks at keys that come after it, as the third does at the fourth.
+
+    As torch.nn.functional.scaled_dot_product_attention.
+    """
+    query, key, value = plain(query), plain(key), plain(value)
+    if _is_batch(query):
+        return [
+            scaled_dot_product_attention(*one, attn_mask, is_causal)
+            for one in zip(query, key, value)
+        ]
+    seen = _seen(len(query), len(key), attn_mask, 0 if is_causal else None)
+    return [
+        attend(q, [key[k] for k in looks], [value[k] for k in looks])[0]
+        for q, looks in zip(query, seen)
+    ]
+
+
+def _seen(queries: int, keys: int, allowed: Any, before: int | None) -> list[list[int]]:
+    """For each query the keys at which it may look.
+
+    before: if it is not None, query i looks at the first before + i + 1 keys at most.
+    """
+    if allowed is not None and [len(row) for row in allowed] != [keys] * queries:
+        raise ValueError(
+            f"{where()} takes an attn_mask with a list of {keys} bools, one for each key, for each "
+            f"of {queries} queries"
+        )
+    seen = [
+        [
+            key
+            for key in range(keys if before is None else min(keys, before + query + 1))
+            if allowed is None or allowed[query][key]
+        ]
+        for query in range(queries)
+    ]
+    if [] in seen:
+        raise ValueError(f"{where()}: query {seen.index([])} may look at no key")
+    return seen
+
+
+class MultiHeadAttention(Module):
+    """Several attentions side by side, each with its own share of the numbers in a row.
+
+    Queries, keys and values are each a weighted sum of the rows that come in; every head looks
+    at its own `embed_dim / num_heads` numbers of them, and what the heads answer is mixed once
+    more (Vaswani et al. 2017, section 3.2.2).
+
+    in_proj_weight holds the rows for queries, keys and values, one block above the other,
+    in_proj_bias likewise; out_proj is a Linear. As in torch.nn.MultiheadAttention with
+    batch_first=True, whose state loads as it is.
+
+    After a call in eager mode `weights` holds the attention weights of the (last) sequence as
+    numbers, weights[head][query][key], for `mp.plot_attention`.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        bias: bool = True,
+        *,
+        generator: random.Random | None = None,
+    ) -> None:
+        self.embed_dim = width = whole_number("embed_dim", embed_dim)
+        self.num_heads = whole_number("num_heads", num_heads)
+        if width % num_heads:
+            raise ValueError(f"embed_dim, {width}, must be a multiple of num_heads, {num_heads}")
+        draw = generator_or(GLOBAL, generator)
+        self.in_proj_weight = [
+            [Value(xavier_uniform(width, 3 * width, draw)) for _ in range(width)]
+            for _ in range(3 * width)
+        ]
+        self.in_proj_bias = [Value(0.0) for _ in range(3 * width)] if bias else None
+        self.out_proj = Linear(width, width, bias, generator=generator)
+        for number in self.out_proj.bias or []:
+            number.data = 0.0
+        self.weights: list[list[list[float]]] = []
+
+    def forward(
+        self,
+        query: Any,
+        key: Any = None,
+        value: Any = None,
+        *,
+        attn_mask: Any = None,
+        is_causal: bool = False,
+        cache: tuple[list[Any], list[Any]] | None = None,
+    ) -> Any:
+        """What each row of `query`, a sequence or a batch, hears: as many rows.
+
+        key, value: sequences to be looked at; the query itself if they are left out.
+        attn_mask: for each query a list of bools, one for each key, True where it may NOT look,
+            as in PyTorch's module, and contrary to its scaled_dot_product_attention.
+        is_causal: no query looks at keys that come after it.
+        cache: two lists, at first empty, of the keys and values of a sequence's beginning. Those
+            of this call are looked at after them, and added to them.
+        """
+        query = plain(query)
+        key = query if key is None else plain(key)
+        value = key if value is None else plain(value)
+        if _is_batch(query):
+            if cache is not None:
+                raise ValueError(f"{where()} takes no batch with a cache, which is a sequence's")
+            options = {"attn_mask": attn_mask, "is_causal": is_causal}
+            return [self.forward(*one, **options) for one in zip(query, key, value)]
+        if len(key) != len(value):
+            raise ValueError(
+                f"{where()} takes a value for each key: {len(key)} keys, {len(value)} values"
+            )
+        queries, keys, values = (self._projected(*x) for x in enumerate((query, key, value)))
+        before = 0
+        if cache is not None:
+            before = len(cache[0])
+            for kept, new in zip(cache, (keys, values)):
+                kept += new
+            keys, values = cache
+        may = attn_mask and [[not left_out for left_out in plain(row)] for row in plain(attn_mask)]
+        seen = _seen(len(queries), len(keys), may, before if is_causal else None)
+        heads = [self._head(i, queries, keys, values, seen) for i in range(self.num_heads)]
+        if recorder() is None:
+            self.weights = [weights for _, weights in heads]
+        side_by_side = zip(*[answers for answers, _ in heads])
+        return self.out_proj([[*chain(*answers)] for answers in side_by_side])
+
+    def _projected(self, part: int, x: Any) -> list[list[Value]]:
+        """The queries (part 0), keys (1) or values (2) of the rows of x."""
+        own = slice(part * self.embed_dim, (part + 1) * self.embed_dim)
+        rows = [row_of_values(plain(row), self.embed_dim) for row in x]
+        out = [[record(TABLE["dot"], (*w, *row)) for w in self.in_proj_weight[own]] for row in rows]
+        return out if self.in_proj_bias is None else [add(y, self.in_proj_bias[own]) for y in out]
+
+    def _head(
+        self, head: int, queries: Rows, keys: Rows, values: Rows, seen: list[list[int]]
+    ) -> tuple[list[list[Value]], list[list[float]]]:
+        """What one head answers to each query, and its attention weights."""
+        size = self.embed_dim // self.num_heads
+        own = slice(head * size, (head + 1) * size)
+        answers, table = [], []
+        with scope(f"head {head}"):
+            for query, looks in zip(queries, seen):
+                answer, weights = attend(
+                    query[own], [keys[k][own] for k in looks], [values[k][own] for k in looks]
+                )
+                answers.append(answer)
+                if recorder() is None:
+                    counts = {k: weight.data for k, weight in zip(looks, weights)}
+                    table.append([counts.get(k, 0.0) for k in range(len(keys))])
+        return answers, table
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        shape: dict[str, Any] = {"embed_dim": self.embed_dim, "num_heads": self.num_heads}
+        return shape if self.in_proj_bias is not None else {**shape, "bias": False}
+
+
+# ---- a layer of a Transformer
+
+
+class TransformerBlock(Module):
+    """Attention, then two Linear with a ReLU between them; each adds to what came in.
+
+    The sums keep a straight way through all blocks, for numbers and for gradients, and each
+    part looks at it through a norm of its own (pre-norm; Xiong et al. 2020).
+
+    norm: "layer" for LayerNorm, or "rms" for RMSNorm without weights.
+    bias: whether the weighted sums have biases.
+
+    With "layer" it is torch.nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0,
+    norm_first=True, batch_first=True), whose state loads as it is.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        bias: bool = True,
+        norm: str = "layer",
+        *,
+        generator: random.Random | None = None,
+    ) -> None:
+        if norm not in ("layer", "rms"):
+            raise ValueError(f"norm must be 'layer' or 'rms', not {norm!r}")
+        self.norm = norm
+        self.self_attn = MultiHeadAttention(width, heads, bias, generator=generator)
+        self.linear1 = Linear(width, 4 * width, bias, generator=generator)
+        self.relu = ReLU()
+        self.linear2 = Linear(4 * width, width, bias, generator=generator)
+        self.norm1, self.norm2 = (
+            LayerNorm(width, bias=bias)
+            if norm == "layer"
+            else RMSNorm(width, eps=1e-5, elementwise_affine=False)
+            for _ in range(2)
+        )
+
+    def forward(
+        self, x: Any, *, attn_mask: Any = None, is_causal: bool = False, cache: Any = None
+    ) -> Any:
+        """The sequence, or batch, one layer on; the options are MultiHeadAttention's."""
+        options = {"attn_mask": attn_mask, "is_causal": is_causal, "cache": cache}
+        x = add(x, self.self_attn(self.norm1(x), **options))
+        return add(x, self.linear2(self.relu(self.linear1(self.norm2(x)))))
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        attention = self.self_attn
+        shape = {"width": attention.embed_dim, "heads": attention.num_heads}
+        return {**shape, "bias": attention.in_proj_bias is not None, "norm": self.norm}
+
+
+# ---- sums and shapes
+
+
+def add(x: Any, y: Any) -> Any:
+    """x + y, number by number, for nested lists of one shape."""
+    x = plain(x)
+    return [add(a, b) for a, b in zip(x, y)] if isinstance(x, (list, tuple)) else x + y
+
+
+def _is_batch(x: Any) -> bool:
+    """Whether x is a list of sequences."""
+    return is_nested(x) and is_nested(plain(x[0]))

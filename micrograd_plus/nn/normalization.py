@@ -1,0 +1,179 @@
+"""Normalisation: numbers of about the same size, however deep the network.
+
+`LayerNorm` and `RMSNorm` look at the numbers of one row; `BatchNorm1d` looks at one number, or
+channel, over all the examples of a batch.
+
+>>> norm = LayerNorm(3)
+>>> [f"{value:.3f}" for value in norm([1.0, 2.0, 6.0])]
+['-0.926', '-0.463', '1.389']
+
+Names, parameters and formulas are PyTorch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..engine import Value, as_value, no_grad, recorder
+from ..functional import dot, mean
+from ..nested import flatten, is_nested, plain, whole_number
+from .module import Buffer, Module, Rowwise, row_of_values, where
+
+
+class LayerNorm(Rowwise):
+    """Each row with mean 0 and variance 1, then times `weight`, plus `bias` (Ba et al. 2016).
+
+    normalized_shape: how many numbers a row has.
+    eps: is added to the variance, so that a row of equal numbers is no division by 0.
+    elementwise_affine: whether there is a weight for each number, at first 1.
+    bias: whether there is a bias for each number too, at first 0.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        self.normalized_shape = width = whole_number("normalized_shape", normalized_shape)
+        self.eps = eps
+        self.weight = [Value(1.0) for _ in range(width)] if elementwise_affine else None
+        self.bias = [Value(0.0) for _ in range(width)] if elementwise_affine and bias else None
+
+    def row(self, x: Any) -> list[Value]:
+        """A row of as many Values."""
+        values = row_of_values(x, self.normalized_shape)
+        centre = mean(values)
+        scaled = _to_unit_size([value - centre for value in values], self.eps)
+        if self.weight is not None:
+            scaled = [value * weight for value, weight in zip(scaled, self.weight)]
+        if self.bias is not None:
+            scaled = [value + bias for value, bias in zip(scaled, self.bias)]
+        return scaled
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        shape: dict[str, Any] = {"normalized_shape": self.normalized_shape, "eps": self.eps}
+        if self.weight is None:
+            return {**shape, "elementwise_affine": False}
+        return shape if self.bias is not None else {**shape, "bias": False}
+
+
+class RMSNorm(Rowwise):
+    """Each row with a mean square of 1, then times `weight` (Zhang & Sennrich 2019, formula 4).
+
+    It is LayerNorm without the mean and the bias, and does as well in Transformers. The
+    arguments are LayerNorm's; PyTorch's eps is the smallest that changes 1.
+    """
+
+    def __init__(
+        self, normalized_shape: int, eps: float = 2.0**-52, elementwise_affine: bool = True
+    ) -> None:
+        self.normalized_shape = width = whole_number("normalized_shape", normalized_shape)
+        self.eps = eps
+        self.weight = [Value(1.0) for _ in range(width)] if elementwise_affine else None
+
+    def row(self, x: Any) -> list[Value]:
+        """A row of as many Values."""
+        scaled = _to_unit_size(row_of_values(x, self.normalized_shape), self.eps)
+        if self.weight is None:
+            return scaled
+        return [value * weight for value, weight in zip(scaled, self.weight)]
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        shape: dict[str, Any] = {"normalized_shape": self.normalized_shape, "eps": self.eps}
+        return shape if self.weight is not None else {**shape, "elementwise_affine": False}
+
+
+def _to_unit_size(values: Sequence[Value], eps: float) -> list[Value]:
+    """The values over the root of their mean square."""
+    scale = (dot(values, values) / len(values) + eps) ** -0.5
+    return [value * scale for value in values]
+
+
+class BatchNorm1d(Module):
+    """Each feature with mean 0 and variance 1 over the batch (Ioffe & Szegedy 2015).
+
+    Takes a batch of rows of `num_features` numbers; or of examples with `num_features` channels,
+    each a list of numbers, as Conv1d gives them, where a channel's mean is over its places too.
+    Then come `weight` and `bias`, as in LayerNorm.
+
+    In training, mean and variance are the batch's, and running_mean and running_var move
+    towards them by the share `momentum`. In evaluation they are the running ones, and one
+    example alone will do. A compiled function sees one example at a time and so no batch: train
+    in eager mode, and compile after `model.eval()`.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        self.num_features = count = whole_number("num_features", num_features)
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = [Value(1.0) for _ in range(count)]
+        self.bias = [Value(0.0) for _ in range(count)]
+        self.running_mean = [Buffer(0.0) for _ in range(count)]
+        self.running_var = [Buffer(1.0) for _ in range(count)]
+        self.num_batches_tracked = Buffer(0.0)
+
+    def forward(self, x: Any) -> Any:
+        """The batch, or in evaluation the example, in the form in which it came."""
+        x = plain(x)
+        if not is_nested(x):
+            return self.forward([x])[0]
+        batch = [plain(example) for example in x]
+        for example in batch:
+            if len(example) != self.num_features:
+                raise ValueError(
+                    f"{where()} takes {self.num_features} features for each example of a batch, "
+                    f"and was given {len(example)}"
+                )
+        if self.training and recorder() is not None:
+            raise TypeError(
+                f"{where()} in training keeps running statistics of whole batches, and a compiled "
+                "function sees one example: train in eager mode, or call model.eval() before"
+            )
+        features = [self._feature(i, column) for i, column in enumerate(zip(*batch))]
+        if self.training:
+            self.num_batches_tracked.data += 1
+        return [list(example) for example in zip(*features)]
+
+    def _feature(self, i: int, column: Sequence[Any]) -> list[Any]:
+        """What becomes of feature i, given its number, or numbers, in each example."""
+        if self.training:
+            centre, variance = self._seen(i, [as_value(v) for v in flatten(column)])
+        else:
+            with no_grad():  # copies, through which no gradient flows
+                centre, variance = self.running_mean[i] * 1.0, self.running_var[i] * 1.0
+        scale = self.weight[i] * (variance + self.eps) ** -0.5
+
+        def normalised(x: Any) -> Any:
+            x = plain(x)
+            if isinstance(x, (list, tuple)):
+                return [normalised(item) for item in x]
+            return (as_value(x) - centre) * scale + self.bias[i]
+
+        return [normalised(x) for x in column]
+
+    def _seen(self, i: int, values: list[Value]) -> tuple[Value, Value]:
+        """Mean and variance of the values, of which the running ones take note."""
+        n = len(values)
+        if n < 2:
+            raise ValueError(
+                f"{where()} in training takes a batch of at least two examples, and was given "
+                "one: call model.eval() to go by the running mean and variance"
+            )
+        centre = mean(values)
+        centred = [value - centre for value in values]
+        variance = dot(centred, centred) / n
+        for running, now in (
+            (self.running_mean[i], centre.data),
+            (self.running_var[i], variance.data * n / (n - 1)),
+        ):
+            running.data += self.momentum * (now - running.data)
+        return centre, variance
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}

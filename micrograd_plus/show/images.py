@@ -1,0 +1,159 @@
+"""Pictures of convolutional networks: their filters, what these see, and what they get wrong.
+
+Orange is negative, blue positive, white zero, as in all pictures here. Like the other plots they
+are matplotlib figures, and `path=` also writes them to a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..engine import number_of
+from ..nested import flatten, plain, shape
+from .plots import evaluating, new_figure
+from .scale import NEGATIVE_LINE, NEUTRAL_LINE, POSITIVE_LINE
+
+if TYPE_CHECKING:
+    from .figure import Plot
+
+_MOST_IN_A_ROW = 16
+_INCHES = 0.75  # for a tile
+_GAP = 0.1  # between tiles, as a share of one
+_Plane = list[list[float]]
+
+
+def plot_filters(layer: Any, *, path: str | Path | None = None) -> Plot:
+    """The weights of a Conv2d: a column for each channel it makes, a row for each it reads."""
+    found = shape(getattr(layer, "weight", None))
+    if len(found) != 4:
+        raise TypeError(f"plot_filters takes a Conv2d, as model[0], not {layer!r:.60}")
+    outputs, inputs, _, _ = found
+    largest = _largest(layer.weight)
+    tile = min(_INCHES, 12 / max(outputs, inputs))
+    width, height = max(tile * outputs, 5.0), tile * inputs
+    with new_figure(1.5 + width, 1.6 + height, 1, 1, path) as (figure, (ax,)):
+        for column, kernel in enumerate(layer.weight):
+            for row, plane in enumerate(kernel):
+                _tile(ax, _numbers(plane), column, row, largest)
+        _frame(ax, outputs, inputs)
+        ax.set_xticks([i + 0.5 for i in range(outputs)], range(outputs))
+        ax.set_yticks([i + 0.5 for i in range(inputs)], range(inputs))
+        ax.set(xlabel="output channel", ylabel="input channel")
+        bar: Any = {"location": "bottom", "shrink": min(1.0, 5 / width), "aspect": 30}
+        figure.colorbar(ax.images[0], ax=ax, label="weight", **bar)
+    return figure
+
+
+def plot_feature_maps(model: Any, image: Any, *, path: str | Path | None = None) -> Plot:
+    """What each layer of a Sequential makes of one image, channels × height × width.
+
+    Every layer that gives an image has a block of tiles, one for each channel; the colours of
+    each block reach from minus to plus its largest number.
+    """
+    if not hasattr(model, "__iter__"):
+        raise TypeError(f"plot_feature_maps takes a Sequential, not a {type(model).__name__}")
+    if len(shape(image)) != 3:
+        raise ValueError(
+            "plot_feature_maps takes one image, channels × height × width, and was given "
+            f"{' × '.join(map(str, shape(image)))}"
+        )
+    blocks = [("input", image)]
+    with evaluating(model):
+        for layer in model:
+            image = layer(image)
+            blocks.append((type(layer).__name__, image))
+    blocks = [(name, planes) for name, planes in blocks if len(shape(planes)) == 3]
+    columns = min(max(len(planes) for _, planes in blocks), _MOST_IN_A_ROW)
+    rows = sum(ceil(len(planes) / columns) for _, planes in blocks) + 0.4 * len(blocks)
+    with new_figure(1.9 + _INCHES * columns, 0.2 + _INCHES * rows, 1, 1, path) as (figure, (ax,)):
+        ticks, top = {}, 0.0
+        for name, planes in blocks:
+            size = " × ".join(map(str, shape(planes)))
+            ticks[top + 0.5] = f"{name}\n{size}"
+            largest = _largest(planes)
+            for i, plane in enumerate(planes):
+                _tile(ax, _numbers(plane), i % columns, top + i // columns, largest)
+            top += ceil(len(planes) / columns) + 0.4
+        _frame(ax, columns, top)
+        ax.set_xticks([])
+        ax.set_yticks(list(ticks), list(ticks.values()))
+    return figure
+
+
+def plot_mistakes(
+    X: Sequence[Any],
+    y: Sequence[int],
+    predicted: Sequence[int],
+    classes: Sequence[str],
+    *,
+    most: int = 24,
+    path: str | Path | None = None,
+) -> Plot:
+    """The images whose class was not recognised: what each is, and what it was taken for.
+
+    X: the images, rows of grey values, or one channel of such rows.
+    y, predicted: the true and the predicted class of each, as indices of `classes`.
+    most: of more mistakes than that, the first are shown.
+    """
+    wrong = [i for i, (truth, guess) in enumerate(zip(y, predicted, strict=True)) if truth != guess]
+    columns, rows = 8, max(1, ceil(len(wrong[:most]) / 8))
+    tall = 1.4  # a tile with the line above it
+    width, height = 1.2 * _INCHES * columns, 1.2 * _INCHES * tall * rows
+    with new_figure(1 + width, 0.8 + height, 1, 1, path) as (figure, (ax,)):
+        for place, i in enumerate(wrong[:most]):
+            planes = X[i] if len(shape(X[i])) == 3 else [X[i]]
+            if len(planes) != 1:
+                raise ValueError(f"X holds images of {len(planes)} channels: one can be shown")
+            column, top = place % columns, tall * (place // columns) + tall - 1
+            _tile(ax, _numbers(planes[0]), column, top, None)
+            ax.text(
+                column + 0.5, top, f"{classes[y[i]]} as {classes[predicted[i]]}",
+                ha="center", va="bottom", fontsize=12,
+            )  # fmt: skip
+        _frame(ax, columns, tall * rows)
+        ax.set_axis_off()
+        left_out = f", the first {most}" if len(wrong) > most else ""
+        ax.set_title(f"{len(wrong)} of {len(y)} mistaken{left_out}")
+    return figure
+
+
+def _tile(ax: Any, plane: _Plane, column: float, row: float, largest: float | None) -> None:
+    """Draws a plane into the unit square at a column and a row, from -largest to largest.
+
+    In grey from white for the smallest number to black if `largest` is None.
+    """
+    from matplotlib.patches import Rectangle
+
+    colours: Any = {"cmap": "Greys"}
+    if largest is not None:
+        colours = {"cmap": _signed(), "vmin": -largest, "vmax": largest}
+    left, top, side = column + _GAP / 2, row + _GAP / 2, 1 - _GAP
+    extent = (left, left + side, top + side, top)
+    ax.imshow(plane, extent=extent, interpolation="nearest", **colours)
+    ax.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=NEUTRAL_LINE))
+
+
+@cache
+def _signed() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("signed", (NEGATIVE_LINE, "white", POSITIVE_LINE))
+
+
+def _frame(ax: Any, columns: float, rows: float) -> None:
+    """Shows so many columns and rows of tiles, the first row on top, and no lines around."""
+    ax.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def _largest(planes: Any) -> float:
+    return max(abs(number_of(number)) for number in flatten(planes)) or 1.0
+
+
+def _numbers(plane: Any) -> _Plane:
+    return [[number_of(number) for number in plain(row)] for row in plain(plane)]

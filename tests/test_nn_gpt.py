@@ -1,0 +1,295 @@
+"""The GPT: its shape, its cache, its twin in PyTorch, and what it writes."""
+
+from __future__ import annotations
+
+import collections
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sealed import Computing, reveal, sealed
+
+import micrograd_plus as mp
+from micrograd_plus import data, gradcheck, losses, nn, no_grad, optim
+from micrograd_plus.engine import recording
+from micrograd_plus.nested import flatten
+from micrograd_plus.text import CharacterTokenizer
+
+ADAM = {"lr": 1e-2, "betas": (0.85, 0.99)}
+
+
+def seeded(seed=0):
+    return random.Random(seed)
+
+
+def numbers(x):
+    """The numbers of nested lists of Values."""
+    return [numbers(item) for item in x] if isinstance(x, list) else x.data
+
+
+def flat(x):
+    return list(flatten(x))
+
+
+def small(**changed):
+    shape = {"vocabulary": 5, "width": 4, "heads": 2, "layers": 2, "context": 6, **changed}
+    return nn.GPT(**shape, generator=seeded(1))
+
+
+def louder(model):
+    """The same model with larger weights, so that it is sure of what it says."""
+    for parameter in model.parameters():
+        parameter.data *= 10
+    return model
+
+
+def torch_loss(model):
+    """The loss of the same GPT, from PyTorch's own functions; and its parameters by name."""
+    torch = pytest.importorskip("torch")
+    from torch.nn.functional import (
+        cross_entropy,
+        embedding,
+        linear,
+        relu,
+        rms_norm,
+        scaled_dot_product_attention,
+    )
+
+    w = {
+        name: torch.tensor(rows, dtype=torch.float64, requires_grad=True)
+        for name, rows in model.state_dict().items()
+    }
+    heads = model.config()["heads"]
+
+    def norm(x):
+        return rms_norm(x, x.shape[-1:], eps=1e-5)
+
+    def loss(tokens, targets):
+        tokens, targets = torch.tensor(tokens), torch.tensor(targets)
+        x = norm(embedding(tokens, w["tokens.weight"]) + w["positions.weight"][: len(tokens)])
+        for i in range(len(model.blocks)):
+            block = f"blocks.{i}"
+            together = linear(norm(x), w[f"{block}.self_attn.in_proj_weight"])
+            q, k, v = (
+                part.unflatten(-1, (heads, -1)).transpose(0, 1) for part in together.chunk(3, -1)
+            )
+            heard = scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1)
+            x = x + linear(heard.flatten(-2), w[f"{block}.self_attn.out_proj.weight"])
+            hidden = relu(linear(norm(x), w[f"{block}.linear1.weight"]))
+            x = x + linear(hidden, w[f"{block}.linear2.weight"])
+        return cross_entropy(linear(x, w["head.weight"]), targets)
+
+    return loss, w
+
+
+def test_by_default_it_is_the_well_known_one():
+    model = nn.GPT(27, generator=seeded())
+    assert len(model.parameters()) == 4192
+    assert model.config() == {
+        "vocabulary": 27, "width": 16, "heads": 4, "layers": 1, "context": 16,
+    }  # fmt: skip
+    drawn = [parameter.data for parameter in model.parameters()]
+    assert sum(drawn) / len(drawn) == pytest.approx(0.0, abs=0.005)
+    assert math.sqrt(sum(x * x for x in drawn) / len(drawn)) == pytest.approx(0.08, rel=0.05)
+    assert nn.GPT(27, generator=seeded()).state_dict() == model.state_dict()
+    with no_grad():
+        logits = numbers(model([0, 5, 13, 13, 1]))
+    assert [len(row) for row in logits] == [27] * 5
+
+
+@given(
+    st.integers(1, 6), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=5),
+)  # fmt: skip
+def test_loss_and_gradients_like_torch(more, heads, size, layers, pairs):
+    tokens, targets = zip(*[(a % more, b % more) for a, b in pairs])
+    model = louder(small(vocabulary=more, width=heads * size, heads=heads, layers=layers))
+    torch_function, w = torch_loss(model)
+    expected = torch_function(tokens, targets)
+    expected.backward()
+    loss = losses.cross_entropy(model(tokens), targets)
+    loss.backward()
+    assert loss.data == pytest.approx(expected.item(), rel=1e-9, abs=1e-9)
+    wanted = [g for p in w.values() for g in p.grad.reshape(-1).tolist()]
+    assert [p.grad for p in model.parameters()] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+def test_a_trajectory_like_torch():
+    """100 steps of Adam with linear decay, a name a step, compiled; here as in PyTorch."""
+    torch = pytest.importorskip("torch")
+    names = data.names()[:100]
+    X, y = CharacterTokenizer("abcdefghijklmnopqrstuvwxyz").examples(names)
+    model = nn.GPT(27, generator=seeded())
+    torch_function, w = torch_loss(model)
+    theirs = torch.optim.Adam(w.values(), **ADAM)
+    their_schedule = torch.optim.lr_scheduler.LinearLR(theirs, 1.0, 0.0, 100)
+    ours = optim.Adam(model.parameters(), **ADAM)
+    schedule = optim.LinearLR(ours, 1.0, 0.0, 100)
+    step = mp.compile(lambda tokens, targets: losses.cross_entropy(model(tokens), targets), ours)
+    step.prepare(step._examples((X, y)))  # all lengths at once, which takes less time
+    for tokens, targets in zip(X, y):
+        theirs.zero_grad()
+        expected = torch_function(tokens, targets)
+        expected.backward()
+        theirs.step()
+        their_schedule.step()
+        assert step([tokens], [targets]) == pytest.approx(expected.item(), rel=1e-7)
+        schedule.step()
+    for name, rows in model.state_dict().items():
+        assert flat(rows) == pytest.approx(w[name].reshape(-1).tolist(), rel=1e-7, abs=1e-7)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.data())
+def test_with_a_cache_it_says_the_same(tokens, cuts):
+    model = louder(small())
+    whole = numbers(model(tokens))
+    cache, rows = [], []
+    while len(rows) < len(tokens):
+        many = cuts.draw(st.integers(1, len(tokens) - len(rows)))
+        rows += numbers(model(tokens[len(rows) : len(rows) + many], cache))
+    assert rows == whole
+
+
+def test_a_batch_is_its_sequences():
+    np = pytest.importorskip("numpy")
+    model = small()
+    batch = [[0, 1, 2], [4], [3, 3, 3, 3, 3, 3]]
+    assert numbers(model(batch)) == [numbers(model(tokens)) for tokens in batch]
+    assert numbers(model(np.array([[0, 1, 2]]))) == numbers(model(batch[:1]))
+
+
+def test_no_token_sees_what_follows():
+    model = louder(small())
+    assert numbers(model([1, 2, 3, 0]))[:2] == numbers(model([1, 2, 4, 4]))[:2]
+
+
+def test_gradcheck_and_recording():
+    model = louder(small(layers=1))
+    report = gradcheck(losses.cross_entropy(model([0, 1, 4]), [1, 4, 0]))
+    assert report, report
+    with recording(Computing()):
+        recorded = model(sealed([0, 1, 4]))
+    assert reveal(recorded) == numbers(model([0, 1, 4]))
+
+
+def test_compiled_is_eager():
+    model = louder(small())
+    X, y = [[0, 1, 2], [0, 4], [3, 3, 1]], [[1, 2, 0], [4, 0], [3, 1, 0]]
+    for ours, tokens in zip(mp.compile(model)(X), X):
+        assert flat(ours) == pytest.approx(flat(numbers(model(tokens))), rel=1e-12, abs=1e-14)
+
+    def loss_fn(tokens, targets):
+        return losses.cross_entropy(model(tokens), targets)
+
+    total = mp.mean([loss_fn(*example) for example in zip(X, y)])
+    total.backward()
+    eager = [parameter.grad for parameter in model.parameters()]
+    assert mp.compile(loss_fn)(X, y) == pytest.approx(total.data, rel=1e-12)
+    compiled = [parameter.grad for parameter in model.parameters()]
+    assert compiled == pytest.approx(eager, rel=1e-11, abs=1e-13)
+
+
+def test_what_it_refuses():
+    model = small()
+    with pytest.raises(IndexError, match=r"GPT\.tokens \(Embedding.* ints from 0 to 4, not 5"):
+        model([0, 5])
+    with pytest.raises(ValueError, match=r"GPT\.positions .* at most 6 places, and was given 7"):
+        model([0] * 7)
+    cache = []
+    model([0] * 6, cache)
+    with pytest.raises(ValueError, match="at most 6 places, and was given 7"):
+        model([0], cache)
+    for wrong in ([], 3, "abc"):
+        with pytest.raises(ValueError, match=r"^GPT .* takes a list of at least one token, not "):
+            model(wrong)
+    with pytest.raises(ValueError, match="a cache belongs to one sequence"):
+        model([[0, 1], [2]], [])
+    with pytest.raises(ValueError, match="layers must be a whole number"):
+        small(layers=0)
+    with pytest.raises(ValueError, match="must be a multiple of"):
+        small(width=5)
+
+
+# ---- generate
+
+
+def test_generate_is_a_draw_from_what_the_model_says():
+    model = louder(small(layers=1))
+    logits = numbers(model([0]))[0]
+    for temperature in (0.5, 1.0, 3.0):
+        shares = [math.exp(logit / temperature) for logit in logits]
+        drawn = collections.Counter(
+            (nn.generate(model, temperature=temperature, seed=seed, length=1) or [0])[0]
+            for seed in range(2000)
+        )
+        for token, share in enumerate(shares):
+            expected = share / sum(shares)
+            assert drawn[token] / 2000 == pytest.approx(expected, abs=0.04)
+
+
+def test_generate_takes_the_likeliest():
+    model = louder(small())
+    tokens = [0]
+    while len(tokens) <= model.context:
+        last = numbers(model(tokens))[-1]
+        tokens.append(last.index(max(last)))
+    assert nn.generate(model, stop=-1, top_k=1) == tokens[1:]
+    assert nn.generate(model, tokens[:3], stop=-1, top_k=1) == tokens[3:]
+    assert nn.generate(model, stop=tokens[4], top_k=1) == tokens[1 : tokens.index(tokens[4], 1)]
+    top = sorted(range(5), key=lambda token: -numbers(model([0]))[0][token])[:2]
+    hot = {"stop": -1, "length": 1, "temperature": 10.0}
+    assert {nn.generate(model, **hot, top_k=2, seed=seed)[0] for seed in range(50)} == {*top}
+    assert {nn.generate(model, **hot, top_k=9, seed=seed)[0] for seed in range(50)} == {*range(5)}
+
+
+def test_generate_repeats_itself_with_a_seed():
+    model = small()
+    state = random.getstate()
+    written = [nn.generate(model, stop=-1, seed=seed) for seed in (1, 1, 2)]
+    assert written[0] == written[1] != written[2]
+    assert all(len(tokens) == model.context for tokens in written)
+    assert random.getstate() == state
+    assert not model.blocks[0].self_attn.in_proj_weight[0][0].grad
+
+
+def test_generate_with_lengths():
+    model = small()
+    assert len(nn.generate(model, stop=-1, length=3, seed=0)) == 3
+    assert len(nn.generate(model, [0, 1, 2], stop=-1, seed=0)) == 4
+    with pytest.raises(ValueError, match=r"GPT\.positions .*at most 6 places"):
+        nn.generate(model, stop=-1, length=8, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0.0}, r"temperature must be above 0, not 0\.0: top_k=1 takes"),
+        ({"temperature": math.nan}, "temperature must be above 0, not nan"),
+        ({"top_k": 0}, "top_k must be a whole number of at least 1, not 0"),
+        ({"start": []}, r"GPT .* takes a list of at least one token"),
+        ({"length": 0}, "length must be a whole number of at least 1"),
+    ],
+)
+def test_what_generate_refuses(options, message):
+    with pytest.raises(ValueError, match=message):
+        nn.generate(small(), **options)
+
+
+def test_it_learns_to_spell():
+    names = data.names()[:200]
+    letters = CharacterTokenizer(names)
+    X, y = letters.examples(names)
+    model = nn.GPT(len(letters), generator=seeded())
+    step = mp.compile(
+        lambda tokens, targets: losses.cross_entropy(model(tokens), targets),
+        optim.Adam(model.parameters(), **ADAM),
+    )
+    history = step.run(X, y, epochs=10, batch_size=1)
+    assert history[0] == pytest.approx(math.log(len(letters)), rel=0.1)
+    assert sum(history[-200:]) / 200 < 2.2
+    first = collections.Counter(name[0] for name in names)
+    written = [letters.decode(nn.generate(model, seed=seed)) for seed in range(50)]
+    assert sum(name[:1] in first for name in written) >= 40
+    assert 3 < sum(map(len, written)) / 50 < 9
