@@ -151,9 +151,10 @@ def _labelled(x: Any, name: str) -> Any:
 
 
 def _title(root: Value) -> str:
-    name = f"{root.label} = " * bool(root.label)
     written = formula(root, depth=6)
-    return name + written if len(written) <= 60 and "…" not in written else name or "A computation"
+    if len(written) > 60 or "…" in written:
+        return root.label or "A computation"
+    return f"{root.label} = {written}" if root.label else written
 
 
 def _for_script(text: str) -> str:

@@ -179,7 +179,7 @@ function showStep(step, state, asked) {
     return;
   }
   const { lines, text: said } = sentence(step, passes.data, asked !== undefined);
-  $("sentence").innerHTML = lines.map((line) => `<p>${math(line)}</p>`).join("") ;
+  $("sentence").innerHTML = lines.map((line) => `<p>${math(line)}</p>`).join("");
   if (!lines.length) $("sentence").textContent = said;
   $("live").textContent = said;
   if (!$("rule").hidden) showRule(step);
@@ -288,6 +288,14 @@ function nudgeOf(i) {
 const shortened = (items) =>
   items.length > 12 ? [...items.slice(0, 6), "<mo>⋯</mo>", ...items.slice(-5)] : items;
 
+function wordsOnPaths(count, listed) {
+  if (count === 0) return "No path leads from the root to it: its gradient is 0.";
+  if (count === 1) return "One path from the root; along it, the local derivatives are multiplied.";
+  return `${count.toLocaleString("en")} paths from the root` +
+    `${count > listed ? `, ${listed} of them shown` : ""}; along each, the local derivatives are ` +
+    `multiplied, and the paths add up.`;
+}
+
 function showPaths() {
   const { selected } = shown;
   const card = $("paths");
@@ -310,15 +318,11 @@ function showPaths() {
   });
   const terms = paths.map(({ product }) => mathNumber(product));
   if (count > paths.length) terms.push("<mo>⋯</mo>");
-  const intro = count === 0
-    ? `No path leads from the root to it: its gradient is 0.`
-    : selected === LESSON.nodes.length - 1
-      ? "It is the root: the derivative of a value by itself is 1."
-      : `${count === 1 ? "One path" : `${count.toLocaleString("en")} paths`} from the root` +
-        `${count > paths.length ? `, ${paths.length} of them shown` : ""}; along each, the local ` +
-        `derivatives are multiplied${count > 1 ? ", and the paths add up" : ""}.`;
-  body.innerHTML = `<p></p><ol>${count && selected !== LESSON.nodes.length - 1 ? rows.join("") : ""}</ol>`;
-  body.firstChild.textContent = intro;
+  const isRoot = selected === LESSON.nodes.length - 1;
+  body.innerHTML = `<p></p><ol>${isRoot ? "" : rows.join("")}</ol>`;
+  body.firstChild.textContent = isRoot
+    ? "It is the root: the derivative of a value by itself is 1."
+    : wordsOnPaths(count, paths.length);
   if (count > 1) {
     body.insertAdjacentHTML("beforeend", `<p class="sum">` +
       `${math(row(named(selected), text(".grad"), op("=")))} ${wrapping(terms, "+")} ` +
@@ -337,11 +341,9 @@ function showPaths() {
 
 // ---- predict, then reveal
 
-/** The next step, if its number can be asked for. */
+/** The step whose number is asked for; none at the end. */
 function nextQuestion() {
-  return passes.steps[countAt(shown.stop + 1) - 1 ] && shown.stop < stops.length
-    ? passes.steps[countAt(shown.stop + 1) - 1]
-    : undefined;
+  return shown.stop < stops.length ? passes.steps[countAt(shown.stop + 1) - 1] : undefined;
 }
 
 const canAsk = (step) =>
