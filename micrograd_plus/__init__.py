@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .classroom import faults
     from .classroom.lint import lint
     from .classroom.questions import questions
-    from .compiler import compile
+    from .compiler import compile as compile  # not in __all__: builtins stay
     from .explorer import step_through
     from .nn import load, save
     from .show import (

@@ -303,6 +303,11 @@ class Schedule:
         """The learning rate after `epoch` steps."""
         raise NotImplementedError
 
+    def require(self, optimizer: Optimizer) -> None:
+        """ValueError if this is another optimizer's schedule: it would change nothing."""
+        if self.optimizer is not optimizer:
+            raise ValueError("the schedule is of another optimizer than the one that is used")
+
     def step(self) -> None:
         """Sets the optimizer's learning rate for the next epoch, or the next step."""
         self.last_epoch += 1

@@ -234,8 +234,8 @@ class _Run:
                 "the optimizer moves none of the model's parameters: make it anew, from "
                 "model.parameters() of this model"
             )
-        if schedule and schedule.optimizer is not self.optimizer:
-            raise ValueError("the schedule is of another optimizer than the one that is used")
+        if schedule:
+            schedule.require(self.optimizer)
         self.clip = clip
         self.history = History()
         self.steps = 0

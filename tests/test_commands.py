@@ -10,9 +10,10 @@ import sys
 import pictures
 import pytest
 
-from micrograd_plus import load, nn, save
+from micrograd_plus import data, load, nn, save
 from micrograd_plus.__main__ import main
 from micrograd_plus.commands.demo import neuron_after_backward
+from micrograd_plus.text import CharacterTokenizer
 
 
 @pytest.fixture
@@ -255,6 +256,109 @@ def test_train_says_before_training_that_it_cannot_write(run, tmp_path):
     status, printed, complaints = run("train", "--csv", path, "--target", "price", "--out", "taken")
     assert (status, printed) == (2, "")
     assert "taken" in complaints
+
+
+# ---- train cnn, rnn, lstm, gpt
+
+
+@pytest.fixture
+def fast():
+    """These trainings are made for compiled code."""
+    for module in ("matplotlib", "numba"):
+        pytest.importorskip(module)
+
+
+@pytest.mark.usefixtures("fast")
+def test_train_cnn_reads_digits(run, tmp_path):
+    pytest.importorskip("sklearn")
+    status, printed, _ = run("train", "cnn")
+    assert status == 0
+    assert "1438 digits to train on, 359 held out\n" in printed
+    assert float(re.search(r"right on ([\d.]+)% of the digits held out", printed)[1]) >= 97
+    for name in ("loss", "filters", "feature-maps", "confusion-matrix", "mistakes"):
+        pictures.check(tmp_path / "trained-cnn" / f"{name}.png")
+    model = load(tmp_path / "trained-cnn" / "model.json")
+    assert [type(layer).__name__ for layer in model][:3] == ["Conv2d", "ReLU", "MaxPool2d"]
+    assert len(model.parameters()) == 6090
+
+
+@pytest.mark.usefixtures("fast")
+def test_train_lstm_remembers_what_an_rnn_forgets(run, tmp_path):
+    status, printed, _ = run("train", "lstm")
+    assert status == 0
+    mse = {name: float(n) for name, n in re.findall(r"  (\S.*\S)  +(0\.\d{4})\n", printed)}
+    assert mse["LSTM"] < 0.01 < 0.05 < mse["RNN"] < mse["the mean, always"]
+    drawn = ("adding-loss", "gradient-through-time", "sums-rnn", "sums-lstm", "loss")
+    for name in drawn:
+        pictures.check(tmp_path / "trained-lstm" / f"{name}.png")
+    check_written(printed, tmp_path / "trained-lstm", at_most=2.2)
+
+
+@pytest.mark.usefixtures("fast")
+def test_train_rnn_writes_with_an_rnn(run, tmp_path):
+    arguments = ("--epochs", 1, "--length", 4, "--steps", 20, "--width", 5, "--out", "here")
+    status, printed, _ = run("train", "rnn", *arguments)
+    assert status == 0
+    assert "2000 sequences of 4 numbers" in printed
+    assert load(tmp_path / "here" / "model.json").config()["cell"] == "rnn"
+
+
+@pytest.mark.usefixtures("fast")
+def test_train_gpt_writes_names(run, tmp_path):
+    status, printed, _ = run("train", "gpt")
+    assert status == 0
+    assert "GPT(vocabulary=27, width=16, heads=4, layers=1, context=16)" in printed
+    assert "\n1,000 steps in " in printed
+    check_written(printed, tmp_path / "trained-gpt", at_most=2.35)
+    for name in ("loss", "attention-layer-0"):
+        pictures.check(tmp_path / "trained-gpt" / f"{name}.png")
+
+
+def check_written(printed, folder, at_most):
+    """The held-out loss, and what the saved model writes: the same as the command printed."""
+    loss, alike = re.search(r"held out (.*); all tokens alike: (.*)\n", printed).groups()
+    assert float(loss) < at_most < float(alike) == 3.296
+    written = (folder / "written.txt").read_text().split("\n")[:-1]
+    assert len(written) == 20
+    assert f"written.txt: {', '.join(written)}\n" in printed
+    tokenizer = CharacterTokenizer(json.loads((folder / "model.json").read_text())["alphabet"])
+    model = load(folder / "model.json")
+    again = nn.generate(model, length=len(written[0]), temperature=0.7, seed=0)
+    assert tokenizer.decode(again) == written[0]
+    known = sum(name in data.names() for name in set(written))
+    assert f"\n{known} of these 20 are among the texts\n" in printed
+
+
+@pytest.mark.usefixtures("fast")
+def test_train_gpt_reads_a_file_of_ones_own(run, tmp_path):
+    (tmp_path / "towns.txt").write_text("\n".join(["São Tomé", "a town with a long name"] * 10))
+    arguments = ("--text", "towns.txt", "--steps", 10, "--width", 4, "--heads", 2, "--layers", 2)
+    status, printed, _ = run("train", "gpt", *arguments)
+    assert status == 0
+    assert "18 texts to learn from, 2 held out" in printed
+    assert "layers=2, context=24" in printed
+    pictures.check(tmp_path / "trained-gpt" / "attention-layer-1.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "no character"),
+        ("one", "test_size=0.1 of 1 examples"),
+        ("x\n" + "y" * 64, "towns.txt has a line of 64 characters, 'yyyyyyyyyyyyyyyyyyyy'…"),
+    ],
+)
+def test_train_gpt_refuses_texts_that_it_cannot_learn_from(run, tmp_path, text, complaint):
+    (tmp_path / "towns.txt").write_text(text)
+    status, printed, complaints = run("train", "gpt", "--text", "towns.txt")
+    assert (status, printed) == (2, "")
+    assert complaint in complaints
+
+
+def test_train_says_what_it_takes(run):
+    status, _, complaints = run("train", "--epochs", 3)
+    assert status == 2
+    assert "--csv FILE and --target COLUMN, or one of cnn, rnn, lstm, gpt" in complaints
 
 
 # ---- predict

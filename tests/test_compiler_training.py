@@ -146,6 +146,24 @@ def test_shuffled_batches_are_those_of_the_data_helper(machine: str) -> None:
     assert got == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_schedule_moves_on_after_every_step(machine: str) -> None:
+    X, y = data.moons(11, seed=3)
+    one, two = network(), network()
+    sgds = [optim.SGD(model.parameters(), lr=0.1, momentum=0.9) for model in (one, two)]
+    schedule, other = (optim.LinearLR(sgd, 1.0, 0.0, 8) for sgd in sgds)
+    step = mp.compile(square_loss(one), sgds[0])
+    got = step.run(X, y, epochs=3, batch_size=4, schedule=schedule)
+    by_hand = mp.compile(square_loss(two), sgds[1])
+    expected = []
+    for rows, targets in [batch for _ in range(3) for batch in data.batches(X, y, 4)]:
+        expected.append(by_hand(rows, targets))
+        other.step()
+    assert got == pytest.approx(expected, rel=1e-12)
+    assert (schedule.last_epoch, sgds[0].lr) == (9, 0.0)
+    with pytest.raises(ValueError, match="of another optimizer"):
+        step.run(X, y, schedule=other)
+
+
 def test_examples_of_different_shapes_in_one_batch(machine: str) -> None:
     """A batch is one mean, whatever programs its examples need."""
     weight = Value(0.3)

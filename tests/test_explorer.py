@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawings import read
 from hypothesis import given, settings
 from test_engine import LEAVES, STEPS, build, ours
 
@@ -317,6 +318,48 @@ def assert_same_tape(steps: list[dict[str, Any]], root: Value) -> None:
             assert found["position"] == step.position
             assert close(found["upstream"], step.upstream, 1.0)
             assert close(found["local"], step.local, 1.0)
+
+
+def convolution() -> Value:
+    """A 2 × 2 kernel on a 3 × 3 image, and the mean of what it finds."""
+    image = [[[Value(i * 0.3 - j * 0.2, label=f"x{i}{j}") for j in range(3)] for i in range(3)]]
+    maps = nn.Conv2d(1, 1, 2, generator=random.Random(0))(image)
+    return mp.mean([value.tanh() for row in maps[0] for value in row])
+
+
+def two_steps_of_an_lstm() -> Value:
+    lstm = nn.LSTM(1, 1, generator=random.Random(0))
+    _, (h, _) = lstm([[Value(1.0, label="x1")], [Value(-0.5, label="x2")]])
+    return h[0][0]
+
+
+def attention_over_three_tokens() -> Value:
+    rows = [[Value(0.5 * i - j, label=f"t{i}{j}") for j in range(2)] for i in range(3)]
+    out = nn.scaled_dot_product_attention(rows, rows, rows, is_causal=True)
+    return out[2][0]
+
+
+@pytest.mark.parametrize("make", [convolution, two_steps_of_an_lstm, attention_over_three_tokens])
+def test_the_architectures_at_toy_size(ask: Ask, make: Callable[[], Value]) -> None:
+    """Small enough to be drawn whole; the page's steps, the engine and differences agree."""
+    root = make()
+    assert mp.gradcheck(root)
+    assert_same_tape(ask(step_through(root), "run(NUMBERS).steps"), root)
+    order = topological_order(root)
+    assert len(order) < 70
+    root.backward()
+    drawn = read(mp.draw(root))
+    assert {value.label for value in order if value.label} <= {*drawn.texts}
+
+
+def test_a_model_that_reads_tokens() -> None:
+    """Tokens are indices and no leaves; each parameter that takes part is one."""
+    gpt = nn.GPT(3, 2, 1, 1, 4, generator=random.Random(0))
+    explorer = step_through(gpt, [0, 1, 2], [1, 2, 0], losses.cross_entropy, fold=True)
+    leaves = [v for v in explorer.lesson.order if v.op is None and not isinstance(v, mp.Constant)]
+    missing = {*gpt.parameters()} - {*leaves}
+    assert {*leaves} <= {*gpt.parameters()}
+    assert missing == {*gpt.positions.weight[3]}  # of three tokens none is at the fourth place
 
 
 @given(LEAVES, STEPS)

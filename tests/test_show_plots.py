@@ -56,6 +56,26 @@ def test_plot_loss_of_a_list(tmp_path):
     assert smallest_text(figure) >= 12
 
 
+def test_plot_loss_of_steps_draws_means_over_them():
+    (axes,) = plot_loss([float(k % 2) for k in range(1000)], unit="step").axes
+    single, means = axes.lines
+    assert len(single.get_ydata()) == 1000
+    assert list(means.get_ydata()) == [0.5] * 20
+    assert list(means.get_xdata())[:2] == [25.5, 75.5]
+    assert axes.get_xlabel() == "step"
+
+
+def test_plot_loss_compares_trainings_by_name():
+    (axes,) = plot_loss(
+        {"RNN": [0.5, 0.4], "LSTM": SimpleNamespace(loss=[0.5, 0.1], val_loss=[1, 1])}
+    ).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["RNN", "LSTM"]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 0.4], [0.5, 0.1]]
+    assert len({line.get_linestyle() for line in axes.lines}) == 2
+    with pytest.raises(ValueError, match="at least one epoch"):
+        plot_loss({"RNN": []})
+
+
 def test_plot_loss_of_a_history():
     history = SimpleNamespace(
         loss=[1.0, 0.5], val_loss=[1.1, 0.7], accuracy=[0.5, 0.9], val_accuracy=[], grad_norm=[3, 1]

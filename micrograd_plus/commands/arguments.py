@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..engine import Value
@@ -23,6 +24,18 @@ def add_command(commands: Any, name: str, help_: str, example: str) -> argparse.
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
+
+
+def add_training(
+    parser: argparse.ArgumentParser, out: str, epochs: int | None = None, lr: float | None = None
+) -> None:
+    """Where a training writes, and how it goes on, with these defaults."""
+    parser.add_argument("--out", type=Path, default=Path(out), help="folder [%(default)s]")
+    parser.add_argument("--seed", type=int, default=0, help="for all that is drawn [%(default)s]")
+    if epochs:
+        parser.add_argument("--epochs", type=at_least_one, default=epochs, help="[%(default)s]")
+    if lr:
+        parser.add_argument("--lr", type=above_zero, default=lr, help="learning rate [%(default)s]")
 
 
 def add_expression(parser: argparse.ArgumentParser) -> None:

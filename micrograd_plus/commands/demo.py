@@ -14,6 +14,7 @@ from ..nn import MLP, Neuron
 from ..optim import Adam
 from ..train import evaluate, fit
 from .arguments import add_command, at_least_one
+from .output import write_pictures
 
 FORMATS = ("svg", "png")
 
@@ -45,11 +46,7 @@ def run(options: argparse.Namespace) -> int:
         "network": show.network(model),
         "neuron": show.draw(neuron_after_backward()),
     }
-    for name, picture in pictures.items():
-        for ending in FORMATS:
-            path = options.out / f"{name}.{ending}"
-            picture.save(path)
-            print(f"wrote {path}")
+    write_pictures(pictures, options.out, FORMATS)
     return 0
 
 

@@ -13,7 +13,7 @@ from ..files import write_atomically
 from ..nn import saving
 from ..tables import Encoder, Table, read_csv
 from .arguments import add_command
-from .train import good_rows, predictions
+from .table import good_rows, predictions
 
 _EXAMPLE = "micrograd-plus predict --model iris-model/model.json --csv new.csv -o answers.csv"
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, Protocol, overload
 
 from ..engine import Value, recorder
 from ..nested import shape, whole_number
@@ -29,9 +29,29 @@ from .updates import Update, trace
 Key = tuple[Shape, ...]
 
 
+class Model(Protocol):
+    """What compiles to predictions: an `nn.Module`."""
+
+    def parameters(self) -> list[Value]:
+        """Every parameter, once."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        """What the module computes."""
+
+
+@overload
+def compile(function: Model, optimizer: None = None, *, cache_size: int = 64) -> Predict: ...
+@overload
+def compile(
+    function: Callable[..., Value], optimizer: None = None, *, cache_size: int = 64
+) -> LossAndGradient: ...
+@overload
+def compile(function: Callable[..., Value], optimizer: object, *, cache_size: int = 64) -> Step: ...
+
+
 def compile(
     function: Callable[..., Any], optimizer: Any = None, *, cache_size: int = 64
-) -> Compiled:  # fmt: skip
+) -> Compiled:
     """Records `function` at its first call and replays it, over whole batches, ever after.
 
     With an optimizer, `function` is the loss of ONE example, as loss_fn(x, y), and the result
@@ -368,17 +388,21 @@ class Step(LossAndGradient):
         batch_size: int | None = None,
         shuffle: bool = False,
         generator: random.Random | None = None,
+        schedule: Any = None,
         progress: bool = True,
     ) -> list[float]:
         """Many updates at a stretch; the mean loss of each step, before its update.
 
         batch_size: all examples at once unless a number is given.
         shuffle: a new order for each epoch, from `generator`, which starts from seed 0.
+        schedule: one of `optim`, moved on after every step.
         progress: whether to show a bar, if it takes longer than a second.
 
         After Ctrl-C the parameters are those of the last whole step.
         """
         self._refuse_recording()
+        if schedule is not None:
+            schedule.require(self.optimizer)
         examples = self._examples(batches)
         epochs = whole_number("epochs", epochs)
         size = examples.count if batch_size is None else whole_number("batch_size", batch_size)
@@ -397,16 +421,19 @@ class Step(LossAndGradient):
                 else:
                     plan = self._plan(examples, [range(examples.count)], size, repeat=at_once)
                 task = Task(True, self._seeds())
-                for outcome in self._stretches(plan, at_once * steps_each, task):
+                for outcome in self._stretches(plan, at_once * steps_each, task, schedule):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))
                 done += at_once
         return losses
 
-    def _stretches(self, plan: Any, count: int, task: Task) -> Iterator[Outcome]:
+    def _stretches(
+        self, plan: Any, count: int, task: Task, schedule: Any = None
+    ) -> Iterator[Outcome]:
         """Runs the plan's steps, so many at a stretch that Ctrl-C is heard in between.
 
-        A guarded run ends early after a step that could not be completed.
+        With a schedule it is one step at a time, as each has a learning rate of its own. A
+        guarded run ends early after a step that could not be completed.
         """
         done, stretch = 0, 1
         while done < count:
@@ -417,6 +444,9 @@ class Step(LossAndGradient):
             yield outcome
             if outcome.completed < at_once:
                 return
+            if schedule is not None:
+                schedule.step()
+                continue
             taken = max(time.perf_counter() - started, 1e-6)
             stretch = int(max(1, min(8 * stretch, stretch * _STRETCH / taken)))
 

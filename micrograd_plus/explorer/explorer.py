@@ -24,7 +24,7 @@ from typing import Any
 from ..engine import Value, formula
 from ..files import write_atomically
 from ..nested import plain
-from ..nn import Module
+from ..nn import Embedding, Module
 from ..optim import SGD, Optimizer
 from ..show import draw
 from .lesson import Lesson
@@ -134,8 +134,9 @@ def step_through(
 
 
 def _loss_of(model: Module, x: Any, y: Any, loss: Callable[..., Value]) -> Value:
-    """The loss of an example; what is put into the model are leaves of their own."""
-    result = loss(model(_labelled(x, "x")), y)
+    """The loss of an example; what is put into the model are leaves of their own, but tokens."""
+    reads_tokens = any(isinstance(module, Embedding) for module in model.modules())
+    result = loss(model(x if reads_tokens else _labelled(x, "x")), y)
     if not isinstance(result, Value):
         raise TypeError(f"the loss must be one Value; {loss!r} returned {result!r:.60}")
     return result

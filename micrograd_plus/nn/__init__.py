@@ -35,7 +35,7 @@ from .attention import (
     scaled_dot_product_attention,
 )
 from .conv import AvgPool2d, Conv1d, Conv2d, Flatten, MaxPool2d
-from .gpt import GPT, generate
+from .language import GPT, CharRNN, LanguageModel, generate
 from .linear import Linear, Sequential
 from .loss import (
     BCELoss,
@@ -65,6 +65,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "Buffer",
+    "CharRNN",
     "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
@@ -76,6 +77,7 @@ __all__ = [
     "HuberLoss",
     "L1Loss",
     "LSTMCell",
+    "LanguageModel",
     "Layer",
     "LayerNorm",
     "LeakyReLU",

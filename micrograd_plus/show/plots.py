@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from math import ceil, inf, isfinite, nan, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,12 +63,54 @@ def new_figure(
         figure.save(path)
 
 
-def plot_loss(history: Any, *, path: str | Path | None = None) -> Plot:
+def plot_loss(history: Any, *, unit: str = "epoch", path: str | Path | None = None) -> Plot:
     """The loss over the epochs and, if the history has them, accuracy and gradient norm.
 
     history: what `train.fit` returns, or any object with lists of one number per epoch called
-    loss, accuracy, val_loss, val_accuracy, grad_norm; or a plain list of losses.
+        loss, accuracy, val_loss, val_accuracy, grad_norm; or a plain list of losses; or several
+        of these by name, whose losses are then compared.
+    unit: what there is one number for: "step", for the losses that a compiled step's `run` gives.
+
+    Of more than 200 numbers the mean of each twentieth is drawn over the single ones.
     """
+    if isinstance(history, Mapping):
+        losses = [(name, _series(one)["loss"]) for name, one in history.items()]
+        panels = [("loss", losses)]
+    else:
+        series = _series(history)
+        panels = [
+            (title, [(label, numbers) for label, name in names if (numbers := series.get(name))])
+            for title, names in (
+                ("loss", (("training", "loss"), ("validation", "val_loss"))),
+                ("accuracy", (("training", "accuracy"), ("validation", "val_accuracy"))),
+                ("gradient norm", (("training", "grad_norm"),)),
+            )
+        ]
+    panels = [(title, curves) for title, curves in panels if curves]
+    with new_figure(1.5 + 5 * len(panels), 4.2, 1, len(panels), path) as (figure, axes):
+        for ax, (title, curves) in zip(axes, panels):
+            for (label, numbers), color, style in zip(curves, _PALETTE, ("-", "--", "-.", ":") * 2):
+                _curve(ax, numbers, {"color": color, "linestyle": style, "label": label})
+            numbers = [number for _, curve in curves for number in curve]
+            finite = [number for number in numbers if isfinite(number)]
+            if title == "accuracy":
+                ax.set_ylim(-0.02, 1.02)
+                ax.yaxis.set_major_formatter("{x:.0%}")
+            elif finite and 0 < 100 * min(finite) < max(finite):
+                ax.set_yscale("log")
+            elif finite and min(finite) >= 0:
+                ax.set_ylim(bottom=0)
+            _mark_the_end(ax, curves[0][1], unit)
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.set(title=title, xlabel=unit)
+            ax.grid(visible=True)
+            if len(curves) > 1:
+                ax.legend()
+    return figure
+
+
+def _series(history: Any) -> dict[str, list[float]]:
+    """What `plot_loss` draws of one training."""
     if isinstance(history, (list, tuple)) or hasattr(history, "tolist"):
         series = {"loss": list(plain(history))}
     else:
@@ -78,47 +121,29 @@ def plot_loss(history: Any, *, path: str | Path | None = None) -> Plot:
             "plot_loss takes a history with at least one epoch, as train.fit returns it, or a "
             f"list of losses; not {history!r:.60}"
         )
-    panels = [
-        (title, [(label, numbers) for label, name in names if (numbers := series.get(name))])
-        for title, names in (
-            ("loss", (("training", "loss"), ("validation", "val_loss"))),
-            ("accuracy", (("training", "accuracy"), ("validation", "val_accuracy"))),
-            ("gradient norm", (("training", "grad_norm"),)),
+    return series
+
+
+def _curve(ax: Any, numbers: list[float], line: dict[str, Any]) -> None:
+    """One line; of many numbers a pale one, and over it their means."""
+    shown = [number if isfinite(number) else nan for number in numbers]
+    places: list[float] = list(range(1, len(shown) + 1))
+    if len(shown) > 200:
+        ax.plot(places, shown, color=line["color"], linewidth=0.6, alpha=0.35)
+        cuts = [len(shown) * k // 20 for k in range(21)]
+        places, shown = (
+            [sum(row[a:b]) / (b - a) for a, b in pairwise(cuts)] for row in (places, shown)
         )
-    ]
-    panels = [(title, curves) for title, curves in panels if curves]
-    with new_figure(1.5 + 5 * len(panels), 4.2, 1, len(panels), path) as (figure, axes):
-        for ax, (title, curves) in zip(axes, panels):
-            for (label, numbers), color, style in zip(curves, _PALETTE, ("-", "--")):
-                epochs = range(1, len(numbers) + 1)
-                shown = [number if isfinite(number) else nan for number in numbers]
-                marker = "o" if len(numbers) < 10 else ""
-                ax.plot(epochs, shown, style, color=color, marker=marker, label=label)
-            numbers = [number for _, curve in curves for number in curve]
-            finite = [number for number in numbers if isfinite(number)]
-            if title == "accuracy":
-                ax.set_ylim(-0.02, 1.02)
-                ax.yaxis.set_major_formatter("{x:.0%}")
-            elif finite and 0 < 100 * min(finite) < max(finite):
-                ax.set_yscale("log")
-            elif finite and min(finite) >= 0:
-                ax.set_ylim(bottom=0)
-            _mark_the_end(ax, curves[0][1])
-            ax.xaxis.get_major_locator().set_params(integer=True)
-            ax.set(title=title, xlabel="epoch")
-            ax.grid(visible=True)
-            if len(curves) > 1:
-                ax.legend()
-    return figure
+    ax.plot(places, shown, marker="o" if len(numbers) < 10 else "", **line)
 
 
-def _mark_the_end(ax: Any, numbers: list[float]) -> None:
+def _mark_the_end(ax: Any, numbers: list[float], unit: str) -> None:
     """Says where a run diverged: nothing is drawn from there on."""
-    for epoch, number in enumerate(numbers, start=1):
+    for place, number in enumerate(numbers, start=1):
         if not isfinite(number):
-            ax.axvline(epoch, color=_PALETTE[1], linestyle=":")
-            at = {"xy": (epoch, 0.5), "xycoords": ("data", "axes fraction")}
-            ax.annotate(f"{number} at epoch {epoch} ", **at, ha="right", color="#a34700")
+            ax.axvline(place, color=_PALETTE[1], linestyle=":")
+            at = {"xy": (place, 0.5), "xycoords": ("data", "axes fraction")}
+            ax.annotate(f"{number} at {unit} {place} ", **at, ha="right", color="#a34700")
             return
 
 
@@ -385,7 +410,10 @@ def plot_confusion_matrix(
                 color = "white" if count > most / 2 else "black" if count else "#767676"
                 ax.text(k, i, count, ha="center", va="center", color=color)
         names = [name if len(name) <= 14 else f"{name[:13]}…" for name in classes]
-        ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
+        slanted = max(map(len, names)) > 3
+        ax.set_xticks(
+            range(len(names)), names, **{"rotation": 30, "ha": "right"} if slanted else {}
+        )
         ax.set_yticks(range(len(names)), names)
         ax.tick_params(length=0)
         ax.set(xlabel="predicted", ylabel="true")

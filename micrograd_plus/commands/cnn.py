@@ -1,0 +1,74 @@
+"""`micrograd-plus train cnn`: a convolutional network learns to read digits."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from typing import Any
+
+from .. import compiler, show
+from ..data import digits, train_test_split
+from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, save
+from ..optim import Adam
+from ..train import fit
+from .arguments import add_command, add_training
+from .output import write_pictures
+
+_CLASSES = "0123456789"
+
+
+def add(models: Any) -> None:
+    """The command's arguments."""
+    help_ = "a convolutional network for 1,797 scanned digits of 8 × 8 pixels"
+    parser = add_command(models, "cnn", help_, "micrograd-plus train cnn --epochs 10 --out cnn")
+    add_training(parser, out="trained-cnn", epochs=20, lr=0.005)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains, measures on a fifth held out, saves and draws; prints what was written."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    X, y = digits(images=True)
+    X, X_held_out, y, y_held_out = train_test_split(X, y, 0.2, seed=options.seed)
+    model = network(random.Random(options.seed))
+    print(f"{len(X)} digits to train on, {len(X_held_out)} held out\n{model}")
+    history = fit(
+        model,
+        X,
+        y,
+        loss="cross_entropy",
+        optimizer=Adam(model.parameters(), lr=options.lr),
+        epochs=options.epochs,
+        batch_size=32,
+        validation=(X_held_out, y_held_out),
+        generator=random.Random(options.seed),
+    )
+    print(f"\nright on {history.val_accuracy[-1]:.1%} of the digits held out")
+    save(model, options.out / "model.json")
+    print(f"wrote {options.out / 'model.json'}")
+    predicted = [row.index(max(row)) for row in compiler.compile(model)(X_held_out).tolist()]
+    write_pictures(
+        {
+            "loss": show.plot_loss(history),
+            "filters": show.plot_filters(model[0]),
+            "feature-maps": show.plot_feature_maps(model, X_held_out[0]),
+            "confusion-matrix": show.plot_confusion_matrix(y_held_out, predicted, _CLASSES),
+            "mistakes": show.plot_mistakes(X_held_out, y_held_out, predicted, _CLASSES),
+        },
+        options.out,
+    )
+    return 0
+
+
+def network(generator: random.Random) -> Sequential:
+    """Two convolutions, each followed by a pooling that halves the image, and a Linear."""
+    return Sequential(
+        Conv2d(1, 16, kernel_size=3, padding=1, generator=generator),
+        ReLU(),
+        MaxPool2d(2),
+        Conv2d(16, 32, kernel_size=3, padding=1, generator=generator),
+        ReLU(),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(32 * 2 * 2, len(_CLASSES), generator=generator),
+    )

@@ -1,0 +1,51 @@
+"""`micrograd-plus train gpt`: a GPT learns to write names."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .. import show
+from ..engine import no_grad
+from ..nn import GPT
+from .arguments import add_command, add_training, at_least_one
+from .output import write_pictures
+from .writing import add_texts, learn_to_write
+
+
+def add(models: Any) -> None:
+    """The command's arguments."""
+    help_ = "a GPT that learns to write names, letter by letter"
+    example = "micrograd-plus train gpt --width 32 --steps 10000"
+    parser = add_command(models, "gpt", help_, example)
+    add_training(parser, out="trained-gpt")
+    add_texts(parser, width=16, steps=1000)
+    parser.add_argument("--heads", type=at_least_one, default=4, help="[%(default)s]")
+    parser.add_argument("--layers", type=at_least_one, default=1, help="[%(default)s]")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains, writes names, and draws what the attention heads look at."""
+    model, tokenizer, written = learn_to_write(
+        lambda vocabulary, context, generator: GPT(
+            vocabulary,
+            options.width,
+            options.heads,
+            options.layers,
+            max(context, 16),
+            generator=generator,
+        ),
+        options,
+    )
+    text = max(written, key=len)[: model.context - 1]
+    with no_grad():
+        model([0, *tokenizer.encode(text)])
+    write_pictures(
+        {
+            f"attention-layer-{i}": show.plot_attention(block.self_attn.weights, ["^", *text])
+            for i, block in enumerate(model.blocks)
+        },
+        options.out,
+    )
+    return 0
