@@ -1,4 +1,4 @@
-"""`micrograd-plus train rnn` and `lstm`: what a network remembers, and then names."""
+"""`micrograd-plus train rnn` and `lstm`: what a network remembers, and names that it writes."""
 
 from __future__ import annotations
 
@@ -16,71 +16,63 @@ from .arguments import add_command, add_training, at_least_one
 from .output import write_pictures
 from .writing import add_texts, learn_to_write
 
-_KINDS = {"rnn": RNN, "lstm": LSTM}
+_KINDS = {kind.__name__: kind for kind in (RNN, LSTM)}
 _WIDTH = 8
 
 
 def add(models: Any) -> None:
     """The commands' arguments."""
-    for name, kind in _KINDS.items():
-        help_ = (
-            f"an {kind.__name__}: the adding problem, {' and '.join(_names())} beside each other"
-        )
-        help_ += ", and names that it writes"
-        example = f"micrograd-plus train {name} --length 20 --out {name}"
-        parser = add_command(models, name, help_, example)
-        add_training(parser, out=f"trained-{name}", epochs=30, lr=0.02)
+    for name in _KINDS:
+        command = name.lower()
+        help_ = f"an {name}: RNN and LSTM on the adding problem, and names that the {name} writes"
+        parser = add_command(models, command, help_, f"micrograd-plus train {command} --length 20")
+        add_training(parser, out=f"trained-{command}", epochs=30, lr=0.02)
         parser.add_argument(
             "--length", type=at_least_one, default=30, help="of the sequences [%(default)s]"
         )
         add_texts(parser, width=32, steps=5000)
-        parser.set_defaults(run=run, kind=name)
+        parser.set_defaults(run=run, cell=command)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains both on the adding problem, measures and draws them; then writes names."""
+    """Compares both on the adding problem; then the one that was asked for writes names."""
     options.out.mkdir(parents=True, exist_ok=True)
-    X, y = adding(2000, options.length, seed=options.seed)
-    X_held_out, y_held_out = adding(500, options.length, seed=options.seed + 1)
-    print(
-        f"the adding problem: {len(X)} sequences of {options.length} numbers, of which two are "
-        "marked; what is their sum?"
-    )
-    models, histories = {}, {}
-    for name, kind in zip(_names(), _KINDS.values()):
-        models[name] = LastState(kind, random.Random(options.seed))
-        print(f"\n{models[name].recurrent}")
-        histories[name] = _learn(models[name], X, y, options)
-    predicted = {
-        name: compiler.compile(model)(X_held_out).tolist() for name, model in models.items()
-    }
-    print(f"\nmean squared error on {len(X_held_out)} new sequences")
-    mean = sum(y) / len(y)
-    for name, guesses in {"the mean, always": [mean] * len(X_held_out), **predicted}.items():
-        print(f"  {name:16}  {mse(guesses, y_held_out).data:.4f}")
-    print()
-
-    x, target = X_held_out[0], y_held_out[0]
-    write_pictures(
-        {
-            "adding-loss": show.plot_loss(histories),
-            "gradient-through-time": show.plot_gradient_through_time(
-                {name: states_after_backward(model, x, target) for name, model in models.items()}
-            ),
-            **{
-                f"sums-{name.lower()}": show.plot_residuals(y_held_out, guesses, f"sum, {name}")
-                for name, guesses in predicted.items()
-            },
-        },
-        options.out,
-    )
+    compare(options)
     learn_to_write(
         lambda vocabulary, context, generator: CharRNN(
-            vocabulary, options.width, cell=options.kind, generator=generator
+            vocabulary, options.width, cell=options.cell, generator=generator
         ),
         options,
     )
     return 0
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Trains both on the adding problem, measures them on new sequences, and draws."""
+    X, y = adding(2000, options.length, seed=options.seed)
+    X_new, y_new = adding(500, options.length, seed=options.seed + 1)
+    print(f"the adding problem: sequences of {options.length} numbers, of which two are marked")
+    models, histories = {}, {}
+    for name, kind in _KINDS.items():
+        models[name] = LastState(kind, random.Random(options.seed))
+        print(f"\n{models[name].recurrent}")
+        histories[name] = _learn(models[name], X, y, options)
+    guesses = {name: compiler.compile(model)(X_new).tolist() for name, model in models.items()}
+    states = {name: _backward(model, X_new[0], y_new[0]) for name, model in models.items()}
+
+    print(f"\nmean squared error on {len(X_new)} new sequences")
+    always = [sum(y) / len(y)] * len(y_new)
+    for name, numbers in {"the mean, always": always, **guesses}.items():
+        print(f"  {name:16}  {mse(numbers, y_new).data:.4f}")
+    print()
+    pictures = {
+        f"sums-{name.lower()}": show.plot_residuals(y_new, numbers, f"sum, {name}")
+        for name, numbers in guesses.items()
+    }
+    pictures["adding-loss"] = show.plot_loss(histories)
+    pictures["gradient-through-time"] = show.plot_gradient_through_time(states)
+    write_pictures(pictures, options.out)
+    print()
 
 
 class LastState(Module):
@@ -92,8 +84,8 @@ class LastState(Module):
 
     def forward(self, x: Any) -> Any:
         """The number for one sequence."""
-        output, _ = self.recurrent(x)
-        return self.head(output[-1])[0]
+        states, _ = self.recurrent(x)
+        return self.head(states[-1])[0]
 
 
 def _learn(model: LastState, X: Any, y: Any, options: argparse.Namespace) -> History:
@@ -111,12 +103,8 @@ def _learn(model: LastState, X: Any, y: Any, options: argparse.Namespace) -> His
     )
 
 
-def states_after_backward(model: LastState, x: Any, target: float) -> Any:
-    """The hidden states along one sequence, with the gradients of its loss."""
+def _backward(model: LastState, x: Any, target: float) -> Any:
+    """The states along one sequence, with the gradients of its loss."""
     states, _ = model.recurrent(x)
     mse(model.head(states[-1]), [target]).backward()
     return states
-
-
-def _names() -> list[str]:
-    return [kind.__name__ for kind in _KINDS.values()]
