@@ -171,11 +171,20 @@ def scaled_dot_product_attention(
             scaled_dot_product_attention(*one, attn_mask, is_causal)
             for one in zip(query, key, value)
         ]
+    _require_pairs(key, value)
     seen = _seen(len(query), len(key), attn_mask, 0 if is_causal else None)
     return [
         attend(q, [key[k] for k in looks], [value[k] for k in looks])[0]
         for q, looks in zip(query, seen)
     ]
+
+
+def _require_pairs(keys: Rows, values: Rows) -> None:
+    """ValueError unless there is a value for each key."""
+    if len(keys) != len(values):
+        raise ValueError(
+            f"{where()} takes a value for each key: {len(keys)} keys, {len(values)} values"
+        )
 
 
 def _seen(queries: int, keys: int, allowed: Any, before: int | None) -> list[list[int]]:
@@ -266,10 +275,7 @@ class MultiHeadAttention(Module):
                 raise ValueError(f"{where()} takes no batch with a cache, which is a sequence's")
             options = {"attn_mask": attn_mask, "is_causal": is_causal}
             return [self.forward(*one, **options) for one in zip(query, key, value)]
-        if len(key) != len(value):
-            raise ValueError(
-                f"{where()} takes a value for each key: {len(key)} keys, {len(value)} values"
-            )
+        _require_pairs(key, value)
         queries, keys, values = (self._projected(*x) for x in enumerate((query, key, value)))
         before = 0
         if cache is not None:

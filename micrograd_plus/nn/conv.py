@@ -34,7 +34,7 @@ from ..nested import flatten, plain, shape, whole_number
 from ..ops import TABLE
 from . import init as initializers
 from .init import Initializer
-from .module import Module, where
+from .module import Module, values_of, where
 
 Meetings = list[tuple[int, int]]
 """Which places of a kernel lie on which places of the input, along one axis."""
@@ -79,7 +79,7 @@ class _Sliding(Module):
         x = plain(x)
         if _depth(x) > 1 + len(self.axes):
             return [self.forward(item) for item in x]
-        return self.example(_values(x))
+        return self.example(values_of(x))
 
     def example(self, x: Any) -> Any:
         """The output for one example."""
@@ -323,11 +323,6 @@ def _depth(x: Any) -> int:
     """How deep lists are nested, looking at the first of each."""
     x = plain(x)
     return 1 + (_depth(x[0]) if x else 0) if isinstance(x, (list, tuple)) else 0
-
-
-def _values(x: Any) -> Any:
-    x = plain(x)
-    return [_values(item) for item in x] if isinstance(x, (list, tuple)) else as_value(x)
 
 
 def _filled(shape: Sequence[int], make: Callable[[], Value]) -> Any:

@@ -242,6 +242,12 @@ def row_of_values(x: Any, width: int, of: str = "example") -> list[Value]:
     return [as_value(v) for v in x]
 
 
+def values_of(x: Any) -> Any:
+    """Nested lists of numbers and Values as nested lists of Values."""
+    x = plain(x)
+    return [values_of(item) for item in x] if isinstance(x, (list, tuple)) else as_value(x)
+
+
 def where() -> str:
     """Which module is being called, as `MLP.layers.1 (Layer(16 → 1, linear))`."""
     owners: list[Module] = []

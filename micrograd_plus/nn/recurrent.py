@@ -27,11 +27,11 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..engine import Constant, Value, apply, as_value, record, scope
+from ..engine import Constant, Value, apply, record, scope
 from ..nested import is_nested, plain, whole_number
 from ..ops import TABLE
 from .init import GLOBAL, generator_or, pytorch_default
-from .module import Module, misfit, row_of_values, where
+from .module import Module, misfit, row_of_values, values_of, where
 
 Row = list[Value]
 
@@ -320,16 +320,11 @@ def _state(parts: int, hx: Any, size: tuple[int, ...]) -> list[Any]:
     for part in given:
         if problem := misfit(part, zeros):
             raise ValueError(f"{where()} was given a state that {problem}")
-    return [_values(part) for part in given]
+    return [values_of(part) for part in given]
 
 
 def _zeros(size: tuple[int, ...]) -> Any:
     return [_zeros(size[1:]) for _ in range(size[0])] if size else Constant(0.0)
-
-
-def _values(x: Any) -> Any:
-    x = plain(x)
-    return [_values(item) for item in x] if isinstance(x, (list, tuple)) else as_value(x)
 
 
 def _packed(state: Sequence[Any]) -> Any:

@@ -4,9 +4,10 @@
 
 Training steps, optimizer included, in float64 with one thread on all sides: the moons network,
 a GPT that spells names, a network that reads digits (mlp.py and gpt.py have them in every
-engine). Then what a graph of 100,000 nodes costs, and the first call on a machine. Every
-engine runs in processes of its own, in turn, so that a change in the machine's speed meets all
-of them; the figures are medians over the rounds. A peer that is not installed is left out.
+engine). Then a thousand names with all that comes before the first step, what a graph of 100,000
+nodes costs, and the first call on a machine. Every engine runs in processes of its own, in turn,
+so that a change in the machine's speed meets all of them; the figures are medians over the
+rounds. A peer that is not installed is left out.
 """
 
 from __future__ import annotations
@@ -84,6 +85,21 @@ def time_of_step(module: str, engine: str, task: Any, seconds: float, epochs: in
         "first": float(losses[0]),
         "last": float(losses[steps - 1]),
     }
+
+
+def a_thousand_names(engine: str) -> dict[str, float]:
+    """Seconds for learning from them one by one, all that is compiled or recorded included.
+
+    And the mean losses of the first hundred, and of the last.
+    """
+    build = getattr(importlib.import_module("gpt"), engine)
+    names = mp.data.names()
+    random.Random(0).shuffle(names)
+    build(16, names[:1], 1)  # imports what it needs before the clock starts
+    start = time.perf_counter()
+    losses = [float(loss) for loss in build(16, names[:1000], 1)(1)]
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "first": sum(losses[:100]) / 100, "last": sum(losses[-100:]) / 100}
 
 
 def chosen_names(batch: int) -> list[str]:
@@ -177,6 +193,7 @@ def first_call() -> dict[str, float]:
 
 JOBS: dict[str, Callable[..., Any]] = {
     "time_of_step": time_of_step,
+    "a_thousand_names": a_thousand_names,
     "seconds_of_graph": seconds_of_graph,
     "bytes_of_graph": bytes_of_graph,
     "first_call": first_call,
@@ -269,6 +286,16 @@ def gpt(options: argparse.Namespace) -> None:
         results = compare("gpt", (*PEERS, "with_compile"), task, 1, options)
         how = "one by one" if batch == 1 else f"in batches of {batch}"
         print_table(f"GPT of width {width}, a name, {how}", results, batch)
+
+
+def names(options: argparse.Namespace) -> None:
+    measured = {}
+    for engine in (*PEERS[: 2 if options.quick else 3], "with_compile"):
+        arguments = {"engine": engine}
+        rounds = [in_a_process("a_thousand_names", arguments) for _ in range(options.rounds)]
+        if None not in rounds:
+            measured[engine] = medians(rounds)
+    print_table("GPT of width 16, 1,000 names, from scratch", measured)
 
 
 def graph(options: argparse.Namespace) -> None:
@@ -388,6 +415,7 @@ def draw(panels: Sequence[tuple[str, dict[str, list[tuple[int, float]]]]]) -> No
 SECTIONS = {
     "moons": moons,
     "gpt": gpt,
+    "names": names,
     "digits": digits,
     "graph": graph,
     "first": first,
