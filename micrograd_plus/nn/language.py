@@ -11,8 +11,8 @@ the end, and asks again.
 >>> len(generate(model, length=5, stop=-1, seed=0))
 5
 
-`text.CharacterTokenizer` makes tokens of text. Training in eager mode takes about a second for
-some names: `mp.compile` the loss of one sequence, which is some thousand times faster.
+`text.CharacterTokenizer` makes tokens of text. A step of training on one name takes a GPT of this
+size 36 ms in eager mode: `mp.compile` the loss of one sequence, and it takes 0.04 ms.
 """
 
 from __future__ import annotations
