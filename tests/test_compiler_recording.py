@@ -681,6 +681,18 @@ def test_a_shape_is_recorded_once(machine: str) -> None:
     assert list(compiled.programs) == [((2,),), ((1,),)]
 
 
+def test_of_several_lengths_each_is_recorded_once(machine: str) -> None:
+    """Without an optimizer nobody says beforehand that longer rows reach more parameters."""
+    w, calls = values(1.0, 2.0, 3.0, 4.0), []
+
+    def loss(x: Any) -> Value:
+        calls.append(len(x))
+        return mp.dot(w[: len(x)], x)
+
+    assert mp.compile(loss)([[1.0] * n for n in (1, 2, 3, 4)]) == (1 + 3 + 6 + 10) / 4
+    assert sorted(calls) == [1, 1, 2, 2, 3, 3, 4, 4]  # recorded, and checked
+
+
 def test_the_cache_is_bounded(machine: str) -> None:
     w, calls = values(1.0, 2.0, 3.0), []
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
+from math import prod
 from typing import Any, Protocol, overload
 
 from ..engine import Value, recorder
@@ -173,8 +174,9 @@ class Compiled:
                 f"these examples have {len(examples.shapes)} different shapes, and the cache holds "
                 f"{self.cache_size}: pass cache_size={len(examples.shapes)} to compile"
             )
-        while missing := [kind for kind, key in enumerate(examples.shapes) if self._lacks(key)]:
-            key, example = examples.shapes[missing[0]], examples[examples.kinds.index(missing[0])]
+        while missing := [key for key in examples.shapes if self._lacks(key)]:
+            key = max(missing, key=_size)  # the longest sequence reaches the most parameters
+            example = examples[examples.kinds.index(examples.shapes.index(key))]
             self._entries[key] = self._record(key, example)
         for key in examples.shapes:
             self._entries.move_to_end(key)
@@ -608,6 +610,11 @@ def _argument_names(function: Callable[..., Any]) -> list[str]:
 
 def _name(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", type(function).__name__)
+
+
+def _size(key: Key) -> int:
+    """How many numbers the arguments hold."""
+    return sum(map(prod, key))
 
 
 def _described(shape: Shape) -> str:
