@@ -11,7 +11,10 @@ from .commands.arguments import keep_expressions_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, 1 if a check fails, 2 for bad input."""
+    """Runs one command; returns the exit status.
+
+    0, 1 if a check fails, 2 for bad input, 130 after Ctrl-C.
+    """
     parser = argparse.ArgumentParser(
         prog="micrograd-plus",
         description="Train, draw, step through and check networks made of scalars.",
@@ -27,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"micrograd-plus: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("micrograd-plus: stopped by Ctrl-C", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

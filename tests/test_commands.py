@@ -355,6 +355,31 @@ def test_train_gpt_refuses_texts_that_it_cannot_learn_from(run, tmp_path, text, 
     assert complaint in complaints
 
 
+@pytest.mark.parametrize(
+    "model", [("cnn",), ("lstm",), ("--csv", "houses.csv", "--target", "price")]
+)
+def test_ctrl_c_in_the_first_epoch_leaves_nothing_behind(run, tmp_path, monkeypatch, model):
+    """`fit` ends whole after Ctrl-C; but without an epoch there is nothing to measure or save."""
+    pytest.importorskip("sklearn")
+    write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows())
+    monkeypatch.setattr("micrograd_plus.train._Run.epoch", interrupted)
+    monkeypatch.setattr("micrograd_plus.train._CompiledRun.epoch", interrupted)
+    status, _, complaints = run("train", *model, "--out", "here")
+    assert status == 2
+    assert complaints.endswith("nothing is written: by Ctrl-C after 0 whole epochs\n")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(run, monkeypatch):
+    monkeypatch.setattr("micrograd_plus.compiler.Step.run", interrupted)
+    status, _, complaints = run("train", "gpt")
+    assert (status, complaints) == (130, "micrograd-plus: stopped by Ctrl-C\n")
+
+
 def test_train_says_what_it_takes(run):
     status, _, complaints = run("train", "--epochs", 3)
     assert status == 2

@@ -12,7 +12,7 @@ from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, save
 from ..optim import Adam
 from ..train import fit
 from .arguments import add_command, add_training
-from .output import write_pictures
+from .output import require_an_epoch, write_pictures
 
 _CLASSES = "0123456789"
 
@@ -43,10 +43,12 @@ def run(options: argparse.Namespace) -> int:
         validation=(X_held_out, y_held_out),
         generator=random.Random(options.seed),
     )
-    print(f"\nright on {history.val_accuracy[-1]:.1%} of the digits held out")
+    require_an_epoch(history)
+    predicted = [row.index(max(row)) for row in compiler.compile(model)(X_held_out).tolist()]
+    right = sum(guess == truth for guess, truth in zip(predicted, y_held_out))
+    print(f"\nright on {right / len(y_held_out):.1%} of the digits held out")
     save(model, options.out / "model.json")
     print(f"wrote {options.out / 'model.json'}")
-    predicted = [row.index(max(row)) for row in compiler.compile(model)(X_held_out).tolist()]
     write_pictures(
         {
             "loss": show.plot_loss(history),

@@ -13,7 +13,7 @@ from ..nn import LSTM, RNN, CharRNN, Linear, Module
 from ..optim import Adam, CosineAnnealingLR
 from ..train import History, fit
 from .arguments import add_command, add_training, at_least_one
-from .output import write_pictures
+from .output import require_an_epoch, write_pictures
 from .writing import add_texts, learn_to_write
 
 _KINDS = {kind.__name__: kind for kind in (RNN, LSTM)}
@@ -57,6 +57,7 @@ def compare(options: argparse.Namespace) -> None:
         models[name] = LastState(kind, random.Random(options.seed))
         print(f"\n{models[name].recurrent}")
         histories[name] = _learn(models[name], X, y, options)
+        require_an_epoch(histories[name])
     guesses = {name: compiler.compile(model)(X_new).tolist() for name, model in models.items()}
     states = {name: _backward(model, X_new[0], y_new[0]) for name, model in models.items()}
 

@@ -17,6 +17,7 @@ from ..optim import Adam
 from ..tables import Encoder, Table, read_csv
 from ..train import fit
 from .arguments import above_zero, at_least_one, share, widths
+from .output import require_an_epoch
 
 _MOST_PROBLEMS = 20
 
@@ -82,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
         validation=(encoder.inputs(held_out), encoder.targets(held_out)),
         generator=random.Random(options.seed),
     )
+    require_an_epoch(history)
     save(model, options.out / "model.json", table=encoder.to_dict())
     print(f"\nwrote {options.out / 'model.json'}")
 
