@@ -832,7 +832,12 @@ def test_every_module_can_be_copied_and_pickled(name):
     arguments = {"Neuron": (2,), "Layer": (2, 3), "Linear": (2, 3), "MLP": (2, [3, 1])}
     arguments |= {"Conv1d": (1, 2, 3), "Conv2d": (1, 2, 3), "MaxPool2d": (2,), "AvgPool2d": (2,)}
     arguments |= {"BatchNorm1d": (2,), "LayerNorm": (2,), "RMSNorm": (2,), "Embedding": (3, 2)}
-    arguments |= {"LearnedPositions": (3, 2), "SinusoidalPositions": (2,), "GPT": (3, 4)}
+    arguments |= {
+        "LearnedPositions": (3, 2),
+        "SinusoidalPositions": (2,),
+        "GPT": (3, 4),
+        "CharRNN": (3, 4),
+    }
     arguments |= {"MultiHeadAttention": (4, 2), "TransformerBlock": (4, 2)}
     arguments |= dict.fromkeys(("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"), (2, 3))
     module = kind(*arguments.get(name, ()))
