@@ -62,6 +62,7 @@ EVERY_MODULE = [
     nn.TransformerBlock(4, 2),
     nn.TransformerBlock(2, 1, bias=False, norm="rms"),
     nn.GPT(5, 4, 2, 2, 6),
+    nn.CharRNN(5, 4, 2, "gru"),
     nn.RNN(2, 3, nonlinearity="relu"),
     nn.LSTM(2, 3, num_layers=2),
     nn.GRU(2, 3, bias=False),
@@ -104,7 +105,7 @@ def test_every_module_is_tested():
         for name in nn.__all__
         if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), Module)
     }
-    assert {type(m).__name__ for m in EVERY_MODULE} | {"Module"} == classes
+    assert {type(m).__name__ for m in EVERY_MODULE} | {"Module", "LanguageModel"} == classes
 
 
 def test_the_loaded_model_computes_the_same(path):
