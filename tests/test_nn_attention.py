@@ -3,92 +3,36 @@
 from __future__ import annotations
 
 import math
-import random
 import statistics
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sealed import Computing, reveal, sealed
+from parity import (
+    NEAR,
+    assert_alike,
+    assert_compiled_is_eager,
+    assert_compiled_outputs,
+    assert_like_torch,
+    assert_reads_no_number_while_recording,
+    assert_same_state,
+    flat,
+    gradchecked,
+    in_torch,
+    noise,
+    numbers,
+    pytorch,
+    seeded,
+    shaken,
+    twin_of,
+)
 
 import micrograd_plus as mp
-from micrograd_plus import Value, functional, gradcheck, nn, no_grad
-from micrograd_plus.engine import recording
-from micrograd_plus.nested import flatten, shape
+from micrograd_plus import Value, nn, no_grad
+from micrograd_plus.nested import shape
 from micrograd_plus.nn.attention import attend
 
-NEAR = {"rel": 1e-9, "abs": 1e-9}
 small = st.integers(1, 5)
-
-
-def seeded(seed=0):
-    return random.Random(seed)
-
-
-def numbers(x):
-    """The numbers of nested lists of Values."""
-    return [numbers(item) for item in x] if isinstance(x, list) else x.data
-
-
-def flat(x):
-    return list(flatten(x))
-
-
-def noise(*lengths, seed=0):
-    """Nested lists of Values."""
-    generator = seeded(seed)
-
-    def filled(lengths):
-        if not lengths:
-            return Value(generator.uniform(-1, 1))
-        return [filled(lengths[1:]) for _ in range(lengths[0])]
-
-    return filled(lengths)
-
-
-def shaken(module, seed=3):
-    """The module, with other parameters than the ones and zeros with which some begin."""
-    generator = seeded(seed)
-    for parameter in module.parameters():
-        parameter.data += generator.uniform(-0.5, 0.5)
-    return module
-
-
-def tensor(x, **options):
-    torch = pytest.importorskip("torch")
-    return torch.tensor(numbers(x), dtype=torch.float64, **options)
-
-
-def with_state_of(module, twin):
-    """PyTorch's module with the same numbers, whose state has the same names in the same order."""
-    torch = pytest.importorskip("torch")
-    state = module.state_dict()
-    assert list(state) == list(twin.state_dict())
-    twin = twin.double()
-    twin.load_state_dict({k: torch.tensor(v, dtype=torch.float64) for k, v in state.items()})
-    return twin
-
-
-def assert_alike(out, expected, inputs, their_inputs, module=None, twin=None):
-    """Outputs, and the gradients of a sum of their products with different numbers."""
-    torch = pytest.importorskip("torch")
-    assert shape(out) == tuple(expected.shape)
-    assert flat(numbers(out)) == pytest.approx(expected.reshape(-1).tolist(), **NEAR)
-    factors = [seeded(9).uniform(-1, 1) for _ in range(expected.numel())]
-    functional.dot(flat(out), factors).backward()
-    (expected.reshape(-1) * torch.tensor(factors, dtype=torch.float64)).sum().backward()
-    for ours, theirs in zip(inputs, their_inputs, strict=True):
-        assert [v.grad for v in flat(ours)] == pytest.approx(
-            theirs.grad.reshape(-1).tolist(), **NEAR
-        )
-    if module is not None:
-        wanted = [g for p in twin.parameters() for g in p.grad.reshape(-1).tolist()]
-        assert [p.grad for p in module.parameters()] == pytest.approx(wanted, **NEAR)
-
-
-def assert_like_torch(module, twin, x):
-    twin, their_x = with_state_of(module, twin), tensor(x, requires_grad=True)
-    assert_alike(module(x), twin(their_x), [x], [their_x], module, twin)
 
 
 # ---- norms
@@ -102,10 +46,10 @@ def assert_like_torch(module, twin, x):
     bias=st.booleans(),
 )
 def test_layer_norm_like_torch(width, around, eps, affine, bias):
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     module = shaken(nn.LayerNorm(width, eps, affine, bias))
     twin = torch.nn.LayerNorm(width, eps, affine, bias)
-    assert_like_torch(module, twin, noise(*around, width))
+    assert_like_torch(module, noise(*around, width), twin=twin)
 
 
 @given(
@@ -115,16 +59,16 @@ def test_layer_norm_like_torch(width, around, eps, affine, bias):
     affine=st.booleans(),
 )
 def test_rms_norm_like_torch(width, around, eps, affine):
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     options = {"elementwise_affine": affine} | ({} if eps is None else {"eps": eps})
-    module = shaken(nn.RMSNorm(width, **options))
-    assert_like_torch(module, torch.nn.RMSNorm(width, **options), noise(*around, width))
+    module, twin = shaken(nn.RMSNorm(width, **options)), torch.nn.RMSNorm(width, **options)
+    assert_like_torch(module, noise(*around, width), twin=twin)
 
 
 def test_rms_norm_of_tiny_numbers_like_torch():  # there eps is what counts
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     x = [[Value(1e-8), Value(-2e-8)]]
-    assert_like_torch(nn.RMSNorm(2), torch.nn.RMSNorm(2), x)
+    assert_like_torch(nn.RMSNorm(2), x, twin=torch.nn.RMSNorm(2))
 
 
 @given(
@@ -134,19 +78,18 @@ def test_rms_norm_of_tiny_numbers_like_torch():  # there eps is what counts
     momentum=st.sampled_from([0.1, 0.5]),
 )
 def test_batch_norm_like_torch(batch, features, places, momentum):
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     module = shaken(nn.BatchNorm1d(features, momentum=momentum))
     twin = torch.nn.BatchNorm1d(features, momentum=momentum)
     for seed in range(3):
-        assert_like_torch(module, twin, noise(batch, features, *places, seed=seed))
-        for name, ours in module.state_dict().items():
-            assert flat(ours) == pytest.approx(flat(twin.state_dict()[name]), **NEAR)
+        assert_like_torch(module, noise(batch, features, *places, seed=seed), twin=twin)
+        assert_same_state(module, twin.state_dict(), **NEAR)
         module.zero_grad()
         twin.zero_grad()
     assert module.num_batches_tracked.data == 3
     before = module.state_dict()
     x = noise(1, features, *places, seed=7)
-    assert_like_torch(module.eval(), twin.eval(), x)
+    assert_like_torch(module.eval(), x, twin=twin.eval())
     assert module.state_dict() == before
     if not places:  # in evaluation one example will do
         assert numbers(module(x[0])) == numbers(module(x))[0]
@@ -178,6 +121,7 @@ def test_buffers_are_no_parameters(tmp_path):
 
 
 def test_batch_norm_compiled():
+    pytest.importorskip("numba")
     generator = seeded()
     model = nn.Sequential(nn.Linear(3, 4, generator=generator), nn.BatchNorm1d(4), nn.Tanh())
     predict = mp.compile(model)
@@ -206,10 +150,11 @@ def test_fit_trains_batch_norm_in_eager_mode():
 
 @given(tokens=st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=1, max_size=3))
 def test_embedding_like_torch(tokens):
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     module = nn.Embedding(5, 3, generator=seeded())
-    twin = with_state_of(module, torch.nn.Embedding(5, 3))
-    assert_alike(module(tokens), twin(torch.tensor(tokens)), [], [], module, twin)
+    twin = twin_of(module)
+    ours, theirs = module(tokens), twin(torch.tensor(tokens))
+    assert_alike(ours, theirs, module.parameters(), twin.parameters())
     assert module(tokens[0][0])[0] is module.weight[tokens[0][0]][0]
     assert numbers(module(torch.tensor(tokens))) == numbers(module(tokens))
 
@@ -223,6 +168,7 @@ def test_a_token_that_is_none(token):
 
 @pytest.mark.parametrize("token", [5, -1, 1.5])
 def test_a_token_that_is_none_compiled(token):
+    pytest.importorskip("numba")
     model = nn.Sequential(nn.Embedding(5, 2, generator=seeded()))
     predict = mp.compile(model)
     assert predict([[0, 4, 2]]).tolist() == [numbers(model([0, 4, 2]))]
@@ -237,12 +183,13 @@ def test_embedding_starts_as_in_torch():
 
 
 def test_learned_positions_like_torch():
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     module = nn.LearnedPositions(6, 2, generator=seeded())
-    twin = with_state_of(module, torch.nn.Embedding(6, 2))
+    twin = twin_of(module, torch.nn.Embedding(6, 2))
     x = noise(2, 4, 2)
-    their_x = tensor(x, requires_grad=True)
-    assert_alike(module(x), their_x + twin(torch.arange(4)), [x], [their_x], module, twin)
+    their_x = in_torch(x)
+    theirs = their_x + twin(torch.arange(4))
+    assert_alike(module(x), theirs, [x, module.parameters()], [their_x, *twin.parameters()])
     assert numbers(module(x[0], start=2)) == [
         [a.data + b.data for a, b in zip(row, place)] for row, place in zip(x[0], module.weight[2:])
     ]
@@ -286,7 +233,7 @@ def masks(draw, queries, keys):
 
 @given(st.data(), st.lists(st.integers(1, 2), max_size=2), small, small, small, small)
 def test_scaled_dot_product_attention_like_torch(data, around, queries, keys, size, value_size):
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     mask = data.draw(st.none() | masks(queries, keys))
     is_causal = mask is None and data.draw(st.booleans())
     x = [
@@ -294,7 +241,7 @@ def test_scaled_dot_product_attention_like_torch(data, around, queries, keys, si
         noise(*around, keys, size, seed=2),
         noise(*around, keys, value_size, seed=3),
     ]
-    their_x = [tensor(part, requires_grad=True) for part in x]
+    their_x = [in_torch(part) for part in x]
     their_mask = None if mask is None else torch.tensor(mask)
     expected = torch.nn.functional.scaled_dot_product_attention(
         *their_x, attn_mask=their_mask, is_causal=is_causal
@@ -304,7 +251,7 @@ def test_scaled_dot_product_attention_like_torch(data, around, queries, keys, si
 
 @given(st.data(), st.integers(1, 3), st.integers(1, 3), small, small, st.booleans())
 def test_multi_head_attention_like_torch(data, heads, size, queries, keys, bias):
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     width = heads * size
     itself = data.draw(st.booleans())
     around = data.draw(st.sampled_from([(), (1,), (2,)]))
@@ -313,11 +260,11 @@ def test_multi_head_attention_like_torch(data, heads, size, queries, keys, bias)
     is_causal = mask is None and data.draw(st.booleans())
     module = shaken(nn.MultiHeadAttention(width, heads, bias, generator=seeded()))
     twin = torch.nn.MultiheadAttention(width, heads, bias=bias, batch_first=True)
-    twin = with_state_of(module, twin)
+    twin = twin_of(module, twin)
     x = [noise(*around, queries, width, seed=1)]
     if not itself:
         x += [noise(*around, keys, width, seed=2), noise(*around, keys, width, seed=3)]
-    their_x = [tensor(part, requires_grad=True) for part in x]
+    their_x = [in_torch(part) for part in x]
     left_out = None if mask is None else [[not may for may in row] for row in mask]
     their_mask = None if mask is None else torch.tensor(left_out)
     if is_causal:
@@ -326,7 +273,7 @@ def test_multi_head_attention_like_torch(data, heads, size, queries, keys, bias)
         *(their_x * 3 if itself else their_x), attn_mask=their_mask, average_attn_weights=False
     )
     out = module(*x, attn_mask=left_out, is_causal=is_causal)
-    assert_alike(out, expected, x, their_x, module, twin)
+    assert_alike(out, expected, [x, module.parameters()], [*their_x, *twin.parameters()])
     last = weights[-1] if around else weights
     assert shape(module.weights) == tuple(last.shape)
     assert flat(module.weights) == pytest.approx(flat(last.detach()), **NEAR)
@@ -337,17 +284,17 @@ def test_multi_head_attention_like_torch(data, heads, size, queries, keys, bias)
     st.booleans(),
 )  # fmt: skip
 def test_transformer_block_like_torch(heads, size, length, around, bias, is_causal):
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     width = heads * size
     module = shaken(nn.TransformerBlock(width, heads, bias, generator=seeded()))
     twin = torch.nn.TransformerEncoderLayer(
         width, heads, 4 * width, dropout=0, norm_first=True, batch_first=True, bias=bias
     )
-    twin, x = with_state_of(module, twin), noise(*around, length, width)
-    their_x = tensor(x, requires_grad=True)
+    twin, x = twin_of(module, twin), noise(*around, length, width)
+    their_x = in_torch(x)
     mask = ~torch.ones(length, length, dtype=torch.bool).tril() if is_causal else None
-    expected = twin(their_x, src_mask=mask)
-    assert_alike(module(x, is_causal=is_causal), expected, [x], [their_x], module, twin)
+    ours, theirs = module(x, is_causal=is_causal), twin(their_x, src_mask=mask)
+    assert_alike(ours, theirs, [x, module.parameters()], [their_x, *twin.parameters()])
 
 
 def test_multi_head_attention_starts_as_in_torch():
@@ -367,7 +314,7 @@ def test_sequences_of_a_batch_may_have_different_lengths():
 
 def test_arrays_and_tensors_count_as_lists():
     np = pytest.importorskip("numpy")
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     x = numbers(noise(2, 3, 4))
     for module in (
         nn.TransformerBlock(4, 2),
@@ -437,54 +384,30 @@ LAYERS = {
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradcheck(name):
-    module, x = shaken(LAYERS[name]()), noise(3, 4)
-    report = gradcheck(functional.dot(flat(module(x)), [seeded(5).random() for _ in range(12)]))
-    assert report, report
-    assert len(report.leaves) == len(module.parameters()) + 12
+    module = shaken(LAYERS[name]())
+    assert len(gradchecked(module, noise(3, 4)).leaves) == len(module.parameters()) + 12
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_gradcheck_of_batch_norm(training):
     norm, x = shaken(nn.BatchNorm1d(2)), noise(3, 2)
     norm(x)
-    report = gradcheck(functional.dot(flat(norm.train(training)(x)), [1.0, 2.0, -1.0, 0.5, 3, 4]))
-    assert report, report
+    assert len(gradchecked(norm.train(training), x).leaves) == 4 + 6
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_no_number_is_read_while_recording(name):
-    module, x = shaken(LAYERS[name]()), numbers(noise(3, 4))
-    with recording(Computing()):
-        recorded = module(sealed(x))
-    assert reveal(recorded) == numbers(module(x))
+    assert_reads_no_number_while_recording(shaken(LAYERS[name]()), numbers(noise(3, 4)))
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_compiled_is_eager(name):
-    module, X = shaken(LAYERS[name]()), numbers(noise(4, 3, 4))
-    expected = flat(numbers(module(X)))
-    assert flat(mp.compile(module)(X)) == pytest.approx(expected, rel=1e-12, abs=1e-15)
-    if not module.parameters():
-        return
-
-    def loss_fn(x):
-        return functional.sum([v * v for v in flat(module(x))])
-
-    module.zero_grad()
-    total = functional.mean([loss_fn(x) for x in X])
-    total.backward()
-    eager = [parameter.grad for parameter in module.parameters()]
-    assert mp.compile(loss_fn)(X) == pytest.approx(total.data, rel=1e-12)
-    compiled = [parameter.grad for parameter in module.parameters()]
-    assert compiled == pytest.approx(eager, rel=1e-12, abs=1e-13)
+    assert_compiled_is_eager(shaken(LAYERS[name]()), numbers(noise(4, 3, 4)))
 
 
 def test_compiled_for_each_length():
     block = nn.TransformerBlock(4, 2, generator=seeded())
-    X = [numbers(noise(n, 4, seed=n)) for n in (2, 5, 2, 1)]
-    outputs = mp.compile(block)(X)
-    for ours, x in zip(outputs, X):
-        assert flat(ours) == pytest.approx(flat(numbers(block(x))), rel=1e-12)
+    assert_compiled_outputs(block, [numbers(noise(n, 4, seed=n)) for n in (2, 5, 2, 1)])
 
 
 def test_weights_are_numbers_also_without_a_graph():

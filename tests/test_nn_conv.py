@@ -3,79 +3,31 @@
 from __future__ import annotations
 
 import copy
-import random
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sealed import Computing, reveal, sealed
+from parity import (
+    AFTER_TRAINING,
+    assert_compiled_is_eager,
+    assert_like_torch,
+    assert_reads_no_number_while_recording,
+    assert_same_state,
+    flat,
+    gradchecked,
+    gradients,
+    noise,
+    numbers,
+    pytorch,
+    seeded,
+    train,
+    twin_of,
+    weighted,
+)
 
 import micrograd_plus as mp
-from micrograd_plus import Value, compiler, functional, gradcheck, losses, nn, optim
-from micrograd_plus.engine import recording
-from micrograd_plus.nested import flatten, plain, shape
-
-NEAR = {"rel": 1e-9, "abs": 1e-9}
-
-
-def seeded(seed=0):
-    return random.Random(seed)
-
-
-def numbers(x):
-    """The numbers of nested lists of Values."""
-    return [numbers(item) for item in x] if isinstance(x, list) else x.data
-
-
-def gradients(x):
-    return [gradients(item) for item in x] if isinstance(x, list) else x.grad
-
-
-def flat(x):
-    return list(flatten(x))
-
-
-def noise(*lengths, seed=0):
-    """Nested lists of Values; no two are equal, so that no maximum ties."""
-    generator = seeded(seed)
-
-    def filled(lengths):
-        if not lengths:
-            return Value(generator.uniform(-1, 1))
-        return [filled(lengths[1:]) for _ in range(lengths[0])]
-
-    return filled(lengths)
-
-
-def twin_of(module):
-    """The same module in PyTorch, with the same weights; also of a Sequential."""
-    torch = pytest.importorskip("torch")
-    if isinstance(module, nn.Sequential):
-        made = torch.nn.Sequential(*map(twin_of, module))
-    else:
-        made = getattr(torch.nn, type(module).__name__)(**module.config())
-    made = made.double()
-    state = {k: torch.tensor(v, dtype=torch.float64) for k, v in module.state_dict().items()}
-    made.load_state_dict(state)
-    return made
-
-
-def assert_like_torch(module, x):
-    """Outputs, and the gradients of a sum of their products with different numbers."""
-    torch = pytest.importorskip("torch")
-    twin = twin_of(module)
-    their_x = torch.tensor(numbers(x), dtype=torch.float64, requires_grad=True)
-    expected = twin(their_x)
-    factors = [seeded(9).uniform(-1, 1) for _ in range(expected.numel())]
-    (expected.reshape(-1) * torch.tensor(factors, dtype=torch.float64)).sum().backward()
-    out = module(x)
-    assert shape(out) == tuple(expected.shape)
-    assert flat(numbers(out)) == pytest.approx(expected.reshape(-1).tolist(), **NEAR)
-    functional.dot(flat(out), factors).backward()
-    assert flat(gradients(x)) == pytest.approx(their_x.grad.reshape(-1).tolist(), **NEAR)
-    wanted = [g for p in twin.parameters() for g in p.grad.reshape(-1).tolist()]
-    assert [p.grad for p in module.parameters()] == pytest.approx(wanted, **NEAR)
-
+from micrograd_plus import Value, losses, nn, optim
+from micrograd_plus.nested import shape
 
 small = st.integers(1, 3)
 pads = st.integers(0, 3)
@@ -172,49 +124,39 @@ def small_cnn(seed=0):
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 def test_the_trajectory_of_a_small_cnn(compiled):
     """100 steps of Adam: every loss and the final parameters, to 1e-7."""
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     model = small_cnn()
     twin = twin_of(model)
     X, y = numbers(noise(6, 1, 6, 5, seed=4)), [0, 1, 2, 2, 1, 0]
     optimizer = optim.Adam(model.parameters(), lr=0.01)
     if compiled:
+        pytest.importorskip("numba")
         step = mp.compile(lambda x, y: losses.cross_entropy(model(x), y), optimizer)
-        ours = step.run(X, y, epochs=100)
+        ours = list(step.run(X, y, epochs=100))
     else:
-        ours = []
-        for _ in range(100):
-            optimizer.zero_grad()
-            loss = losses.cross_entropy(model(X), y)
-            loss.backward()
-            optimizer.step()
-            ours.append(loss.data)
+        ours = train(optimizer, lambda: losses.cross_entropy(model(X), y), [()] * 100)
     their_X, their_y = torch.tensor(X, dtype=torch.float64), torch.tensor(y)
-    their_optimizer = torch.optim.Adam(twin.parameters(), lr=0.01)
-    theirs = []
-    for _ in range(100):
-        their_optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(twin(their_X), their_y)
-        loss.backward()
-        their_optimizer.step()
-        theirs.append(loss.item())
-    assert list(ours) == pytest.approx(theirs, rel=1e-7, abs=1e-7)
+    theirs = train(
+        torch.optim.Adam(twin.parameters(), lr=0.01),
+        lambda: torch.nn.functional.cross_entropy(twin(their_X), their_y),
+        [()] * 100,
+    )
+    assert ours == pytest.approx(theirs, **AFTER_TRAINING)
     assert ours[-1] < 0.5 * ours[0]
-    for name, numbers_ in model.state_dict().items():
-        expected = twin.state_dict()[name].reshape(-1).tolist()
-        assert flat(numbers_) == pytest.approx(expected, rel=1e-7, abs=1e-7)
+    assert_same_state(model, twin.state_dict(), **AFTER_TRAINING)
 
 
 def test_a_tie_of_zeros_after_relu_has_no_gradient():
     """Where the two share it differently, none is left to share."""
     image = [[[Value(-1.0), Value(-2.0)], [Value(-3.0), Value(-4.0)]]]
     nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))(image)[0][0][0].backward()
-    assert gradients(image) == [[[0.0, 0.0], [0.0, 0.0]]]
+    assert gradients(image) == [0.0] * 4
 
 
 def test_a_tie_shares_the_gradient():
     image = [[[Value(1.0), Value(1.0)], [Value(0.0), Value(1.0)]]]
     nn.MaxPool2d(2)(image)[0][0][0].backward()
-    assert flat(gradients(image)) == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3])
+    assert gradients(image) == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3])
 
 
 # ---- by hand
@@ -306,47 +248,29 @@ def test_images_of_a_batch_may_differ_in_size():
 
 @EACH
 def test_gradcheck(name):
-    layer, x = made(name)
-    out = functional.dot(flat(layer(x)), [seeded(5).uniform(-1, 1) for _ in flat(layer(x))])
-    report = gradcheck(out)
-    assert report, report
+    gradchecked(*made(name))
 
 
 @EACH
 def test_no_number_is_read_while_recording(name):
     layer, x = made(name)
-    with recording(Computing()):
-        recorded = layer(sealed(numbers(x)))
-    assert flat(reveal(recorded)) == flat(numbers(layer(x)))
+    assert_reads_no_number_while_recording(layer, numbers(x))
 
 
 @EACH
 def test_compiled_is_eager(name):
     layer, X = made(name, 3)
-    X = numbers(X)
-    predicted = mp.compile(layer)(X)
-    assert flat(plain(predicted)) == pytest.approx(flat(numbers(layer(X))), rel=1e-12, abs=1e-12)
-    if not layer.parameters():
-        return
-
-    def loss(x):
-        return functional.mean([value.tanh() for value in flat(layer(x))])
-
-    expected = functional.mean([loss(x) for x in X])
-    expected.backward()
-    wanted = [p.grad for p in layer.parameters()]
-    layer.zero_grad()
-    assert mp.compile(loss)(X) == pytest.approx(expected.data, rel=1e-12)
-    assert [p.grad for p in layer.parameters()] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+    assert_compiled_is_eager(layer, numbers(X))
 
 
 @pytest.mark.parametrize("name", ["conv1d", "conv2d", "network"])
 def test_compiled_gradients_are_right(name):
+    pytest.importorskip("numba")
     layer, X = made(name, 2)
-    loss = mp.compile(lambda x: functional.sum([v.tanh() for v in flat(layer(x))]))
+    loss = mp.compile(lambda x: weighted(nn.Tanh()(layer(x))))
     X = numbers(X)
     loss(X)
-    exact = [p.grad for p in layer.parameters()]
+    exact = gradients(layer.parameters())
     for parameter, gradient in zip(layer.parameters(), exact):
         at, h = parameter.data, 1e-5
         parameter.data = at + h
@@ -499,8 +423,7 @@ def test_digits_as_images():
 def test_a_cnn_reads_digits(seed):
     """At least 97 % of a held-out fifth."""
     pytest.importorskip("sklearn")
-    if not compiler.is_native():
-        pytest.skip("needs numba")
+    pytest.importorskip("numba")
     generator = seeded(seed)
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1, generator=generator),
