@@ -1,4 +1,4 @@
-"""The GPT: its shape, its cache, its twin in PyTorch, and what it writes."""
+"""GPT and CharRNN: their shape, their caches, their twins in PyTorch, and what they write."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import collections
 import math
 import random
 import statistics
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from parity import (
     pytorch,
     seeded,
     train,
+    twin_of,
 )
 
 import micrograd_plus as mp
@@ -34,6 +36,17 @@ ADAM = {"lr": 1e-2, "betas": (0.85, 0.99)}
 def small(**changed):
     shape = {"vocabulary": 5, "width": 4, "heads": 2, "layers": 2, "context": 6, **changed}
     return nn.GPT(**shape, generator=seeded(1))
+
+
+def small_rnn(cell="lstm", **changed):
+    return nn.CharRNN(5, 4, **{"layers": 2, **changed}, cell=cell, generator=seeded(1))
+
+
+SMALL = [
+    small,
+    *[pytest.param(partial(small_rnn, cell), id=cell) for cell in ("rnn", "lstm", "gru")],
+]
+each = pytest.mark.parametrize("make", SMALL)
 
 
 def louder(model):
@@ -109,32 +122,50 @@ def test_loss_and_gradients_like_torch(more, heads, size, layers, pairs):
     assert_alike(ours, loss_in_torch(tokens, targets), model.parameters(), w.values())
 
 
-def test_a_trajectory_like_torch():
-    """100 steps of Adam with linear decay, a name a step, compiled; here as in PyTorch."""
+def test_a_thousand_names_like_torch():
+    """Adam with linear decay, a name a step, compiled: every loss is PyTorch's."""
     pytest.importorskip("numba")
     torch = pytorch()
-    names = data.names()[:100]
-    X, y = CharacterTokenizer("abcdefghijklmnopqrstuvwxyz").examples(names)
+    names = data.names()
+    seeded().shuffle(names)
+    X, y = CharacterTokenizer(names).examples(names[:1000])
     model = nn.GPT(27, generator=seeded())
     loss_in_torch, w = torch_loss(model)
     their_optimizer = torch.optim.Adam(w.values(), **ADAM)
-    their_schedule = torch.optim.lr_scheduler.LinearLR(their_optimizer, 1.0, 0.0, 100)
+    their_schedule = torch.optim.lr_scheduler.LinearLR(their_optimizer, 1.0, 0.0, 1000)
     theirs = train(their_optimizer, loss_in_torch, zip(X, y), their_schedule)
     optimizer = optim.Adam(model.parameters(), **ADAM)
-    schedule = optim.LinearLR(optimizer, 1.0, 0.0, 100)
+    schedule = optim.LinearLR(optimizer, 1.0, 0.0, 1000)
     step = mp.compile(lambda x, y: losses.cross_entropy(model(x), y), optimizer)
-    step.prepare(step._examples((X, y)))  # all lengths at once, which takes less time
-    ours = []
-    for tokens, targets in zip(X, y):
-        ours.append(step([tokens], [targets]))
-        schedule.step()
+    ours = step.run(X, y, batch_size=1, schedule=schedule)
     assert ours == pytest.approx(theirs, rel=1e-7)
+    assert statistics.mean(ours[-100:]) == pytest.approx(2.2994, abs=1e-4)
     assert_same_state(model, w, **AFTER_TRAINING)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_char_rnn_like_torch(cell):
+    torch = pytorch()
+    model = small_rnn(cell)
+    tokens, targets = [0, 3, 1, 4], [3, 1, 4, 0]
+    parts = torch.nn.ModuleDict(
+        {
+            "tokens": torch.nn.Embedding(5, 4),
+            "recurrent": getattr(torch.nn, cell.upper())(4, 4, 2, batch_first=True),
+            "head": torch.nn.Linear(4, 5),
+        }
+    )
+    parts = twin_of(model, parts)
+    output, _ = parts["recurrent"](parts["tokens"](torch.tensor([tokens])))
+    theirs = torch.nn.functional.cross_entropy(parts["head"](output)[0], torch.tensor(targets))
+    ours = losses.cross_entropy(model(tokens), targets)
+    assert_alike(ours, theirs, model.parameters(), parts.parameters())
+
+
+@each
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.data())
-def test_with_a_cache_it_says_the_same(tokens, cuts):
-    model = louder(small())
+def test_with_a_cache_it_says_the_same(make, tokens, cuts):
+    model = louder(make())
     whole = numbers(model(tokens))
     cache, rows = [], []
     while len(rows) < len(tokens):
@@ -143,30 +174,36 @@ def test_with_a_cache_it_says_the_same(tokens, cuts):
     assert rows == whole
 
 
-def test_a_batch_is_its_sequences():
+@each
+def test_a_batch_is_its_sequences(make):
     np = pytest.importorskip("numpy")
-    model = small()
+    model = make()
     batch = [[0, 1, 2], [4], [3, 3, 3, 3, 3, 3]]
     assert numbers(model(batch)) == [numbers(model(tokens)) for tokens in batch]
     assert numbers(model(np.array([[0, 1, 2]]))) == numbers(model(batch[:1]))
 
 
-def test_no_token_sees_what_follows():
-    model = louder(small())
+@each
+def test_no_token_sees_what_follows(make):
+    model = louder(make())
     one, other = numbers(model([1, 2, 3, 0])), numbers(model([1, 2, 4, 4]))
     assert one[:2] == other[:2]
     assert one[2] != other[2]
 
 
-def test_gradcheck_and_recording():
-    model = louder(small(layers=1))
+@each
+def test_gradcheck_and_recording(make):
+    model = louder(make(layers=1))
     report = gradcheck(losses.cross_entropy(model([0, 1, 4]), [1, 4, 0]))
     assert report, report
     assert_reads_no_number_while_recording(model, [0, 1, 4])
 
 
-def test_compiled_is_eager():
-    model = louder(small(context=3))  # no more places than the examples reach
+@each
+def test_compiled_is_eager(make):
+    model = louder(make())
+    if model.context:
+        model = louder(make(context=3))  # no more places than the examples reach
     X, y = [[0, 1, 2], [0, 4], [3, 3, 1]], [[1, 2, 0], [4, 0], [3, 1, 0]]
     assert_compiled_outputs(model, X)
     assert_compiled_loss(lambda x, y: losses.cross_entropy(model(x), y), model, X, y)
@@ -193,6 +230,17 @@ def test_what_it_refuses():
         small(width=5)
 
 
+def test_what_a_char_rnn_refuses():
+    with pytest.raises(ValueError, match="cell must be one of 'rnn', 'lstm', 'gru', not 'LSTM'"):
+        nn.CharRNN(5, cell="LSTM")
+    with pytest.raises(
+        ValueError, match=r"^CharRNN .* takes a list of at least one token, not \[\]"
+    ):
+        small_rnn()([])
+    with pytest.raises(ValueError, match="length must be given: a CharRNN could write for ever"):
+        nn.generate(small_rnn())
+
+
 # ---- generate
 
 
@@ -210,15 +258,17 @@ def test_generate_is_a_draw_from_what_the_model_says():
             assert drawn[token] / 2000 == pytest.approx(expected, abs=0.04)
 
 
-def test_generate_takes_the_likeliest():
-    model = louder(small())
+@each
+def test_generate_takes_the_likeliest(make):
+    model = louder(make())
     tokens = [0]
-    while len(tokens) <= model.context:
+    while len(tokens) <= 6:
         last = numbers(model(tokens))[-1]
         tokens.append(last.index(max(last)))
-    assert nn.generate(model, stop=-1, top_k=1) == tokens[1:]
-    assert nn.generate(model, tokens[:3], stop=-1, top_k=1) == tokens[3:]
-    assert nn.generate(model, stop=tokens[4], top_k=1) == tokens[1 : tokens.index(tokens[4], 1)]
+    assert nn.generate(model, stop=-1, length=6, top_k=1) == tokens[1:]
+    assert nn.generate(model, tokens[:3], stop=-1, length=4, top_k=1) == tokens[3:]
+    until = tokens.index(tokens[4], 1)
+    assert nn.generate(model, stop=tokens[4], length=6, top_k=1) == tokens[1:until]
     top = sorted(range(5), key=lambda token: -numbers(model([0]))[0][token])[:2]
     hot = {"stop": -1, "length": 1, "temperature": 10.0}
     assert {nn.generate(model, **hot, top_k=2, seed=seed)[0] for seed in range(50)} == {*top}
