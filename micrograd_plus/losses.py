@@ -121,6 +121,11 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
             "cross_entropy takes a row of logits, one for each class, and was given single "
             "numbers: the model needs as many outputs as there are classes"
         )
+    if not one_example and is_nested(plain(logits[0])):
+        raise ValueError(
+            "cross_entropy takes the rows of logits of one sequence, and was given several "
+            "sequences: take the mean of the loss of each, or mp.compile the loss of one"
+        )
     rows, indices = ([logits], [indices]) if one_example else (logits, indices)
     _check_lengths("cross_entropy", rows if logits else [], indices)
     with scope("cross_entropy"):

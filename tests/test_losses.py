@@ -305,6 +305,11 @@ def test_cross_entropy_of_a_model_with_one_output():
             losses.cross_entropy(prediction, target)
 
 
+def test_cross_entropy_of_a_batch_of_sequences():
+    with pytest.raises(ValueError, match="several sequences: take the mean of the loss of each"):
+        losses.cross_entropy([[[1.0, 2.0], [0.5, 0.0]], [[1.0, 0.0]]], [[0, 1], [1]])
+
+
 @pytest.mark.parametrize("target", ["a", None, True])
 def test_target_is_no_number(target):
     with pytest.raises((TypeError, ValueError)):

@@ -222,6 +222,8 @@ def test_what_it_refuses():
     for wrong in ([], 3, "abc"):
         with pytest.raises(ValueError, match=r"^GPT .* takes a list of at least one token, not "):
             model(wrong)
+    with pytest.raises(ValueError, match="a compiled function takes lists of examples"):
+        mp.compile(lambda x, y: losses.cross_entropy(model(x), y))([0, 1], [1, 0])
     with pytest.raises(ValueError, match="a cache belongs to one sequence"):
         model([[0, 1], [2]], [])
     with pytest.raises(ValueError, match="layers must be a whole number"):

@@ -26,16 +26,24 @@ def add_command(commands: Any, name: str, help_: str, example: str) -> argparse.
     return parser
 
 
-def add_training(
-    parser: argparse.ArgumentParser, out: str, epochs: int | None = None, lr: float | None = None
-) -> None:
-    """Where a training writes, and how it goes on, with these defaults."""
-    parser.add_argument("--out", type=Path, default=Path(out), help="folder [%(default)s]")
+def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Where a training writes, and what it starts from."""
+    parser.add_argument("--out", type=Path, default=Path(folder), help="folder [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="for all that is drawn [%(default)s]")
-    if epochs:
-        parser.add_argument("--epochs", type=at_least_one, default=epochs, help="[%(default)s]")
-    if lr:
-        parser.add_argument("--lr", type=above_zero, default=lr, help="learning rate [%(default)s]")
+
+
+def add_lr(parser: Any, default: float) -> None:
+    """The learning rate, of a parser or of a group of its arguments."""
+    parser.add_argument(
+        "--lr", type=above_zero, default=default, help="learning rate [%(default)s]"
+    )
+
+
+def add_number(parser: Any, name: str, default: int, help_: str = "") -> None:
+    """A whole number, of a parser or of a group of its arguments."""
+    parser.add_argument(
+        name, type=at_least_one, default=default, help=f"{help_} [%(default)s]".lstrip()
+    )
 
 
 def add_expression(parser: argparse.ArgumentParser) -> None:

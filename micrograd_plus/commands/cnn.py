@@ -11,7 +11,7 @@ from ..data import digits, train_test_split
 from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, save
 from ..optim import Adam
 from ..train import fit
-from .arguments import add_command, add_training
+from .arguments import add_command, add_lr, add_number, add_output
 from .output import require_an_epoch, write_pictures
 
 _CLASSES = "0123456789"
@@ -21,7 +21,9 @@ def add(models: Any) -> None:
     """The command's arguments."""
     help_ = "a convolutional network for 1,797 scanned digits of 8 × 8 pixels"
     parser = add_command(models, "cnn", help_, "micrograd-plus train cnn --epochs 10 --out cnn")
-    add_training(parser, out="trained-cnn", epochs=20, lr=0.005)
+    add_output(parser, "trained-cnn")
+    add_number(parser, "--epochs", 20)
+    add_lr(parser, 0.005)
     parser.set_defaults(run=run)
 
 

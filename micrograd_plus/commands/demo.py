@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import random
-from pathlib import Path
 from typing import Any
 
 from .. import show
@@ -13,7 +12,7 @@ from ..engine import Value
 from ..nn import MLP, Neuron
 from ..optim import Adam
 from ..train import evaluate, fit
-from .arguments import add_command, at_least_one
+from .arguments import add_command, add_number, add_output
 from .output import write_pictures
 
 FORMATS = ("svg", "png")
@@ -23,9 +22,8 @@ def add(commands: Any) -> None:
     """The command's arguments."""
     help_ = "train a network on two moons and draw it"
     parser = add_command(commands, "demo", help_, "micrograd-plus demo --out pictures")
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="[%(default)s]")
-    parser.add_argument("--epochs", type=at_least_one, default=80, help="[%(default)s]")
-    parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
+    add_output(parser, "demo-output")
+    add_number(parser, "--epochs", 80)
     parser.set_defaults(run=run)
 
 

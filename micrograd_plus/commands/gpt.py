@@ -8,7 +8,7 @@ from typing import Any
 from .. import show
 from ..engine import no_grad
 from ..nn import GPT
-from .arguments import add_command, add_training, at_least_one
+from .arguments import add_command, add_lr, add_number, add_output
 from .output import write_pictures
 from .writing import add_texts, learn_to_write
 
@@ -16,12 +16,14 @@ from .writing import add_texts, learn_to_write
 def add(models: Any) -> None:
     """The command's arguments."""
     help_ = "a GPT that learns to write names, letter by letter"
-    example = "micrograd-plus train gpt --width 32 --steps 10000"
+    example = "micrograd-plus train gpt --width 32 --steps 10000 --lr 0.003"
     parser = add_command(models, "gpt", help_, example)
-    add_training(parser, out="trained-gpt")
-    add_texts(parser, width=16, steps=1000)
-    parser.add_argument("--heads", type=at_least_one, default=4, help="[%(default)s]")
-    parser.add_argument("--layers", type=at_least_one, default=1, help="[%(default)s]")
+    add_output(parser, "trained-gpt")
+    add_texts(parser, steps=1000)
+    add_lr(parser, 0.01)
+    add_number(parser, "--width", 16)
+    add_number(parser, "--heads", 4)
+    add_number(parser, "--layers", 1)
     parser.set_defaults(run=run)
 
 
@@ -36,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
             max(context, 16),
             generator=generator,
         ),
+        options.lr,
         options,
     )
     text = max(written, key=len)[: model.context - 1]

@@ -12,12 +12,13 @@ from ..losses import mse
 from ..nn import LSTM, RNN, CharRNN, Linear, Module
 from ..optim import Adam, CosineAnnealingLR
 from ..train import History, fit
-from .arguments import add_command, add_training, at_least_one
+from .arguments import add_command, add_lr, add_number, add_output
 from .output import require_an_epoch, write_pictures
 from .writing import add_texts, learn_to_write
 
 _KINDS = {kind.__name__: kind for kind in (RNN, LSTM)}
 _WIDTH = 8
+_LR_OF_NAMES = 0.01
 
 
 def add(models: Any) -> None:
@@ -26,11 +27,14 @@ def add(models: Any) -> None:
         command = name.lower()
         help_ = f"an {name}: RNN and LSTM on the adding problem, and names that the {name} writes"
         parser = add_command(models, command, help_, f"micrograd-plus train {command} --length 20")
-        add_training(parser, out=f"trained-{command}", epochs=30, lr=0.02)
-        parser.add_argument(
-            "--length", type=at_least_one, default=30, help="of the sequences [%(default)s]"
-        )
-        add_texts(parser, width=32, steps=5000)
+        add_output(parser, f"trained-{command}")
+        problem = parser.add_argument_group("the adding problem")
+        add_number(problem, "--length", 30, "of the sequences")
+        add_number(problem, "--epochs", 30)
+        add_lr(problem, 0.02)
+        names = parser.add_argument_group("names")
+        add_texts(names, steps=5000)
+        add_number(names, "--width", 32)
         parser.set_defaults(run=run, cell=command)
 
 
@@ -42,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         lambda vocabulary, context, generator: CharRNN(
             vocabulary, options.width, cell=options.cell, generator=generator
         ),
+        _LR_OF_NAMES,
         options,
     )
     return 0

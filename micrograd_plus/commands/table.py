@@ -16,7 +16,7 @@ from ..nn import MLP, Module, save
 from ..optim import Adam
 from ..tables import Encoder, Table, read_csv
 from ..train import fit
-from .arguments import above_zero, at_least_one, share, widths
+from .arguments import add_lr, add_number, add_output, share, widths
 from .output import require_an_epoch
 
 _MOST_PROBLEMS = 20
@@ -37,12 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--skip-bad-rows", action="store_true", help="report them and go on")
     parser.add_argument("--hidden", type=widths, default="16", help="as 16,16 [%(default)s]")
-    parser.add_argument("--epochs", type=at_least_one, default=60, help="[%(default)s]")
-    parser.add_argument("--batch-size", type=at_least_one, default=16, help="[%(default)s]")
-    parser.add_argument("--lr", type=above_zero, default=0.01, help="learning rate [%(default)s]")
+    add_number(parser, "--epochs", 60)
+    add_number(parser, "--batch-size", 16)
+    add_lr(parser, 0.01)
     parser.add_argument("--held-out", type=share, default=1 / 3, help="rows to test on [1/3]")
-    parser.add_argument("--seed", type=int, default=0, help="for weights and order [%(default)s]")
-    parser.add_argument("--out", type=Path, default=Path("trained"), help="folder [%(default)s]")
+    add_output(parser, "trained")
     parser.set_defaults(run=run)
 
 

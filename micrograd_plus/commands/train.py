@@ -9,7 +9,7 @@ from .arguments import add_command
 
 _EXAMPLES = """micrograd-plus train --csv iris.csv --target species --out iris-model
   micrograd-plus train cnn
-  micrograd-plus train gpt --width 32 --steps 10000"""
+  micrograd-plus train gpt --width 32 --steps 10000 --lr 0.003"""
 
 
 def add(commands: Any) -> None:

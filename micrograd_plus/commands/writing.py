@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import time
@@ -18,29 +17,28 @@ from ..losses import cross_entropy
 from ..nn import LanguageModel, generate, save
 from ..optim import Adam, LinearLR
 from ..text import CharacterTokenizer
-from .arguments import at_least_one
+from .arguments import add_number
 from .output import write_pictures
 
-_LR = 0.01
 _LONGEST = 63  # as many lengths as a compiled step keeps programs of
 _WRITTEN = 20
 
 
-def add_texts(parser: argparse.ArgumentParser, width: int, steps: int) -> None:
-    """The arguments that `learn_to_write` reads."""
+def add_texts(parser: Any, steps: int) -> None:
+    """What is learned from, and for how long; of a parser or of a group of its arguments."""
     parser.add_argument(
-        "--text", type=Path, help="a text file, one item a line, to learn from instead of names"
+        "--text", type=Path, help="a file to learn from instead of names, one text a line"
     )
-    parser.add_argument("--width", type=at_least_one, default=width, help="[%(default)s]")
-    parser.add_argument(
-        "--steps", type=at_least_one, default=steps, help="of one text each [%(default)s]"
-    )
+    add_number(parser, "--steps", steps, "one text each")
 
 
-def learn_to_write(make: Callable[[int, int, random.Random], LanguageModel], options: Any) -> Any:
+def learn_to_write(
+    make: Callable[[int, int, random.Random], LanguageModel], lr: float, options: Any
+) -> Any:
     """A trained model, its tokenizer, and texts that it wrote.
 
     make: called with the vocabulary, the longest text's tokens and a generator; gives the model.
+    lr: the learning rate at the beginning.
 
     Each step learns from one text, by Adam with a learning rate that sinks to 0 in a straight
     line. The loss is measured on a tenth of the texts, held out.
@@ -59,7 +57,7 @@ def learn_to_write(make: Callable[[int, int, random.Random], LanguageModel], opt
     def loss_fn(tokens: Any, targets: Any) -> Any:
         return cross_entropy(model(tokens), targets)
 
-    optimizer = Adam(model.parameters(), lr=_LR, betas=(0.85, 0.99))
+    optimizer = Adam(model.parameters(), lr=lr, betas=(0.85, 0.99))
     schedule = LinearLR(optimizer, 1.0, 0.0, options.steps)
     X, y = (list(islice(cycle(tokens), options.steps)) for tokens in (X, y))
     started = time.perf_counter()
@@ -68,7 +66,8 @@ def learn_to_write(make: Callable[[int, int, random.Random], LanguageModel], opt
     loss = compiler.compile(loss_fn)(X_held_out, y_held_out)
     print(
         f"\n{options.steps:,} steps in {seconds:.1f} s, the recording included\n"
-        f"loss on the texts held out {loss:.3f}; all tokens alike: {math.log(len(tokenizer)):.3f}\n"
+        f"loss on the texts held out: {loss:.3f}; if all letters were equally likely: "
+        f"{math.log(len(tokenizer)):.3f}\n"
     )
     save(model, options.out / "model.json", alphabet=tokenizer.alphabet)
     print(f"wrote {options.out / 'model.json'}")

@@ -22,7 +22,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import no_grad
+from ..engine import Value, no_grad
 from ..nested import is_nested, plain, whole_number
 from .attention import Embedding, LearnedPositions, TransformerBlock
 from .init import GLOBAL, generator_or
@@ -59,7 +59,8 @@ class LanguageModel(Module):
                 )
             return [self.forward(sequence) for sequence in tokens]
         if not isinstance(tokens, (list, tuple)) or not tokens:
-            raise ValueError(f"{where()} takes a list of at least one token, not {tokens!r}")
+            hint = ": a compiled function takes lists of examples" * isinstance(tokens, Value)
+            raise ValueError(f"{where()} takes a list of at least one token, not {tokens!r}{hint}")
         return self.read(tokens, [] if cache is None else cache)
 
 
