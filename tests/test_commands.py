@@ -294,12 +294,16 @@ def test_train_lstm_remembers_what_an_rnn_forgets(run, tmp_path):
     check_written(printed, tmp_path / "trained-lstm", at_most=2.2)
 
 
-@pytest.mark.usefixtures("fast")
-def test_train_rnn_writes_with_an_rnn(run, tmp_path):
-    arguments = ("--epochs", 1, "--length", 4, "--steps", 20, "--width", 5, "--out", "here")
+@pytest.mark.filterwarnings("ignore:numba is not installed")
+def test_train_rnn_writes_with_an_rnn(run, tmp_path, monkeypatch):
+    """Without numba, too: slow, but it can be waited for if there is little to do."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("micrograd_plus.train.is_native", lambda: False)
+    monkeypatch.setattr("micrograd_plus.compiler.compiled.is_native", lambda: False)
+    arguments = ("--epochs", 1, "--length", 2, "--steps", 20, "--width", 5, "--out", "here")
     status, printed, _ = run("train", "rnn", *arguments)
     assert status == 0
-    assert "sequences of 4 numbers" in printed
+    assert "sequences of 2 numbers" in printed
     assert load(tmp_path / "here" / "model.json").config()["cell"] == "rnn"
 
 

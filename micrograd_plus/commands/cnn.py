@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import compiler, show
 from ..data import digits, train_test_split
+from ..nested import plain
 from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, save
 from ..optim import Adam
 from ..train import fit
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         generator=random.Random(options.seed),
     )
     require_an_epoch(history)
-    predicted = [row.index(max(row)) for row in compiler.compile(model)(X_held_out).tolist()]
+    predicted = [row.index(max(row)) for row in plain(compiler.compile(model)(X_held_out))]
     right = sum(guess == truth for guess, truth in zip(predicted, y_held_out))
     print(f"\nright on {right / len(y_held_out):.1%} of the digits held out")
     save(model, options.out / "model.json")

@@ -9,6 +9,7 @@ from typing import Any
 from .. import compiler, show
 from ..data import adding
 from ..losses import mse
+from ..nested import plain
 from ..nn import LSTM, RNN, CharRNN, Linear, Module
 from ..optim import Adam, CosineAnnealingLR
 from ..train import History, fit
@@ -63,7 +64,7 @@ def compare(options: argparse.Namespace) -> None:
         print(f"\n{models[name].recurrent}")
         histories[name] = _learn(models[name], X, y, options)
         require_an_epoch(histories[name])
-    guesses = {name: compiler.compile(model)(X_new).tolist() for name, model in models.items()}
+    guesses = {name: plain(compiler.compile(model)(X_new)) for name, model in models.items()}
     states = {name: _backward(model, X_new[0], y_new[0]) for name, model in models.items()}
 
     print(f"\nmean squared error on {len(X_new)} new sequences")
@@ -106,6 +107,7 @@ def _learn(model: LastState, X: Any, y: Any, options: argparse.Namespace) -> His
         batch_size=20,
         schedule=CosineAnnealingLR(optimizer, options.epochs),
         generator=random.Random(options.seed),
+        compiled=True,  # the model takes one sequence and no batch
     )
 
 
