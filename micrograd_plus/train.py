@@ -194,15 +194,9 @@ def _evaluate(
     model: Module, predict: Callable[[Any], Any], X: list[Any], y: list[Any], loss: Any
 ) -> tuple[float, float | None]:
     """As `evaluate`, with the predictions that `predict` gives."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            predictions = plain(predict(X))
-            return _one(loss(predictions, y)).data, _accuracy(loss, predictions, y)
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with model.evaluating(), no_grad():
+        predictions = plain(predict(X))
+        return _one(loss(predictions, y)).data, _accuracy(loss, predictions, y)
 
 
 class _DivergedError(Exception):

@@ -72,6 +72,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
+def matplotlib_as_it_was() -> Iterator[None]:
+    """A test after which matplotlib's global state must be as it was."""
+    matplotlib = pytest.importorskip("matplotlib")
+    before = dict(matplotlib.rcParams)
+    yield
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.fixture
 def without_dot(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without a system Graphviz."""
     found = shutil.which

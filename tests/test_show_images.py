@@ -12,13 +12,7 @@ from micrograd_plus.engine import Value
 from micrograd_plus.show import plot_feature_maps, plot_filters, plot_mistakes
 
 matplotlib = pytest.importorskip("matplotlib")
-
-
-@pytest.fixture(autouse=True)
-def _leaves_no_trace():
-    before = dict(matplotlib.rcParams)
-    yield
-    assert dict(matplotlib.rcParams) == before
+pytestmark = pytest.mark.usefixtures("matplotlib_as_it_was")
 
 
 def small_cnn():
@@ -88,6 +82,14 @@ def test_feature_maps(tmp_path):
     assert [image.get_array().tolist() for image in axes.images[3:5]] == seen  # nothing dropped
     assert smallest_text(figure) >= 12
     assert png_size(tmp_path / "maps.png")[2] > 16
+
+
+def test_feature_maps_leave_each_module_in_its_mode():
+    model = small_cnn()
+    model[1].eval()
+    before = [module.training for module in model.modules()]
+    plot_feature_maps(model, IMAGE)
+    assert [module.training for module in model.modules()] == before
 
 
 def test_feature_maps_leave_the_model_in_training():

@@ -22,13 +22,7 @@ from micrograd_plus.show import (
 )
 
 matplotlib = pytest.importorskip("matplotlib")
-
-
-@pytest.fixture(autouse=True)
-def _leaves_no_trace():
-    before = dict(matplotlib.rcParams)
-    yield
-    assert dict(matplotlib.rcParams) == before
+pytestmark = pytest.mark.usefixtures("matplotlib_as_it_was")
 
 
 def curves(axes):

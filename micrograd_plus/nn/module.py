@@ -18,6 +18,7 @@ that makes them and a `forward` that uses them:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Self
 
@@ -104,6 +105,17 @@ class Module:
     def eval(self) -> Self:
         """Switches to evaluation: Dropout drops nothing, BatchNorm1d goes by what it saw."""
         return self.train(False)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Inside, it is in evaluation; afterwards each module is in the mode in which it was."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
 
     # ---- state
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine import number_of
-from ..nested import flatten, plain, shape
-from .plots import evaluating, new_figure
+from ..nested import flatten, shape
+from .plots import evaluating, new_figure, numbers_of
 from .scale import NEGATIVE_LINE, NEUTRAL_LINE, POSITIVE_LINE
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def plot_filters(layer: Any, *, path: str | Path | None = None) -> Plot:
     with new_figure(1.5 + width, 1.6 + height, 1, 1, path) as (figure, (ax,)):
         for column, kernel in enumerate(layer.weight):
             for row, plane in enumerate(kernel):
-                _tile(ax, _numbers(plane), column, row, largest)
+                _tile(ax, numbers_of(plane), column, row, largest)
         _frame(ax, outputs, inputs)
         ax.set_xticks([i + 0.5 for i in range(outputs)], range(outputs))
         ax.set_yticks([i + 0.5 for i in range(inputs)], range(inputs))
@@ -76,7 +76,7 @@ def plot_feature_maps(model: Any, image: Any, *, path: str | Path | None = None)
             ticks[top + 0.5] = f"{name}\n{size}"
             largest = _largest(planes)
             for i, plane in enumerate(planes):
-                _tile(ax, _numbers(plane), i % columns, top + i // columns, largest)
+                _tile(ax, numbers_of(plane), i % columns, top + i // columns, largest)
             top += ceil(len(planes) / columns) + 0.4
         _frame(ax, columns, top)
         ax.set_xticks([])
@@ -109,7 +109,7 @@ def plot_mistakes(
             if len(planes) != 1:
                 raise ValueError(f"X holds images of {len(planes)} channels: one can be shown")
             column, top = place % columns, tall * (place // columns) + tall - 1
-            _tile(ax, _numbers(planes[0]), column, top, None)
+            _tile(ax, numbers_of(planes[0]), column, top, None)
             ax.text(
                 column + 0.5, top, f"{classes[y[i]]} as {classes[predicted[i]]}",
                 ha="center", va="bottom", fontsize=12,
@@ -153,7 +153,3 @@ def _frame(ax: Any, columns: float, rows: float) -> None:
 
 def _largest(planes: Any) -> float:
     return max(abs(number_of(number)) for number in flatten(planes)) or 1.0
-
-
-def _numbers(plane: Any) -> _Plane:
-    return [[number_of(number) for number in plain(row)] for row in plain(plane)]

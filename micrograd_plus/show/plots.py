@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from math import ceil, inf, isfinite, nan, sqrt
 from pathlib import Path
@@ -164,7 +164,7 @@ def plot_decision_boundary(
     threshold: where the one Value's answer changes: 0 for scores, 0.5 for probabilities.
     resolution: the model is called resolution × resolution times.
     """
-    points = [[number_of(v) for v in row] for row in plain(X)]
+    points = numbers_of(X)
     labels = [number_of(label) for label in flatten(list(plain(y)))]
     classes = sorted(set(labels))
     if not points or any(len(point) != 2 for point in points):
@@ -211,6 +211,11 @@ def plot_decision_boundary(
         ax.set(xlabel="x1", ylabel="x2", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
         figure.legend(loc="outside upper center", ncols=min(len(classes), 4))
     return figure
+
+
+def numbers_of(rows: Any) -> list[list[float]]:
+    """Rows of numbers or Values as rows of floats."""
+    return [[number_of(v) for v in plain(row)] for row in plain(rows)]
 
 
 def _grid(numbers: list[float], columns: int) -> list[list[float]]:
@@ -267,16 +272,9 @@ def _answers(model: Any, rows: list[list[float]]) -> list[list[float]]:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Inside, the model records no graph and is in evaluation mode."""
-    training = getattr(model, "training", False)
-    if training:
-        model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        if training:
-            model.train()
+    """Inside, no graph is recorded, and the model, if it is a module, is in evaluation."""
+    with no_grad(), getattr(model, "evaluating", nullcontext)():
+        yield
 
 
 def plot_activations(names: str | Sequence[str], *, path: str | Path | None = None) -> Plot:
@@ -435,7 +433,7 @@ def plot_attention(
     """
     table = plain(weights)
     heads = table if is_nested(table) and is_nested(plain(table[0])) else [table]
-    numbers = [[[number_of(v) for v in plain(row)] for row in plain(head)] for head in heads]
+    numbers = [numbers_of(head) for head in heads]
     columns = list(tokens if keys is None else keys)
     if any(
         len(head) != len(tokens) or any(len(row) != len(columns) for row in head)

@@ -139,14 +139,11 @@ def _function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, Any], V
 @contextmanager
 def _as_it_was(model: Module, parameters: Sequence[Value]) -> Iterator[None]:
     """In evaluation mode; afterwards in the mode it was in, and with the gradients it had."""
-    modes = [(module, module.training) for module in model.modules()]
     gradients = [parameter.grad for parameter in parameters]
-    model.eval()
     try:
-        yield
+        with model.evaluating():
+            yield
     finally:
-        for module, mode in modes:
-            module.training = mode
         for parameter, gradient in zip(parameters, gradients):
             parameter.grad = gradient
 
