@@ -20,13 +20,12 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from ..engine import Value, record, recorder, require, scope
+from ..engine import Value, recorder, require, scope
 from ..functional import dot, pick, softmax
 from ..nested import is_nested, plain, whole_number
-from ..ops import TABLE
 from .activations import ReLU
 from .init import GLOBAL, generator_or, xavier_uniform
-from .linear import Linear
+from .linear import Linear, weighted_sums
 from .module import Module, row_of_values, where
 from .normalization import LayerNorm, RMSNorm
 
@@ -80,7 +79,23 @@ class Embedding(Module):
         return {"num_embeddings": self.num_embeddings, "embedding_dim": self.embedding_dim}
 
 
-class LearnedPositions(Module):
+class _Positions(Module):
+    """Adds a row of numbers to the row at each place of a sequence; a subclass says which."""
+
+    def rows(self, start: int, count: int) -> tuple[int, Rows]:
+        """The width, and what is added at `count` places from `start` on."""
+        raise NotImplementedError
+
+    def forward(self, x: Any, start: int = 0) -> Any:
+        """The sequence, or batch, with its places added; `start` is the first row's place."""
+        x = plain(x)
+        if _is_batch(x):
+            return [self.forward(sequence, start) for sequence in x]
+        width, places = self.rows(start, len(x))
+        return add([row_of_values(plain(row), width) for row in x], places)
+
+
+class LearnedPositions(_Positions):
     """Adds to the row at each place of a sequence the row of `weight` for that place.
 
     Attention alone does not know in which order it sees its inputs. A sequence has at most
@@ -90,18 +105,15 @@ class LearnedPositions(Module):
     def __init__(self, context: int, width: int, *, generator: random.Random | None = None) -> None:
         self.weight = Embedding(context, width, generator=generator).weight
 
-    def forward(self, x: Any, start: int = 0) -> Any:
-        """The sequence, or batch, with its places added; `start` is the first row's place."""
-        x, (context, width) = plain(x), self._size()
-        if _is_batch(x):
-            return [self.forward(sequence, start) for sequence in x]
-        if start + len(x) > context:
+    def rows(self, start: int, count: int) -> tuple[int, Rows]:
+        """Rows of `weight`, if there are so many."""
+        context, width = self._size()
+        if start + count > context:
             raise ValueError(
                 f"{where()} takes sequences of at most {context} places, and was given "
-                f"{start + len(x)}"
+                f"{start + count}"
             )
-        rows = [row_of_values(plain(row), width) for row in x]
-        return add(rows, self.weight[start : start + len(x)])
+        return width, self.weight[start : start + count]
 
     def _size(self) -> tuple[int, int]:
         return len(self.weight), len(self.weight[0])
@@ -111,7 +123,7 @@ class LearnedPositions(Module):
         return dict(zip(("context", "width"), self._size()))
 
 
-class SinusoidalPositions(Module):
+class SinusoidalPositions(_Positions):
     """Adds waves to the rows of a sequence, so that each place looks different.
 
     Number 2i of the row at place p gets sin(p / 10000^(2i / width)), number 2i + 1 the cosine of
@@ -122,13 +134,9 @@ class SinusoidalPositions(Module):
     def __init__(self, width: int) -> None:
         self.width = whole_number("width", width)
 
-    def forward(self, x: Any, start: int = 0) -> Any:
-        """The sequence, or batch, with its places added; `start` is the first row's place."""
-        x = plain(x)
-        if _is_batch(x):
-            return [self.forward(sequence, start) for sequence in x]
-        rows = [row_of_values(plain(row), self.width) for row in x]
-        return add(rows, [self.wave(start + place) for place in range(len(x))])
+    def rows(self, start: int, count: int) -> tuple[int, Rows]:
+        """The waves at these places."""
+        return self.width, [self.wave(start + place) for place in range(count)]
 
     def wave(self, place: int) -> list[float]:
         """What is added at a place."""
@@ -295,8 +303,8 @@ class MultiHeadAttention(Module):
         """The queries (part 0), keys (1) or values (2) of the rows of x."""
         own = slice(part * self.embed_dim, (part + 1) * self.embed_dim)
         rows = [row_of_values(plain(row), self.embed_dim) for row in x]
-        out = [[record(TABLE["dot"], (*w, *row)) for w in self.in_proj_weight[own]] for row in rows]
-        return out if self.in_proj_bias is None else [add(y, self.in_proj_bias[own]) for y in out]
+        weight, bias = self.in_proj_weight[own], (self.in_proj_bias or [])[own]
+        return [weighted_sums(weight, bias, row) for row in rows]
 
     def _head(
         self, head: int, queries: Rows, keys: Rows, values: Rows, seen: list[list[int]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..engine import Value, record
@@ -12,6 +12,14 @@ from ..ops import TABLE
 from . import init as initializers
 from .init import Initializer
 from .module import Module, Rowwise, row_of_values
+
+
+def weighted_sums(
+    weight: Sequence[Sequence[Value]], bias: Sequence[Value] | None, x: Sequence[Value]
+) -> list[Value]:
+    """One number for each row of `weight`, its products with x added up in one node; plus bias."""
+    sums = [record(TABLE["dot"], (*row, *x)) for row in weight]
+    return [s + b for s, b in zip(sums, bias)] if bias else sums
 
 
 class Linear(Rowwise):
@@ -46,9 +54,7 @@ class Linear(Rowwise):
 
     def row(self, x: Any) -> list[Value]:
         """A list of `out_features` Values."""
-        values = row_of_values(x, self.in_features)
-        sums = [record(TABLE["dot"], (*row, *values)) for row in self.weight]
-        return sums if self.bias is None else [s + b for s, b in zip(sums, self.bias)]
+        return weighted_sums(self.weight, self.bias, row_of_values(x, self.in_features))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -27,10 +27,11 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..engine import Constant, Value, apply, record, scope
+from ..engine import Constant, Value, apply, scope
 from ..nested import is_nested, plain, whole_number
 from ..ops import TABLE
 from .init import GLOBAL, generator_or, pytorch_default
+from .linear import weighted_sums
 from .module import Module, misfit, row_of_values, values_of, where
 
 Row = list[Value]
@@ -91,7 +92,7 @@ class _Cell(Module):
         w_ih, w_hh, b_ih, b_hh = self.rows(index)
         weight = [[*a, *b] for a, b in zip(w_ih, w_hh)]
         bias = [a + b for a, b in zip(b_ih, b_hh)]  # when compiled, once for all steps
-        return [apply(TABLE[activation], s) for s in _weighted(weight, bias, [*x, *h])]
+        return [apply(TABLE[activation], s) for s in weighted_sums(weight, bias, [*x, *h])]
 
     def rows(self, index: int) -> tuple[list[Row], list[Row], Row, Row]:
         """What weight_ih, weight_hh, bias_ih and bias_hh have for one gate."""
@@ -178,7 +179,7 @@ class GRUCell(_Cell):
             z = self.gate(1, "sigmoid", x, h)
         with scope("candidate"):
             w_in, w_hn, b_in, b_hn = self.rows(2)
-            seen, kept = _weighted(w_in, b_in, x), _weighted(w_hn, b_hn, h)
+            seen, kept = weighted_sums(w_in, b_in, x), weighted_sums(w_hn, b_hn, h)
             n = [(s + r * k).tanh() for r, s, k in zip(r, seen, kept)]
         return [[(1 - z) * n + z * h for z, n, h in zip(z, n, h)]]
 
@@ -290,12 +291,6 @@ class GRU(_Layers):
 
 
 # ---- what goes in and comes out
-
-
-def _weighted(weight: list[Row], bias: Row, x: Row) -> Row:
-    """W · x + b; an empty bias is none."""
-    sums = [record(TABLE["dot"], (*row, *x)) for row in weight]
-    return [s + b for s, b in zip(sums, bias)] if bias else sums
 
 
 def _sequence(x: Any, width: int) -> list[Row]:
