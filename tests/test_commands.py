@@ -359,6 +359,13 @@ def test_train_gpt_refuses_texts_that_it_cannot_learn_from(run, tmp_path, text, 
     assert complaint in complaints
 
 
+def test_train_lstm_reads_the_texts_before_it_trains(run, tmp_path):
+    status, printed, complaints = run("train", "lstm", "--text", "nowhere.txt")
+    assert (status, printed) == (2, "")
+    assert "nowhere.txt" in complaints
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "model", [("cnn",), ("lstm",), ("--csv", "houses.csv", "--target", "price")]
 )

@@ -9,11 +9,11 @@ from typing import Any
 from .. import compiler, show
 from ..data import digits, train_test_split
 from ..nested import plain
-from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, save
+from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from ..optim import Adam
 from ..train import fit
 from .arguments import add_command, add_lr, add_number, add_output
-from .output import require_an_epoch, write_pictures
+from .output import require_an_epoch, write_model, write_pictures
 
 _CLASSES = "0123456789"
 
@@ -50,8 +50,7 @@ def run(options: argparse.Namespace) -> int:
     predicted = [row.index(max(row)) for row in plain(compiler.compile(model)(X_held_out))]
     right = sum(guess == truth for guess, truth in zip(predicted, y_held_out))
     print(f"\nright on {right / len(y_held_out):.1%} of the digits held out")
-    save(model, options.out / "model.json")
-    print(f"wrote {options.out / 'model.json'}")
+    write_model(model, options.out)
     write_pictures(
         {
             "loss": show.plot_loss(history),

@@ -10,7 +10,7 @@ from ..engine import no_grad
 from ..nn import GPT
 from .arguments import add_command, add_lr, add_number, add_output
 from .output import write_pictures
-from .writing import add_texts, learn_to_write
+from .writing import add_texts, learn_to_write, read_texts
 
 
 def add(models: Any) -> None:
@@ -29,7 +29,10 @@ def add(models: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains, writes names, and draws what the attention heads look at."""
+    texts = read_texts(options.text)
+    options.out.mkdir(parents=True, exist_ok=True)
     model, tokenizer, written = learn_to_write(
+        texts,
         lambda vocabulary, context, generator: GPT(
             vocabulary,
             options.width,

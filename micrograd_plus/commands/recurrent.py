@@ -15,7 +15,7 @@ from ..optim import Adam, CosineAnnealingLR
 from ..train import History, fit
 from .arguments import add_command, add_lr, add_number, add_output
 from .output import require_an_epoch, write_pictures
-from .writing import add_texts, learn_to_write
+from .writing import add_texts, learn_to_write, read_texts
 
 _KINDS = {kind.__name__: kind for kind in (RNN, LSTM)}
 _WIDTH = 8
@@ -41,9 +41,11 @@ def add(models: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compares both on the adding problem; then the one that was asked for writes names."""
+    texts = read_texts(options.text)
     options.out.mkdir(parents=True, exist_ok=True)
     compare(options)
     learn_to_write(
+        texts,
         lambda vocabulary, context, generator: CharRNN(
             vocabulary, options.width, cell=options.cell, generator=generator
         ),

@@ -12,12 +12,12 @@ from .. import show
 from ..data import train_test_split
 from ..engine import no_grad, number_of
 from ..nested import flatten
-from ..nn import MLP, Module, save
+from ..nn import MLP, Module
 from ..optim import Adam
 from ..tables import Encoder, Table, read_csv
 from ..train import fit
 from .arguments import add_lr, add_number, add_output, share, widths
-from .output import require_an_epoch
+from .output import require_an_epoch, write_model
 
 _MOST_PROBLEMS = 20
 
@@ -83,8 +83,8 @@ def run(options: argparse.Namespace) -> int:
         generator=random.Random(options.seed),
     )
     require_an_epoch(history)
-    save(model, options.out / "model.json", table=encoder.to_dict())
-    print(f"\nwrote {options.out / 'model.json'}")
+    print()
+    write_model(model, options.out, table=encoder.to_dict())
 
     truth = held_out.column(options.target)
     guesses = predictions(model, encoder, held_out)

@@ -14,11 +14,11 @@ from .. import compiler, data, show
 from ..data import train_test_split
 from ..files import write_atomically
 from ..losses import cross_entropy
-from ..nn import LanguageModel, generate, save
+from ..nn import LanguageModel, generate
 from ..optim import Adam, LinearLR
 from ..text import CharacterTokenizer
 from .arguments import add_number
-from .output import write_pictures
+from .output import write_model, write_pictures
 
 _LONGEST = 63  # as many lengths as a compiled step keeps programs of
 _WRITTEN = 20
@@ -32,10 +32,25 @@ def add_texts(parser: Any, steps: int) -> None:
     add_number(parser, "--steps", steps, "one text each")
 
 
+def read_texts(path: Path | None) -> list[str]:
+    """The lines of a file, or names; ValueError if one is too long for a program each length."""
+    texts = data.text(path) if path else data.names()
+    for text in texts:
+        if len(text) > _LONGEST:
+            raise ValueError(
+                f"{path} has a line of {len(text)} characters, {text[:20]!r}…: "
+                f"one text a line, of at most {_LONGEST} characters"
+            )
+    return texts
+
+
 def learn_to_write(
-    make: Callable[[int, int, random.Random], LanguageModel], lr: float, options: Any
+    texts: list[str],
+    make: Callable[[int, int, random.Random], LanguageModel],
+    lr: float,
+    options: Any,
 ) -> Any:
-    """A trained model, its tokenizer, and texts that it wrote.
+    """A model trained on `texts`, its tokenizer, and texts that it wrote.
 
     make: called with the vocabulary, the longest text's tokens and a generator; gives the model.
     lr: the learning rate at the beginning.
@@ -43,9 +58,6 @@ def learn_to_write(
     Each step learns from one text, by Adam with a learning rate that sinks to 0 in a straight
     line. The loss is measured on a tenth of the texts, held out.
     """
-    texts = data.text(options.text) if options.text else data.names()
-    _check(texts, options.text)
-    options.out.mkdir(parents=True, exist_ok=True)
     tokenizer = CharacterTokenizer(texts)
     X, X_held_out, y, y_held_out = train_test_split(
         *tokenizer.examples(texts), test_size=0.1, seed=options.seed
@@ -69,8 +81,7 @@ def learn_to_write(
         f"loss on the texts held out: {loss:.3f}; if all letters were equally likely: "
         f"{math.log(len(tokenizer)):.3f}\n"
     )
-    save(model, options.out / "model.json", alphabet=tokenizer.alphabet)
-    print(f"wrote {options.out / 'model.json'}")
+    write_model(model, options.out, alphabet=tokenizer.alphabet)
 
     written = [
         tokenizer.decode(generate(model, length=longest, temperature=0.7, seed=seed))
@@ -81,13 +92,3 @@ def learn_to_write(
     print(f"{len({*texts}.intersection(written))} of these {_WRITTEN} are among the texts")
     write_pictures({"loss": show.plot_loss(losses, unit="step")}, options.out)
     return model, tokenizer, written
-
-
-def _check(texts: list[str], path: Path | None) -> None:
-    """ValueError for texts that are too long for one program each length."""
-    for text in texts:
-        if len(text) > _LONGEST:
-            raise ValueError(
-                f"{path} has a line of {len(text)} characters, {text[:20]!r}…: "
-                f"one text a line, of at most {_LONGEST} characters"
-            )
