@@ -233,15 +233,21 @@ def compare(
     module: str, engines: Sequence[str], task: Any, epochs: int, options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Engine → the medians over the rounds of what `time_of_step` measures."""
-    results: dict[str, list[Any]] = {engine: [] for engine in engines}
     seconds = 0.2 if options.quick else 0.4
+    arguments = {"module": module, "task": task, "seconds": seconds, "epochs": epochs}
+    return in_turn("time_of_step", engines, arguments, options)
+
+
+def in_turn(
+    function: str, engines: Sequence[str], arguments: dict[str, Any], options: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """Engine → the medians over the rounds of what a function of JOBS measures of it."""
+    results: dict[str, list[Any]] = {engine: [] for engine in engines}
     if options.quick:
         results.pop("with_jax_scan", None)
     for _ in range(options.rounds):
         for engine in list(results):
-            arguments = {"module": module, "engine": engine, "task": task}
-            arguments |= {"seconds": seconds, "epochs": epochs}
-            result = in_a_process("time_of_step", arguments)
+            result = in_a_process(function, {"engine": engine, **arguments})
             if result is None:
                 del results[engine]
             else:
@@ -289,13 +295,8 @@ def gpt(options: argparse.Namespace) -> None:
 
 
 def names(options: argparse.Namespace) -> None:
-    measured = {}
-    for engine in (*PEERS[: 2 if options.quick else 3], "with_compile"):
-        arguments = {"engine": engine}
-        rounds = [in_a_process("a_thousand_names", arguments) for _ in range(options.rounds)]
-        if None not in rounds:
-            measured[engine] = medians(rounds)
-    print_table("GPT of width 16, 1,000 names, from scratch", measured)
+    results = in_turn("a_thousand_names", (*PEERS, "with_compile"), {}, options)
+    print_table("GPT of width 16, 1,000 names, from scratch", results)
 
 
 def graph(options: argparse.Namespace) -> None:
