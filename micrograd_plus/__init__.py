@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import functional
 from .engine import Constant, Value, detect_anomaly, no_grad, rand, scope
+from .formulas.parse import parse
+from .formulas.symbolic import symbolic
 from .functional import log_softmax, mean, pick, softmax, var, where
 from .gradcheck import gradcheck
 from .ops import TABLE, op
-from .parse import parse
-from .symbolic import symbolic
 
 if TYPE_CHECKING:
     from . import compiler, data, losses, nn, optim, show, text, train

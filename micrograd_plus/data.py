@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .nested import whole_number
+from .support.checks import whole_number
 
 Rows = list[list[float]]
 

@@ -25,9 +25,9 @@ from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, Self, Union
 
+from .formulas.writers import Writer
 from .ops import TABLE, Methods, Op
 from .symbols import Expression, Symbol
-from .writers import Writer
 
 Operand = Union["Value", float]
 """What an operator takes: a Value, an int, a float or a NumPy scalar."""

@@ -21,7 +21,7 @@ from typing import Any
 from .engine import Operand, Value, as_value, number_of, require, scope
 from .functional import logsumexp, maximum, pick, relu, softplus, where
 from .functional import sum as total
-from .nested import flatten, is_nested, plain
+from .support.nested import flatten, is_nested, plain
 
 
 def mse(prediction: Any, target: Any, reduction: str = "mean") -> Any:

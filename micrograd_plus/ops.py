@@ -43,6 +43,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .formulas.writers import JavaScript, LaTeX, Python, compile_python
 from .symbols import (
     FUNCTIONS,
     Symbol,
@@ -62,7 +63,6 @@ from .symbols import (
     total,
     where,
 )
-from .writers import JavaScript, LaTeX, Python, compile_python
 
 Formula = Callable[..., Any]
 

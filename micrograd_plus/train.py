@@ -24,11 +24,12 @@ from . import losses
 from .compiler import Examples, Predict, Training, is_native
 from .data import batches, check_lengths
 from .engine import Value, no_grad
-from .nested import plain, whole_number
 from .nn import Module
 from .nn.init import generator_or
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
-from .progress import bar as progress_bar
+from .support.checks import whole_number
+from .support.nested import plain
+from .support.progress import bar as progress_bar
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)

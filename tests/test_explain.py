@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import micrograd_plus as mp
 from micrograd_plus.engine import Value, topological_order
+from micrograd_plus.formulas.parse import parse
 from micrograd_plus.ops import TABLE, Op
-from micrograd_plus.parse import parse
 from micrograd_plus.show.explain import explain
 
 NEURON = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from micrograd_plus.files import write_atomically
+from micrograd_plus.support.files import write_atomically
 
 
 @pytest.mark.parametrize("content", ["text ✓", b"bytes"])

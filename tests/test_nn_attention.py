@@ -29,8 +29,8 @@ from parity import (
 
 import micrograd_plus as mp
 from micrograd_plus import Value, nn, no_grad
-from micrograd_plus.nested import shape
 from micrograd_plus.nn.attention import attend
+from micrograd_plus.support.nested import shape
 
 small = st.integers(1, 5)
 

@@ -27,7 +27,7 @@ from parity import (
 
 import micrograd_plus as mp
 from micrograd_plus import Value, losses, nn, optim
-from micrograd_plus.nested import shape
+from micrograd_plus.support.nested import shape
 
 small = st.integers(1, 3)
 pads = st.integers(0, 3)

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import micrograd_plus.functional as mf
 from micrograd_plus.engine import Value
+from micrograd_plus.formulas.parse import parse
+from micrograd_plus.formulas.writers import JavaScript
 from micrograd_plus.gradcheck import gradcheck
 from micrograd_plus.ops import TABLE, Methods, Op, op
-from micrograd_plus.parse import parse
 from micrograd_plus.symbols import FUNCTIONS, total
-from micrograd_plus.writers import JavaScript
 
 inf, nan = math.inf, math.nan
 ULP = 2.0**-52

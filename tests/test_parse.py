@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograd_plus.engine import Constant, Value, formula, topological_order
+from micrograd_plus.formulas.parse import parse
 from micrograd_plus.ops import TABLE
-from micrograd_plus.parse import parse
 
 
 def test_the_neuron_of_the_readme() -> None:

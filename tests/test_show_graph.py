@@ -9,9 +9,9 @@ from drawings import read, read_svg, rgb
 
 from micrograd_plus import losses, nn
 from micrograd_plus.engine import Constant, Value, no_grad, scope
+from micrograd_plus.formulas.parse import parse
 from micrograd_plus.functional import dot
 from micrograd_plus.functional import sum as total
-from micrograd_plus.parse import parse
 from micrograd_plus.show import draw, draw_dot
 from micrograd_plus.show.dot import NO_GRADIENTS
 from micrograd_plus.show.graph import value_mimebundle

@@ -12,11 +12,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from micrograd_plus import functional
-from micrograd_plus.algebra import Algebra, simplified
 from micrograd_plus.engine import Constant, Value, topological_order
+from micrograd_plus.formulas.algebra import Algebra, simplified
+from micrograd_plus.formulas.parse import parse
+from micrograd_plus.formulas.symbolic import Formula, substitute, symbolic
+from micrograd_plus.formulas.writers import Python, Writer, compile_python, walk
 from micrograd_plus.ops import TABLE, Methods, op
-from micrograd_plus.parse import parse
-from micrograd_plus.symbolic import Formula, substitute, symbolic
 from micrograd_plus.symbols import (
     FUNCTIONS,
     Expression,
@@ -30,7 +31,6 @@ from micrograd_plus.symbols import (
     total,
     where,
 )
-from micrograd_plus.writers import Python, Writer, compile_python, walk
 
 a, b, c, x = (Symbol(name) for name in "abcx")
 NAMES = {**{op.name: op.forward for op in TABLE.values()}, **FUNCTIONS, "abs": abs}

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from micrograd_plus.tables import Column, Encoder, Table, read_csv
+from micrograd_plus.commands.tables import Column, Encoder, Table, read_csv
 
 
 @pytest.fixture

@@ -15,6 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from micrograd_plus.formulas.writers import (
+    JavaScript,
+    LaTeX,
+    MathML,
+    Python,
+    Writer,
+    compile_python,
+)
 from micrograd_plus.ops import TABLE
 from micrograd_plus.symbols import (
     FUNCTIONS,
@@ -32,7 +40,6 @@ from micrograd_plus.symbols import (
     total,
     where,
 )
-from micrograd_plus.writers import JavaScript, LaTeX, MathML, Python, Writer, compile_python
 
 a, b, c, x = (Symbol(name) for name in "abcx")
 u, v = Symbol("u", vector=True), Symbol("v", vector=True)

@@ -20,12 +20,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..engine import Constant, Value, topological_order
-from ..names import names_of
-from ..nested import whole_number
+from ..formulas.names import names_of
+from ..formulas.symbolic import Rules, opens
+from ..formulas.writers import Writer
 from ..ops import Op
-from ..symbolic import Rules, opens
+from ..support.checks import whole_number
 from ..symbols import Symbol
-from ..writers import Writer
 from .tape import BACKWARD, FORWARD, SEED, Step, tape
 
 TOLERANCE = 0.01  # of the answer: what a pocket calculator and two digits give is right

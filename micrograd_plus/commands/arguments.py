@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine import Value
-from ..parse import parse
+from ..formulas.parse import parse
 
 
 def add_command(commands: Any, name: str, help_: str, example: str) -> argparse.ArgumentParser:

@@ -8,9 +8,9 @@ from typing import Any
 
 from .. import compiler, show
 from ..data import digits, train_test_split
-from ..nested import plain
 from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from ..optim import Adam
+from ..support.nested import plain
 from ..train import fit
 from .arguments import add_command, add_lr, add_number, add_output
 from .output import require_an_epoch, write_model, write_pictures

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..files import write_atomically
 from ..nn import saving
-from ..tables import Encoder, Table, read_csv
+from ..support.files import write_atomically
 from .arguments import add_command
 from .table import good_rows, predictions
+from .tables import Encoder, Table, read_csv
 
 _EXAMPLE = "micrograd-plus predict --model iris-model/model.json --csv new.csv -o answers.csv"
 

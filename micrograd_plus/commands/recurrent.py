@@ -9,9 +9,9 @@ from typing import Any
 from .. import compiler, show
 from ..data import adding
 from ..losses import mse
-from ..nested import plain
 from ..nn import LSTM, RNN, CharRNN, Linear, Module
 from ..optim import Adam, CosineAnnealingLR
+from ..support.nested import plain
 from ..train import History, fit
 from .arguments import add_command, add_lr, add_number, add_output
 from .output import require_an_epoch, write_pictures

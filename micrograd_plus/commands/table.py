@@ -11,13 +11,13 @@ from typing import Any
 from .. import show
 from ..data import train_test_split
 from ..engine import no_grad, number_of
-from ..nested import flatten
 from ..nn import MLP, Module
 from ..optim import Adam
-from ..tables import Encoder, Table, read_csv
+from ..support.nested import flatten
 from ..train import fit
 from .arguments import add_lr, add_number, add_output, share, widths
 from .output import require_an_epoch, write_model
+from .tables import Encoder, Table, read_csv
 
 _MOST_PROBLEMS = 20
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from .. import compiler, data, show
 from ..data import train_test_split
-from ..files import write_atomically
 from ..losses import cross_entropy
 from ..nn import LanguageModel, generate
 from ..optim import Adam, LinearLR
+from ..support.files import write_atomically
 from ..text import CharacterTokenizer
 from .arguments import add_number
 from .output import write_model, write_pictures

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..engine import Constant, Value, formula
-from ..nested import flatten, is_nested, plain
 from ..ops import TABLE
+from ..support.nested import flatten, is_nested, plain
 from .recording import Picked, Recording
 
 

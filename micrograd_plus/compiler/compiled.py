@@ -17,15 +17,16 @@ from math import prod
 from typing import Any, Protocol, overload
 
 from ..engine import Value, recorder
-from ..nested import shape, whole_number
-from ..progress import bar as progress_bar
+from ..optim.updates import Update, trace
+from ..support.checks import whole_number
+from ..support.nested import shape
+from ..support.progress import bar as progress_bar
 from .checking import check
 from .examples import Examples, has_numpy
 from .layout import Program, Store, lay_out
 from .recording import Recording, Shape, record, refilled
 from .running import NativeMachine, Outcome, PlainMachine, Plan, State, Task
 from .simplify import simplify
-from .updates import Update, trace
 
 Key = tuple[Shape, ...]
 

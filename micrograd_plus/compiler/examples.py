@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine import as_number
-from ..nested import flatten, plain, shape
+from ..support.nested import flatten, plain, shape
 from .recording import Requirement, Shape
 
 

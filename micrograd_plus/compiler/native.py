@@ -27,11 +27,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..files import write_atomically
+from ..formulas.writers import CALL, Python, Writer, name_shared_parts, walk
 from ..ops import Op
+from ..optim.updates import Update, symbols_in
+from ..support.files import write_atomically
 from ..symbols import Expression, Symbol
-from ..writers import CALL, Python, Writer, name_shared_parts, walk
-from .updates import Update, symbols_in
 
 
 class _Numba(Python):

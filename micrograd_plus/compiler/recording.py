@@ -38,8 +38,8 @@ from ..engine import (
     recording,
     topological_order,
 )
-from ..nested import flatten
 from ..ops import TABLE, Op
+from ..support.nested import flatten
 
 Shape = tuple[int, ...]
 PACKAGE = str(Path(__file__).parent.parent)

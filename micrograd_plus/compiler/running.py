@@ -15,10 +15,10 @@ from functools import cache
 from typing import Any
 
 from ..ops import Op
+from ..optim.updates import Update
 from . import interpreter, kernels
 from .kernels import uniform
 from .layout import BLOCK, ROOM, Instruction, Program
-from .updates import Update
 
 State = dict[str, float]
 """What an optimizer remembers of one parameter, by name."""

@@ -22,11 +22,11 @@ from string import Template
 from typing import Any
 
 from ..engine import Value, formula
-from ..files import write_atomically
-from ..nested import plain
 from ..nn import Embedding, Module
 from ..optim import SGD, Optimizer
 from ..show import draw
+from ..support.files import write_atomically
+from ..support.nested import plain
 from .lesson import Lesson
 from .views import Views
 

@@ -12,15 +12,15 @@ from typing import Any
 
 from ..classroom.faults import ALL, Fault
 from ..classroom.questions import HINTS, TOLERANCE
-from ..compiler.updates import trace
 from ..engine import Constant, Value, op_name, shown_operands, topological_order
-from ..names import names_of
+from ..formulas.names import names_of
+from ..formulas.symbolic import opens, substitute
+from ..formulas.writers import JavaScript, MathML
 from ..ops import Op
 from ..optim import Optimizer
+from ..optim.updates import trace
 from ..show.scale import FAINTEST, Scale
-from ..symbolic import opens, substitute
 from ..symbols import Expression, Symbol
-from ..writers import JavaScript, MathML
 from .reasons import REASONS
 
 _MOST_TERMS = 6  # of an op of vectors that a formula shows

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..engine import Value, apply, as_value, rand
 from ..functional import softmax, where
-from ..nested import plain
 from ..ops import TABLE
+from ..support.nested import plain
 from .init import GLOBAL, generator_or
 from .module import Module, Rowwise
 

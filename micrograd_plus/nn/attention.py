@@ -22,7 +22,8 @@ from typing import Any
 
 from ..engine import Value, recorder, require, scope
 from ..functional import dot, pick, softmax
-from ..nested import is_nested, plain, whole_number
+from ..support.checks import whole_number
+from ..support.nested import is_nested, plain
 from .activations import ReLU
 from .init import GLOBAL, generator_or, xavier_uniform
 from .linear import Linear, weighted_sums

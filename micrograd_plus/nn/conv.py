@@ -30,8 +30,9 @@ from math import prod
 from typing import Any
 
 from ..engine import Value, as_value, record
-from ..nested import flatten, plain, shape, whole_number
 from ..ops import TABLE
+from ..support.checks import whole_number
+from ..support.nested import flatten, plain, shape
 from . import init as initializers
 from .init import Initializer
 from .module import Module, values_of, where

@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine import Value, no_grad
-from ..nested import is_nested, plain, whole_number
+from ..support.checks import whole_number
+from ..support.nested import is_nested, plain
 from .attention import Embedding, LearnedPositions, TransformerBlock
 from .init import GLOBAL, generator_or
 from .linear import Linear

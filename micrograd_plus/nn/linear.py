@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..engine import Value, record
-from ..nested import whole_number
 from ..ops import TABLE
+from ..support.checks import whole_number
 from . import init as initializers
 from .init import Initializer
 from .module import Module, Rowwise, row_of_values

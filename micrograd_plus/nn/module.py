@@ -23,7 +23,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from ..engine import Constant, Value, as_number, as_value, current_scope, recorder, scope
-from ..nested import flatten, is_nested, plain, shape
+from ..support.nested import flatten, is_nested, plain, shape
 
 
 class Buffer(Value):

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine import Value, apply, record, scope
-from ..nested import whole_number
 from ..ops import TABLE, function_of_one
+from ..support.checks import whole_number
 from . import init as initializers
 from .init import Initializer
 from .module import Rowwise, row_of_values

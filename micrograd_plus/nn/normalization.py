@@ -17,7 +17,8 @@ from typing import Any
 
 from ..engine import Value, as_value, no_grad, recorder
 from ..functional import dot, mean
-from ..nested import flatten, is_nested, plain, whole_number
+from ..support.checks import whole_number
+from ..support.nested import flatten, is_nested, plain
 from .module import Buffer, Module, Rowwise, row_of_values, where
 
 

@@ -28,8 +28,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..engine import Constant, Value, apply, scope
-from ..nested import is_nested, plain, whole_number
 from ..ops import TABLE
+from ..support.checks import whole_number
+from ..support.nested import is_nested, plain
 from .init import GLOBAL, generator_or, pytorch_default
 from .linear import weighted_sums
 from .module import Module, misfit, row_of_values, values_of, where

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import nn
-from ..files import write_atomically
+from ..support.files import write_atomically
 from .linear import Sequential
 from .module import Module
 

@@ -33,14 +33,14 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple
 
-from ..algebra import Algebra
 from ..engine import Constant, Value, expression, topological_order
+from ..formulas.algebra import Algebra
+from ..formulas.names import names_of
+from ..formulas.symbolic import Rules, substitute
+from ..formulas.writers import LaTeX, Writer
 from ..gradcheck import gradients_of
-from ..names import names_of
 from ..ops import Op
-from ..symbolic import Rules, substitute
 from ..symbols import Expression, Symbol
-from ..writers import LaTeX, Writer
 from .paths import Edge, Path, between, edges_of, paths
 
 _MOST_VALUES = 60  # that are computed, and whose gradient is explained

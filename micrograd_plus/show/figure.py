@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..files import write_atomically
+from ..support.files import write_atomically
 
 _DOTS_PER_INCH = 150
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine import number_of
-from ..nested import flatten, shape
+from ..support.nested import flatten, shape
 from .plots import evaluating, new_figure, numbers_of
 from .scale import NEGATIVE_LINE, NEUTRAL_LINE, POSITIVE_LINE
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import graphviz
 
-from ..files import write_atomically
+from ..support.files import write_atomically
 from .render import FORMATS, render
 
 Name = str | os.PathLike[str]

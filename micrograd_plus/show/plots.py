@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engine import Value, no_grad, number_of
-from ..nested import flatten, is_nested, plain
 from ..ops import function_of_one
+from ..support.nested import flatten, is_nested, plain
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
 
 if TYPE_CHECKING:

@@ -31,10 +31,10 @@ from typing import Any, overload
 
 from ...engine import Value
 from ...functional import sum as total
-from ...nested import flatten, plain
 from ...nn import Module
 from ...nn.loss import Loss
 from ...optim import Optimizer
+from ...support.nested import flatten, plain
 from .findings import Finding, Place, Report, user_place
 from .judge import Judge
 from .watching import LOWER_THE_RATE, Watch

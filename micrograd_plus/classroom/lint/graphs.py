@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...engine import Value, scope
-from ...nested import flatten
 from ...nn import Dropout, Module
+from ...support.nested import flatten
 
 WEIGHTED = {"add", "sub", "mul", "div", "neg", "sum", "dot"}
 """The ops that a weighted sum is made of."""

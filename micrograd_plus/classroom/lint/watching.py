@@ -38,7 +38,7 @@ LOWER_THE_RATE = (
     "the weights, training usually goes well."
 )
 
-_TRAIN = str(Path(optim.__file__).with_name("train.py"))
+_TRAIN = str(Path(optim.__file__).parents[1] / "train.py")
 
 
 def _many(count: int, noun: str, plural: str = "s") -> str:

@@ -5,7 +5,7 @@ parameter, and for what the optimizer remembers. `native.py` writes them as one 
 parameters have in common, as the count of steps, is computed before the loop.
 
 >>> from ..engine import Value
->>> from ..optim import SGD
+>>> from .optimizers import SGD
 >>> print(trace(SGD([Value(1.0)], lr=0.1, momentum=0.9)).later["data"])
 (- data (* lr (+ (* 0.9 velocity) (* 1.0 gradient))))
 """
@@ -16,8 +16,8 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+from ..formulas.writers import walk
 from ..symbols import Expression, Symbol
-from ..writers import walk
 
 
 @dataclass

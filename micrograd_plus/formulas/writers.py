@@ -3,7 +3,7 @@
 A language is a small class: a table that says how each operation is written and how tightly
 it binds, and a method for whatever needs more than a template. `Writer.write` reads them.
 
->>> from .symbols import Symbol, exp, where
+>>> from ..symbols import Symbol, exp, where
 >>> x = Symbol("x")
 >>> formula = where(x <= 0, 0, x) / (1 + exp(-x))
 >>> print(Python().write(formula))
@@ -28,7 +28,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from .symbols import Expression, Symbol
+from ..symbols import Expression, Symbol
 
 CALL = 9  # how tightly a call or a name binds: more than every operator
 REDUCTIONS = ("total", "largest", "inner")

@@ -1,6 +1,6 @@
 """Formulas kept in a simple form while they are made: `x + x` is `2 * x` from the start.
 
->>> from .symbols import Symbol, tanh
+>>> from ..symbols import Symbol, tanh
 >>> x, y = Symbol("x"), Symbol("y")
 >>> print(simplified(x * y * 1 + 0 + y * x))
 (* (* 2 x) y)
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from .symbols import FUNCTIONS, Expression, Symbol, divide
+from ..symbols import FUNCTIONS, Expression, Symbol, divide
 
 _MOST_TERMS = 64  # that are collected; a longer sum or product is nested
 _LARGEST = 10**9  # numerator or denominator of a coefficient that is kept as a fraction

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from .engine import Constant, Value
+from ..engine import Constant, Value
 
 
 def names_of(order: Sequence[Value]) -> dict[Value, str]:

@@ -1,6 +1,6 @@
 """A graph, and its derivatives, as formulas.
 
->>> from .engine import Value
+>>> from ..engine import Value
 >>> x, w, b = (Value(n, label=label) for n, label in [(2.0, "x"), (-3.0, "w"), (6.5, "b")])
 >>> n = (x * w + b).tanh()
 >>> print(symbolic(n))
@@ -21,10 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from .engine import Constant, Value, topological_order
+from ..engine import Constant, Value, topological_order
+from ..ops import TABLE, Op
+from ..symbols import FUNCTIONS, Expression, Symbol
 from .names import names_of
-from .ops import TABLE, Op
-from .symbols import FUNCTIONS, Expression, Symbol
 from .writers import LaTeX, Writer, vectors_in, walk
 
 if TYPE_CHECKING:

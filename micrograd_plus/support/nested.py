@@ -1,10 +1,8 @@
-"""Nested lists of numbers: rows, batches, images; arrays and tensors count as such. And sizes."""
+"""Nested lists of numbers: rows, batches, images; arrays and tensors count as such."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 
@@ -40,11 +38,3 @@ def shape(x: Any) -> tuple[int, ...]:
     if len(inner) > 1:
         raise ValueError(f"has rows of different shapes, {sorted(inner)}")
     return (len(x), *inner.pop())
-
-
-def whole_number(name: str, number: Any, at_least: int = 1) -> int:
-    """`number` as an int if it is a whole one of at least `at_least`; else ValueError."""
-    with suppress(TypeError):
-        if operator.index(number) >= at_least and not isinstance(number, bool):
-            return operator.index(number)
-    raise ValueError(f"{name} must be a whole number of at least {at_least}, not {number!r}")

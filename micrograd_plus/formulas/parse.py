@@ -15,8 +15,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from .engine import Operand, Value, apply
-from .ops import TABLE
+from ..engine import Operand, Value, apply
+from ..ops import TABLE
 
 _LONGEST = 10_000  # characters; the parser's memory grows with nesting
 _OPERATORS = {

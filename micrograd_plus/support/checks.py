@@ -1,0 +1,15 @@
+"""Checks of arguments that several rooms make in the same words."""
+
+from __future__ import annotations
+
+import operator
+from contextlib import suppress
+from typing import Any
+
+
+def whole_number(name: str, number: Any, at_least: int = 1) -> int:
+    """`number` as an int if it is a whole one of at least `at_least`; else ValueError."""
+    with suppress(TypeError):
+        if operator.index(number) >= at_least and not isinstance(number, bool):
+            return operator.index(number)
+    raise ValueError(f"{name} must be a whole number of at least {at_least}, not {number!r}")
