@@ -16,13 +16,15 @@ and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import functional
-from .engine import Constant, Value, detect_anomaly, no_grad, rand, scope
+from . import copying, functional
+from .context import detect_anomaly, no_grad, scope
+from .engine import Constant, Value
 from .formulas.parse import parse
 from .formulas.symbolic import symbolic
-from .functional import log_softmax, mean, pick, softmax, var, where
+from .functional import log_softmax, mean, softmax, var, where
 from .gradcheck import gradcheck
 from .ops import TABLE, op
+from .recordable import pick, rand
 
 if TYPE_CHECKING:
     from . import compiler, data, losses, nn, optim, show, text, train

@@ -15,12 +15,10 @@ The functions appear here by themselves when an op is added to the table.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
 
-from .engine import Operand, Value, apply, as_value, recorder
+from .engine import Operand, Value, apply, as_value
 from .ops import TABLE, Op
 
 Vector = Iterable[Operand]
@@ -82,24 +80,6 @@ def where(condition: Operand | bool, a: Operand, b: Operand) -> Value:
     if type(condition).__name__ in ("bool", "bool_"):
         return as_value(a if condition else b)
     return apply(TABLE["where"], condition, a, b)
-
-
-def pick(values: Sequence[Any], index: Any) -> Any:
-    """values[index], for an index from 0 to len(values) - 1: one value, or a row of a table.
-
-    In a compiled program the index may be one of its inputs, as a token or a class is.
-    IndexError if there is no such element, TypeError if the index is no int.
-    """
-    active = recorder()
-    if active is not None and isinstance(index, Value):
-        return active.pick(values, index)
-    try:
-        i = operator.index(index)
-    except TypeError:
-        raise TypeError(f"an index is an int, as 0 or 3, not {index!r}") from None
-    if not 0 <= i < len(values):
-        raise IndexError(f"there is no index {i} in {len(values)} values: 0 to {len(values) - 1}")
-    return values[i]
 
 
 def mean(values: Vector) -> Value:

@@ -21,7 +21,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from .engine import Constant, Value, formula, number_of, topological_order
+from .engine import Constant, Value, topological_order
+from .formulas.description import formula
+from .numbers import number_of
 
 RIGHT, WRONG, KINK, UNDEFINED = "ok", "WRONG", "kink", "undefined"
 

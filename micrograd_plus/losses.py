@@ -18,9 +18,12 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .engine import Operand, Value, as_value, number_of, require, scope
-from .functional import logsumexp, maximum, pick, relu, softplus, where
+from .context import scope
+from .engine import Operand, Value, as_value
+from .functional import logsumexp, maximum, relu, softplus, where
 from .functional import sum as total
+from .numbers import number_of
+from .recordable import pick, require
 from .support.nested import flatten, is_nested, plain
 
 

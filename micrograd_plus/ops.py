@@ -41,7 +41,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .formulas.writers import JavaScript, LaTeX, Python, compile_python
 from .symbols import (
@@ -157,6 +157,25 @@ class Op:
         """The partial derivatives as LaTeX, one per operand."""
         return tuple(LaTeX().write(derivative) for derivative in self.derivatives)
 
+    def complete(self, operands: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """All operands in order, with defaults filled in; TypeError if they do not fit."""
+        if self.nary and not named and operands and len(operands) % len(self.operands) == 0:
+            return operands
+        given = dict(zip(self.operands, operands))
+        defaults = dict(zip(reversed(self.operands), reversed(self.defaults)))
+        complete = {**defaults, **given, **named}
+        too_many = len(operands) > len(self.operands) or given.keys() & named
+        if self.nary or too_many or set(complete) != set(self.operands):
+            given_as = ", ".join([*["a value"] * len(operands), *[f"{x}=..." for x in named]])
+            raise TypeError(f"{self.signature} was called as {self.name}({given_as})")
+        return tuple([complete[x] for x in self.operands])
+
+    def shown_with(self, *constants: float) -> str:
+        """The symbol with the constants that are part of it: `**2`, `leaky_relu(0.1)`."""
+        numbers = ", ".join(f"{constant:g}" for constant in constants)
+        infix = not self.symbol.isidentifier()
+        return self.symbol + (numbers if infix or not numbers else f"({numbers})")
+
     def _written_in(self, language: Python | JavaScript) -> str:
         name, symbols = self.name, self._symbols
         forward = language.function(f"{name}_forward", symbols, self.expression)
@@ -213,7 +232,7 @@ class Methods:
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+        def __getattr__(self, name: str) -> Callable[..., Self]: ...
 
 
 def _method(entry: Op) -> Callable[..., Any]:

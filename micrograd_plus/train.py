@@ -22,8 +22,9 @@ from typing import Any, Literal
 
 from . import losses
 from .compiler import Examples, Predict, Training, is_native
+from .context import no_grad
 from .data import batches, check_lengths
-from .engine import Value, no_grad
+from .engine import Value
 from .nn import Module
 from .nn.init import generator_or
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm

@@ -16,7 +16,7 @@ from sealed import Computing, reveal, sealed
 
 import micrograd_plus as mp
 from micrograd_plus import Value, functional, gradcheck, nn
-from micrograd_plus.engine import recording
+from micrograd_plus.context import recording
 from micrograd_plus.support.nested import flatten, shape
 
 NEAR = {"rel": 1e-9, "abs": 1e-9}  # PyTorch adds up in another order

@@ -491,11 +491,11 @@ def test_parameters_are_those_that_are_reached() -> None:
 
 def test_nothing_but_the_recorded_values_remains() -> None:
     w = Value(2.0)
-    assert mp.engine.recorder() is None
+    assert mp.context.recorder() is None
     recorded(lambda x: w * x, ())
     with pytest.raises(TypeError):
         recorded(lambda x: w * float(x), ())
-    assert mp.engine.recorder() is None
+    assert mp.context.recorder() is None
     assert (w * 2).data == 4.0
 
 

@@ -21,22 +21,11 @@ from hypothesis import strategies as st
 from sealed import Computing, Sealed, reveal
 
 import micrograd_plus.functional as mf
-from micrograd_plus.engine import (
-    Constant,
-    Value,
-    apply,
-    detect_anomaly,
-    formula,
-    no_grad,
-    op_name,
-    rand,
-    recorder,
-    recording,
-    require,
-    scope,
-    topological_order,
-)
+from micrograd_plus.context import detect_anomaly, no_grad, recorder, recording, scope
+from micrograd_plus.engine import Constant, Value, apply, op_name, topological_order
+from micrograd_plus.formulas.description import formula
 from micrograd_plus.ops import TABLE
+from micrograd_plus.recordable import rand, require
 
 inf, nan = math.inf, math.nan
 

@@ -22,7 +22,8 @@ from micrograd_plus import losses, nn, optim
 from micrograd_plus.classroom import faults
 from micrograd_plus.classroom.questions import mistakes
 from micrograd_plus.classroom.tape import BACKWARD, tape
-from micrograd_plus.engine import Value, scope, topological_order
+from micrograd_plus.context import scope
+from micrograd_plus.engine import Value, topological_order
 from micrograd_plus.explorer import Explorer, step_through
 from micrograd_plus.ops import TABLE
 

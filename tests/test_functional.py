@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from sealed import Computing, Sealed, reveal, sealed
 
 import micrograd_plus.functional as mf
-from micrograd_plus.engine import Constant, Value, recording
+from micrograd_plus.context import recording
+from micrograd_plus.engine import Constant, Value
 from micrograd_plus.ops import TABLE
+from micrograd_plus.recordable import pick
 
 ROWS = st.lists(st.floats(-30, 30), min_size=2, max_size=6)
 
@@ -156,22 +158,22 @@ def test_pick() -> None:
     values = [Value(1.0), Value(2.0), Value(3.0)]
     table = [values, values[::-1]]
     for index in (0, np.int64(0)):
-        assert mf.pick(values, index) is values[0]
-        assert mf.pick(table, index) is values
-    assert mf.pick(mf.pick(table, 1), 2) is values[0]
-    assert mf.pick((1, 2), 1) == 2
+        assert pick(values, index) is values[0]
+        assert pick(table, index) is values
+    assert pick(pick(table, 1), 2) is values[0]
+    assert pick((1, 2), 1) == 2
 
 
 @pytest.mark.parametrize("index", [3, -1, 10**30])
 def test_pick_out_of_range(index: int) -> None:
     with pytest.raises(IndexError, match=f"no index {index} in 3 values: 0 to 2"):
-        mf.pick([1.0, 2.0, 3.0], index)
+        pick([1.0, 2.0, 3.0], index)
 
 
 @pytest.mark.parametrize("index", [1.0, "a", None, [0], Value(1.0), Constant(1.0)])
 def test_pick_by_what_is_no_index(index: Any) -> None:
     with pytest.raises(TypeError, match=r"an index is an int, as 0 or 3, not "):
-        mf.pick([1.0, 2.0, 3.0], index)
+        pick([1.0, 2.0, 3.0], index)
 
 
 # ---- recording
@@ -198,6 +200,6 @@ def test_conditions_are_recorded() -> None:
 def test_an_index_is_recorded() -> None:
     active, values, index = Computing(), sealed([[1.0, 2.0], [3.0, 4.0]]), Sealed(1)
     with recording(active):
-        assert mf.pick(values, index) is values[1]
-        assert mf.pick(values, 1) is values[1]
+        assert pick(values, index) is values[1]
+        assert pick(values, 1) is values[1]
     assert active.asked == [("pick", index)]

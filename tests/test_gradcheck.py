@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import micrograd_plus.functional as mf
-from micrograd_plus.engine import Constant, Value, apply, no_grad, topological_order
+from micrograd_plus.context import no_grad
+from micrograd_plus.engine import Constant, Value, apply, topological_order
 from micrograd_plus.gradcheck import KINK, UNDEFINED, WRONG, gradcheck
 from micrograd_plus.ops import TABLE
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sealed import Computing, Sealed, reveal, sealed
 
 from micrograd_plus import Value, losses, nn
-from micrograd_plus.engine import detect_anomaly, recording
+from micrograd_plus.context import detect_anomaly, recording
 
 MODULES = {
     "mse": nn.MSELoss,

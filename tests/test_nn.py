@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sealed import Computing, reveal, sealed
 
 from micrograd_plus import Constant, Value, functional, gradcheck, nn, no_grad, optim
-from micrograd_plus.engine import recording
+from micrograd_plus.context import recording
 from micrograd_plus.nn import MLP, Layer, Linear, Module, Neuron, Sequential, init
 
 ACTIVATIONS = [

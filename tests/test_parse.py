@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micrograd_plus.engine import Constant, Value, formula, topological_order
+from micrograd_plus.engine import Constant, Value, topological_order
+from micrograd_plus.formulas.description import formula
 from micrograd_plus.formulas.parse import parse
 from micrograd_plus.ops import TABLE
 

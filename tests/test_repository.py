@@ -86,3 +86,8 @@ def test_a_star_import_hides_no_builtin():
     import builtins
 
     assert not set(micrograd_plus.__all__) & set(dir(builtins))
+
+
+def test_the_engine_can_be_held_in_the_head() -> None:
+    engine = (ROOT / "micrograd_plus" / "engine.py").read_text(encoding="utf-8")
+    assert len(engine.splitlines()) <= 220

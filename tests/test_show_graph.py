@@ -8,7 +8,8 @@ import pytest
 from drawings import read, read_svg, rgb
 
 from micrograd_plus import losses, nn
-from micrograd_plus.engine import Constant, Value, no_grad, scope
+from micrograd_plus.context import no_grad, scope
+from micrograd_plus.engine import Constant, Value
 from micrograd_plus.formulas.parse import parse
 from micrograd_plus.functional import dot
 from micrograd_plus.functional import sum as total

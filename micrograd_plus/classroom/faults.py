@@ -20,8 +20,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..engine import Value, as_number, topological_order
+from ..engine import Value, local_derivatives, topological_order
 from ..nn import Module
+from ..numbers import as_number
 from ..ops import TABLE, Op
 from ..optim import Optimizer
 
@@ -183,10 +184,8 @@ def _prepared(root: Value, gradient: float) -> list[Value]:
 
 def _contributions(node: Value) -> Iterator[tuple[Value, float]]:
     """What each operand of `node` gets from it: upstream gradient times local derivative."""
-    if node.op is not None:
-        numbers = [operand.data for operand in node.operands]
-        for operand, local in zip(node.operands, node.op.partials(node.data, *numbers)):
-            yield operand, node.grad * local
+    for operand, local in local_derivatives(node):
+        yield operand, node.grad * local
 
 
 def _does_nothing(self: Any) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..engine import Constant, Value, topological_order
+from ..engine import Constant, Value, local_derivatives, topological_order
 
 FORWARD, SEED, BACKWARD = "forward", "seed", "backward"
 
@@ -60,15 +60,12 @@ def _backward(root: Value, order: list[Value]) -> Iterator[Step]:
     grads = dict.fromkeys(order, 0.0)
     grads[root] = 1.0
     for node in reversed(order):
-        if node.op is None:
-            continue
-        upstream = grads[node]
-        locals_ = node.op.partials(node.data, *[operand.data for operand in node.operands])
-        for position, (operand, local) in enumerate(zip(node.operands, locals_)):
+        upstream, edges = grads[node], list(local_derivatives(node))
+        for position, (operand, local) in enumerate(edges):
             if not isinstance(operand, Constant):
                 before, after = grads[operand], grads[operand] + upstream * local
                 grads[operand] = after
-                others = (*locals_[:position], *locals_[position + 1 :])
+                others = tuple(other for _, other in edges[:position] + edges[position + 1 :])
                 yield Step(
                     BACKWARD, operand, before, after, node, position, upstream, local, others
                 )

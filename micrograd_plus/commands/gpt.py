@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .. import show
-from ..engine import no_grad
+from ..context import no_grad
 from ..nn import GPT
 from .arguments import add_command, add_lr, add_number, add_output
 from .output import write_pictures

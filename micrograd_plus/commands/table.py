@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import show
+from ..context import no_grad
 from ..data import train_test_split
-from ..engine import no_grad, number_of
 from ..nn import MLP, Module
+from ..numbers import number_of
 from ..optim import Adam
 from ..support.nested import flatten
 from ..train import fit

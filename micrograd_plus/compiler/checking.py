@@ -12,7 +12,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..engine import Constant, Value, formula
+from ..engine import Constant, Value
+from ..formulas.description import formula
 from ..ops import TABLE
 from ..support.nested import flatten, is_nested, plain
 from .recording import Picked, Recording

@@ -16,7 +16,8 @@ from inspect import Parameter, signature
 from math import prod
 from typing import Any, Protocol, overload
 
-from ..engine import Value, recorder
+from ..context import recorder
+from ..engine import Value
 from ..optim.updates import Update, trace
 from ..support.checks import whole_number
 from ..support.nested import shape

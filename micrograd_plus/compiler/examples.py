@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import as_number
+from ..numbers import as_number
 from ..support.nested import flatten, plain, shape
 from .recording import Requirement, Shape
 

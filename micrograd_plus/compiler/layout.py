@@ -25,7 +25,8 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..engine import Value, scope
+from ..context import scope
+from ..engine import Value
 from ..ops import TABLE, Op
 from .kernels import AFFINE, BY_ELEMENT, BY_ROW, DOT, MAP, MATMUL, PICK, REDUCE
 from .recording import Input, Random

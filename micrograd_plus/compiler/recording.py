@@ -27,17 +27,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..engine import (
-    Constant,
-    Operand,
-    Value,
-    apply,
-    as_value,
-    current_scope,
-    no_grad,
-    recording,
-    topological_order,
-)
+from ..context import current_scope, no_grad, recording
+from ..engine import Constant, Operand, Value, apply, as_value, topological_order
 from ..ops import TABLE, Op
 from ..support.nested import flatten
 

@@ -21,7 +21,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ..engine import Value, formula
+from ..engine import Value
+from ..formulas.description import formula
 from ..nn import Embedding, Module
 from ..optim import SGD, Optimizer
 from ..show import draw

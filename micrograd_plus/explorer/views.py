@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..engine import Constant, Value, op_name, scope, shown_operands
+from ..context import scope
+from ..engine import Constant, Value, op_name, shown_operands
 from ..show.dot import text_width
 from ..show.render import render
 from .lesson import Lesson

@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ..engine import Value, apply, as_value, rand
+from ..engine import Value, apply, as_value
 from ..functional import softmax, where
 from ..ops import TABLE
+from ..recordable import rand
 from ..support.nested import plain
 from .init import GLOBAL, generator_or
 from .module import Module, Rowwise

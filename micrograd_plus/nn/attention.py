@@ -20,8 +20,10 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from ..engine import Value, recorder, require, scope
-from ..functional import dot, pick, softmax
+from ..context import recorder, scope
+from ..engine import Value
+from ..functional import dot, softmax
+from ..recordable import pick, require
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain
 from .activations import ReLU

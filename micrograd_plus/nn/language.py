@@ -22,7 +22,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import Value, no_grad
+from ..context import no_grad
+from ..engine import Value
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain
 from .attention import Embedding, LearnedPositions, TransformerBlock

@@ -22,7 +22,9 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Self
 
-from ..engine import Constant, Value, as_number, as_value, current_scope, recorder, scope
+from ..context import current_scope, recorder, scope
+from ..engine import Constant, Value, as_value
+from ..numbers import as_number
 from ..support.nested import flatten, is_nested, plain, shape
 
 

@@ -15,7 +15,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import Value, apply, record, scope
+from ..context import scope
+from ..engine import Value, apply, record
 from ..ops import TABLE, function_of_one
 from ..support.checks import whole_number
 from . import init as initializers

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine import Value, as_value, no_grad, recorder
+from ..context import no_grad, recorder
+from ..engine import Value, as_value
 from ..functional import dot, mean
 from ..support.checks import whole_number
 from ..support.nested import flatten, is_nested, plain

@@ -27,7 +27,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..engine import Constant, Value, apply, scope
+from ..context import scope
+from ..engine import Constant, Value, apply
 from ..ops import TABLE
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain

@@ -33,8 +33,9 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple
 
-from ..engine import Constant, Value, expression, topological_order
+from ..engine import Constant, Value, topological_order
 from ..formulas.algebra import Algebra
+from ..formulas.description import expression
 from ..formulas.names import names_of
 from ..formulas.symbolic import Rules, substitute
 from ..formulas.writers import LaTeX, Writer

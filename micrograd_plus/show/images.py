@@ -12,7 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engine import number_of
+from ..numbers import number_of
 from ..support.nested import flatten, shape
 from .plots import evaluating, new_figure, numbers_of
 from .scale import NEGATIVE_LINE, NEUTRAL_LINE, POSITIVE_LINE

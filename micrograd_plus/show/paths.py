@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..engine import Value, topological_order
+from ..engine import Value, local_derivatives, topological_order
 
 
 class Edge(NamedTuple):
@@ -128,7 +128,4 @@ def between(root: Value, value: Value) -> list[Value]:
 
 def edges_of(node: Value) -> list[Edge]:
     """The edges from a value to its operands, with their local derivatives."""
-    if node.op is None:
-        return []
-    locals_ = node.op.partials(node.data, *[operand.data for operand in node.operands])
-    return [Edge(node, position, local) for position, local in enumerate(locals_)]
+    return [Edge(node, i, local) for i, (_, local) in enumerate(local_derivatives(node))]

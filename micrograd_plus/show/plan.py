@@ -14,7 +14,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..engine import Constant, Value, op_name, scope, shown_operands, topological_order
+from ..context import scope
+from ..engine import Constant, Value, op_name, shown_operands, topological_order
 from ..ops import TABLE, Op
 
 _MOST_BOXES = 150  # that can be read in one picture, where an op and its value are two

@@ -18,7 +18,9 @@ from math import ceil, inf, isfinite, nan, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engine import Value, no_grad, number_of
+from ..context import no_grad
+from ..engine import Value
+from ..numbers import number_of
 from ..ops import function_of_one
 from ..support.nested import flatten, is_nested, plain
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...engine import Value, scope
+from ...context import scope
+from ...engine import Value, local_derivatives
 from ...nn import Dropout, Module
 from ...support.nested import flatten
 
@@ -120,11 +121,9 @@ def reasons(nodes: Sequence[Value], leaves: set[Value]) -> dict[Value, frozenset
                 without.add(node)
     stopped: dict[Value, set[str]] = defaultdict(set)
     for node in reversed(above):
-        if node.op is not None:
-            partials = node.op.partials(node.data, *[operand.data for operand in node.operands])
-            for i, (operand, local) in enumerate(zip(node.operands, partials)):
-                if operand in without:
-                    stopped[operand].update({_stop(node, i)} if local == 0 else stopped[node])
+        for i, (operand, local) in enumerate(local_derivatives(node)):
+            if operand in without:
+                stopped[operand].update({_stop(node, i)} if local == 0 else stopped[node])
     return {leaf: frozenset(stopped[leaf]) for leaf in leaves}
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from ...engine import Constant, Value, formula, topological_order
+from ...engine import Constant, Value, topological_order
+from ...formulas.description import formula
 from ...nn import Module
 from .findings import Place, Report
 from .graphs import (

@@ -19,9 +19,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from ... import optim
-from ...engine import Value, current_scope
+from ...context import current_scope
+from ...engine import Value
 from ...nn import Module
-from ...optim import Optimizer
+from ...optim import Optimizer, clipping
 from ...show import graph
 from .findings import Place, Report, called_by_user, user_place
 from .judge import Judge
@@ -322,6 +323,7 @@ _WRAPPED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Module, "zero_grad", Watch.zero_grad),
     (Module, "__call__", Watch.call),
     (optim, "grad_norm", Watch.grad_norm),
+    (clipping, "grad_norm", Watch.grad_norm),
     (graph, "_paint", Watch.paint),
 )
 """What is wrapped: where it stands, its name, and the method that hears of each call."""

@@ -1,0 +1,241 @@
+"""What is in force inside a `with`, in this thread alone: `no_grad`, `detect_anomaly`, `scope`.
+
+>>> from micrograd_plus.engine import Value
+>>> a = Value(3.0, label="a")
+>>> with no_grad():
+...     b = a * a
+>>> b, b.operands
+(Constant(data=9.0, grad=0.0), ())
+>>> with detect_anomaly():
+...     (a - 3).log()
+Traceback (most recent call last):
+    ...
+FloatingPointError: log(a - 3) with a - 3 = 0 became -inf
+
+Each of them puts another engine in force, which does one thing differently and leaves the rest
+to the engine that was in force before it. So they can be nested in any order.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, Self
+
+from .engine import (
+    Constant,
+    Engine,
+    Value,
+    in_force,
+    local_derivatives,
+    open_scope,
+    topological_order,
+)
+from .formulas.description import formula
+from .ops import Op
+
+
+@contextmanager
+def using(engine: Engine) -> Iterator[None]:
+    """Inside `with using(engine):` that engine makes the Values and applies the chain rule."""
+    token = in_force.set(engine)
+    try:
+        yield
+    finally:
+        in_force.reset(token)
+
+
+class _Layer(Engine):
+    """An engine that leaves to the one below it what it does not do differently."""
+
+    def __init__(self, below: Engine) -> None:
+        self.below = below
+
+    def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        return self.below.node(op, operands)
+
+    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        return self.below.constant(op, operands)
+
+    def backward(self, root: Value, gradient: float) -> None:
+        self.below.backward(root, gradient)
+
+
+# ---- without a graph
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside `with no_grad():`, or under `@no_grad()`, results keep no graph.
+
+    For predictions and measurements: it saves the memory and most of the time.
+    """
+    with using(_NoGrad(in_force.get())):
+        yield
+
+
+class _NoGrad(_Layer):
+    def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        return self.below.constant(op, operands)
+
+
+# ---- the first inf or nan
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Inside `with detect_anomaly():` the first inf or nan raises FloatingPointError.
+
+    The message names the value, or the gradient, by how it was made, and its operands.
+    """
+    with using(_AnomalyDetector(in_force.get())):
+        yield
+
+
+class _AnomalyDetector(_Layer):
+    def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        return self._checked(self.below.node(op, operands), op, operands)
+
+    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        return self._checked(self.below.constant(op, operands), op, operands)
+
+    def backward(self, root: Value, gradient: float) -> None:
+        self.below.backward(root, gradient)
+        for node in reversed(topological_order(root)):
+            for operand, local in local_derivatives(node):
+                if not (isinstance(operand, Constant) or math.isfinite(node.grad * local)):
+                    raise FloatingPointError(
+                        f"the gradient of {_name(operand)} became {node.grad * local}: in "
+                        f"{_with_numbers(node)}, upstream gradient {node.grad:g} "
+                        f"× local derivative {local:g}"
+                    )
+
+    def _checked(self, result: Value, op: Op, operands: tuple[Value, ...]) -> Value:
+        if recorder() is None and not math.isfinite(result.data):
+            made = _with_numbers(Engine().node(op, operands))
+            raise FloatingPointError(f"{made} became {result.data}")
+        return result
+
+
+_MOST_NAMED = 6  # operands in a message
+
+
+def _with_numbers(node: Value) -> str:
+    """How a value was made, and the numbers of its operands: `log(a) with a = 0`."""
+    not_finite_first = sorted(
+        dict.fromkeys(node.operands), key=lambda operand: math.isfinite(operand.data)
+    )
+    known = [
+        f"{_name(x)} = {x.data:g}" if x.label or x.op else f"the number {x.data:g}"
+        for x in not_finite_first
+        if x.label or x.op or not math.isfinite(x.data)
+    ]
+    return f"{formula(node)}{' with ' * bool(known)}{', '.join(known[:_MOST_NAMED])}"
+
+
+def _name(node: Value) -> str:
+    return node.label or formula(node, 1)
+
+
+# ---- recording: ops are handed over, and not computed
+
+
+class Recorder(Protocol):
+    """What `recording` hands ops to. It makes Values whose numbers are not known."""
+
+    def entered(self, owner: Any) -> None:
+        """Called when `with scope(owner):` begins."""
+
+    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+        """The Value that stands for the result of `op`."""
+
+    def random(self, generator: random.Random | None) -> Value:
+        """The result of `rand`."""
+
+    def pick(self, values: Sequence[Any], index: Value) -> Any:
+        """The element, or row, of `values` at an index that is not known yet."""
+
+    def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
+        """Called to have `value` checked as soon as its number is known."""
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Inside `with recording(recorder):` ops are handed to it and not computed."""
+    with using(_over(_Recording(recorder), in_force.get())):
+        yield
+
+
+def _over(bottom: Engine, layers: Engine) -> Engine:
+    """`layers` over another engine than the one at the bottom of them."""
+    return type(layers)(_over(bottom, layers.below)) if isinstance(layers, _Layer) else bottom
+
+
+def recorder() -> Recorder | None:
+    """The recorder in use; None if nothing is recorded."""
+    engine = in_force.get()
+    while isinstance(engine, _Layer):
+        engine = engine.below
+    return engine.recorder if isinstance(engine, _Recording) else None
+
+
+class _Recording(Engine):
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        return self.recorder.node(op, operands, True)
+
+    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        return self.recorder.node(op, operands, False)
+
+    def backward(self, root: Value, gradient: float) -> None:
+        raise TypeError(
+            "backward() inside a function that is recorded: return the loss, and the compiled "
+            "step does the rest"
+        )
+
+
+# ---- which Values belong together
+
+
+class scope:  # noqa: N801 - used as a function, as no_grad is
+    """Inside `with scope("attention"):` new Values belong to that group.
+
+    Pictures fold a group into one box. Every Module opens a scope around its call, so that
+    the values of a neuron or a layer are known to belong together.
+
+    owner: a name, or the object (a Module) whose class gives the name.
+    """
+
+    __slots__ = ("is_open", "owner", "parent")
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.parent: scope | None = None
+        self.is_open = False
+
+    @property
+    def name(self) -> str:
+        """The owner's name."""
+        return self.owner if isinstance(self.owner, str) else type(self.owner).__name__
+
+    def __enter__(self) -> Self:
+        if self.is_open:
+            raise RuntimeError(f"the scope {self.name!r} is open already: make a new one")
+        self.parent, self.is_open = open_scope.get(), True
+        open_scope.set(self)
+        if (active := recorder()) is not None:
+            active.entered(self.owner)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.is_open = False
+        open_scope.set(self.parent)
+
+
+def current_scope() -> scope | None:
+    """The innermost scope that is open."""
+    return open_scope.get()  # type: ignore[no-any-return]

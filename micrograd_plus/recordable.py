@@ -1,0 +1,70 @@
+"""`rand`, `pick` and `require`: what a compiled program does again at every replay.
+
+Computed at once, they are Python's `random()`, `values[index]` and an `if` that raises. While a
+function is recorded, the number is not known yet, and the recorder notes what is to be done.
+
+>>> from micrograd_plus.engine import Value
+>>> pick([Value(10.0), Value(20.0)], 1)
+Value(data=20.0, grad=0.0)
+>>> require(Value(-1.0), lambda x: x > 0, "{} is not positive")
+Traceback (most recent call last):
+    ...
+ValueError: -1.0 is not positive
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .context import recorder
+from .engine import Constant, Operand, Value
+from .numbers import number_of
+
+
+def rand(generator: random.Random | None = None) -> Value:
+    """A random number in [0, 1), uniformly distributed, as a Constant.
+
+    A compiled program draws another one at every replay, and for every example. Without a
+    generator, Python's own is used, which `random.seed` seeds.
+    """
+    if not (generator is None or isinstance(generator, random.Random)):
+        raise TypeError(f"generator is a random.Random, as random.Random(0), not {generator!r}")
+    active = recorder()
+    if active is not None:
+        return active.random(generator)
+    return Constant((generator or random).random())
+
+
+def pick(values: Sequence[Any], index: Any) -> Any:
+    """values[index], for an index from 0 to len(values) - 1: one value, or a row of a table.
+
+    In a compiled program the index may be one of its inputs, as a token or a class is.
+    IndexError if there is no such element, TypeError if the index is no int.
+    """
+    active = recorder()
+    if active is not None and isinstance(index, Value):
+        return active.pick(values, index)
+    try:
+        i = operator.index(index)
+    except TypeError:
+        raise TypeError(f"an index is an int, as 0 or 3, not {index!r}") from None
+    if not 0 <= i < len(values):
+        raise IndexError(f"there is no index {i} in {len(values)} values: 0 to {len(values) - 1}")
+    return values[i]
+
+
+def require(x: Operand, holds: Callable[[float], bool], message: str) -> None:
+    """Raises ValueError unless `holds(number)` is true for the number of x.
+
+    message: the text of the error, with {} for the number.
+
+    A compiled program checks its inputs in this way at every replay.
+    """
+    active = recorder()
+    if active is not None and isinstance(x, Value) and not isinstance(x, Constant):
+        active.require(x, holds, message)
+    elif not holds(number := number_of(x)):
+        raise ValueError(message.format(number))
