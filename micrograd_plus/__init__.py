@@ -139,7 +139,8 @@ __all__ = [
     "train",
     "var",
 ]
-__all__ += [name for name in TABLE if name not in ("abs", "max", "pow", "sum")]  # builtins stay
+_BUILTINS = ("abs", "max", "min", "pow", "sum")
+__all__ += [name for name in TABLE if name not in _BUILTINS]
 
 
 def __getattr__(name: str) -> Any:
@@ -147,7 +148,7 @@ def __getattr__(name: str) -> Any:
     if name in _ROOM_OF:
         room = import_module(f"{__name__}.{_ROOM_OF[name]}")
         return room if name == _ROOM_OF[name] else getattr(room, name)
-    if name in TABLE or name == "min":
+    if name in TABLE:
         return getattr(functional, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -58,6 +58,14 @@ def _function(op: Op) -> Callable[..., Value]:
     return made
 
 
+def _call(op: Op, *operands: Operand | Vector, **named: Operand) -> Value:
+    """What `op` makes of Values and numbers; `swish(v)` for an op of one's own."""
+    return _function(op)(*operands, **named)
+
+
+Op.__call__ = _call  # type: ignore[method-assign, assignment]
+
+
 def _row(op: Op, vector: Vector) -> Sequence[Operand]:
     try:
         return vector if isinstance(vector, (list, tuple)) else list(vector)
@@ -67,7 +75,7 @@ def _row(op: Op, vector: Vector) -> Sequence[Operand]:
         ) from None
 
 
-_sum, _logsumexp, _max = (_function(TABLE[name]) for name in ("sum", "logsumexp", "max"))
+_sum, _logsumexp = _function(TABLE["sum"]), _function(TABLE["logsumexp"])
 
 
 def where(condition: Operand | bool, a: Operand, b: Operand) -> Value:
@@ -95,11 +103,6 @@ def var(values: Vector, correction: int = 1) -> Value:
         raise ValueError(f"var of {len(values)} values with correction={correction} is 0 / 0")
     centre = mean(values)
     return _sum([(value - centre) ** 2 for value in values]) / (len(values) - correction)
-
-
-def min(values: Vector) -> Value:  # noqa: A001 - as max and sum are called
-    """The smallest value; ties share the gradient equally."""
-    return -_max([-as_value(value) for value in values])
 
 
 def log_softmax(values: Vector) -> list[Value]:

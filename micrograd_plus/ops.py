@@ -6,8 +6,11 @@ handful of one-line lambdas:
     op("tanh", lambda x: tanh(x), lambda out, x: 1 - out * out)
 
 first the formula, then one partial derivative per operand. Derivatives begin with `out`, the
-op's own result, which often makes them short. From the entry follow the Python that the engine
-runs, its JavaScript and its LaTeX:
+op's own result, which often makes them short. `nothing` is the derivative by an operand that was
+not chosen: a 0 through which no gradient flows, whatever comes from above. Beside the formulas
+stands what else must be known of the op: the sentence that explains its derivative, whether it is
+linear, and where it saturates. From the entry follow the Python that the engine runs, its
+JavaScript and its LaTeX:
 
 >>> print(TABLE["tanh"].python)
 def tanh_forward(x):
@@ -33,6 +36,9 @@ Adding an op is adding one entry, here or with `op(...)` in a program of your ow
 (8.0, [12.0])
 >>> del TABLE["cube"], Methods.cube
 
+One thing stands outside the table: the compiler's kernels contain `dot` and the matrix product a
+second time, by hand, for speed. A test holds them to the table's entry.
+
 At the edges of a domain, at kinks and at ties the entries give what PyTorch gives.
 """
 
@@ -45,7 +51,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .formulas.writers import JavaScript, LaTeX, Python, compile_python
 from .symbols import (
-    FUNCTIONS,
+    ON_FLOATS,
     Symbol,
     cos,
     equal,
@@ -56,7 +62,10 @@ from .symbols import (
     largest,
     log,
     log1p,
+    nothing,
+    same,
     sin,
+    smallest,
     sqrt,
     tan,
     tanh,
@@ -76,6 +85,11 @@ class Op:
     defaults: the values of the operands that may be left out.
     nary: whether each operand is a vector, a list of any length.
     inline: whether a constant last operand is part of the op's name, as in `**2`.
+    why: for each operand a sentence that explains the derivative by it; {0}, {1}, … stand for the
+        names of the operands, {out} for that of the result.
+    linear: whether weighted sums are made of it: linear in each operand (div: in its first).
+    saturates: the two outputs beyond which an activation is nearly flat; None if it never is.
+    dies_at: the output of an activation that passes no gradient, as the 0 of ReLU; None without.
 
     forward(a, b) gives the value from the operands' numbers; partials(out, a, b) gives the
     partial derivatives, one per operand, in order.
@@ -93,6 +107,10 @@ class Op:
         nary: bool = False,
         inline: bool = False,
         doc: str = "",
+        why: str | tuple[str, ...] = (),
+        linear: bool = False,
+        saturates: tuple[float, float] | None = None,
+        dies_at: float | None = None,
     ) -> None:
         code = formula.__code__
         self.name = name
@@ -102,6 +120,10 @@ class Op:
         self.nary = nary
         self.inline = inline
         self.doc = doc
+        self.why = (why,) * len(self.operands) if isinstance(why, str) else why
+        self.linear = linear
+        self.saturates = saturates
+        self.dies_at = dies_at
         takes = ("out", *self.operands)
         counts = [derivative.__code__.co_argcount for derivative in derivatives]
         if counts != [len(takes)] * len(self.operands):
@@ -128,6 +150,10 @@ class Op:
 
     def __reduce__(self) -> tuple[Callable[[str], Op], tuple[str]]:
         return _entry, (self.name,)  # a copied or unpickled graph uses the same table
+
+    def __call__(self, *operands: Any, **named: Any) -> Any:
+        """The Value that it makes of Values and numbers: `swish(v)`. Set by `functional`."""
+        raise NotImplementedError
 
     @property
     def signature(self) -> str:
@@ -193,7 +219,7 @@ class Op:
 
     @cached_property
     def _compiled(self) -> list[Callable[..., Any]]:
-        return compile_python(self.python, f"<micrograd_plus op {self.name}>", FUNCTIONS)
+        return compile_python(self.python, f"<micrograd_plus op {self.name}>", ON_FLOATS)
 
 
 _OUT = Symbol("out")
@@ -250,7 +276,7 @@ def op(name: str, formula: Formula, *derivatives: Formula, **how: Any) -> Op:
     formula: a function of the operands, made of + - * / ** and the functions of
         `micrograd_plus.symbols`: exp, log, tanh, where, …
     derivatives: for each operand, a function of (out, operands); out is the op's result.
-    how: symbol, for pictures; doc, for help; nary and inline as in `Op`.
+    how: symbol, for pictures; doc, for help; why, linear and so on as in `Op`.
 
         op("cube", lambda x: x * x * x, lambda out, x: 3 * x * x, doc="x to the power 3")
     """
@@ -296,92 +322,146 @@ def gelu_tanh_inner(x: Any) -> Any:
 
 # Arithmetic.
 op("add", lambda a, b: a + b,  lambda out, a, b: 1,
-                               lambda out, a, b: 1,         symbol="+", doc="a + b")
+                               lambda out, a, b: 1,         symbol="+", doc="a + b", linear=True,
+   why=("When {0} changes by a little, {out} changes by the same amount.",
+        "When {1} changes by a little, {out} changes by the same amount."))
 op("sub", lambda a, b: a - b,  lambda out, a, b: 1,
-                               lambda out, a, b: -1,        symbol="-", doc="a - b")
+                               lambda out, a, b: -1,        symbol="-", doc="a - b", linear=True,
+   why=("When {0} changes by a little, {out} changes by the same amount.",
+        "When {1} grows by a little, {out} falls by the same amount."))
 op("mul", lambda a, b: a * b,  lambda out, a, b: b,
-                               lambda out, a, b: a,         symbol="*", doc="a * b")
+                               lambda out, a, b: a,         symbol="*", doc="a * b", linear=True,
+   why=("{out} = {0} · {1}, so when {0} changes by a little, {out} changes {1} times as much.",
+        "{out} = {0} · {1}, so when {1} changes by a little, {out} changes {0} times as much."))
 op("div", lambda a, b: a / b,  lambda out, a, b: 1 / b,
-                               lambda out, a, b: -out / b,  symbol="/", doc="a / b")
-op("neg", lambda a: -a,        lambda out, a: -1,           symbol="-", doc="-a")
-op("pow", lambda a, b: a ** b, lambda out, a, b: where(equal(b, 0), 0, b * a ** (b - 1)),
-                               lambda out, a, b: where(equal(a, 0) & (b >= 0), 0, out * log(a)),
-   symbol="**", inline=True, doc="a to the power b")
+                               lambda out, a, b: -out / b,  symbol="/", doc="a / b", linear=True,
+   why=("{out} = {0} / {1}, so when {0} changes by a little, {out} changes 1/{1} times as much.",
+        "When {1} grows by 1 %, {out} falls by about 1 %: the slope is −{out}/{1}."))
+op("neg", lambda a: -a,        lambda out, a: -1,           symbol="-", doc="-a", linear=True,
+   why="When {0} grows by a little, {out} falls by the same amount.")
+op("pow", lambda a, b: a ** b,
+          lambda out, a, b: where(equal(b, 0), nothing, b * a ** (b - 1)),
+          lambda out, a, b: where(equal(a, 0) & (b >= 0), nothing, out * log(a)),
+   symbol="**", inline=True, doc="a to the power b",
+   why=("The power rule: the exponent becomes a factor, and the new exponent is one less.",
+        "When the exponent grows, the power is multiplied: the slope is the power times log({0})."))
 
 # Exponentials, roots and logarithms.
-op("exp",   lambda x: exp(x),   lambda out, x: out,           doc="e to the power x")
-op("expm1", lambda x: expm1(x), lambda out, x: exp(x),        doc="exp(x) - 1, precise near 0")
-op("log",   lambda x: log(x),   lambda out, x: 1 / x,         doc="the natural logarithm")
-op("log1p", lambda x: log1p(x), lambda out, x: 1 / (1 + x),   doc="log(1 + x), precise near 0")
-op("sqrt",  lambda x: sqrt(x),  lambda out, x: 1 / (2 * out), doc="the square root")
+op("exp",   lambda x: exp(x),   lambda out, x: out,           doc="e to the power x",
+   why="The slope of the exponential function is its value: the higher, the steeper.")
+op("expm1", lambda x: expm1(x), lambda out, x: exp(x),        doc="exp(x) - 1, precise near 0",
+   why="It is the exponential function minus 1: the slope is that of the exponential.")
+op("log",   lambda x: log(x),   lambda out, x: 1 / x,         doc="the natural logarithm",
+   why="The logarithm is steep near 0 and becomes flatter and flatter: its slope is 1/{0}.")
+op("log1p", lambda x: log1p(x), lambda out, x: 1 / (1 + x),   doc="log(1 + x), precise near 0",
+   why="It is the logarithm of 1 + {0}: its slope is 1 divided by 1 + {0}.")
+op("sqrt",  lambda x: sqrt(x),  lambda out, x: 1 / (2 * out), doc="the square root",
+   why="The square root is steep near 0: the larger {out} is, the smaller its slope.")
 
 # Waves.
-op("sin", lambda x: sin(x), lambda out, x: cos(x),        doc="the sine of x radians")
-op("cos", lambda x: cos(x), lambda out, x: -sin(x),       doc="the cosine of x radians")
-op("tan", lambda x: tan(x), lambda out, x: 1 + out * out, doc="the tangent of x radians")
+op("sin", lambda x: sin(x), lambda out, x: cos(x),        doc="the sine of x radians",
+   why="The slope of the sine is the cosine: 1 at 0, and 0 where the sine is at its top.")
+op("cos", lambda x: cos(x), lambda out, x: -sin(x),       doc="the cosine of x radians",
+   why="The slope of the cosine is minus the sine.")
+op("tan", lambda x: tan(x), lambda out, x: 1 + out * out, doc="the tangent of x radians",
+   why="The slope is 1 at 0 and grows without bound towards ±π/2.")
 
 # Activations.
-op("tanh",    lambda x: tanh(x),     lambda out, x: 1 - out * out,   doc="the hyperbolic tangent")
-op("sigmoid", lambda x: logistic(x), lambda out, x: out * (1 - out), doc="1 / (1 + exp(-x))")
+op("tanh",    lambda x: tanh(x),     lambda out, x: 1 - out * out,   doc="the hyperbolic tangent",
+   saturates=(-0.97, 0.97),  # the slope is below 0.06 there (Glorot & Bengio 2010)
+   why="The slope is largest at 0, where it is 1. It is almost 0 where {out} is near −1 or 1: "
+       "there tanh is saturated.")
+op("sigmoid", lambda x: logistic(x), lambda out, x: out * (1 - out), doc="1 / (1 + exp(-x))",
+   saturates=(0.01, 0.99),  # the slope is below 0.01 there, and 0.25 in the middle
+   why="The slope is largest at 0, where it is ¼. It is almost 0 where {out} is near 0 or 1: "
+       "there the sigmoid is saturated.")
 op("relu",    lambda x: clip_below_zero(x),
-              lambda out, x: where(x <= 0, 0, 1), symbol="ReLU", doc="max(x, 0)")
+              lambda out, x: where(x <= 0, nothing, 1), symbol="ReLU", doc="max(x, 0)",
+   dies_at=0.0,
+   why="A switch. Above 0, {out} is {0}: the slope is 1. At 0 and below, {out} is 0: no gradient "
+       "passes.")
 op("leaky_relu", lambda x, slope=0.01: where(x > 0, x, slope * x),
                  lambda out, x, slope: where(x > 0, 1, slope),
-                 lambda out, x, slope: where(x > 0, 0, x),
-   inline=True, doc="x where it is positive, else slope * x")
+                 lambda out, x, slope: where(x > 0, nothing, x),
+   inline=True, doc="x where it is positive, else slope * x",
+   why=("Above 0 the slope is 1, below 0 it is {1}.",
+        "{1} has an effect only where {0} is not above 0."))
 op("elu", lambda x, alpha=1.0: where(x < 0, alpha * expm1(x), x),
           lambda out, x, alpha: where(x <= 0, alpha * exp(x), 1),
-          lambda out, x, alpha: where(x > 0, 0, expm1(x)),
-   inline=True, doc="x where it is positive, else alpha * (exp(x) - 1)")
+          lambda out, x, alpha: where(x > 0, nothing, expm1(x)),
+   inline=True, doc="x where it is positive, else alpha * (exp(x) - 1)",
+   why=("Above 0 the slope is 1. Below 0 it falls to 0 as the exponential function does.",
+        "{1} has an effect only where {0} is not above 0."))
 op("softplus", lambda x: clip_below_zero(x) + log1p(exp(-abs(x))),
-               lambda out, x: logistic(x), doc="log(1 + exp(x))")
+               lambda out, x: logistic(x), doc="log(1 + exp(x))",
+   why="A ReLU with a rounded corner: its slope goes from 0 to 1 smoothly, as the sigmoid does.")
 op("gelu", lambda x: x * normal_cdf(x),
            lambda out, x: normal_cdf(x) + x * normal_density(x),
-   doc="x times the normal distribution's share below x (Hendrycks & Gimpel 2016)")
+   doc="x times the normal distribution's share below x (Hendrycks & Gimpel 2016)",
+   why="{0} is used twice, as a factor and inside the normal distribution: two terms.")
 op("gelu_tanh", lambda x: 0.5 * x * (1 + tanh(gelu_tanh_inner(x))),
                 lambda out, x: 0.5 * (1 + tanh(gelu_tanh_inner(x)))
                                + 0.5 * x * (1 - tanh(gelu_tanh_inner(x)) * tanh(gelu_tanh_inner(x)))
                                * (math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)),
-   doc="the approximation of gelu by tanh (Hendrycks & Gimpel 2016)")
+   doc="the approximation of gelu by tanh (Hendrycks & Gimpel 2016)",
+   why="{0} is used twice, as a factor and inside the tanh: two terms.")
 op("silu", lambda x: x * logistic(x),
-           lambda out, x: logistic(x) * (1 + x * (1 - logistic(x))), doc="x * sigmoid(x)")
+           lambda out, x: logistic(x) * (1 + x * (1 - logistic(x))), doc="x * sigmoid(x)",
+   why="{0} is used twice, as a factor and inside the sigmoid: two terms.")
 
 # Kinks, ties and the error function.
 op("abs", lambda x: abs(x), lambda out, x: where(x > 0, 1, where(x < 0, -1, 0)),
-   doc="the absolute value")
+   doc="the absolute value",
+   why="The slope is 1 to the right of 0 and −1 to the left. At 0 is a corner: 0 is used.")
 op("maximum", lambda a, b: where(a >= b, a, where(a < b, b, a + b)),
-              lambda out, a, b: where(a < b, 0, where(equal(a, b), 0.5, 1)),
-              lambda out, a, b: where(b < a, 0, where(equal(a, b), 0.5, 1)),
-   doc="the larger of a and b; a tie shares the gradient equally")
+              lambda out, a, b: where(a < b, nothing, where(equal(a, b), 0.5, 1)),
+              lambda out, a, b: where(b < a, nothing, where(equal(a, b), 0.5, 1)),
+   doc="the larger of a and b; a tie shares the gradient equally",
+   why="Only the larger one has an effect on {out}: it gets the whole gradient.")
 op("minimum", lambda a, b: where(a <= b, a, where(a > b, b, a + b)),
-              lambda out, a, b: where(a > b, 0, where(equal(a, b), 0.5, 1)),
-              lambda out, a, b: where(b > a, 0, where(equal(a, b), 0.5, 1)),
-   doc="the smaller of a and b; a tie shares the gradient equally")
+              lambda out, a, b: where(a > b, nothing, where(equal(a, b), 0.5, 1)),
+              lambda out, a, b: where(b > a, nothing, where(equal(a, b), 0.5, 1)),
+   doc="the smaller of a and b; a tie shares the gradient equally",
+   why="Only the smaller one has an effect on {out}: it gets the whole gradient.")
 op("erf", lambda x: erf(x), lambda out, x: 2 / math.sqrt(math.pi) * exp(-x * x),
-   doc="the error function")
+   doc="the error function",
+   why="The error function is the area under a bell curve: its slope is the height of the curve.")
 
-# Conditions: 1 for yes and 0 for no, without a slope of their own.
-op("lt", lambda a, b: where(a < b, 1, 0),  lambda out, a, b: 0,
-                                           lambda out, a, b: 0,  symbol="<",
-   doc="1 where a < b, else 0")
-op("le", lambda a, b: where(a <= b, 1, 0), lambda out, a, b: 0,
-                                           lambda out, a, b: 0,  symbol="<=",
-   doc="1 where a <= b, else 0")
+# Conditions: 1 for yes and 0 for no, without a slope.
+op("lt", lambda a, b: where(a < b, 1, 0),  lambda out, a, b: nothing,
+                                           lambda out, a, b: nothing,  symbol="<",
+   doc="1 where a < b, else 0",
+   why="A small change leaves the answer as it is: no gradient passes.")
+op("le", lambda a, b: where(a <= b, 1, 0), lambda out, a, b: nothing,
+                                           lambda out, a, b: nothing,  symbol="<=",
+   doc="1 where a <= b, else 0",
+   why="A small change leaves the answer as it is: no gradient passes.")
 op("where", lambda condition, a, b: where(equal(condition, 0), b, a),
-            lambda out, condition, a, b: 0,
-            lambda out, condition, a, b: where(equal(condition, 0), 0, 1),
-            lambda out, condition, a, b: where(equal(condition, 0), 1, 0),
-   doc="a where the condition is not 0, else b")
+            lambda out, condition, a, b: nothing,
+            lambda out, condition, a, b: where(equal(condition, 0), nothing, 1),
+            lambda out, condition, a, b: where(equal(condition, 0), 1, nothing),
+   doc="a where the condition is not 0, else b",
+   why=("A small change does not change the choice: no gradient passes.",
+        "The chosen one gets the whole gradient, the other one nothing.",
+        "The chosen one gets the whole gradient, the other one nothing."))
 
 # Ops of any number of operands: here x and y are vectors, and operators work element by element.
 op("sum", lambda x: total(x), lambda out, x: 1,
-   symbol="+", nary=True, doc="the sum of all x")
+   symbol="+", nary=True, doc="the sum of all x", linear=True,
+   why="When one term changes by a little, the sum changes by the same amount.")
 op("dot", lambda x, y: inner(x, y), lambda out, x, y: y,
                                     lambda out, x, y: x,
-   symbol="·", nary=True, doc="the sum of all products x * y")
+   symbol="·", nary=True, doc="the sum of all products x * y", linear=True,
+   why="In each product the slope by one factor is the other factor.")
 op("max", lambda x: largest(x),
-          lambda out, x: where(equal(x, out), 1, 0) / total(where(equal(x, out), 1, 0)),
-   nary=True, doc="the largest x; ties share the gradient equally")
+          lambda out, x: where(same(x, out), 1 / total(where(same(x, out), 1, 0)), nothing),
+   nary=True, doc="the largest x; ties share the gradient equally",
+   why="Only the largest has an effect on {out}. If several are equal, they share the gradient.")
+op("min", lambda x: smallest(x),
+          lambda out, x: where(same(x, out), 1 / total(where(same(x, out), 1, 0)), nothing),
+   nary=True, doc="the smallest x; ties share the gradient equally",
+   why="Only the smallest has an effect on {out}. If several are equal, they share the gradient.")
 op("logsumexp", lambda x: finite_largest(x) + log(total(exp(x - finite_largest(x)))),
                 lambda out, x: exp(x - out),
-   nary=True, doc="log of the sum of all exp(x), without overflow")
+   nary=True, doc="log of the sum of all exp(x), without overflow",
+   why="The slope by each one is its share in the sum of the exponentials: its softmax.")

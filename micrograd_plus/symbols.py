@@ -2,7 +2,7 @@
 
 A formula is an ordinary Python expression over the functions of this module. Called with
 floats it gives a float; called with symbols it gives an `Expression`, a small tree that the
-writers in `writers.py` turn into Python, JavaScript, LaTeX or plain text:
+writers in `formulas/writers.py` turn into Python, JavaScript, LaTeX or plain text:
 
 >>> tanh(0.0)
 0.0
@@ -126,27 +126,121 @@ class Symbol(Expression):
         self.vector = vector
 
 
-FUNCTIONS: dict[str, Any] = {"inf": inf, "nan": nan}
-"""What written Python may call: the functions below by name, as they compute on floats."""
+class Function:
+    """A function of formulas, and how each language writes it: one row, beside its definition.
 
+    Called with numbers it computes; called with an `Expression` it gives an `Expression`.
 
-def _overloaded(on_floats: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, which gives an `Expression` when an argument is one."""
-    name = on_floats.__name__
-    FUNCTIONS[name] = on_floats
+    A form is a template with one {} for each argument. In LaTeX and MathML it may be a pair of how
+    tightly it binds and a template, as for operators in `formulas.writers`; None is a plain call,
+    f(x). `javascript_source` defines what the JavaScript form calls, if that is not built in.
+    """
 
-    def function(*args: Any) -> Any:
+    def __init__(
+        self,
+        on_floats: Callable[..., Any],
+        javascript: str | None = None,
+        latex: Form = None,
+        mathml: Form = None,
+        native: str | None = None,
+        javascript_source: str = "",
+    ) -> None:
+        self.name = self.__name__ = on_floats.__name__
+        self.__doc__ = on_floats.__doc__
+        self.on_floats = on_floats
+        self.javascript = javascript
+        self.latex = latex
+        self.mathml = mathml
+        self.native = native or f"math.{self.name}({{}})"
+        self.javascript_source = javascript_source
+        FUNCTIONS[self.name] = self
+        ON_FLOATS[self.name] = on_floats
+
+    def __call__(self, *args: Any) -> Any:
+        """A number for numbers, an Expression if one of the arguments is one."""
         for argument in args:
             if isinstance(argument, Expression):
-                return Expression(name, *args)
-        return on_floats(*args)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = on_floats.__doc__
-    return function
+                return Expression(self.name, *args)
+        return self.on_floats(*args)
 
 
-@_overloaded
+class Reduction(Function):
+    """A function of whole vectors: it joins one term for each of their elements to a number.
+
+    term: the term, from one element of each vector.
+    start, join: the number before the first term, and how it changes with each. The JavaScript
+        and the native loop are written from them.
+    latex, mathml: the sign before the terms.
+    call: the name by which the terms are joined where they are written out, as max(a, b, c);
+        without it they are written as `join` joins them, a + b + c.
+    """
+
+    def __init__(
+        self,
+        on_floats: Callable[..., float],
+        latex: str,
+        mathml: str,
+        term: Callable[..., Any],
+        start: float,
+        join: Callable[[Any, Any], Any],
+        call: str = "",
+    ) -> None:
+        super().__init__(on_floats, latex=latex, mathml=mathml)
+        self.term, self.start, self.join, self.call = term, start, join, call
+
+
+Form = str | tuple[int, str] | None
+
+FUNCTIONS: dict[str, Function] = {}
+"""Every function of formulas by its name."""
+
+
+class _Nothing(float):
+    """0, also when it is multiplied by inf or nan."""
+
+    def __mul__(self, other: Any) -> Any:
+        return Expression("*", self, other) if isinstance(other, Expression) else 0.0
+
+    __rmul__ = __mul__
+
+
+nothing = _Nothing(0.0)
+"""The derivative of an op that selects, by an operand that it did not choose.
+
+No gradient flows there: `upstream * nothing` is 0 for any upstream, where inf * 0 would be nan.
+"""
+
+ON_FLOATS: dict[str, Any] = {"inf": inf, "nan": nan, "nothing": nothing}
+"""What written Python may call: the functions as they compute on floats, and three numbers."""
+
+
+def function(**how: Any) -> Callable[[Callable[..., Any]], Function]:
+    """Makes a `Function` of a function of floats: `@function(javascript="Math.exp({})")`."""
+    return lambda on_floats: Function(on_floats, **how)
+
+
+def reduction(**how: Any) -> Callable[[Callable[..., float]], Reduction]:
+    """Makes a `Reduction` of a function of lists of floats."""
+    return lambda on_floats: Reduction(on_floats, **how)
+
+
+_HIGHEST = 9  # a name, a call or a bracket binds more tightly than every operator
+
+
+def _upright(name: str) -> dict[str, Any]:
+    """A function that JavaScript has in Math, and LaTeX under the same name."""
+    return {
+        "javascript": f"Math.{name}({{}})",
+        "latex": (_HIGHEST, rf"\{name}\left({{}}\right)"),
+    }
+
+
+@function(
+    javascript="Math.exp({})",
+    latex=(7, "e^{{{}}}"),
+    mathml=(7, "<msup><mi>e</mi>{}</msup>"),
+    native="exp({})",
+)
 def exp(x: float) -> float:
     """e to the power x; inf where that is larger than any double."""
     try:
@@ -155,7 +249,7 @@ def exp(x: float) -> float:
         return inf
 
 
-@_overloaded
+@function(javascript="Math.expm1({})")
 def expm1(x: float) -> float:
     """exp(x) - 1 without the loss of digits near 0."""
     try:
@@ -164,7 +258,7 @@ def expm1(x: float) -> float:
         return inf
 
 
-@_overloaded
+@function(**_upright("log"))
 def log(x: float) -> float:
     """The natural logarithm; -inf at 0, nan below."""
     try:
@@ -173,7 +267,7 @@ def log(x: float) -> float:
         return -inf if x == 0 else nan
 
 
-@_overloaded
+@function(javascript="Math.log1p({})")
 def log1p(x: float) -> float:
     """log(1 + x) without the loss of digits near 0; -inf at -1, nan below."""
     try:
@@ -182,7 +276,11 @@ def log1p(x: float) -> float:
         return -inf if x == -1 else nan
 
 
-@_overloaded
+@function(
+    javascript="Math.sqrt({})",
+    latex=(_HIGHEST, r"\sqrt{{{}}}"),
+    mathml=(_HIGHEST, "<msqrt>{}</msqrt>"),
+)
 def sqrt(x: float) -> float:
     """The square root; nan below 0."""
     try:
@@ -191,7 +289,7 @@ def sqrt(x: float) -> float:
         return nan
 
 
-@_overloaded
+@function(**_upright("sin"))
 def sin(x: float) -> float:
     """The sine of x radians; nan at infinity."""
     try:
@@ -200,7 +298,7 @@ def sin(x: float) -> float:
         return nan
 
 
-@_overloaded
+@function(**_upright("cos"))
 def cos(x: float) -> float:
     """The cosine of x radians; nan at infinity."""
     try:
@@ -209,7 +307,7 @@ def cos(x: float) -> float:
         return nan
 
 
-@_overloaded
+@function(**_upright("tan"))
 def tan(x: float) -> float:
     """The tangent of x radians; nan at infinity."""
     try:
@@ -218,19 +316,40 @@ def tan(x: float) -> float:
         return nan
 
 
-@_overloaded
+@function(**_upright("tanh"))
 def tanh(x: float) -> float:
     """The hyperbolic tangent."""
     return math.tanh(x)
 
 
-@_overloaded
+@function(
+    javascript_source="""\
+function erf(x) {
+  const z = Math.abs(x), twoBySqrtPi = 2 / Math.sqrt(Math.PI);
+  if (z > 6) return Math.sign(x);  // 1 - erf(6) is below the last digit of a double
+  if (!(z > 2)) {  // the Maclaurin series
+    let power = x, sum = x;
+    for (let n = 1; n < 60; n++) {
+      power *= -x * x / n;
+      sum += power / (2 * n + 1);
+    }
+    return twoBySqrtPi * sum;
+  }
+  let fraction = z;  // the continued fraction of 1 - erf
+  for (let k = 80; k > 0; k--) fraction = z + k / 2 / fraction;
+  return Math.sign(x) * (1 - twoBySqrtPi / 2 * Math.exp(-z * z) / fraction);
+}
+""",
+)
 def erf(x: float) -> float:
     """The error function."""
     return math.erf(x)
 
 
-@_overloaded
+# What operators and conditions stand for; `formulas.writers` knows how they are written.
+
+
+@function()
 def divide(a: float, b: float) -> float:
     """a / b; signed infinity where b is 0, nan for 0 / 0."""
     try:
@@ -239,7 +358,13 @@ def divide(a: float, b: float) -> float:
         return nan if a == 0 or a != a else math.copysign(inf, a) * math.copysign(1.0, b)
 
 
-@_overloaded
+@function(
+    javascript_source="""\
+function power(a, b) {  // in IEEE 754, 1 to any power is 1, and so is -1 to an infinite one
+  return a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : Math.pow(a, b);
+}
+""",
+)
 def power(a: float, b: float) -> float:
     """a to the power b; nan for a negative a with a fractional b, inf on overflow."""
     try:
@@ -251,19 +376,48 @@ def power(a: float, b: float) -> float:
         return math.copysign(inf, a) if odd else inf
 
 
-@_overloaded
+@function()
 def equal(a: float, b: float) -> bool:
     """Whether a equals b (`==` between expressions compares how they are written)."""
     return a == b
 
 
-@_overloaded
+@function(
+    javascript="same({}, {})",
+    latex=(3, "{:4} = {:4}"),
+    mathml=(3, "<mrow>{:4}<mo>=</mo>{:4}</mrow>"),
+    native="({0} == {1} or ({0} != {0} and {1} != {1}))",
+    javascript_source="""\
+function same(a, b) { return a === b || (a !== a && b !== b); }
+""",
+)
+def same(a: float, b: float) -> bool:
+    """Whether a equals b, or both are nan."""
+    return a == b or (a != a and b != b)
+
+
+@function()
 def where(condition: bool, a: float, b: float) -> float:
     """a where the condition holds, else b."""
     return a if condition else b
 
 
-@_overloaded
+Function(
+    abs,
+    javascript="Math.abs({})",
+    latex=(_HIGHEST, r"\left|{}\right|"),
+    mathml=(_HIGHEST, "<mrow><mo>|</mo>{}<mo>|</mo></mrow>"),
+    native="abs({})",
+)
+
+
+@reduction(
+    latex=r"\sum_i",
+    mathml="∑",
+    term=lambda x: x,
+    start=0.0,
+    join=lambda so_far, term: so_far + term,
+)
 def total(values: Sequence[float]) -> float:
     """The sum of a vector's elements, added from left to right.
 
@@ -272,7 +426,14 @@ def total(values: Sequence[float]) -> float:
     return reduce(operator.add, values, 0.0)
 
 
-@_overloaded
+@reduction(
+    latex=r"\max_i",
+    mathml="max",
+    term=lambda x: x,
+    start=-inf,
+    join=lambda so_far, term: where(term > so_far, term, where(equal(term, term), so_far, term)),
+    call="max",
+)
 def largest(values: Sequence[float]) -> float:
     """The largest of a vector's elements; nan if one of them is nan."""
     result = values[0]
@@ -282,7 +443,40 @@ def largest(values: Sequence[float]) -> float:
     return result
 
 
-@_overloaded
+@reduction(
+    latex=r"\min_i",
+    mathml="min",
+    term=lambda x: x,
+    start=inf,
+    join=lambda so_far, term: where(term < so_far, term, where(equal(term, term), so_far, term)),
+    call="min",
+)
+def smallest(values: Sequence[float]) -> float:
+    """The smallest of a vector's elements; nan if one of them is nan."""
+    result = values[0]
+    for value in values:
+        if value < result or value != value:
+            result = value
+    return result
+
+
+@reduction(
+    latex=r"\sum_i",
+    mathml="∑",
+    term=lambda x, y: x * y,
+    start=0.0,
+    join=lambda so_far, term: so_far + term,
+)
 def inner(x: Sequence[float], y: Sequence[float]) -> float:
     """The inner product of two vectors: the sum of x * y over their elements."""
     return reduce(operator.add, map(operator.mul, x, y), 0.0)
+
+
+def flow(upstream: Any, derivative: Any) -> Any:
+    """upstream * derivative as an Expression, and 0 wherever the derivative is `nothing`."""
+    if derivative is nothing:
+        return 0.0
+    if isinstance(derivative, Expression) and derivative.name == "where":
+        condition, chosen, otherwise = derivative.args
+        return where(condition, flow(upstream, chosen), flow(upstream, otherwise))
+    return upstream * derivative

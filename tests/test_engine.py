@@ -361,7 +361,7 @@ UNARY = [
     *("softplus", "gelu", "gelu_tanh", "silu", "abs", "erf", "neg", "leaky_relu", "elu"),
 ]
 BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
-LISTS = ["sum", "dot", "max", "logsumexp"]
+LISTS = ["sum", "dot", "max", "min", "logsumexp"]
 CONDITIONS = ["lt", "le"]  # which `where` takes
 
 
@@ -413,7 +413,7 @@ def pytorchs(name: str, *operands: Any) -> Any:
         "lt": lambda a, b: (a < b).double(),
         "le": lambda a, b: (a <= b).double(),
         "where": lambda condition, a, b: torch.where(condition != 0, a, b),
-        "max": torch.amax,
+        "max": torch.max,
         "logsumexp": lambda x: torch.logsumexp(x, 0),
     }
     return (special.get(name) or getattr(torch, name))(*operands)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from micrograd_plus import Value, files, nn
+from micrograd_plus import Value, nn
 from micrograd_plus.nn import MLP, Layer, Linear, Module, Neuron, Sequential, load, save, saving
+from micrograd_plus.support import files
 
 EVERY_MODULE = [
     Neuron(2),

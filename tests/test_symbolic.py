@@ -19,7 +19,7 @@ from micrograd_plus.formulas.symbolic import Formula, substitute, symbolic
 from micrograd_plus.formulas.writers import Python, Writer, compile_python, walk
 from micrograd_plus.ops import TABLE, Methods, op
 from micrograd_plus.symbols import (
-    FUNCTIONS,
+    ON_FLOATS,
     Expression,
     Symbol,
     equal,
@@ -33,7 +33,7 @@ from micrograd_plus.symbols import (
 )
 
 a, b, c, x = (Symbol(name) for name in "abcx")
-NAMES = {**{op.name: op.forward for op in TABLE.values()}, **FUNCTIONS, "abs": abs}
+NAMES = {**{op.name: op.forward for op in TABLE.values()}, **ON_FLOATS, "abs": abs}
 
 
 def number(formula: Formula | Any, **numbers: float) -> float:

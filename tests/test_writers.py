@@ -26,6 +26,7 @@ from micrograd_plus.formulas.writers import (
 from micrograd_plus.ops import TABLE
 from micrograd_plus.symbols import (
     FUNCTIONS,
+    ON_FLOATS,
     Expression,
     Symbol,
     divide,
@@ -91,14 +92,14 @@ TREES = st.recursive(ATOMS, _larger, max_leaves=12)
 
 @given(TREES)
 def test_python_means_what_the_tree_means(tree: Any) -> None:
-    result = eval(Python().write(tree), {**FUNCTIONS, **NUMBERS})
+    result = eval(Python().write(tree), {**ON_FLOATS, **NUMBERS})
     assert str(float(result)) == str(float(interpret(tree)))
 
 
 @given(TREES, TREES)
 def test_a_python_function_means_what_its_trees_mean(one: Any, other: Any) -> None:
     source = Python().function("f", [a, b, c], (one, other, one))
-    (function,) = compile_python(source, "<test>", FUNCTIONS)
+    (function,) = compile_python(source, "<test>", ON_FLOATS)
     results = function(**NUMBERS)
     wanted = [interpret(one), interpret(other), interpret(one)]
     assert [str(float(r)) for r in results] == [str(float(w)) for w in wanted]
@@ -114,7 +115,7 @@ def test_javascript_means_what_the_tree_means(run_javascript: Callable[[str], st
     collect()
     written = ", ".join(f"() => {JavaScript().write(tree)}" for tree in trees)
     script = f"""
-        {JavaScript.prelude}
+        {JavaScript().prelude()}
         const a = 0.7, b = -1.3, c = 2;
         console.log(JSON.stringify([{written}].map(f => String(f()))));
     """
@@ -237,7 +238,7 @@ def test_parts_inside_shared_parts_are_named_before_them() -> None:
 
 def test_functions_of_vectors_take_one_row() -> None:
     source = Python().function("f", [a, u, v], (total(u * v) * u, a * v))
-    (function,) = compile_python(source, "<test>", FUNCTIONS)
+    (function,) = compile_python(source, "<test>", ON_FLOATS)
     assert function(10.0, 1.0, 2.0, 3.0, 4.0) == [11.0, 22.0, 30.0, 40.0]
     assert "    n = len(row) // 2\n    u = row[0 * n:1 * n]\n" in source
 

@@ -14,10 +14,9 @@ mistakes, from the same description of each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..engine import Value, local_derivatives, topological_order
@@ -40,7 +39,7 @@ class Fault:
     assigns: a gradient replaces what was there before it.
     recurses: each value hands its gradient on whenever it receives some.
     keeps: nothing sets gradients back to 0 between two passes.
-    signs: for an op, the factor by which each of its derivatives is wrong.
+    drops_minus: a derivative of -1 is taken for 1.
     doubled: the op whose forward pass gives twice its formula.
     """
 
@@ -52,8 +51,19 @@ class Fault:
     assigns: bool = False
     recurses: bool = False
     keeps: bool = False
-    signs: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    drops_minus: bool = False
     doubled: str = ""
+
+    @property
+    def signs(self) -> dict[str, tuple[int, ...]]:
+        """For each op that is wrong, the factor by which each of its derivatives is wrong."""
+        if not self.drops_minus:
+            return {}
+        return {
+            op.name: tuple(-1 if derivative == -1 else 1 for derivative in op.derivatives)
+            for op in TABLE.values()
+            if -1 in op.derivatives
+        }
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -118,7 +128,7 @@ wrong_sign = Fault(
     right="a - b: the derivative by b is -1",
     wrong="a - b: the derivative by b is 1",
     story="Everything below the subtracted value moves in the wrong direction.",
-    signs=MappingProxyType({"sub": (1, -1), "neg": (-1,)}),
+    drops_minus=True,
 )
 
 _FORWARD_ONLY = Fault(

@@ -27,11 +27,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..formulas.writers import CALL, Python, Writer, name_shared_parts, walk
+from ..formulas.writers import Python, Writer, is_reduction, name_shared_parts, walk
 from ..ops import Op
 from ..optim.updates import Update, symbols_in
 from ..support.files import write_atomically
-from ..symbols import Expression, Symbol
+from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, flow
 
 
 class _Numba(Python):
@@ -41,15 +41,16 @@ class _Numba(Python):
         **Python.operations,
         "/": Writer.operations["/"],
         "**": Writer.operations["**"],
-        "abs": (CALL, "abs({})"),
-        "exp": (CALL, "exp({})"),
     }
+
+    def form_of(self, function: Function) -> Form:
+        return function.native
+
+    def number(self, number: float) -> str:
+        return repr(float(number))
 
     def symbol(self, symbol: Symbol) -> str:
         return f"{symbol.name}_{'k' if symbol.vector else 'i'}"
-
-    def call(self, name: str, arguments: str) -> str:
-        return f"math.{name}({arguments})"
 
 
 class _Loops(_Numba):
@@ -59,12 +60,6 @@ class _Loops(_Numba):
     a vector follows `width` numbers after element k - 1; what must be known of a vector before
     the next pass over it is kept in the room behind at[-1].
     """
-
-    reductions = {  # what a sum starts from, and what each element does to it
-        "total": ("0.0", "{0} + ({1})"),
-        "largest": ("-inf", "{1} if {1} > {0} or {1} != {1} else {0}"),
-        "inner": ("0.0", "{0} + ({1}) * ({2})"),
-    }
 
     def __init__(self, op: Op) -> None:
         self.op = op
@@ -77,7 +72,8 @@ class _Loops(_Numba):
     def backward(self, j: int) -> list[str]:
         """The lines that add the partial derivative by operand j times the gradient."""
         place = f"p{j} + k * width + i" if self.op.nary else f"p{j} + i"
-        return self._passes(self.op.derivatives[j], f"grad[{place}] += grad[out + i] * ({{}})")
+        formula = flow(Symbol("upstream"), self.op.derivatives[j])
+        return self._passes(formula, f"grad[{place}] += {{}}")
 
     def _passes(self, formula: Any, store: str) -> list[str]:
         """One loop for what is shared by all elements, in its order, and one for the result."""
@@ -88,7 +84,7 @@ class _Loops(_Numba):
             return [*lines, *self._loop(formula, [*named, store.format(self.write(result))])]
         lines.append("room = at[-1]")
         whole = "k * width + i" not in store
-        if whole and isinstance(result, Expression) and result.name in self.reductions:
+        if whole and isinstance(result, Expression) and is_reduction(result):
             shared = [*shared, (Symbol("result"), result)]
             result = shared[-1][0]
         for part, value in shared:
@@ -98,14 +94,12 @@ class _Loops(_Numba):
 
     def _pass(self, value: Any, store: str) -> list[str]:
         """The loop that computes something of all lanes, or of all elements of all lanes."""
-        if isinstance(value, Expression) and value.name in self.reductions:
-            start, step = self.reductions[value.name]
+        known = FUNCTIONS.get(value.name) if isinstance(value, Expression) else None
+        if isinstance(known, Reduction):
             place = store.removesuffix(" = {}")
-            written = [self.write(argument) for argument in value.args]
-            begin = self._loop(None, [store.format(start)])
-            each = self._loop(
-                value, [f"kept = {place}", store.format(step.format("kept", *written))]
-            )
+            joined = known.join(Symbol("kept"), known.term(*value.args))
+            begin = self._loop(None, [store.format(self.number(known.start))])
+            each = self._loop(value, [f"kept_i = {place}", store.format(self.write(joined))])
             return [*begin, "for k in range(n):", *_indented(each)]
         each = self._loop(value, [store.format(self.write(value))])
         return ["for k in range(n):", *_indented(each)] if "k * width" in store else each
@@ -118,8 +112,8 @@ class _Loops(_Numba):
     def _place(self, symbol: Symbol) -> str:
         if symbol in self.kept:
             return f"data[room + {self.kept.index(symbol)} * width + i]"
-        if symbol.name == "out":
-            return "data[out + i]"
+        if symbol.name in ("out", "upstream"):
+            return f"{'data' if symbol.name == 'out' else 'grad'}[out + i]"
         j = self.op.operands.index(symbol.name)
         return f"data[p{j} + k * width + i]" if symbol.vector else f"data[p{j} + i]"
 

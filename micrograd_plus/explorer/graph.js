@@ -174,7 +174,7 @@ class Graph {
     if (!(index >= 0)) return;
     const { line } = this.edges[index];
     const { x, y } = line.getPointAtLength(line.getTotalLength() / 2);
-    const words = asked ? "?" : format(step.upstream * step.local);
+    const words = asked ? "?" : format(step.flow);
     const width = 8 * words.length + 18;
     put(this.chipText, "text", words);
     put(this.chipFrame, "width", width);

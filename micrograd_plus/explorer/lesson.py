@@ -21,7 +21,6 @@ from ..optim import Optimizer
 from ..optim.updates import trace
 from ..show.scale import FAINTEST, Scale
 from ..symbols import Expression, Symbol
-from .reasons import REASONS
 
 _MOST_TERMS = 6  # of an op of vectors that a formula shows
 
@@ -101,7 +100,7 @@ class Lesson:
             moved, remembered = _step(self.optimizer)
             arguments = [Symbol(x) for x in ("gradient", "data", "lr", *remembered)]
             sources.append(JavaScript().function("update", arguments, moved))
-        return f"{JavaScript.prelude}{''.join(sources)}const OPS = {{\n{''.join(entries)}}};\n"
+        return f"{JavaScript().prelude()}{''.join(sources)}const OPS = {{\n{''.join(entries)}}};\n"
 
 
 def _step(optimizer: Optimizer) -> tuple[Any, list[str]]:
@@ -149,7 +148,7 @@ def _rules(op: Op) -> dict[str, Any]:
         "vectors": len(op.operands) if op.nary else 0,
         "doc": op.doc,
         "partials": [writer.write(derivative) for derivative in op.derivatives],
-        "reasons": REASONS.get(op.name, ()),
+        "reasons": op.why,
     }
 
 
@@ -185,6 +184,6 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "assigns": fault.assigns,
         "recurses": fault.recurses,
         "keeps": fault.keeps,
-        "signs": dict(fault.signs),
+        "signs": fault.signs,
         "doubles": fault is ALL[-1],
     }

@@ -14,7 +14,8 @@ const MOST_STEPS = 20_000; // of a recursion that may take exponentially many
  *
  * Gives the nodes' `data` and `grad`, and `steps`, one for each number that becomes known:
  * { kind: "forward" | "seed" | "backward", node, before, after }, a backward step also with
- * { user, position, upstream, local, assigns }, `assigns` where it replaces what was there.
+ * { user, position, upstream, local, flow, assigns }: `flow` is upstream × local, and 0 where the
+ * op did not choose this operand; `assigns` where it replaces what was there.
  */
 function run(numbers, fault = null, from = null) {
   const { nodes } = LESSON;
@@ -35,8 +36,8 @@ function run(numbers, fault = null, from = null) {
     data[i] = doubled ? 2 * right : right;
     const signs = fault?.signs[op];
     const slopes = OPS[op].partials(right, ...inputs); // also where only the forward pass changed
-    partials[i] = slopes.map((slope, k) =>
-      slope * (signs ? signs[k] : 1) * (doubled && fault.bothPasses ? 2 : 1));
+    partials[i] = slopes.map((slope, k) => (slope === NOTHING ? slope
+      : slope * (signs ? signs[k] : 1) * (doubled && fault.bothPasses ? 2 : 1)));
     steps.push({ kind: "forward", node: i, before: 0, after: data[i] });
   });
 
@@ -48,9 +49,10 @@ function run(numbers, fault = null, from = null) {
     const node = nodes[user].operands[position];
     if (nodes[node].constant) return;
     const [upstream, local, before] = [grad[user], partials[user][position], grad[node]];
-    grad[node] = (fault?.assigns ? 0 : before) + upstream * local;
+    const flow = local === NOTHING ? 0 : upstream * local;
+    grad[node] = (fault?.assigns ? 0 : before) + flow;
     steps.push({
-      kind: "backward", node, user, position, upstream, local, before, after: grad[node],
+      kind: "backward", node, user, position, upstream, local, flow, before, after: grad[node],
       assigns: fault?.assigns,
     });
     return node;
@@ -125,7 +127,7 @@ function stateAfter(steps, count, numbers) {
   let grad = nodes.map(() => undefined);
   const arrived = nodes.map(() => 0);
   const flows = new Map();
-  for (const { kind, node, after, user, position, upstream, local } of steps.slice(0, count)) {
+  for (const { kind, node, after, user, position, flow } of steps.slice(0, count)) {
     if (kind === "again") {
       data.forEach((_, i) => { if (nodes[i].op) data[i] = undefined; });
       grad = grad.map((g, i) => (nodes[i].op ? undefined : g));
@@ -139,7 +141,7 @@ function stateAfter(steps, count, numbers) {
       arrived[node] += 1;
       if (kind === "backward") {
         const edge = `${user} ${position}`;
-        flows.set(edge, (flows.get(edge) ?? 0) + upstream * local);
+        flows.set(edge, (flows.get(edge) ?? 0) + flow);
       }
     }
   }

@@ -85,7 +85,7 @@ const equals = (...sides) => sides.filter((side, i) => side !== sides[i - 1]).jo
  * hidden: whether the number that becomes known is shown as a question mark.
  */
 function sentence(step, data, hidden = false) {
-  const { kind, node, user, upstream, local, before, after, assigns } = step;
+  const { kind, node, user, upstream, local, flow, before, after, assigns } = step;
   const { name } = LESSON.nodes[node];
   const result = hidden ? op("?") : mathNumber(after);
   const said = hidden ? "what?" : format(after);
@@ -116,7 +116,7 @@ function sentence(step, data, hidden = false) {
     };
   }
   const product = row(mathNumber(upstream), op("×"), mathNumber(local));
-  const sum = hidden ? [] : [product, mathNumber(upstream * local)];
+  const sum = hidden ? [] : [product, mathNumber(flow)];
   return {
     lines: [
       row(gradOf(node), op(assigns ? "=" : "+="), equals(row(gradOf(user), op("·"), partial(user, node)), ...sum)),

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from ..symbols import FUNCTIONS, Expression, Symbol, divide
+from ..symbols import ON_FLOATS, Expression, Symbol, divide, power
 
 _MOST_TERMS = 64  # that are collected; a longer sum or product is nested
 _LARGEST = 10**9  # numerator or denominator of a coefficient that is kept as a fraction
@@ -74,7 +74,7 @@ class Algebra:
     functions: what computes the functions of numbers, by name.
     """
 
-    def __init__(self, functions: Mapping[str, Callable[..., float]] = FUNCTIONS) -> None:
+    def __init__(self, functions: Mapping[str, Callable[..., float]] = ON_FLOATS) -> None:
         self._functions = {**functions, **_OPERATORS}
         self._made: dict[Any, Any] = {}  # each part once
 
@@ -228,14 +228,14 @@ class Algebra:
         if base is not None:
             if exponent.denominator == 1 and abs(exponent) <= 2 and base:
                 return self._sum({(): base**exponent.numerator})
-            return self.formula(FUNCTIONS["power"](float(base), float(exponent)))
+            return self.formula(power(float(base), float(exponent)))
         product, by = self._as_term(a)
         if exponent.denominator == 1:
-            power = FUNCTIONS["power"](float(by), float(exponent))
+            raised = power(float(by), float(exponent))
             if abs(exponent) <= 2:
                 factor = by**exponent.numerator
-            elif math.isfinite(power) and power:
-                factor = Fraction(power)
+            elif math.isfinite(raised) and raised:
+                factor = Fraction(raised)
             else:
                 return self._single(a, exponent)
             factors = {inner: old * exponent for inner, old in product}

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ..engine import Constant, Value, topological_order
 from ..ops import TABLE, Op
-from ..symbols import FUNCTIONS, Expression, Symbol
+from ..symbols import FUNCTIONS, ON_FLOATS, Expression, Reduction, Symbol
 from .names import names_of
 from .writers import LaTeX, Writer, vectors_in, walk
 
@@ -115,30 +115,34 @@ def substitute(
         if not isinstance(part, Expression):
             return part
         vectors = [vector for argument in part.args for vector in vectors_in(argument)]
-        if part.name not in _REDUCED or not vectors or vectors[0].name not in replacements:
+        known = FUNCTIONS.get(part.name)
+        if not isinstance(known, Reduction) or not vectors or vectors[0].name not in replacements:
             return make(part.name, *[at(argument, index) for argument in part.args])
         rows = [
             [at(argument, i) for i in range(len(replacements[vectors[0].name]))]
             for argument in part.args
         ]
-        return _REDUCED[part.name](make, *rows)
+        return _joined(known, rows, make)
 
     return at(expression, index)
 
 
-def _total(make: Callable[..., Any], row: list[Any]) -> Any:
-    return reduce(lambda a, b: make("+", a, b), row)
+def _joined(known: Reduction, rows: list[list[Any]], make: Callable[..., Any]) -> Any:
+    """A reduction of vectors whose elements are known, written out."""
+    symbols = [Symbol(f"x{k}") for k in range(len(rows))]
+    term = known.term(*symbols)
+    terms = [
+        substitute(term, {symbol.name: x for symbol, x in zip(symbols, elements)}, make=make)
+        for elements in zip(*rows)
+    ]
+    if known.call:
+        return make(known.call, *terms) if len(terms) > 1 else terms[0]
+    join = known.join(Symbol("a"), Symbol("b"))
+    return reduce(lambda a, b: substitute(join, {"a": a, "b": b}, make=make), terms)
 
 
-def _inner(make: Callable[..., Any], xs: list[Any], ys: list[Any]) -> Any:
-    return _total(make, [make("*", x, y) for x, y in zip(xs, ys)])
-
-
-def _largest(make: Callable[..., Any], row: list[Any]) -> Any:
-    return make("max", *row) if len(row) > 1 else row[0]
-
-
-_REDUCED: dict[str, Callable[..., Any]] = {"total": _total, "inner": _inner, "largest": _largest}
+def _added(make: Callable[..., Any], terms: list[Any]) -> Any:
+    return reduce(lambda a, b: make("+", a, b), terms)
 
 
 class _Derivation:
@@ -148,7 +152,7 @@ class _Derivation:
         from .algebra import Algebra  # here, so that `import micrograd_plus` is fast
 
         functions = {op.name: op.forward for op in TABLE.values()}
-        self.algebra = Algebra({**functions, **FUNCTIONS})
+        self.algebra = Algebra({**functions, **ON_FLOATS})
         self.rules: dict[Op, Rules] = {}
         self.values: dict[Value, Sum] = {}
         self.derivatives: dict[Value, Sum] = {}
@@ -180,7 +184,7 @@ class _Derivation:
             if operand in self.derivatives
         ]
         if terms:
-            self.derivatives[value] = _total(make, terms)
+            self.derivatives[value] = _added(make, terms)
 
 
 class Rules:

@@ -28,10 +28,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from ..symbols import Expression, Symbol
+from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, nothing
 
 CALL = 9  # how tightly a call or a name binds: more than every operator
-REDUCTIONS = ("total", "largest", "inner")
 
 
 class _Argument:
@@ -85,9 +84,25 @@ class Writer:
             binds, template = self.operations[expression.name]
             written = template.format(*[_Argument(self, arg) for arg in expression.args])
         else:
-            arguments = self.separator.join(map(self.write, expression.args))
-            binds, written = CALL, self.call(expression.name, arguments)
+            binds, written = self._function(FUNCTIONS.get(expression.name), expression)
         return written if binds >= at_least else self.bracket(written)
+
+    def _function(self, known: Function | None, expression: Expression) -> tuple[int, str]:
+        """A function by its form in this language, or as a call; with how tightly it binds."""
+        form = known and self.form_of(known)
+        if isinstance(known, Reduction):
+            return self.reduction(known, expression.args)
+        if not form:
+            arguments = self.separator.join(map(self.write, expression.args))
+            return CALL, self.call(expression.name, arguments)
+        binds, template = form if isinstance(form, tuple) else (CALL, form)
+        return binds, template.format(*[_Argument(self, arg) for arg in expression.args])
+
+    def form_of(self, function: Function) -> Form:
+        return None
+
+    def reduction(self, known: Reduction, arguments: tuple[Any, ...]) -> tuple[int, str]:
+        return CALL, self.call(known.name, self.separator.join(map(self.write, arguments)))
 
     def number(self, number: float) -> str:
         return f"{number:.5g}"
@@ -108,14 +123,9 @@ class _Code(Writer):
     assign: str
     unpack: str
 
-    def write_total(self, elements: Any) -> tuple[int, str]:
-        return CALL, f"total({self.each(elements, vectors_in(elements))})"
-
-    def write_largest(self, vector: Symbol) -> tuple[int, str]:
-        return CALL, f"largest({vector.name})"
-
-    def write_inner(self, x: Symbol, y: Symbol) -> tuple[int, str]:
-        return CALL, f"inner({x.name}, {y.name})"
+    def reduction(self, known: Reduction, arguments: tuple[Any, ...]) -> tuple[int, str]:
+        rows = [self.each(argument, vectors_in(argument)) for argument in arguments]
+        return CALL, f"{known.name}({', '.join(rows)})"
 
     def function(self, name: str, arguments: Sequence[Symbol], result: Any) -> str:
         """The source of a function; a tuple as `result` makes it return several numbers.
@@ -178,7 +188,7 @@ class Python(_Code):
     assign, unpack = "{} = {}", "*{}"
 
     def number(self, number: float) -> str:
-        return repr(float(number))
+        return "nothing" if number is nothing else repr(float(number))
 
     def symbol(self, symbol: Symbol) -> str:
         return f"{symbol.name}_i" if symbol.vector else symbol.name
@@ -199,14 +209,10 @@ class Python(_Code):
 
 
 class JavaScript(_Code):
-    """Source for a browser or Node; it needs `prelude` before it."""
+    """Source for a browser or Node; it needs `prelude()` before it."""
 
     operations = {
         **Writer.operations,
-        **{
-            name: (CALL, f"Math.{name}({{}})")
-            for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh")
-        },
         "**": (CALL, "power({}, {})"),
         "and": (2, "{:2} && {:3}"),
         "equal": (3, "{:4} === {:4}"),
@@ -214,33 +220,30 @@ class JavaScript(_Code):
     }
     assign, unpack = "const {} = {};", "...{}"
 
-    prelude = """\
-function power(a, b) {  // in IEEE 754, 1 to any power is 1, and so is -1 to an infinite one
-  return a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : Math.pow(a, b);
-}
-function total(values) { return values.reduce((sum, value) => sum + value, 0); }
-function inner(x, y) { return total(x.map((_, i) => x[i] * y[i])); }
-function largest(values) {
-  return values.reduce((a, b) => (b > a || Number.isNaN(b) ? b : a));
-}
-function erf(x) {
-  const z = Math.abs(x), twoBySqrtPi = 2 / Math.sqrt(Math.PI);
-  if (z > 6) return Math.sign(x);  // 1 - erf(6) is below the last digit of a double
-  if (!(z > 2)) {  // the Maclaurin series
-    let power = x, sum = x;
-    for (let n = 1; n < 60; n++) {
-      power *= -x * x / n;
-      sum += power / (2 * n + 1);
-    }
-    return twoBySqrtPi * sum;
-  }
-  let fraction = z;  // the continued fraction of 1 - erf
-  for (let k = 80; k > 0; k--) fraction = z + k / 2 / fraction;
-  return Math.sign(x) * (1 - twoBySqrtPi / 2 * Math.exp(-z * z) / fraction);
-}
-"""
+    def prelude(self) -> str:
+        """The functions that written JavaScript calls, and NOTHING: see `symbols.nothing`."""
+        sources = ["const NOTHING = new Number(0);  // a 0 like any other, but told apart by ===\n"]
+        for known in FUNCTIONS.values():
+            sources.append(known.javascript_source)
+            if isinstance(known, Reduction):
+                sources.append(self._loop_of(known))
+        return "".join(sources)
+
+    def _loop_of(self, known: Reduction) -> str:
+        """The function of a reduction: a loop that joins the terms."""
+        names = known.term.__code__.co_varnames[: known.term.__code__.co_argcount]
+        so_far = Symbol("soFar")
+        joined = known.join(so_far, known.term(*[Symbol(name, vector=True) for name in names]))
+        loop = f"for (let i = 0; i < {names[0]}.length; i++) soFar = {self.write(joined)}"
+        lines = [f"let soFar = {self.number(known.start)}", loop, "return soFar"]
+        return self.definition(known.name, ", ".join(names), lines)
+
+    def form_of(self, function: Function) -> Form:
+        return function.javascript
 
     def number(self, number: float) -> str:
+        if number is nothing:
+            return "NOTHING"
         if not math.isfinite(number):
             return "NaN" if math.isnan(number) else f"{'-' * (number < 0)}Infinity"
         return repr(float(number)).removesuffix(".0")
@@ -276,17 +279,13 @@ class LaTeX(Writer):
         "/": (7, r"\frac{{{}}}{{{}}}"),
         "neg": (4, "-{:5}"),
         "**": (7, "{:8}^{{{}}}"),
-        "exp": (7, "e^{{{}}}"),
-        "sqrt": (CALL, r"\sqrt{{{}}}"),
-        "abs": (CALL, r"\left|{}\right|"),
-        "total": (4, r"\sum_i {:5}"),
-        "largest": (4, r"\max_i {:5}"),
-        "inner": (4, r"\sum_i {:5} \cdot {:6}"),
-        **{
-            name: (CALL, rf"\{name}\left({{}}\right)")
-            for name in ("log", "sin", "cos", "tan", "tanh")
-        },
     }
+
+    def form_of(self, function: Function) -> Form:
+        return function.latex
+
+    def reduction(self, known: Reduction, arguments: tuple[Any, ...]) -> tuple[int, str]:
+        return 4, f"{known.latex} {self.write(known.term(*arguments), 5)}"
 
     def number(self, number: float) -> str:
         digits, _, exponent = super().number(number).partition("e")
@@ -343,10 +342,10 @@ class MathML(Writer):
         "*": (5, "<mrow>{:5}<mo>·</mo>{:6}</mrow>"),
         "/": (7, "<mfrac>{}{}</mfrac>"),
         "**": (7, "<msup>{:8}{}</msup>"),
-        "exp": (7, "<msup><mi>e</mi>{}</msup>"),
-        "sqrt": (CALL, "<msqrt>{}</msqrt>"),
-        "abs": (CALL, "<mrow><mo>|</mo>{}<mo>|</mo></mrow>"),
     }
+
+    def form_of(self, function: Function) -> Form:
+        return function.mathml
 
     def number(self, number: float) -> str:
         digits, _, exponent = f"{abs(number):.5g}".partition("e")
@@ -387,14 +386,10 @@ class MathML(Writer):
         )
         return 1, f"<mrow><mo>{{</mo><mtable>{table}</mtable></mrow>"
 
-    def write_total(self, elements: Any) -> tuple[int, str]:
-        return 4, self._over_elements("<mo>∑</mo>", elements)
-
-    def write_largest(self, elements: Any) -> tuple[int, str]:
-        return 4, self._over_elements("<mo>max</mo>", elements)
-
-    def write_inner(self, x: Any, y: Any) -> tuple[int, str]:
-        return 4, self._over_elements("<mo>∑</mo>", x * y)
+    def reduction(self, known: Reduction, arguments: tuple[Any, ...]) -> tuple[int, str]:
+        running = _with_elements(known.term(*arguments))
+        sign = f"<munder><mo>{known.mathml}</mo><mi>i</mi></munder>"
+        return 4, f"<mrow>{sign}{self.write(running, 5)}</mrow>"
 
     def write_element(self, vector: Symbol) -> tuple[int, str]:
         return CALL, self.bound(vector)
@@ -402,10 +397,6 @@ class MathML(Writer):
     def _name(self, name: str) -> str:
         allowed = _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", name)
         return f"<mi>{html.escape(allowed)}</mi>"
-
-    def _over_elements(self, sign: str, elements: Any) -> str:
-        running = _with_elements(elements)
-        return f"<mrow><munder>{sign}<mi>i</mi></munder>{self.write(running, 5)}</mrow>"
 
 
 _INDEXED = re.compile(r"([A-Za-z])_?(\d+)", re.ASCII)
@@ -426,9 +417,14 @@ def _with_elements(expression: Any) -> Any:
     """`expression`, in which each vector is marked as the element that a reduction runs over."""
     if isinstance(expression, Symbol):
         return Expression("element", expression) if expression.vector else expression
-    if not isinstance(expression, Expression) or expression.name in REDUCTIONS:
+    if not isinstance(expression, Expression) or is_reduction(expression):
         return expression
     return Expression(expression.name, *map(_with_elements, expression.args))
+
+
+def is_reduction(expression: Any) -> bool:
+    """Whether the expression joins the elements of vectors to one number."""
+    return isinstance(FUNCTIONS.get(expression.name), Reduction)
 
 
 def walk(expression: Any) -> Iterator[Expression]:
@@ -443,7 +439,7 @@ def vectors_in(expression: Any) -> list[Symbol]:
     """The vectors whose elements `expression` needs, in order; a reduction needs none."""
     if isinstance(expression, Symbol):
         return [expression] if expression.vector else []
-    if not isinstance(expression, Expression) or expression.name in REDUCTIONS:
+    if not isinstance(expression, Expression) or is_reduction(expression):
         return []
     found = [vector for argument in expression.args for vector in vectors_in(argument)]
     return list(dict.fromkeys(found))
@@ -461,7 +457,7 @@ def name_shared_parts(
     uses = [argument for part in parts for argument in part.args] + list(results)
     names: dict[Expression, Symbol] = {}
     for part in parts:
-        reduction = part.name in REDUCTIONS and part not in results
+        reduction = is_reduction(part) and part not in results
         if (reduction or uses.count(part) > 1) and part.args and not vectors_in(part):
             names[part] = Symbol(f"t{len(names)}")
 

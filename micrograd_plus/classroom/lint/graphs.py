@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,6 @@ from ...context import scope
 from ...engine import Value, local_derivatives
 from ...nn import Dropout, Module
 from ...support.nested import flatten
-
-WEIGHTED = {"add", "sub", "mul", "div", "neg", "sum", "dot"}
-"""The ops that a weighted sum is made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,7 @@ def depths(nodes: Sequence[Value], parameters: set[Value]) -> dict[Value, int]:
         depth[node] = max([depth.get(operand, 0) for operand in node.operands])
         for parameter in parameters.intersection(node.operands):
             found[parameter] = max(found.get(parameter, 0), depth[node])
-        depth[node] += node.op is not None and node.op.name not in WEIGHTED
+        depth[node] += node.op is not None and not node.op.linear
     return found
 
 
@@ -100,8 +98,9 @@ def squashing(value: Value) -> str:
     """What has made a probability of this value, if anything has."""
     if value.op is None:
         return ""
-    if value.op.name == "sigmoid":
-        return "sigmoid"
+    low, high = value.op.saturates or (-math.inf, math.inf)
+    if low >= 0 and high <= 1:
+        return value.op.name
     if value.op.name == "exp" and (log := value.operands[0]).op and log.op.name == "sub":
         normaliser = log.operands[1]
         return "softmax" if normaliser.op and normaliser.op.name == "logsumexp" else ""
@@ -129,15 +128,15 @@ def reasons(nodes: Sequence[Value], leaves: set[Value]) -> dict[Value, frozenset
 
 def _stop(node: Value, i: int) -> str:
     """Why the derivative of `node` by its operand `i` is 0; nothing where that is no mistake."""
-    name = node.op.name if node.op else ""
+    op = node.op
     in_module = node.scope is not None and isinstance(node.scope.owner, Module)
-    if name == "relu":  # a loss that is 0 has nothing to teach
-        return "relu" if in_module or node.scope is None else ""
-    if name not in ("mul", "div", "dot"):
-        return "flat"
+    if op is None or not op.linear:
+        if op is None or op.dies_at is None:
+            return "flat"
+        return "dead" if in_module or node.scope is None else ""  # a loss of 0 is no mistake
     factor = node.operands[i - len(node.operands) // 2]
     if node.operands[i].op is not None:
         return "" if node.scope and isinstance(node.scope.owner, Dropout) else "zero"
     # A parameter times 0: a unit before that is off, or an input that is 0; or a mistake.
-    is_weighted_sum = in_module or name == "dot" or factor.op is not None
+    is_weighted_sum = in_module or op.nary or factor.op is not None
     return "" if is_weighted_sum else "zero"

@@ -17,9 +17,9 @@ from itertools import chain
 from ...engine import Constant, Value, topological_order
 from ...formulas.description import formula
 from ...nn import Module
+from ...ops import Op
 from .findings import Place, Report
 from .graphs import (
-    WEIGHTED,
     Layer,
     below_parameters,
     depths,
@@ -36,10 +36,6 @@ EXAMPLES = 16
 MOSTLY = 0.5
 """The share of a layer's units, at least, that is reported. A healthy layer has some that are off:
 in networks for two moons up to four of ten, and cs231n's course notes call that many common."""
-TANH_FLAT = 0.97
-"""Beyond, the slope 1 - tanh² is below 0.06 (Glorot & Bengio 2010 call such units saturated)."""
-SIGMOID_FLAT = 0.01
-"""This near to 0 or 1 the slope is below 0.01, where it is 0.25 in the middle."""
 SATURATED_EXAMPLES = 0.9
 """The share of the examples for which a saturated unit is: for the others it still learns."""
 VANISHING = 5e-3
@@ -78,9 +74,9 @@ class Judge:
         self._used: set[Value] = set()  # known parameters that stood in some graph
         self._untouched: set[Value] = set()  # wanted parameters that no gradient has reached
         self._reasons: dict[Value, frozenset[str]] = {}
-        self._zeros: Counter[Value] = Counter()  # outputs 0 in a row, of a ReLU unit
+        self._silent: Counter[Value] = Counter()  # outputs in a row that pass no gradient
         self._examples = 0  # of the last graph
-        self._activity: dict[tuple[Layer, str], _Activity] = {}
+        self._activity: dict[tuple[Layer, Op], _Activity] = {}
         self._sizes: dict[int, tuple[Place | None, list[tuple[Layer, float]]]] = {}
 
     # ---- what is known
@@ -198,15 +194,18 @@ class Judge:
         return list(found)
 
     def _see_units(self, nodes: Sequence[Value], below: set[Value], place: Place | None) -> None:
-        outputs: dict[tuple[str, Value], list[float]] = defaultdict(list)
+        outputs: dict[tuple[Op, Value], list[float]] = defaultdict(list)
         for node in nodes:
-            name = node.op.name if node.op else ""
-            if name in _BAD and node in below and (unit := self._unit(node.operands[0])):
-                outputs[name, unit].append(node.data)
+            op = node.op
+            if op is None or (op.saturates is None and op.dies_at is None):
+                continue
+            if node in below and (unit := self._unit(node.operands[0])):
+                outputs[op, unit].append(node.data)
         self._examples = max(map(len, outputs.values()), default=0)
-        bad: dict[tuple[Layer, str], list[bool]] = defaultdict(list)
-        for (name, unit), numbers in outputs.items():
-            bad[self.layers[unit], name].append(_BAD[name](self, unit, numbers))
+        bad: dict[tuple[Layer, Op], list[bool]] = defaultdict(list)
+        for (op, unit), numbers in outputs.items():
+            is_bad = self._is_dead if op.dies_at is not None else self._is_saturated
+            bad[self.layers[unit], op].append(is_bad(op, unit, numbers))
         for key, flags in bad.items():
             self._activity[key] = _Activity(len(flags), sum(flags), place)
 
@@ -219,19 +218,19 @@ class Judge:
             node = stack.pop()
             if node in self.layers:
                 return node
-            if node.op is not None and node.op.name in WEIGHTED:
+            if node.op is not None and node.op.linear:
                 stack.extend(reversed(node.operands))
         return None
 
-    def _is_dead(self, unit: Value, numbers: Sequence[float]) -> bool:
-        self._zeros[unit] = 0 if any(numbers) else self._zeros[unit] + len(numbers)
-        return self._zeros[unit] >= EXAMPLES
+    def _is_dead(self, op: Op, unit: Value, numbers: Sequence[float]) -> bool:
+        alive = any(y != op.dies_at for y in numbers)
+        self._silent[unit] = 0 if alive else self._silent[unit] + len(numbers)
+        return self._silent[unit] >= EXAMPLES
 
-    def _is_flat_tanh(self, unit: Value, numbers: Sequence[float]) -> bool:
-        return _mostly([abs(y) > TANH_FLAT for y in numbers])
-
-    def _is_flat_sigmoid(self, unit: Value, numbers: Sequence[float]) -> bool:
-        return _mostly([abs(y - 0.5) > 0.5 - SIGMOID_FLAT for y in numbers])
+    def _is_saturated(self, op: Op, unit: Value, numbers: Sequence[float]) -> bool:
+        low, high = op.saturates or (-math.inf, math.inf)
+        saturated = sum(not low <= y <= high for y in numbers)
+        return len(numbers) >= EXAMPLES and saturated >= SATURATED_EXAMPLES * len(numbers)
 
     def _see_sizes(self, layers: Sequence[Layer], place: Place | None) -> None:
         """The mean |gradient| of each layer, in the order given."""
@@ -255,7 +254,7 @@ class Judge:
                 squashed.update((by, loss) for x in node.operands if (by := squashing(x)))
             if name in ("sub", "mul"):  # how a loss compares an output with a label
                 for end, label in zip(node.operands, reversed(node.operands)):
-                    is_relu = end.op is not None and end.op.name == "relu" and end not in below
+                    is_relu = end.op is not None and end.op.dies_at == 0 and end not in below
                     if is_relu and label.op is None and in_a_model(end):
                         reached[end] = in_reach(end, name, loss, label.data)
         for by, loss in sorted(squashed):
@@ -294,15 +293,15 @@ class Judge:
         self._conclude_untouched()
 
     def _conclude_units(self) -> None:
-        for (layer, name), seen in self._activity.items():
+        for (layer, op), seen in self._activity.items():
             if not seen.bad or seen.bad < MOSTLY * seen.units:
                 continue
-            counted = f"{layer.title}: {seen.bad} of {seen.units} {name} units"
-            if name == "relu":
+            counted = f"{layer.title}: {seen.bad} of {seen.units} {op.name} units"
+            if op.dies_at is not None:
                 self.report.add(
                     "dead-relu",
-                    f"{counted} give 0 for every example. No gradient gets through them, so they "
-                    "cannot recover.",
+                    f"{counted} give {op.dies_at:g} for every example. No gradient gets through "
+                    "them, so they cannot recover.",
                     "lower the learning rate, draw the weights anew (nn.init.kaiming_normal, with "
                     "biases of 0 or a little above), scale the inputs to about -1 to 1, or use "
                     "leaky_relu.",
@@ -390,10 +389,10 @@ class Judge:
         for reason in ("zero", "flat"):
             if reason in stopped:
                 return reason
-        if "relu" in stopped and layer and self._examples >= EXAMPLES:
+        if "dead" in stopped and layer and self._examples >= EXAMPLES:
             # Single dead units are counted as such.
             whole = all(p in untouched for p, its in self.layers.items() if its is layer)
-            return "relu" if whole else ""
+            return "dead" if whole else ""
         return ""
 
     def _member(self, parameter: Value) -> str:
@@ -431,7 +430,7 @@ _REASONS = {
         "other side of where(), or a sigmoid far out.",
         "use a function with a slope, as sigmoid for a comparison, and keep its input small.",
     ),
-    "relu": (
+    "dead": (
         "the ReLUs after it give 0 for every example.",
         "lower the learning rate, draw the weights anew, or use leaky_relu; a model that ends in "
         "a ReLU is better off with a linear last layer.",
@@ -439,12 +438,5 @@ _REASONS = {
 }
 """Why no gradient arrives: what happened, and what to do."""
 
-_BAD = {"relu": Judge._is_dead, "tanh": Judge._is_flat_tanh, "sigmoid": Judge._is_flat_sigmoid}
-"""Activation → whether a unit with these outputs is dead or saturated."""
-
 _TAKES_LOGITS = {"bce_with_logits": "softplus", "cross_entropy": "logsumexp"}
 """Loss → its op that takes the logits, and squashes them."""
-
-
-def _mostly(saturated: Sequence[bool]) -> bool:
-    return len(saturated) >= EXAMPLES and sum(saturated) >= SATURATED_EXAMPLES * len(saturated)
