@@ -341,7 +341,7 @@ op("neg", lambda a: -a,        lambda out, a: -1,           symbol="-", doc="-a"
    why="When {0} grows by a little, {out} falls by the same amount.")
 op("pow", lambda a, b: a ** b,
           lambda out, a, b: where(equal(b, 0), nothing, b * a ** (b - 1)),
-          lambda out, a, b: where(equal(a, 0) & (b >= 0), nothing, out * log(a)),
+          lambda out, a, b: where(equal(a, 0) & (b >= 0), 0, out * log(a)),
    symbol="**", inline=True, doc="a to the power b",
    why=("The power rule: the exponent becomes a factor, and the new exponent is one less.",
         "When the exponent grows, the power is multiplied: the slope is the power times log({0})."))
