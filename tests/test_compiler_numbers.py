@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from test_micrograd_compatibility import nn_over
+from micrograd_nn import nn_over
 
 import micrograd_plus as mp
 from micrograd_plus import engine, losses, nn, optim

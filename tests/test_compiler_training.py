@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_optim import CASES, SCHEDULES, ids, start, valley
+from optimizers import CASES, SCHEDULES, ids, start, valley
 
 import micrograd_plus as mp
 from micrograd_plus import Value, data, losses, nn, optim

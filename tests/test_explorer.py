@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from drawings import read
+from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given, settings
-from test_engine import LEAVES, STEPS, build, ours
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim

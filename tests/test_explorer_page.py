@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from browser import Visit
+from graphs import LEAVES, STEPS, build, ours
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_engine import LEAVES, STEPS, build, ours
 from test_explorer import HOSTILE, chain, close, diamonds, gradients, mended, mlp, neuron, played
 
 from micrograd_plus import losses

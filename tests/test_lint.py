@@ -12,8 +12,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from test_micrograd_compatibility import nn_over
-from test_micrograd_compatibility import train as train_as_micrograd_does
+from micrograd_nn import nn_over
+from micrograd_nn import train as train_as_micrograd_does
 
 import micrograd_plus as mp
 from micrograd_plus import Value, losses, nn, optim

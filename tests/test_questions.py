@@ -8,9 +8,9 @@ import re
 from typing import Any
 
 import pytest
+from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given
 from hypothesis import strategies as st
-from test_engine import LEAVES, STEPS, build, ours
 
 import micrograd_plus as mp
 from micrograd_plus import Value, functional

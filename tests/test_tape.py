@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given
-from test_engine import LEAVES, STEPS, build, ours
 
 from micrograd_plus import Value
 from micrograd_plus.classroom.tape import BACKWARD, FORWARD, SEED, Step, tape
