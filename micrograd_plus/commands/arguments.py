@@ -1,4 +1,4 @@
-"""Arguments that several commands share, as an expression and its numbers: `"a*b" a=2 b=-3`."""
+"""Arguments that several commands share, such as an expression with numbers: `"a*b" a=2 b=-3`."""
 
 from __future__ import annotations
 

@@ -16,17 +16,9 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "draw", "draw an expression's computation graph", _EXAMPLE)
     add_expression(parser)
     parser.add_argument(
-        "-o",
-        "--output",
-        default="graph.svg",
-        help="an SVG, PNG or DOT file [%(default)s]",
+        "-o", "--output", default="graph.svg", help="an SVG, PNG or DOT file [%(default)s]"
     )
-    parser.add_argument(
-        "--direction",
-        default="LR",
-        choices=["LR", "TB"],
-        help="[%(default)s]",
-    )
+    parser.add_argument("--direction", default="LR", choices=["LR", "TB"], help="[%(default)s]")
     parser.add_argument("--precision", type=int, default=4, help="digits shown [%(default)s]")
     parser.set_defaults(run=run)
 

@@ -40,10 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--skip-bad-rows", action="store_true", help="report them and continue")
     parser.add_argument(
-        "--hidden",
-        type=widths,
-        default="16",
-        help="hidden layers, as 16,16 [%(default)s]",
+        "--hidden", type=widths, default="16", help="widths of the hidden layers, as 16,16 [16]"
     )
     add_number(parser, "--epochs", 60, "passes over the data")
     add_number(parser, "--batch-size", 16, "rows of each step")
