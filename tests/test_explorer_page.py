@@ -350,7 +350,7 @@ def test_predicting_all_of_it(visit: Open) -> None:
 def test_hints_and_reveal(visit: Open) -> None:
     page = visit(small())
     page.click("#mode-predict")
-    assert answer(page, 6) == "The size is right, the sign is not."
+    assert answer(page, 6) == "The size is right, but the sign is wrong."
     assert answer(page, 17) == "Put the operands' numbers into the formula."
     assert answer(page, "") == "Give a number, as −1.5."
     assert answer(page, "−6").startswith("Right: −6")

@@ -127,7 +127,7 @@ def test_forward_of_an_op_whose_rule_uses_its_result() -> None:
 
 
 def test_an_op_that_there_is_not() -> None:
-    with pytest.raises(ValueError, match=r"no op 'tan_h'; there are add, sub, .*logsumexp"):
+    with pytest.raises(ValueError, match=r"no op 'tan_h'; the ops are add, sub, .*logsumexp"):
         faults.change_forward_only("tan_h")
 
 

@@ -39,7 +39,7 @@ def graph() -> Value:
 
 def test_the_questions_of_a_small_graph() -> None:
     asked = every_question(graph())
-    back = "On the way back,"
+    back = "In the backward pass,"
     assert [(question.prompt, question.answer, question.kind) for question in asked] == [
         ("v1 = a * b, with a = 2 and b = -3. What is v1?", -6.0, "forward"),
         ("L = v1 + a, with v1 = -6 and a = 2. What is L?", -4.0, "forward"),
@@ -133,8 +133,8 @@ def groups(pattern: str, text: str) -> tuple[str, ...]:
 
 def solve(prompt: str) -> float:
     """The answer, from nothing but the prompt: derivatives by nudging; at a kink, nan."""
-    name, written = groups(r"(\w+) = (.*?)(?:, with |; |\. (?:What|On))", prompt)
-    body, _, task = prompt.partition(". On the way back, ")
+    name, written = groups(r"(\w+) = (.*?)(?:, with |; |\. (?:What|In))", prompt)
+    body, _, task = prompt.partition(". In the backward pass, ")
     known = {x: float(number) for x, number in re.findall(rf"(\w+) = ({NUMBER})\b", body)}
     known.pop(name, None)
 
@@ -259,7 +259,7 @@ def test_long_sums_are_not_asked_about() -> None:
         (Value(2.0), 1, ValueError, "this graph has 0 steps to ask about, not 1"),
         (graph(), 0, ValueError, "n must be a whole number of at least 1, not 0"),
         (graph(), 2.5, ValueError, "n must be a whole number of at least 1, not 2.5"),
-        (3.0, 1, TypeError, "questions are asked of a Value, not of 3.0"),
+        (3.0, 1, TypeError, "questions() takes a Value, not 3.0"),
     ],
 )
 def test_what_cannot_be_asked(given_: Any, n: Any, error: type[Exception], says: str) -> None:

@@ -97,9 +97,9 @@ def test_every_bad_cell_is_reported_by_row_and_column(write):
     assert problems == {
         3: ["column 'size' is empty"],
         4: ["has 2 cells, not 3"],
-        5: ["column 'size' holds 'big', which is not a number", "column 'colour' is empty"],
-        6: ["column 'y' holds 'one', which was never seen before"],
-        8: ["column 'size' holds 'inf', which is not a number"],
+        5: ["column 'size' contains 'big', which is not a number", "column 'colour' is empty"],
+        6: ["column 'y' contains 'one', which is not a known value of this column"],
+        8: ["column 'size' contains 'inf', which is not a number"],
     }
 
 
@@ -122,9 +122,9 @@ def test_a_column_of_names_is_refused(write):
 
 def test_a_target_that_cannot_be_learned_is_refused(write):
     table = read_csv(write("x,y,z\n1,a,a\n2,a,b\n"))
-    with pytest.raises(ValueError, match="nothing but 'a'"):
+    with pytest.raises(ValueError, match="only 'a'"):
         Encoder.learn(table, "y")
-    with pytest.raises(ValueError, match="cannot be a regression's target"):
+    with pytest.raises(ValueError, match="not a target for regression"):
         Encoder.learn(table, "z", task="regression")
 
 
@@ -158,11 +158,11 @@ def test_an_output_means_a_class_or_a_number_in_its_own_unit(write):
 def test_numbers_written_in_another_way_are_named_not_taken_for_texts(write, cells):
     table = read_csv(write("x;y\n" + "".join(f"{cell};{k}.5\n" for k, cell in enumerate(cells))))
     for target in ("x", "y"):
-        with pytest.raises(ValueError, match=r"column 'x' seems to hold numbers .* as 1234\.5"):
+        with pytest.raises(ValueError, match=r"column 'x' seems to contain numbers .* as 1234\.5"):
             Encoder.learn(table, target)
 
 
 def test_all_unfit_columns_are_named_at_once(write):
     rows = "".join(f"person {k},{k},5;{k % 2}\n".replace(",", ";", 1) for k in range(60))
-    with pytest.raises(ValueError, match=r"(?s)'name' holds 60.*'size' seems to hold numbers"):
+    with pytest.raises(ValueError, match=r"(?s)'name' contains 60.*'size' seems to contain"):
         Encoder.learn(read_csv(write(f"name;size;y\n{rows}")), "y")

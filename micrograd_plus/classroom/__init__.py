@@ -1,6 +1,6 @@
-"""For the class: deliberate faults, questions made from a graph, and the gradient linter.
+"""Tools for teaching: deliberate faults, questions about a graph, and the gradient linter.
 
-Importing this package imports nothing but the standard library.
+Importing this package needs only the standard library.
 """
 
 from . import faults

@@ -1,15 +1,15 @@
-"""The classic bugs of an autograd engine, to be switched on for a while and then found.
+"""The classic bugs of an autograd engine, to switch on, observe and find.
 
 >>> from micrograd_plus.engine import Value
 >>> a = Value(3.0, label="a")
 >>> with overwrite_gradients():
 ...     (a * a).backward()
->>> a.grad  # where 6 is right: the second use of a overwrote the first
+>>> a.grad  # should be 6: the second use of a overwrote the gradient from the first
 3.0
 
-`gradcheck` finds each of them but `forget_zero_grad`, which `lint` finds. A fault is in force in
-the whole program, in eager code, until its `with` ends. The explorer's page makes the same
-mistakes, from the same description of each.
+`gradcheck` finds each of them except `forget_zero_grad`, which `lint` finds. A fault affects all
+eager code of the program until its `with` block ends. The explorer's page shows the same bugs, from
+the same descriptions.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from ..ops import TABLE, Op
 from ..optim import Optimizer
 
 MOST_VISITS = 1_000_000
-"""Of a recursion without topological order, which may take exponentially many."""
+"""The limit for a recursion without topological order, which may visit exponentially many."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A bug; calling it, as in `with fault():`, switches it on.
+    """A bug; `with fault():` switches it on.
 
-    name: as in `mp.faults`. title: in few words. right, wrong: the line of code.
-    story: what comes of it.
+    name: its name in `mp.faults`. title: a short title. right, wrong: the line of code, without and
+        with the bug. story: the consequence.
 
-    assigns: a gradient replaces what was there before it.
-    recurses: each value hands its gradient on whenever it receives some.
-    keeps: nothing sets gradients back to 0 between two passes.
+    assigns: a new gradient replaces the old one instead of being added.
+    recurses: each value passes its gradient on as soon as it receives a part of it.
+    keeps: nothing sets gradients to 0 between two passes.
     drops_minus: a derivative of -1 is taken for 1.
-    doubled: the op whose forward pass gives twice its formula.
+    doubled: the op whose forward pass returns twice its formula.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Fault:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Switches the fault on until the `with` ends."""
+        """Switches the fault on until the `with` block ends."""
         with ExitStack() as stack:
             for owner, attribute, wrong in self._replacements():
                 right = vars(owner)[attribute]
@@ -76,7 +76,7 @@ class Fault:
             yield
 
     def _replacements(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
-        """What stands in the place of what: the owner, its attribute, the wrong function."""
+        """Yields what to replace: the owner, the name of its attribute, and the wrong function."""
         if self.assigns:
             yield Value, "backward", _backward_that_overwrites
         if self.recurses:
@@ -88,7 +88,7 @@ class Fault:
             yield TABLE[name], "partials", _times(TABLE[name], factors)
         if self.doubled:
             op = TABLE[self.doubled]
-            yield op, "partials", _of_the_old_formula(op)  # while op.forward is the old one
+            yield op, "partials", _of_the_old_formula(op)  # before op.forward is replaced
             yield op, "forward", _twice(op)
 
 
@@ -97,8 +97,8 @@ overwrite_gradients = Fault(
     "= instead of +=",
     right="operand.grad += upstream * local",
     wrong="operand.grad = upstream * local",
-    story="A value that is used twice keeps only the gradient of one use, where the chain rule "
-    "adds up all of them.",
+    story="A value that is used twice keeps only the gradient from one use. The chain rule adds up "
+    "the gradients from all uses.",
     assigns=True,
 )
 
@@ -107,8 +107,8 @@ forget_zero_grad = Fault(
     "no zero_grad between two passes",
     right="model.zero_grad(); loss.backward()",
     wrong="loss.backward()",
-    story="A leaf adds each pass's gradient to what its grad already holds: after two passes the "
-    "step is twice as long as it should be.",
+    story="Each backward pass adds to the grad of a leaf. Without zero_grad, grad is the sum "
+    "of the gradients of all passes, and the step is wrong.",
     keeps=True,
 )
 
@@ -117,40 +117,41 @@ recurse_without_order = Fault(
     "plain recursion, no topological order",
     right="for node in reversed(topological_order(root)): ...",
     wrong="def visit(node): ...; visit(operand)",
-    story="A value that is used twice hands its gradient on before all of it has arrived, and "
-    "what had arrived first is handed on again.",
+    story="A value that is used twice passes its gradient on before all of it has arrived. Later "
+    "it passes the first part on again, so that part counts twice.",
     recurses=True,
 )
 
 wrong_sign = Fault(
     "wrong_sign",
     "a wrong sign in −",
-    right="a - b: the derivative by b is -1",
-    wrong="a - b: the derivative by b is 1",
-    story="Everything below the subtracted value moves in the wrong direction.",
+    right="a - b: the derivative with respect to b is -1",
+    wrong="a - b: the derivative with respect to b is 1",
+    story="All gradients that come back through the subtracted value have the wrong sign, so the "
+    "parameters before it move in the wrong direction.",
     drops_minus=True,
 )
 
 _FORWARD_ONLY = Fault(
     "change_forward_only",
-    "forward changed, but not backward",
+    "forward changed, backward not",
     right="both passes changed",
     wrong="only the forward pass changed",
-    story="The forward pass now gives twice the formula, and the derivative is still that of the "
-    "old one: the loss looks plausible, and the gradients belong to another function.",
+    story="The forward pass now returns twice the formula, but the derivative is still that of the "
+    "old formula. The loss looks plausible, but the gradients belong to another function.",
 )
 
 ALL = (overwrite_gradients, forget_zero_grad, recurse_without_order, wrong_sign, _FORWARD_ONLY)
-"""Every fault; the last has no op yet."""
+"""All faults; the last one has no op yet."""
 
 
 def change_forward_only(op: str) -> AbstractContextManager[None]:
-    """`with change_forward_only("tanh"):` tanh gives 2 tanh(x), and its derivative is the old one.
+    """In `with change_forward_only("tanh"):` tanh returns 2 tanh(x), with its old derivative.
 
-    op: the name of a primitive. ValueError if there is none of this name.
+    op: the name of a primitive. ValueError if there is no primitive of this name.
     """
     if op not in TABLE:
-        raise ValueError(f"there is no op {op!r}; there are {', '.join(TABLE)}")
+        raise ValueError(f"there is no op {op!r}; the ops are {', '.join(TABLE)}")
     return replace(_FORWARD_ONLY, doubled=op)()
 
 
@@ -165,7 +166,7 @@ def _backward_that_overwrites(self: Value, gradient: float = 1.0) -> None:
 
 def _backward_that_recurses(self: Value, gradient: float = 1.0) -> None:
     _prepared(self, gradient)
-    visits, stack = 0, [_contributions(self)]  # a stack of its own: only the order is wrong
+    visits, stack = 0, [_contributions(self)]  # an explicit stack, so that deep graphs work
     while stack:
         for operand, contribution in stack[-1]:
             operand.grad += contribution
@@ -177,13 +178,13 @@ def _backward_that_recurses(self: Value, gradient: float = 1.0) -> None:
         visits += 1
         if visits > MOST_VISITS:
             raise RecursionError(
-                f"after {MOST_VISITS:,} visits the recursion was not done: it takes every path "
-                "from the root anew, and there may be exponentially many"
+                f"the recursion was stopped after {MOST_VISITS:,} visits: it follows every path "
+                "separately, and there may be exponentially many"
             )
 
 
 def _prepared(root: Value, gradient: float) -> list[Value]:
-    """The values in topological order, with gradients as before the first step back."""
+    """Sets the computed gradients to 0 and the root's to `gradient`; returns topological order."""
     order = topological_order(root)
     for node in order:
         if node.op is not None:
@@ -193,7 +194,7 @@ def _prepared(root: Value, gradient: float) -> list[Value]:
 
 
 def _contributions(node: Value) -> Iterator[tuple[Value, float]]:
-    """What each operand of `node` gets from it: upstream gradient times local derivative."""
+    """Yields each operand of `node` with its contribution: upstream × local derivative."""
     for operand, local in local_derivatives(node):
         yield operand, node.grad * local
 

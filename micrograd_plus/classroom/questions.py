@@ -1,4 +1,4 @@
-"""Questions about a graph's forward and backward pass, for paper or for any other tool.
+"""Questions about the forward and backward pass of a graph, for paper or for other tools.
 
 >>> from micrograd_plus.engine import Value
 >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -6,9 +6,9 @@
 >>> print(question.prompt)
 L = v1 + a, with v1 = -6 and a = 2. What is L?
 >>> question.is_right(-4.0), question.hint(4.0)
-(True, 'The size is right, the sign is not.')
+(True, 'The size is right, but the sign is wrong.')
 
-The explorer's page asks the same of its reader, step by step, and gives the same hints.
+The explorer's page asks the same questions, step by step, and gives the same hints.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from ..support.checks import whole_number
 from ..symbols import Symbol
 from .tape import BACKWARD, FORWARD, SEED, Step, tape
 
-TOLERANCE = 0.01  # of the answer: what a pocket calculator and two digits give is right
+TOLERANCE = 0.01  # relative to the answer, so that two correct digits are enough
 _MOST_OPERANDS = 8
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 HINTS = {
-    "sign": "The size is right, the sign is not.",
-    "other path": "That is what arrives along this edge alone: add it to what was there before.",
-    "upstream": "That is the local derivative alone: multiply it by the upstream gradient.",
-    "local": "That is the upstream gradient unchanged: multiply it by the local derivative.",
-    "operand": "That takes the derivative by another operand.",
-    "forward": "Put the operands' numbers into the formula.",
-    "backward": "Upstream gradient times local derivative, added to what was there before.",
+    "sign": "The size is right, but the sign is wrong.",
+    "other path": "That is only what this step contributes: add it to the gradient so far.",
+    "upstream": "That is only the local derivative: multiply it by the upstream gradient.",
+    "local": "That is only the upstream gradient: multiply it by the local derivative.",
+    "operand": "That uses the derivative with respect to another operand.",
+    "forward": "Put the numbers of the operands into the formula.",
+    "backward": "Multiply upstream gradient and local derivative, and add the gradient so far.",
 }
-"""What to say to a wrong answer, by the mistake that leads to it."""
+"""The hint for each kind of mistake."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One number of a graph to be found.
+    """A question whose answer is one number of a graph.
 
     prompt: the question, with all numbers that the answer needs.
     answer: the number. kind: "forward" for a value, "backward" for a gradient.
-    mistakes: each likely mistake, a key of `HINTS`, and the number that it leads to.
+    mistakes: likely mistakes, as a key of `HINTS` and the number that each mistake leads to.
     """
 
     prompt: str
@@ -59,11 +59,11 @@ class Question:
     mistakes: Sequence[tuple[str, float]]
 
     def is_right(self, given: float) -> bool:
-        """Whether `given` is the answer, to a hundredth."""
+        """Whether `given` is the answer, to within 1 %."""
         return is_near(given, self.answer)
 
     def hint(self, given: float) -> str:
-        """What to say to `given`; nothing if it is right."""
+        """Returns a hint for the answer `given`, or an empty string if it is right."""
         if self.is_right(given):
             return ""
         made = (kind for kind, number in self.mistakes if is_near(given, number))
@@ -71,20 +71,20 @@ class Question:
 
 
 def is_near(given: float, number: float) -> bool:
-    """Whether `given` is the number, to a hundredth; near inf and nan is nothing."""
+    """Whether `given` is the number, to within 1 %; always False for inf and nan."""
     return math.isfinite(number) and abs(given - number) <= TOLERANCE * abs(number) + 1e-9
 
 
 def questions(root: Value, n: int = 5, seed: int | None = None) -> list[Question]:
-    """`n` of the steps of a graph's forward and backward pass, each as a question, in order.
+    """Asks about `n` steps of the forward and backward pass of a graph, in order.
 
-    Steps that cannot be done on paper are left out: those with inf or nan, with more than eight
+    Steps that cannot be done on paper are left out: steps with inf or nan, with more than eight
     operands, or with numbers whose first five digits do not lead to the answer.
 
-    seed: the same seed asks the same questions. ValueError if the graph has fewer steps.
+    seed: the same seed gives the same questions. ValueError if the graph has fewer than n steps.
     """
     if not isinstance(root, Value):
-        raise TypeError(f"questions are asked of a Value, not of {root!r}")
+        raise TypeError(f"questions() takes a Value, not {root!r}")
     n = whole_number("n", n)
     steps = [
         (step, op)
@@ -99,12 +99,12 @@ def questions(root: Value, n: int = 5, seed: int | None = None) -> list[Question
 
 
 def _made(step: Step) -> Value:
-    """The value whose formula the step is about."""
+    """Returns the value whose formula the step uses."""
     return step.user or step.value
 
 
 def _is_fair(step: Step, op: Op) -> bool:
-    """Whether the answer follows from the numbers as the prompt shows them."""
+    """Whether the answer follows from the rounded numbers that the prompt shows."""
     numbers = [operand.data for operand in _made(step).operands]
     *numbers, before, upstream = (float(_shown(x)) for x in (*numbers, step.before, step.upstream))
     if len(numbers) > _MOST_OPERANDS or not all(map(math.isfinite, (*numbers, before, upstream))):
@@ -122,7 +122,7 @@ def _question(step: Step, op: Op, names: Mapping[Value, str]) -> Question:
         prompt += f" What is {name}?"
     else:
         prompt += (
-            f" On the way back, {made}.grad is {_shown(step.upstream)}, and {name}.grad is "
+            f" In the backward pass, {made}.grad is {_shown(step.upstream)}, and {name}.grad is "
             f"{_shown(step.before)} so far. What is {name}.grad after the step from {made} to "
             f"{_which(step, op)}{name}?"
         )
@@ -130,7 +130,7 @@ def _question(step: Step, op: Op, names: Mapping[Value, str]) -> Question:
 
 
 def _relation(made: Value, op: Op, names: Mapping[Value, str]) -> str:
-    """How a value was made, with the operands' numbers, and what the op is if it is just named."""
+    """Writes the formula of a value, its numbers, and the meaning of an op that is only named."""
     is_number = {x: isinstance(x, Constant) and not x.label for x in made.operands}
     operands = [x.data if is_number[x] else Symbol(names[x]) for x in made.operands]
     text = f"{names[made]} = {_written(op, operands)}"
@@ -144,11 +144,11 @@ def _relation(made: Value, op: Op, names: Mapping[Value, str]) -> str:
 
 
 def _which(step: Step, op: Op) -> str:
-    """Which occurrence of the operand in the formula is meant, if there are several."""
+    """Says which occurrence of the operand is meant, if the formula contains several."""
     operands = _made(step).operands
     if operands.count(step.value) == 1:
         return ""
-    # Not always in the order of the operands: dot([a, b], [c, d]) is written a * c + b * d.
+    # The formula may have another order than the operands: dot([a, b], [c, d]) is a * c + b * d.
     written = _written(op, [Symbol(f"#{k}") for k in range(len(operands))])
     order = [int(k) for k in re.findall(r"#(\d+)", written)]
     same = [k for k in order if operands[k] is step.value]
@@ -156,7 +156,7 @@ def _which(step: Step, op: Op) -> str:
 
 
 def _written(op: Op, operands: Sequence[Symbol | float]) -> str:
-    """The op's formula over what stands for its operands."""
+    """Writes the op's formula with these operands."""
     return Writer().write(Rules(op).value(operands))
 
 
@@ -165,7 +165,7 @@ def _shown(number: float) -> str:
 
 
 def mistakes(step: Step) -> list[tuple[str, float]]:
-    """What goes wrong at a step, and the number that comes of it."""
+    """Returns the likely mistakes at a step, each with the number that it leads to."""
     if step.kind == FORWARD:
         return [("sign", -step.after)]
     return [

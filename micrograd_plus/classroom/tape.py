@@ -12,9 +12,9 @@ backward a 0.0 1.0
 backward a 1.0 -2.0
 backward b 0.0 2.0
 
-The steps are those of the engine, in its order: one for each value that is computed, one for
-the gradient of the root by itself, and one for each edge back. A Constant's gradient is nobody's
-question, and its edges are left out. Nothing in the graph is changed.
+The steps are those of the engine, in the same order: one for each computed value, one for the
+gradient of the root with respect to itself, and one for each edge in the backward pass. Constants
+have no gradient, so edges to them are left out. The graph is not changed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FORWARD, SEED, BACKWARD = "forward", "seed", "backward"
 
 
 class Step(NamedTuple):
-    """One number that becomes known.
+    """One step, which computes one number.
 
-    kind: "forward" for the data of `value`; "seed" for the root's gradient by itself, which is
-        1; "backward" for what `value`, operand number `position` of `user`, gets from there.
-    before, after: the number before and after the step: the data, or the gradient.
-    upstream, local: the user's gradient, and its derivative by this operand.
-    others: its derivatives by its other operands.
+    kind: "forward" computes the data of `value`; "seed" sets the gradient of the root to 1;
+        "backward" adds to the gradient of `value`, which is operand number `position` of `user`.
+    before, after: the data or the gradient, before and after the step.
+    upstream, local: the gradient of `user`, and its derivative with respect to this operand.
+    others: the derivatives of `user` with respect to its other operands.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 
 def tape(root: Value) -> list[Step]:
-    """Every step, as if all gradients were 0 at the start."""
+    """Returns all steps of both passes, starting with gradients of 0."""
     order = topological_order(root)
     steps = [Step(FORWARD, node, 0.0, node.data) for node in order if node.op is not None]
     steps.append(Step(SEED, root, 0.0, 1.0))

@@ -1,1 +1,1 @@
-"""The commands of `micrograd-plus`, one module each: `add` says how it is called, `run` does it."""
+"""The commands of `micrograd-plus`, one module each: `add` declares its arguments."""

@@ -1,4 +1,4 @@
-"""An expression and its numbers as arguments of a command: `"a*b + c" a=2 b=-3 c=10`."""
+"""Arguments that several commands share, such as an expression with numbers: `"a*b" a=2 b=-3`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..formulas.parse import parse
 
 
 def add_command(commands: Any, name: str, help_: str, example: str) -> argparse.ArgumentParser:
-    """A command with a help text that ends in an example."""
+    """Adds a command whose help text ends with an example."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help_,
@@ -27,33 +27,35 @@ def add_command(commands: Any, name: str, help_: str, example: str) -> argparse.
 
 
 def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
-    """Where a training writes, and what it starts from."""
-    parser.add_argument("--out", type=Path, default=Path(folder), help="folder [%(default)s]")
-    parser.add_argument("--seed", type=int, default=0, help="for all that is drawn [%(default)s]")
+    """Adds the output folder and the random seed."""
+    parser.add_argument(
+        "--out", type=Path, default=Path(folder), help="the output folder [%(default)s]"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed [%(default)s]")
 
 
 def add_lr(parser: Any, default: float) -> None:
-    """The learning rate, of a parser or of a group of its arguments."""
+    """Adds the learning rate to a parser or to a group of its arguments."""
     parser.add_argument(
         "--lr", type=above_zero, default=default, help="learning rate [%(default)s]"
     )
 
 
 def add_number(parser: Any, name: str, default: int, help_: str = "") -> None:
-    """A whole number, of a parser or of a group of its arguments."""
+    """Adds a whole number to a parser or to a group of its arguments."""
     parser.add_argument(
         name, type=at_least_one, default=default, help=f"{help_} [%(default)s]".lstrip()
     )
 
 
 def add_expression(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `read_expression` reads."""
+    """Adds the arguments that `read_expression` reads."""
     parser.add_argument("expression", help='such as "tanh(x*w + b)"; ** is power')
-    parser.add_argument("numbers", nargs="*", metavar="name=number", help="one for each name")
+    parser.add_argument("numbers", nargs="*", metavar="name=number", help="the number of each name")
 
 
 def keep_expressions_whole(arguments: Sequence[str]) -> list[str]:
-    """`-3*x` is an expression and not an option: a space before it tells argparse so."""
+    """Adds a space before an expression such as `-3*x`: argparse would take it for an option."""
     option = re.compile(r"-[ho]|--[a-z][a-z-]+(=.*)?|-?[\d.]+")
     return [
         f" {text}" if text.startswith("-") and not option.fullmatch(text) else text
@@ -62,49 +64,49 @@ def keep_expressions_whole(arguments: Sequence[str]) -> list[str]:
 
 
 def at_least_one(text: str) -> int:
-    """A whole number of at least 1, as an argument."""
+    """Reads a whole number of at least 1."""
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise argparse.ArgumentTypeError(f"takes a whole number of at least 1, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
 
 
 def above_zero(text: str) -> float:
-    """A number above 0, as an argument."""
+    """Reads a number above 0."""
     with suppress(ValueError):
         if 0 < float(text) < math.inf:
             return float(text)
-    raise argparse.ArgumentTypeError(f"takes a number above 0, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
 
 
 def share(text: str) -> float:
-    """A number between 0 and 1, as an argument."""
+    """Reads a number between 0 and 1."""
     with suppress(ValueError):
         if 0 < float(text) < 1:
             return float(text)
-    raise argparse.ArgumentTypeError(f"takes a share between 0 and 1, as 0.25, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, not {text!r}")
 
 
 def widths(text: str) -> list[int]:
-    """Whole numbers with commas between them, as an argument."""
+    """Reads whole numbers separated by commas."""
     parts = [part.strip() for part in text.split(",")]
     if all(part.isdecimal() and int(part) > 0 for part in parts):
         return [int(part) for part in parts]
-    raise argparse.ArgumentTypeError(f"takes whole numbers with commas, as 16,16, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must be whole numbers separated by commas, not {text!r}")
 
 
 def read_expression(options: argparse.Namespace) -> Value:
-    """The Value of the expression, after `backward()`; ValueError for bad input."""
+    """Returns the Value of the expression, after `backward()`; ValueError for bad input."""
     numbers: dict[str, float] = {}
     for assignment in options.numbers:
         name, equals, number = assignment.partition("=")
         if name in numbers:
-            raise ValueError(f"{name} has two numbers: {numbers[name]:g} and {number}")
+            raise ValueError(f"{name} is given twice: {numbers[name]:g} and {number}")
         try:
             numbers[name] = float(number)
         except ValueError:
             equals = ""
         if not equals:
-            raise ValueError(f"{assignment!r} should be a name, = and a number, as in x=2.5")
+            raise ValueError(f"{assignment!r} must be a name, = and a number, such as x=2.5")
     root = parse(options.expression, numbers)
     root.backward()
     return root

@@ -1,4 +1,4 @@
-"""`micrograd-plus train cnn`: a convolutional network learns to read digits."""
+"""`micrograd-plus train cnn`: trains a convolutional network on images of digits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLASSES = "0123456789"
 
 
 def add(models: Any) -> None:
-    """The command's arguments."""
+    """Adds the command and its arguments."""
     help_ = "a convolutional network for 1,797 scanned digits of 8 × 8 pixels"
     parser = add_command(models, "cnn", help_, "micrograd-plus train cnn --epochs 10 --out cnn")
     add_output(parser, "trained-cnn")
@@ -29,9 +29,9 @@ def add(models: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, measures on a fifth held out, saves and draws; prints what was written."""
-    options.out.mkdir(parents=True, exist_ok=True)
+    """Trains, tests on a held-out fifth, saves and draws; prints the path of each file."""
     X, y = digits(images=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     X, X_held_out, y, y_held_out = train_test_split(X, y, 0.2, seed=options.seed)
     model = network(random.Random(options.seed))
     print(f"{len(X)} digits to train on, {len(X_held_out)} held out\n{model}")
@@ -49,15 +49,15 @@ def run(options: argparse.Namespace) -> int:
     require_an_epoch(history)
     predicted = [row.index(max(row)) for row in plain(compiler.compile(model)(X_held_out))]
     right = sum(guess == truth for guess, truth in zip(predicted, y_held_out))
-    print(f"\nright on {right / len(y_held_out):.1%} of the digits held out")
+    print(f"\naccuracy on the held-out digits: {right / len(y_held_out):.1%}")
     write_model(model, options.out)
     write_pictures(
         {
-            "loss": show.plot_loss(history),
-            "filters": show.plot_filters(model[0]),
-            "feature-maps": show.plot_feature_maps(model, X_held_out[0]),
-            "confusion-matrix": show.plot_confusion_matrix(y_held_out, predicted, _CLASSES),
-            "mistakes": show.plot_mistakes(X_held_out, y_held_out, predicted, _CLASSES),
+            "loss": lambda: show.plot_loss(history),
+            "filters": lambda: show.plot_filters(model[0]),
+            "feature-maps": lambda: show.plot_feature_maps(model, X_held_out[0]),
+            "confusion-matrix": lambda: show.plot_confusion_matrix(y_held_out, predicted, _CLASSES),
+            "mistakes": lambda: show.plot_mistakes(X_held_out, y_held_out, predicted, _CLASSES),
         },
         options.out,
     )
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def network(generator: random.Random) -> Sequential:
-    """Two convolutions, each followed by a pooling that halves the image, and a Linear."""
+    """Two convolutions, each followed by pooling that halves the image size, then a Linear."""
     return Sequential(
         Conv2d(1, 16, kernel_size=3, padding=1, generator=generator),
         ReLU(),

@@ -1,9 +1,10 @@
-"""`micrograd-plus demo`: a network learns two moons, and its pictures are drawn."""
+"""`micrograd-plus demo`: trains a network on two moons and draws it."""
 
 from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Callable
 from typing import Any
 
 from .. import show
@@ -19,7 +20,7 @@ FORMATS = ("svg", "png")
 
 
 def add(commands: Any) -> None:
-    """The command's arguments."""
+    """Adds the command and its arguments."""
     help_ = "train a network on two moons and draw it"
     parser = add_command(commands, "demo", help_, "micrograd-plus demo --out pictures")
     add_output(parser, "demo-output")
@@ -28,7 +29,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, draws, and prints what was written."""
+    """Trains, draws, and prints the path of each picture."""
     options.out.mkdir(parents=True, exist_ok=True)
     X, y = moons(100, noise=0.1, seed=options.seed)
     model = MLP(2, [16, 16, 1], generator=random.Random(options.seed))
@@ -38,18 +39,18 @@ def run(options: argparse.Namespace) -> int:
     loss, accuracy = evaluate(model, X, y, loss="hinge")
     print(f"\ntraining accuracy {accuracy:.0%}, loss {loss:.4f}\n")
 
-    pictures: dict[str, Any] = {
-        "loss": show.plot_loss(history),
-        "decision-boundary": show.plot_decision_boundary(model, X, y),
-        "network": show.network(model),
-        "neuron": show.draw(neuron_after_backward()),
+    pictures: dict[str, Callable[[], Any]] = {
+        "loss": lambda: show.plot_loss(history),
+        "decision-boundary": lambda: show.plot_decision_boundary(model, X, y),
+        "network": lambda: show.network(model),
+        "neuron": lambda: show.draw(neuron_after_backward()),
     }
     write_pictures(pictures, options.out, FORMATS)
     return 0
 
 
 def neuron_after_backward() -> Value:
-    """A tanh neuron of two inputs, as backpropagation is first explained with."""
+    """The tanh neuron with two inputs that introductions to backpropagation use."""
     neuron = Neuron(2, activation="tanh")
     neuron.load_state_dict({"w": [-3.0, 1.0], "b": 6.88})
     named = {"w1": neuron.w[0], "w2": neuron.w[1], "b": neuron.b}

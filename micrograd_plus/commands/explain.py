@@ -1,4 +1,4 @@
-"""`micrograd-plus explain`: the derivation of an expression's gradients, as text."""
+"""`micrograd-plus explain`: derives the gradients of an expression, as text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .arguments import add_command, add_expression, read_expression
 
 
 def add(commands: Any) -> None:
-    """The command's arguments."""
-    help_ = "derive an expression's gradients step by step"
+    """Adds the command and its arguments."""
+    help_ = "derive the gradients of an expression step by step"
     parser = add_command(
         commands, "explain", help_, 'micrograd-plus explain "(a*b + a)*c" a=2 b=-3 c=0.5 --wrt a'
     )
     add_expression(parser)
-    parser.add_argument("--wrt", metavar="NAME", help="derive by this name alone")
+    parser.add_argument("--wrt", metavar="NAME", help="only the gradient of this name")
     parser.set_defaults(run=run)
 
 

@@ -1,8 +1,9 @@
-"""`micrograd-plus train gpt`: a GPT learns to write names."""
+"""`micrograd-plus train gpt`: trains a GPT that writes names."""
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 from .. import show
@@ -14,21 +15,21 @@ from .writing import add_texts, learn_to_write, read_texts
 
 
 def add(models: Any) -> None:
-    """The command's arguments."""
-    help_ = "a GPT that learns to write names, letter by letter"
+    """Adds the command and its arguments."""
+    help_ = "a GPT that writes names, letter by letter"
     example = "micrograd-plus train gpt --width 32 --steps 10000 --lr 0.003"
     parser = add_command(models, "gpt", help_, example)
     add_output(parser, "trained-gpt")
     add_texts(parser, steps=1000)
     add_lr(parser, 0.01)
-    add_number(parser, "--width", 16)
-    add_number(parser, "--heads", 4)
-    add_number(parser, "--layers", 1)
+    add_number(parser, "--width", 16, "numbers for each letter")
+    add_number(parser, "--heads", 4, "attention heads")
+    add_number(parser, "--layers", 1, "Transformer blocks")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, writes names, and draws what the attention heads look at."""
+    """Trains, writes names, and draws the attention weights."""
     texts = read_texts(options.text)
     options.out.mkdir(parents=True, exist_ok=True)
     model, tokenizer, written = learn_to_write(
@@ -49,7 +50,9 @@ def run(options: argparse.Namespace) -> int:
         model([0, *tokenizer.encode(text)])
     write_pictures(
         {
-            f"attention-layer-{i}": show.plot_attention(block.self_attn.weights, ["^", *text])
+            f"attention-layer-{i}": partial(
+                show.plot_attention, block.self_attn.weights, ["^", *text]
+            )
             for i, block in enumerate(model.blocks)
         },
         options.out,

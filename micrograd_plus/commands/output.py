@@ -1,8 +1,9 @@
-"""What commands say and write: what became of a training, pictures, a line for each file."""
+"""What the commands write and print: the model, the pictures, one line for each file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,35 @@ from ..train import History
 
 
 def require_an_epoch(history: History) -> None:
-    """ValueError if a training ended before there was anything to measure."""
+    """ValueError if a training ended before its first epoch was complete."""
     if not history.loss:
         raise ValueError(f"no epoch was completed, and nothing is written: {history.stopped}")
 
 
 def write_model(model: Module, out: Path, **about: Any) -> None:
-    """Saves the model, with what `nn.save` is to keep beside it, and says so."""
+    """Saves the model together with `about`, as `nn.save` does, and prints the path."""
     path = out / "model.json"
     save(model, path, **about)
     print(f"wrote {path}")
 
 
 def write_pictures(
-    pictures: Mapping[str, Any], out: Path, formats: Iterable[str] = ("png",)
+    pictures: Mapping[str, Callable[[], Any]], out: Path, formats: Sequence[str] = ("png",)
 ) -> None:
-    """Saves each picture under its name, and says so."""
-    for name, picture in pictures.items():
-        for ending in formats:
-            print(f"wrote {picture.save(out / f'{name}.{ending}')}")
+    """Draws each picture, saves it under its name in each format, and prints the paths.
+
+    pictures: for each name a function that draws. A picture whose library is not installed does
+    not stop the others: its files are listed on stderr, with the command that installs the library.
+    """
+    missing: dict[str, list[str]] = {}  # reason → files
+    for name, draw in pictures.items():
+        files = [f"{name}.{ending}" for ending in formats]
+        try:
+            picture = draw()
+            while files:
+                print(f"wrote {picture.save(out / files[0])}")
+                del files[0]
+        except (ImportError, RuntimeError) as error:  # matplotlib, or Graphviz
+            missing.setdefault(str(error), []).extend(files)
+    for reason, files in missing.items():
+        print(f"micrograd-plus: {', '.join(files)} not written: {reason}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`micrograd-plus predict`: what a trained model says of new rows."""
+"""`micrograd-plus predict`: predicts the target of new rows with a trained model."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ _EXAMPLE = "micrograd-plus predict --model iris-model/model.json --csv new.csv -
 
 
 def add(commands: Any) -> None:
-    """The command's arguments."""
-    help_ = "predict the target of a table's rows with a model that `train` saved"
+    """Adds the command and its arguments."""
+    help_ = "predict the target of each row of a table with a model that `train` saved"
     parser = add_command(commands, "predict", help_, _EXAMPLE)
-    parser.add_argument("--model", required=True, type=Path, help="the model.json from `train`")
+    parser.add_argument(
+        "--model", required=True, type=Path, help="model.json as written by `train`"
+    )
     parser.add_argument("--csv", required=True, type=Path, help="a table with the same columns")
-    parser.add_argument("--skip-bad-rows", action="store_true", help="report them and go on")
-    parser.add_argument("-o", "--output", type=Path, help="a CSV file; else it is printed")
+    parser.add_argument("--skip-bad-rows", action="store_true", help="report them and continue")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="a CSV file; without it the rows are printed"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the table again, with one more column for the predicted target."""
+    """Writes the table with one more column, the predicted target."""
     kept = saving.read(options.model)
     if "table" not in kept:
         raise ValueError(f"{options.model} was not trained on a table by `micrograd-plus train`")

@@ -1,9 +1,11 @@
-"""`micrograd-plus train rnn` and `lstm`: what a network remembers, and names that it writes."""
+"""`micrograd-plus train rnn` and `lstm`: the adding problem, and a network that writes names."""
 
 from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .. import compiler, show
@@ -23,24 +25,24 @@ _LR_OF_NAMES = 0.01
 
 
 def add(models: Any) -> None:
-    """The commands' arguments."""
+    """Adds both commands and their arguments."""
     for name in _KINDS:
         command = name.lower()
-        help_ = f"an {name}: RNN and LSTM on the adding problem, and names that the {name} writes"
+        help_ = f"RNN and LSTM on the adding problem, then an {name} that writes names"
         parser = add_command(models, command, help_, f"micrograd-plus train {command} --length 20")
         add_output(parser, f"trained-{command}")
         problem = parser.add_argument_group("the adding problem")
-        add_number(problem, "--length", 30, "of the sequences")
-        add_number(problem, "--epochs", 30)
+        add_number(problem, "--length", 30, "steps of each sequence")
+        add_number(problem, "--epochs", 30, "passes over the data")
         add_lr(problem, 0.02)
         names = parser.add_argument_group("names")
         add_texts(names, steps=5000)
-        add_number(names, "--width", 32)
+        add_number(names, "--width", 32, "numbers in the state")
         parser.set_defaults(run=run, cell=command)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compares both on the adding problem; then the one that was asked for writes names."""
+    """Compares both on the adding problem, then trains one of them to write names."""
     texts = read_texts(options.text)
     options.out.mkdir(parents=True, exist_ok=True)
     compare(options)
@@ -56,10 +58,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Trains both on the adding problem, measures them on new sequences, and draws."""
+    """Trains both on the adding problem, tests them on new sequences, and draws."""
     X, y = adding(2000, options.length, seed=options.seed)
     X_new, y_new = adding(500, options.length, seed=options.seed + 1)
-    print(f"the adding problem: sequences of {options.length} numbers, of which two are marked")
+    print(f"the adding problem: add the two marked numbers of {options.length}")
     models, histories = {}, {}
     for name, kind in _KINDS.items():
         models[name] = LastState(kind, random.Random(options.seed))
@@ -71,28 +73,28 @@ def compare(options: argparse.Namespace) -> None:
 
     print(f"\nmean squared error on {len(X_new)} new sequences")
     always = [sum(y) / len(y)] * len(y_new)
-    for name, numbers in {"the mean, always": always, **guesses}.items():
+    for name, numbers in {"always the mean": always, **guesses}.items():
         print(f"  {name:16}  {mse(numbers, y_new).data:.4f}")
     print()
-    pictures = {
-        f"sums-{name.lower()}": show.plot_residuals(y_new, numbers, f"sum, {name}")
+    pictures: dict[str, Callable[[], Any]] = {
+        f"sums-{name.lower()}": partial(show.plot_residuals, y_new, numbers, f"sum, {name}")
         for name, numbers in guesses.items()
     }
-    pictures["adding-loss"] = show.plot_loss(histories)
-    pictures["gradient-through-time"] = show.plot_gradient_through_time(states)
+    pictures["adding-loss"] = lambda: show.plot_loss(histories)
+    pictures["gradient-through-time"] = lambda: show.plot_gradient_through_time(states)
     write_pictures(pictures, options.out)
     print()
 
 
 class LastState(Module):
-    """One number for a whole sequence, made of the network's last state."""
+    """Predicts one number for a sequence, from the last state of a recurrent network."""
 
     def __init__(self, kind: type[RNN | LSTM], generator: random.Random) -> None:
         self.recurrent = kind(2, _WIDTH, generator=generator)
         self.head = Linear(_WIDTH, 1, generator=generator)
 
     def forward(self, x: Any) -> Any:
-        """The number for one sequence."""
+        """Returns the number for one sequence."""
         states, _ = self.recurrent(x)
         return self.head(states[-1])[0]
 
@@ -109,12 +111,12 @@ def _learn(model: LastState, X: Any, y: Any, options: argparse.Namespace) -> His
         batch_size=20,
         schedule=CosineAnnealingLR(optimizer, options.epochs),
         generator=random.Random(options.seed),
-        compiled=True,  # the model takes one sequence and no batch
+        compiled=True,  # the model takes one sequence, not a batch
     )
 
 
 def _backward(model: LastState, x: Any, target: float) -> Any:
-    """The states along one sequence, with the gradients of its loss."""
+    """Returns the states of one sequence after `backward()` from its loss."""
     states, _ = model.recurrent(x)
     mse(model.head(states[-1]), [target]).backward()
     return states

@@ -1,4 +1,4 @@
-"""`micrograd-plus step`: a page that steps through any expression's backward pass."""
+"""`micrograd-plus step`: writes a page that steps through both passes of an expression."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _EXAMPLE = (
 
 
 def add(commands: Any) -> None:
-    """The command's arguments."""
-    help_ = "make a page that steps through an expression's forward and backward pass"
+    """Adds the command and its arguments."""
+    help_ = "write a page that steps through the forward and backward pass of an expression"
     parser = add_command(commands, "step", help_, _EXAMPLE)
     add_expression(parser)
-    parser.add_argument("-o", "--output", default="lesson.html", help="the page [%(default)s]")
+    parser.add_argument("-o", "--output", default="lesson.html", help="the HTML file [%(default)s]")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the page, and prints where it is."""
+    """Writes the page, and prints its path."""
     root = read_expression(options)
     written = step_through(root, title=options.expression.strip()).save(options.output)
     print(f"{options.expression.strip()} = {root.data:g}\nwrote {written}: open it in a browser")

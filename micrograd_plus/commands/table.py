@@ -1,10 +1,11 @@
-"""`micrograd-plus train --csv FILE`: a network for a table of your own."""
+"""`micrograd-plus train --csv FILE`: trains a network on a table of your own."""
 
 from __future__ import annotations
 
 import argparse
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +18,46 @@ from ..optim import Adam
 from ..support.nested import flatten
 from ..train import fit
 from .arguments import add_lr, add_number, add_output, share, widths
-from .output import require_an_epoch, write_model
+from .output import require_an_epoch, write_model, write_pictures
 from .tables import Encoder, Table, read_csv
 
 _MOST_PROBLEMS = 20
 
+_Pictures = dict[str, Callable[[], Any]]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a training on a table."""
-    parser.add_argument("--csv", type=Path, help="the table, with a header")
-    parser.add_argument("--target", help="the column to be predicted")
+    """Adds the arguments of a training on a table."""
+    parser.add_argument("--csv", type=Path, help="the table; its first row holds the column names")
+    parser.add_argument("--target", help="the column to predict")
     parser.add_argument(
-        "--leave-out", nargs="+", default=[], metavar="COLUMN", help="columns not to learn from"
+        "--leave-out", nargs="+", default=[], metavar="COLUMN", help="columns to ignore"
     )
     parser.add_argument(
         "--task",
         default="auto",
         choices=["auto", "classification", "regression"],
-        help="what the target is; by itself: texts, or a few whole numbers, are classes",
+        help="auto: a target of texts, or of a few whole numbers, is a class [%(default)s]",
     )
-    parser.add_argument("--skip-bad-rows", action="store_true", help="report them and go on")
-    parser.add_argument("--hidden", type=widths, default="16", help="as 16,16 [%(default)s]")
-    add_number(parser, "--epochs", 60)
-    add_number(parser, "--batch-size", 16)
+    parser.add_argument("--skip-bad-rows", action="store_true", help="report them and continue")
+    parser.add_argument(
+        "--hidden", type=widths, default="16", help="widths of the hidden layers, as 16,16 [16]"
+    )
+    add_number(parser, "--epochs", 60, "passes over the data")
+    add_number(parser, "--batch-size", 16, "rows of each step")
     add_lr(parser, 0.01)
-    parser.add_argument("--held-out", type=share, default=1 / 3, help="rows to test on [1/3]")
+    parser.add_argument(
+        "--held-out", type=share, default=1 / 3, help="share of rows to test on [1/3]"
+    )
     add_output(parser, "trained")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, measures on the held-out rows, saves and draws; prints what was written."""
+    """Trains, tests on the held-out rows, saves and draws; prints the path of each file."""
     if options.csv is None or options.target is None:
         raise ValueError(
-            "train takes --csv FILE and --target COLUMN, or one of cnn, rnn, lstm, gpt"
+            "train needs --csv FILE and --target COLUMN, or one of cnn, rnn, lstm, gpt"
         )
     table = read_csv(options.csv)
     left_out = [name for given in options.leave_out for name in _columns(given, table.header)]
@@ -90,25 +97,26 @@ def run(options: argparse.Namespace) -> int:
     truth = held_out.column(options.target)
     guesses = predictions(model, encoder, held_out)
     report = _report_classes if classes else _report_numbers
-    show.plot_loss(history, path=options.out / "loss.png")
-    print(f"wrote {options.out / 'loss.png'} and {report(truth, guesses, encoder, options.out)}")
+    write_pictures(
+        {"loss": lambda: show.plot_loss(history), **report(truth, guesses, encoder)}, options.out
+    )
     return 0
 
 
 def predictions(model: Module, encoder: Encoder, table: Table) -> list[Any]:
-    """For each row the class or the number that the model predicts."""
+    """Returns the class or the number that the model predicts for each row."""
     with no_grad():
         outputs = model(encoder.inputs(table))
     return [encoder.decode([number_of(v) for v in flatten(output)]) for output in outputs]
 
 
 def _columns(given: str, header: list[str]) -> list[str]:
-    """One column's name, or several with commas between them."""
+    """The names of columns: one name, or several separated by commas."""
     return [given] if given in header else [name.strip() for name in given.split(",")]
 
 
 def good_rows(table: Table, problems: dict[int, list[str]], skip: bool) -> Table:
-    """The table without its bad rows, if those are to be skipped; they are always reported."""
+    """Reports the bad rows; returns the table without them, or ValueError unless `skip`."""
     if not problems:
         return table
     lines = [f"  row {number} {what}" for number, wrong in problems.items() for what in wrong]
@@ -116,32 +124,29 @@ def good_rows(table: Table, problems: dict[int, list[str]], skip: bool) -> Table
     more = f"\n  ... and {len(lines) - _MOST_PROBLEMS} more" * (len(lines) > _MOST_PROBLEMS)
     report = f"{len(problems)} of {len(table.rows)} rows cannot be read:\n{shown}{more}"
     if not skip:
-        raise ValueError(f"{report}\nmend them, or leave them out with --skip-bad-rows")
-    print(f"{report}\nthey are left out", file=sys.stderr)
+        raise ValueError(f"{report}\nfix them, or skip them with --skip-bad-rows")
+    print(f"{report}\nthese rows are skipped", file=sys.stderr)
     return Table(table.header, [row for row in table.rows if row.number not in problems])
 
 
-def _report_classes(truth: list[str], guesses: list[str], encoder: Encoder, out: Path) -> Path:
-    """Prints the share of right decisions and draws the confusion matrix; returns its path."""
+def _report_classes(truth: list[str], guesses: list[str], encoder: Encoder) -> _Pictures:
+    """Prints the accuracy; returns how to draw the confusion matrix."""
     right = sum(guess == true for guess, true in zip(guesses, truth))
-    print(f"right on {right / len(truth):.1%} of the held-out rows")
-    classes, path = encoder.target.texts, out / "confusion-matrix.png"
+    print(f"accuracy on the held-out rows: {right / len(truth):.1%}")
+    classes = encoder.target.texts
     true, guessed = ([classes.index(text) for text in texts] for texts in (truth, guesses))
-    show.plot_confusion_matrix(true, guessed, classes, path=path)
-    return path
+    return {"confusion-matrix": lambda: show.plot_confusion_matrix(true, guessed, classes)}
 
 
-def _report_numbers(cells: list[str], guesses: list[float], encoder: Encoder, out: Path) -> Path:
-    """Prints how far off the guesses are and draws the residuals; returns the picture's path."""
+def _report_numbers(cells: list[str], guesses: list[float], encoder: Encoder) -> _Pictures:
+    """Prints the size of the errors; returns how to draw the residuals."""
     truth = [float(cell) for cell in cells]
     mean = sum(truth) / len(truth)
     spread = sum((true - mean) ** 2 for true in truth)
     squares = sum((guess - true) ** 2 for guess, true in zip(guesses, truth))
     rmse, name = (squares / len(truth)) ** 0.5, encoder.target.name
-    print(f"on the held-out rows: root mean squared error {rmse:.4g}, in the units of {name}")
+    print(f"root mean squared error on the held-out rows: {rmse:.4g}, in the unit of {name}")
     if spread:
         explained = 1 - squares / spread
-        print(f"R² = {explained:.3f} (1 is perfect, 0 is as good as always saying the mean)")
-    path = out / "residuals.png"
-    show.plot_residuals(truth, guesses, name, path=path)
-    return path
+        print(f"R² = {explained:.3f} (1 is perfect, 0 is what predicting the mean gives)")
+    return {"residuals": lambda: show.plot_residuals(truth, guesses, name)}

@@ -1,4 +1,4 @@
-"""`micrograd-plus train`: a network for a table of your own, or one of the course's models."""
+"""`micrograd-plus train`: trains a network on a CSV table, or one of the example models."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _EXAMPLES = """micrograd-plus train --csv iris.csv --target species --out iris-m
 
 
 def add(commands: Any) -> None:
-    """The command's arguments, and one command below it for each model."""
+    """Adds the command, its arguments, and a subcommand for each model."""
     help_ = "train a network on a table in a CSV file, or a CNN, an RNN, an LSTM or a GPT"
     parser = add_command(commands, "train", help_, _EXAMPLES)
     table.add_arguments(parser)
     parser.usage = "%(prog)s --csv FILE --target COLUMN [...]\n       %(prog)s MODEL [...]"
     models = parser.add_subparsers(
-        metavar="MODEL", title="models, instead of a table", prog=parser.prog
+        metavar="MODEL", title="models to train instead of a table", prog=parser.prog
     )
     cnn.add(models)
     recurrent.add(models)

@@ -1,4 +1,4 @@
-"""How a language model learns to write: the part that `train gpt`, `lstm` and `rnn` share."""
+"""Training of a language model on lines of text, shared by `train gpt`, `lstm` and `rnn`."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from ..text import CharacterTokenizer
 from .arguments import add_number
 from .output import write_model, write_pictures
 
-_LONGEST = 63  # as many lengths as a compiled step keeps programs of
+_LONGEST = 63  # a compiled step keeps programs for this many lengths
 _WRITTEN = 20
 
 
 def add_texts(parser: Any, steps: int) -> None:
-    """What is learned from, and for how long; of a parser or of a group of its arguments."""
+    """Adds the training text and the number of steps to a parser or to a group of its arguments."""
     parser.add_argument(
-        "--text", type=Path, help="a file to learn from instead of names, one text a line"
+        "--text", type=Path, help="a file to learn from instead of names, one text per line"
     )
-    add_number(parser, "--steps", steps, "one text each")
+    add_number(parser, "--steps", steps, "training steps, one text each")
 
 
 def read_texts(path: Path | None) -> list[str]:
-    """The lines of a file, or names; ValueError if one is too long for a program each length."""
+    """Returns the lines of a file, or names; ValueError if a line is too long to compile."""
     texts = data.text(path) if path else data.names()
     for text in texts:
         if len(text) > _LONGEST:
             raise ValueError(
                 f"{path} has a line of {len(text)} characters, {text[:20]!r}…: "
-                f"one text a line, of at most {_LONGEST} characters"
+                f"write one text per line, of at most {_LONGEST} characters"
             )
     return texts
 
@@ -50,13 +50,14 @@ def learn_to_write(
     lr: float,
     options: Any,
 ) -> Any:
-    """A model trained on `texts`, its tokenizer, and texts that it wrote.
+    """Trains a model on `texts`; returns the model, its tokenizer and texts that it wrote.
 
-    make: called with the vocabulary, the longest text's tokens and a generator; gives the model.
-    lr: the learning rate at the beginning.
+    make: called with the size of the vocabulary, the number of tokens of the longest text and a
+        generator; returns the model.
+    lr: the learning rate of the first step.
 
-    Each step learns from one text, by Adam with a learning rate that sinks to 0 in a straight
-    line. The loss is measured on a tenth of the texts, held out.
+    Each step trains on one text, with Adam and a learning rate that falls linearly to 0. A tenth
+    of the texts is held out to measure the loss.
     """
     tokenizer = CharacterTokenizer(texts)
     X, X_held_out, y, y_held_out = train_test_split(
@@ -77,8 +78,8 @@ def learn_to_write(
     seconds = time.perf_counter() - started
     loss = compiler.compile(loss_fn)(X_held_out, y_held_out)
     print(
-        f"\n{options.steps:,} steps in {seconds:.1f} s, the recording included\n"
-        f"loss on the texts held out: {loss:.3f}; if all letters were equally likely: "
+        f"\n{options.steps:,} steps in {seconds:.1f} s, including the recording\n"
+        f"loss on the held-out texts: {loss:.3f}; if all letters were equally likely: "
         f"{math.log(len(tokenizer)):.3f}\n"
     )
     write_model(model, options.out, alphabet=tokenizer.alphabet)
@@ -90,5 +91,5 @@ def learn_to_write(
     path = write_atomically(options.out / "written.txt", "\n".join([*written, ""]))
     print(f"wrote {path}: {', '.join(written)}")
     print(f"{len({*texts}.intersection(written))} of these {_WRITTEN} are among the texts")
-    write_pictures({"loss": show.plot_loss(losses, unit="step")}, options.out)
+    write_pictures({"loss": lambda: show.plot_loss(losses, unit="step")}, options.out)
     return model, tokenizer, written

@@ -1,4 +1,4 @@
-"""`lint`: what goes wrong with gradients, in plain words, with the line and what to do.
+"""`lint` finds mistakes in training code, and says in which line they are and how to fix them.
 
 >>> from micrograd_plus.engine import Value
 >>> w = Value(1.0, label="w")
@@ -11,15 +11,15 @@ lint: 1 finding (3 backward passes, 0 optimizer steps)
 <BLANKLINE>
 1. backward-without-zero-grad  (<doctest ...>:4, 2 times)
        loss.backward()
-   What happens: backward() added its gradients to those of the step before, which had been
-   used already: the parameters then moved by the sum of both.
-   What to do: call zero_grad() (or set each p.grad = 0.0) before backward(), once for each
+   What happens: backward() added its gradients to those of the previous step, which had
+   already been used. The parameters then moved by the sum of both.
+   What to do: call zero_grad() (or set each p.grad = 0.0) before backward(), once per
    step.
 >>> report.kinds
 ['backward-without-zero-grad']
 
-`findings` says it in words, `watching` hears of every `backward()` and `step()`, `judge` looks for
-units and layers that do not learn, and `graphs` has what it reads off a graph.
+`findings` holds the report, `watching` wraps `backward()` and `step()` to observe a training loop,
+`judge` looks for units and layers that do not learn, and `graphs` analyses one graph.
 """
 
 from __future__ import annotations
@@ -66,35 +66,35 @@ def lint(
     optimizer: Optimizer | None = None,
     quiet: bool = False,
 ) -> Watch | Report:
-    """Says what is wrong: `with lint():` with the code inside, `lint(model)` with a model.
+    """Finds training mistakes: `with lint():` checks the code inside, `lint(model)` checks a model.
 
-    `with lint() as report:` watches every eager `backward()`, `step()` and `zero_grad()` of this
-    thread, also those inside `fit`, and prints the report at the end, unless it is to be quiet.
-    A whole graph, with its units and layers, is looked at when a line calls backward() for the 1st,
-    3rd, 9th, 27th … time, which keeps a training loop nearly as fast as it was.
-    Of compiled code, as `fit` runs where numba is installed, it sees nothing and says nothing:
-    `fit(..., compiled=False)` is watched.
+    `with lint() as report:` observes every eager `backward()`, `step()` and `zero_grad()` of this
+    thread, including those inside `fit`, and prints the report at the end unless `quiet` is true.
+    The whole graph, with its units and layers, is analysed when a line calls backward() for the
+    1st, 3rd, 9th, 27th … time, so that the training loop stays nearly as fast as without `lint`.
+    Compiled code is not observed. `fit` compiles where numba is installed; to observe it, write
+    `fit(..., compiled=False)`.
 
-    `lint(model)` judges the gradients that the last backward() has left in the parameters.
-    optimizer: its next step is judged too, and not taken.
-    X, y, loss: examples, their targets, and a loss as for `fit`. With all three the gradients are
-    computed anew, in evaluation mode, and with X alone the outputs; then dead and saturated units
-    are counted as well. Parameters and gradients are left as they were.
+    `lint(model)` checks the gradients that the last backward() left in the parameters.
+    optimizer: its next step is checked too, but not taken.
+    X, y, loss: examples, their targets, and a loss as for `fit`. With all three, the gradients are
+    computed again, in evaluation mode; with X only, the outputs are. Then dead and saturated units
+    are counted as well. Parameters and gradients do not change.
 
-    A report is a list of findings, false when there are none; each has a `kind`, a `message`, a
+    A report is a list of findings, false if it is empty. Each finding has a `kind`, a `message`, a
     `fix`, a `place` in the code and a `count`.
     """
     if model is None:
         if not (X is None and y is None and loss is None and optimizer is None):
-            raise TypeError("lint() without a model watches a `with`, and takes no data")
+            raise TypeError("lint() without a model is used as `with lint():` and takes no data")
         return Watch(quiet)
     if not isinstance(model, Module):
         raise TypeError(
-            "lint takes a Module, or nothing in `with lint():` around a training loop; it was "
+            "lint takes a Module, or no argument in `with lint():` around a training loop; it was "
             f"given a {type(model).__name__}"
         )
     if (y is None) != (loss is None) or (X is None and y is not None):
-        raise TypeError("to compute gradients lint needs X, y and loss, all three")
+        raise TypeError("to compute gradients, lint needs all of X, y and loss")
     report = Report()
     judge = Judge(report)
     judge.learn(model)
@@ -111,8 +111,8 @@ def lint(
         elif not any(parameter.grad for parameter in parameters):
             report.add(
                 "read-before-backward",
-                "every gradient of the model is 0: no backward() has run since they were set to 0.",
-                "call backward() on a loss first, or give lint the data: "
+                "every gradient of the model is 0: backward() was not called since zero_grad().",
+                "call backward() on a loss first, or pass the data to lint: "
                 "lint(model, X, y, loss=...).",
                 place,
             )
@@ -132,13 +132,13 @@ def _function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, Any], V
         return loss
     named = {module.function.__name__: module.function for module in Loss.__subclasses__()}
     if loss not in named:
-        raise ValueError(f"there is no loss {loss!r}; there are {', '.join(named)}")
+        raise ValueError(f"there is no loss {loss!r}; the losses are {', '.join(named)}")
     return named[loss]
 
 
 @contextmanager
 def _as_it_was(model: Module, parameters: Sequence[Value]) -> Iterator[None]:
-    """In evaluation mode; afterwards in the mode it was in, and with the gradients it had."""
+    """Sets evaluation mode; restores the mode and the gradients at the end."""
     gradients = [parameter.grad for parameter in parameters]
     try:
         with model.evaluating():
@@ -158,8 +158,8 @@ def _judge_next_step(optimizer: Optimizer, report: Report, place: Place | None) 
     if not step <= size:
         report.add(
             "learning-rate-too-large",
-            f"the next step would be larger than the weights themselves: it changes numbers of "
-            f"the size {size:.3g} by {step:.3g}.",
+            "the next step would be larger than the weights themselves: the norm of the weights "
+            f"is {size:.3g}, and the norm of the step is {step:.3g}.",
             LOWER_THE_RATE,
             place,
         )

@@ -1,12 +1,12 @@
-"""What the linter found, in words: where it happened, what, and what to write instead.
+"""The report of the linter: each finding says where, what happened, and how to fix it.
 
 >>> report = Report()
->>> report.add("step-without-backward", "nothing moves.", "call loss.backward() first.")
+>>> report.add("step-without-backward", "no update.", "call loss.backward() first.")
 >>> print(report)
 lint: 1 finding
 <BLANKLINE>
 1. step-without-backward
-   What happens: nothing moves.
+   What happens: no update.
    What to do: call loss.backward() first.
 """
 
@@ -37,11 +37,11 @@ class Place(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The line itself; nothing where it cannot be read, as in an interactive session."""
+        """The text of the line; empty if it cannot be read, as in an interactive session."""
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
-        """As `lesson.py:12`, or `In[5], line 3` in a notebook."""
+        """Returns `lesson.py:12`, or in a notebook `In[5], line 3`."""
         within = "" if self.function == "<module>" else f", in {self.function}"
         if cell := _cell(self.file):
             return f"{cell}, line {self.line}{within}"
@@ -53,7 +53,7 @@ class Place(NamedTuple):
 
 
 def _cell(file: str) -> str:
-    """What a notebook calls the cell whose code has this file name; nothing for a real file."""
+    """Returns the name of the notebook cell with this file name; empty for a real file."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     name_of = getattr(getattr(shell, "compile", None), "format_code_name", None)
     if name_of and (named := name_of(file)):
@@ -62,7 +62,7 @@ def _cell(file: str) -> str:
 
 
 def user_place() -> Place | None:
-    """The innermost line that is being run outside of this package."""
+    """Returns the innermost line of the call stack that is outside of this package."""
     for frame in _frames():
         code = frame.f_code
         if not code.co_filename.startswith(_PACKAGE):
@@ -71,7 +71,7 @@ def user_place() -> Place | None:
 
 
 def called_by_user(through: str) -> bool:
-    """Whether the file `through`, which called the linter, was called from outside the package."""
+    """Whether the file `through`, which called the linter, was called from outside this package."""
     for frame in _frames():
         file = frame.f_code.co_filename
         if file != through and not file.startswith(_HERE):
@@ -88,10 +88,10 @@ def _frames() -> Iterator[FrameType]:
 
 @dataclass
 class Finding:
-    """One mistake, however often it was made.
+    """One mistake, which may have been made several times.
 
-    kind: a short name that stays the same. message: what happened. fix: what to do.
-    place: where, if it is a line of code. count: how often it was seen.
+    kind: a short name that does not change. message: what happened. fix: what to do.
+    place: the line of code, if there is one. count: how often it was found.
     """
 
     kind: str
@@ -102,7 +102,7 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """The place and how often, as `lesson.py:12, 80 times`."""
+        """The place and the count, as in `lesson.py:12, 80 times`."""
         times = f"{self.count} times" if self.count > 1 else ""
         return ", ".join(text for text in (str(self.place or ""), times) if text)
 
@@ -127,9 +127,9 @@ class Finding:
 
 
 class Report:
-    """The findings, in the order in which they were made: a list, false when there are none.
+    """A list of findings in the order in which they were found, false if it is empty.
 
-    watched: what was looked at, in words.
+    watched: what was checked, in words.
     """
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class Report:
         place: Place | None = None,
         subject: Hashable = None,
     ) -> None:
-        """One more finding, or one more case of the same kind at the same place and subject."""
+        """Adds a finding, or counts one more of the same kind, place and subject."""
         known = self._found.setdefault(
             (kind, place, subject), Finding(kind, message, fix, place, 0)
         )
@@ -152,7 +152,7 @@ class Report:
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds of the findings, each once."""
+        """The kinds of the findings, without repetition."""
         return list(dict.fromkeys(finding.kind for finding in self))
 
     def __iter__(self) -> Iterator[Finding]:
@@ -166,7 +166,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """How many findings there are, and what was looked at."""
+        """The number of findings, and what was checked."""
         count = f"{len(self) or 'no'} finding{'s' * (len(self) != 1)}"
         return f"lint: {count}" + f" ({self.watched})" * bool(self.watched)
 
@@ -185,5 +185,5 @@ class Report:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Escapes text so that Markdown shows it unchanged."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", text)

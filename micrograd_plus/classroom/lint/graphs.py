@@ -1,4 +1,4 @@
-"""What can be read off a graph: whose it is, what lies inside the model, what stops gradients."""
+"""Analyses one graph: its models and layers, what is inside them, and what stops gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...support.nested import flatten
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Parameters that belong together: a module's own, or those at one depth of the graph."""
+    """Parameters that belong together: those of a module, or those at one depth of the graph."""
 
     title: str
     module: Module | None = None
@@ -25,7 +25,7 @@ class Layer:
 def layers_of(
     module: Module, model: Module, path: str, around: Layer | None
 ) -> Iterator[tuple[Value, Layer]]:
-    """Each parameter below a module, with the layer it belongs to; a neuron is no layer."""
+    """Yields each parameter of a module with its layer; a neuron does not count as a layer."""
     layer = around
     if module.in_tree or layer is None:
         layer = Layer(f"{path} ({type(module).__name__}({module.extra_repr()}))", module, model)
@@ -37,7 +37,7 @@ def layers_of(
 
 
 def models_of(order: Sequence[Value]) -> list[Module]:
-    """The outermost modules in whose calls a graph was computed."""
+    """Returns the outermost modules whose calls computed the graph."""
     seen: set[scope] = set()
     found: dict[int, Module] = {}
     for node in order:
@@ -53,7 +53,7 @@ def models_of(order: Sequence[Value]) -> list[Module]:
 
 
 def in_a_model(node: Value) -> bool:
-    """Whether a value was computed by a module, or inside one, that has parameters."""
+    """Whether a value was computed inside a module that has parameters."""
     around = node.scope
     while around is not None and isinstance(around.owner, Module):
         if around.owner.parameters():
@@ -63,7 +63,7 @@ def in_a_model(node: Value) -> bool:
 
 
 def depths(nodes: Sequence[Value], parameters: set[Value]) -> dict[Value, int]:
-    """For each parameter, how many activations lie between the inputs and where it is used."""
+    """Counts, for each parameter, the activations between the inputs and its use."""
     if not parameters:
         return {}
     depth: dict[Value, int] = {}
@@ -77,7 +77,7 @@ def depths(nodes: Sequence[Value], parameters: set[Value]) -> dict[Value, int]:
 
 
 def below_parameters(nodes: Sequence[Value], parameters: set[Value]) -> set[Value]:
-    """The values that are weighted by a parameter further on: those inside the model."""
+    """Returns the values inside the model: a later value multiplies them with a parameter."""
     below: set[Value] = set()
     for node in reversed(nodes):
         if node in below or not parameters.isdisjoint(node.operands):
@@ -86,16 +86,16 @@ def below_parameters(nodes: Sequence[Value], parameters: set[Value]) -> set[Valu
 
 
 def in_reach(end: Value, op: str, loss: str, label: float) -> bool:
-    """Whether the output of a ReLU can become what a loss asks for, by comparing with a label."""
+    """Whether the output of a ReLU can reach the target that the loss sets for this label."""
     if op == "sub" or loss == "hinge":
         return label >= 0
     if loss == "bce_with_logits":
-        return label >= 0.5  # below, the logit must be negative
+        return label >= 0.5  # for smaller labels the logit must be negative
     return not (end.data == 0 and end.grad > 0)
 
 
 def squashing(value: Value) -> str:
-    """What has made a probability of this value, if anything has."""
+    """Returns the function that made this value a probability, or an empty string."""
     if value.op is None:
         return ""
     low, high = value.op.saturates or (-math.inf, math.inf)
@@ -108,10 +108,10 @@ def squashing(value: Value) -> str:
 
 
 def reasons(nodes: Sequence[Value], leaves: set[Value]) -> dict[Value, frozenset[str]]:
-    """For each of these leaves, without a gradient, what has stopped it on the ways to it."""
+    """Returns, for each of these leaves without gradient, the kinds of ops that stopped it."""
     if not leaves:
         return {}
-    without = set(leaves)  # and what is computed from them and has no gradient either
+    without = set(leaves)  # and the values computed from them that have no gradient either
     above = []
     for node in nodes:
         if not without.isdisjoint(node.operands):
@@ -127,16 +127,17 @@ def reasons(nodes: Sequence[Value], leaves: set[Value]) -> dict[Value, frozenset
 
 
 def _stop(node: Value, i: int) -> str:
-    """Why the derivative of `node` by its operand `i` is 0; nothing where that is no mistake."""
+    """Returns why the derivative by operand `i` is 0, or an empty string if that is no mistake."""
     op = node.op
     in_module = node.scope is not None and isinstance(node.scope.owner, Module)
     if op is None or not op.linear:
         if op is None or op.dies_at is None:
             return "flat"
-        return "dead" if in_module or node.scope is None else ""  # a loss of 0 is no mistake
+        # The ReLU of a loss may be 0: the example is already right.
+        return "dead" if in_module or node.scope is None else ""
     factor = node.operands[i - len(node.operands) // 2]
     if node.operands[i].op is not None:
         return "" if node.scope and isinstance(node.scope.owner, Dropout) else "zero"
-    # A parameter times 0: a unit before that is off, or an input that is 0; or a mistake.
+    # A parameter times 0 is no mistake if an input is 0, or the unit before gives 0.
     is_weighted_sum = in_module or op.nary or factor.op is not None
     return "" if is_weighted_sum else "zero"

@@ -1,8 +1,8 @@
-"""What a graph tells about a model once `backward()` has run over it.
+"""Judges a model by its graphs after `backward()`: dead units, gradient sizes, unused parameters.
 
-A `Judge` looks at one graph after another and keeps only numbers: how often each unit was dead
-or saturated, how large each layer's gradients are, and which parameters no gradient reached,
-with the reason. `conclude` turns what it has seen into findings.
+A `Judge` analyses one graph after another and stores only numbers: how often each unit was dead
+or saturated, how large the gradients of each layer are, and which parameters no gradient reached,
+with the reason. `conclude` turns these numbers into findings.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ from .graphs import (
 )
 
 EXAMPLES = 16
-"""Fewer outputs, a small batch's, say nothing: a ReLU is off for every second example."""
+"""Fewer outputs, as in a small batch, prove nothing: a healthy ReLU gives 0 for half of them."""
 MOSTLY = 0.5
-"""The share of a layer's units, at least, that is reported. A healthy layer has some that are off:
-in networks for two moons up to four of ten, and cs231n's course notes call that many common."""
+"""The smallest share of a layer's units that is reported. Healthy layers have some dead units: in
+networks for two moons up to 40 %, a share that the course notes of cs231n call common."""
 SATURATED_EXAMPLES = 0.9
-"""The share of the examples for which a saturated unit is: for the others it still learns."""
+"""A unit counts as saturated if it is so for this share of the examples."""
 VANISHING = 5e-3
-"""The first layer's mean |gradient| over the last layer's. Fresh networks of relu or tanh stay
-above a tenth at any depth; sigmoid is at 1/50 with two hidden layers, at 1/1000 with five."""
+"""A limit for the mean |gradient| of the first layer divided by that of the last. New networks of
+relu or tanh stay above 1/10 at any depth; sigmoid has 1/50 with two hidden layers, 1/1000 with
+five."""
 EXPLODING = 1e3
-"""The same the other way round, which no fresh network comes near."""
+"""The opposite limit: in new networks the quotient is far smaller."""
 HUGE = 1e4
-"""A mean |gradient| by which even a learning rate of 0.001 moves weights by 10."""
+"""With this mean |gradient| even a learning rate of 0.001 moves weights by 10."""
 
 _MOST_NAMES = 3
 _MOST_STEPS = 1000  # from a unit down to its first parameter
@@ -52,7 +53,7 @@ _MOST_STEPS = 1000  # from a unit down to its first parameter
 
 @dataclass
 class _Activity:
-    """Of a layer's units of one kind, at the last look: how many there are, how many are bad."""
+    """The units of one kind in a layer: how many there are, and how many are dead or saturated."""
 
     units: int
     bad: int
@@ -60,29 +61,29 @@ class _Activity:
 
 
 class Judge:
-    """Looks at graphs and remembers what they say about the parameters in them."""
+    """Analyses graphs and remembers what they show about the parameters in them."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.layers: dict[Value, Layer] = {}  # of every known parameter
         self.names: dict[Value, str] = {}
-        self.wanted: dict[Value, None] = {}  # parameters that somebody means to train
-        self.called: dict[int, tuple[Module, Place | None]] = {}  # by id: first called where
+        self.wanted: dict[Value, None] = {}  # parameters that are to be trained
+        self.called: dict[int, tuple[Module, Place | None]] = {}  # by id, with first place
         self.leaves: set[Value] = set()  # of the last graph
         self._models: dict[int, Module] = {}
         self._by_depth: dict[int, Layer] = {}
-        self._used: set[Value] = set()  # known parameters that stood in some graph
+        self._used: set[Value] = set()  # known parameters that occurred in a graph
         self._untouched: set[Value] = set()  # wanted parameters that no gradient has reached
         self._reasons: dict[Value, frozenset[str]] = {}
-        self._silent: Counter[Value] = Counter()  # outputs in a row that pass no gradient
+        self._silent: Counter[Value] = Counter()  # outputs in a row that pass no gradient, by unit
         self._examples = 0  # of the last graph
         self._activity: dict[tuple[Layer, Op], _Activity] = {}
         self._sizes: dict[int, tuple[Place | None, list[tuple[Layer, float]]]] = {}
 
-    # ---- what is known
+    # ---- the known parameters
 
     def learn(self, model: Module) -> None:
-        """Finds out the names and the layers of a model's parameters."""
+        """Stores the names and the layers of a model's parameters."""
         if id(model) not in self._models:
             self._models[id(model)] = model
             for name, parameter in model.named_parameters():
@@ -91,48 +92,50 @@ class Judge:
                 self.layers.setdefault(parameter, layer)
 
     def want(self, parameters: Iterable[Value]) -> None:
-        """From now on these are expected to receive gradients."""
+        """Expects gradients for these parameters from now on."""
         new = [p for p in parameters if p not in self.wanted]
         self.wanted.update(dict.fromkeys(new))
         self._untouched.update(p for p in new if p.grad == 0)
 
     def want_models(self) -> None:
-        """The same for all parameters of each model that has one in a graph."""
+        """Expects gradients for all parameters of each model that occurred in a graph."""
         models = {id(self.layers[p].model) for p in self._used}
         self.want(p for p, layer in self.layers.items() if id(layer.model) in models)
 
     def want_only(self, parameters: Iterable[Value]) -> None:
-        """Nothing is expected of any others, whatever was said before."""
+        """Expects gradients for these parameters only."""
         self.wanted = dict.fromkeys(parameters)
 
     @property
     def known(self) -> dict[Value, None]:
-        """Every parameter that is known, named or wanted."""
+        """All known parameters, named or wanted."""
         return dict.fromkeys(chain(self.layers, self.wanted))
 
     def touch(self) -> None:
-        """Notes which parameters the last backward() has reached."""
+        """Notes which parameters the last backward() reached."""
         if self._untouched:
             self._untouched = {p for p in self._untouched if p.grad == 0}
 
-    # ---- looking
+    # ---- analysis
 
     def look(self, root: Value, place: Place | None) -> None:
-        """Takes note of the graph of `root`, over which backward() has just run."""
+        """Analyses the graph of `root` right after `root.backward()`."""
         nodes, below = self.look_at_units(root, place)
         self._see_changes(nodes, place)
         self._see_ends(nodes, below, place)
         self._see_sizes(self._layers_in(nodes), place)
         self.touch()
         without = {leaf for leaf in self.leaves if leaf.grad == 0}
-        if root.data != 0 or len(without) < len(self.leaves):  # a loss of 0 has nothing to teach
+        if root.data != 0 or len(without) < len(
+            self.leaves
+        ):  # at a loss of 0 all gradients may be 0
             unexplained = without - (self.wanted.keys() - self._untouched)
             self._reasons.update(reasons(nodes, unexplained))
 
     def look_at_units(self, root: Value, place: Place | None) -> tuple[list[Value], set[Value]]:
-        """Takes note of what the activations below `root` gave.
+        """Analyses the outputs of the activations in the graph of `root`.
 
-        Returns the computed values in topological order, and which of them are inside the model.
+        Returns the computed values in topological order, and the set of those inside the model.
         """
         order = topological_order(root)
         for model in models_of(order):
@@ -149,17 +152,17 @@ class Judge:
         return nodes, below
 
     def look_at_gradients(self, place: Place | None) -> None:
-        """Takes note of the gradients alone, without a graph."""
+        """Analyses the gradients only, without a graph."""
         layers = dict.fromkeys(self.layers.values())
         self._see_sizes(list(layers), place)
         for layer in layers:
-            members = [p for p, its in self.layers.items() if its is layer]
+            members = [p for p, owner in self.layers.items() if owner is layer]
             if not any(p.grad for p in members):
                 self.report.add(
                     "no-gradient",
                     f"no gradient has reached {self._named(layer, members)}: all are 0.",
                     "use them in forward(), without .data, detach() and no_grad(); "
-                    "lint(model, X, y, loss=...) says more.",
+                    "lint(model, X, y, loss=...) can tell the reason.",
                     place,
                     layer,
                 )
@@ -171,18 +174,18 @@ class Judge:
                 if now != node.data and (now == now or node.data == node.data):
                     self.report.add(
                         "data-changed-before-backward",
-                        f"a number was changed between the forward pass and backward(): "
-                        f"{formula(node, 1, self.names)} is {node.data:.6g} in the graph, but from "
-                        f"the numbers that stand there now it is {now:.6g}. The gradients mix old "
-                        "and new numbers.",
-                        "call backward() right after the forward pass, and change data (as step() "
-                        "does) only after it; or compute the loss again after the change.",
+                        "a number was changed between the forward pass and backward(): in the "
+                        f"graph, {formula(node, 1, self.names)} is {node.data:.6g}, but computed "
+                        f"from the present numbers it is {now:.6g}. The gradients mix old and new "
+                        "numbers.",
+                        "call backward() right after the forward pass, and change data, as step() "
+                        "does, only after that; or compute the loss again after the change.",
                         place,
                     )
                     return
 
     def _layers_in(self, nodes: Sequence[Value]) -> list[Layer]:
-        """The layers that are used in a graph, from the inputs on."""
+        """Returns the layers that a graph uses, starting at the inputs."""
         remaining = self.leaves & self.layers.keys()
         found: dict[Layer, None] = {}
         for node in nodes:
@@ -210,7 +213,7 @@ class Judge:
             self._activity[key] = _Activity(len(flags), sum(flags), place)
 
     def _unit(self, weighted_sum: Value) -> Value | None:
-        """The first parameter of a weighted sum: it tells a layer's units apart."""
+        """Returns the first parameter of a weighted sum, which identifies the unit."""
         stack = [weighted_sum]
         for _ in range(_MOST_STEPS):
             if not stack:
@@ -233,7 +236,7 @@ class Judge:
         return len(numbers) >= EXAMPLES and saturated >= SATURATED_EXAMPLES * len(numbers)
 
     def _see_sizes(self, layers: Sequence[Layer], place: Place | None) -> None:
-        """The mean |gradient| of each layer, in the order given."""
+        """Stores the mean |gradient| of each layer, in the order given."""
         members: dict[Layer, list[float]] = {layer: [] for layer in layers}
         for parameter, layer in self.layers.items():
             if layer in members:
@@ -244,8 +247,8 @@ class Judge:
         self._sizes.update({model: (place, sizes) for model, sizes in by_model.items()})
 
     def _see_ends(self, nodes: Sequence[Value], below: set[Value], place: Place | None) -> None:
-        """Looks at what the model gives to the loss: ReLUs, and probabilities."""
-        reached: dict[Value, bool] = {}  # whether the ReLU of a last layer can give its label
+        """Checks the outputs that go from the model to the loss: ReLUs and probabilities."""
+        reached: dict[Value, bool] = {}  # whether the ReLU of a last layer can reach its label
         squashed: set[tuple[str, str]] = set()
         for node in nodes:
             loss = node.scope.owner if node.scope and isinstance(node.scope.owner, str) else ""
@@ -263,11 +266,11 @@ class Judge:
             count = list(reached.values()).count(False)
             self.report.add(
                 "final-relu",
-                f"the model ends in a ReLU, which cannot go below 0, and for {count} of "
-                f"{len(reached)} outputs the label asks for that. At 0 the ReLU lets no gradient "
-                "through either.",
-                "leave the last layer linear (nonlin=False, no ReLU at the end), as MLP does; or "
-                "use labels and a loss that fit numbers from 0 up.",
+                "the last layer of the model has a ReLU, which is never negative, but "
+                f"{count} of {len(reached)} labels need a negative output. At 0 the ReLU passes no "
+                "gradient back.",
+                "remove the ReLU from the last layer (nonlin=False), as MLP does; or use labels "
+                "and a loss that need no negative outputs.",
                 place,
             )
 
@@ -275,11 +278,11 @@ class Judge:
         instead = {"bce_with_logits": "bce"}.get(loss, "-log of the right class's probability")
         self.report.add(
             "squashed-before-logits-loss",
-            f"the output of a {by} goes into {loss}, which expects logits, numbers of any "
-            "size, and squashes them itself: squashed twice, they stay near the middle and learn "
-            "slowly.",
-            f"leave the {by} away, and give {loss} what the last layer computes; or keep it "
-            f"and use {instead}.",
+            f"the output of a {by} goes into {loss}, which expects logits (any real numbers) "
+            f"and applies a {by} itself. After two of them the probabilities stay near the "
+            "middle, and the model learns slowly.",
+            f"remove the {by} and pass the outputs of the last layer to {loss}; or keep it and "
+            f"use {instead}.",
             place,
             by,
         )
@@ -287,7 +290,7 @@ class Judge:
     # ---- findings
 
     def conclude(self) -> None:
-        """Adds what has been seen to the report."""
+        """Adds the findings to the report."""
         self._conclude_units()
         self._conclude_sizes()
         self._conclude_untouched()
@@ -300,21 +303,21 @@ class Judge:
             if op.dies_at is not None:
                 self.report.add(
                     "dead-relu",
-                    f"{counted} give {op.dies_at:g} for every example. No gradient gets through "
-                    "them, so they cannot recover.",
-                    "lower the learning rate, draw the weights anew (nn.init.kaiming_normal, with "
-                    "biases of 0 or a little above), scale the inputs to about -1 to 1, or use "
-                    "leaky_relu.",
+                    f"{counted} give {op.dies_at:g} for every example. They pass no gradient back, "
+                    "so their weights cannot change any more.",
+                    "lower the learning rate, initialise the weights again "
+                    "(nn.init.kaiming_normal, with biases of 0 or slightly above 0), scale the "
+                    "inputs to about -1 to 1, or use leaky_relu.",
                     seen.place,
                     layer,
                 )
             else:
                 self.report.add(
                     "saturated",
-                    f"{counted} are at their ends for nearly every example, where the curve is "
-                    "flat: hardly any gradient gets through them.",
-                    "draw smaller weights (nn.init.xavier_uniform), scale the inputs to about -1 "
-                    "to 1, or lower the learning rate.",
+                    f"{counted} are saturated: for nearly every example their input is so large "
+                    "that the curve is flat, and they pass almost no gradient back.",
+                    "initialise with smaller weights (nn.init.xavier_uniform), scale the inputs "
+                    "to about -1 to 1, or lower the learning rate.",
                     seen.place,
                     layer,
                 )
@@ -324,37 +327,37 @@ class Judge:
             (first, size), (last, last_size) = sizes[0], sizes[-1]
             largest = max(mean if math.isfinite(mean) else math.inf for _, mean in sizes)
             rows = ", ".join(f"{layer.title} {mean:.1e}" for layer, mean in sizes)
-            listed = f"Mean |gradient|, from the input on: {rows}."
+            listed = f"Mean |gradient| of each layer, from the first to the last: {rows}."
             if largest > HUGE or size > EXPLODING * last_size > 0:
                 happened = (
                     f"gradients are as large as {largest:.1e}."
                     if largest > HUGE
-                    else f"gradients grow on their way back: those of {first.title} are "
-                    f"{size / last_size:,.0f} times those of {last.title}."
+                    else f"gradients grow from the last layer to the first: those of {first.title} "
+                    f"are {size / last_size:,.0f} times as large as those of {last.title}."
                 )
                 self.report.add(
                     "exploding-gradients",
                     f"{happened} {listed}",
-                    "draw smaller weights (nn.init.xavier_uniform, kaiming_normal), scale inputs "
-                    "and targets to about -1 to 1, or clip with optim.clip_grad_norm_ before "
-                    "step().",
+                    "initialise with smaller weights (nn.init.xavier_uniform, kaiming_normal), "
+                    "scale inputs and targets to about -1 to 1, or clip with "
+                    "optim.clip_grad_norm_ before step().",
                     place,
                     first,
                 )
             elif 0 < size < VANISHING * last_size:
                 self.report.add(
                     "vanishing-gradients",
-                    f"gradients shrink on their way back: those of {last.title} are "
-                    f"{last_size / size:,.0f} times those of {first.title}, which hardly learns. "
-                    f"{listed}",
-                    "use relu or tanh in place of sigmoid, weights that suit it "
+                    f"gradients shrink from the last layer to the first: those of {last.title} are "
+                    f"{last_size / size:,.0f} times as large as those of {first.title}, which "
+                    f"hardly learns. {listed}",
+                    "use relu or tanh instead of sigmoid, an initialisation for this activation "
                     "(nn.init.xavier_uniform, kaiming_normal), or fewer layers.",
                     place,
                     first,
                 )
 
     def _conclude_untouched(self) -> None:
-        if not self.leaves:  # there was no graph to be in
+        if not self.leaves:  # no graph was analysed
             return
         untouched = {p for p in self._untouched if p.grad == 0}
         groups: dict[tuple[Layer | None, str], list[Value]] = defaultdict(list)
@@ -374,14 +377,14 @@ class Judge:
             )
 
     def _reason(self, parameter: Value, untouched: set[Value]) -> str:
-        """Why no gradient has reached a parameter; nothing where that is no mistake."""
+        """Returns why no gradient reached a parameter, or an empty string if that is no mistake."""
         layer = self.layers.get(parameter)
         if parameter not in self._used and parameter not in self.leaves:
             if layer is None:
                 return "unused"
-            # Of a table, only the rows that are picked take part.
+            # In a table of parameters, only the rows that are picked take part.
             member = self._member(parameter)
-            rows = (p for p, its in self.layers.items() if its is layer)
+            rows = (p for p, owner in self.layers.items() if owner is layer)
             if any(p in self._used for p in rows if self._member(p) == member):
                 return ""
             return "cut" if id(layer.module) in self.called else "unused"
@@ -390,8 +393,8 @@ class Judge:
             if reason in stopped:
                 return reason
         if "dead" in stopped and layer and self._examples >= EXAMPLES:
-            # Single dead units are counted as such.
-            whole = all(p in untouched for p, its in self.layers.items() if its is layer)
+            # Single dead units are reported as dead-relu.
+            whole = all(p in untouched for p, owner in self.layers.items() if owner is layer)
             return "dead" if whole else ""
         return ""
 
@@ -401,7 +404,7 @@ class Judge:
     def _named(self, layer: Layer | None, parameters: Sequence[Value]) -> str:
         count = len(parameters)
         if layer and layer.module and count > 1:
-            whole = sum(its is layer for its in self.layers.values())
+            whole = sum(owner is layer for owner in self.layers.values())
             shown = f"all {count}" if count == whole else f"{count} of the {whole}"
             return f"{shown} parameters of {layer.title}"
         names = [self.names.get(p) or p.label or f"{p.data:.4g}" for p in parameters]
@@ -411,32 +414,33 @@ class Judge:
 
 _REASONS = {
     "unused": (
-        "backward() has run over no graph that contains {them}.",
-        "use {them} in forward(), or leave {them} out of the optimizer; where the loss was meant "
-        "to depend on {them}, look for .data, detach() and no_grad() on the way.",
+        "no graph that backward() ran over contains {them}.",
+        "use {them} in forward(), or remove {them} from the optimizer. If the loss should depend "
+        "on {them}, look for .data, detach() and no_grad() between {them} and the loss.",
     ),
     "cut": (
-        "the module was called, but the way from there to the loss is cut. A number was taken out "
-        "of its Value (.data, item()), or computed with detach() or inside no_grad().",
-        "hand on the Values themselves, without .data and detach(), outside of no_grad().",
+        "the module was called, but its output is not connected to the loss: a number was taken "
+        "out of its Value (.data, item()), or was computed with detach() or inside no_grad().",
+        "pass on the Values themselves, without .data and detach(), and outside of no_grad().",
     ),
     "zero": (
-        "on every way to the loss there is a multiplication by 0.",
-        "look for a factor or a weight of 0: it takes part in the forward pass but stops every "
-        "gradient. Layers that all start at 0 stop each other.",
+        "on every path to the loss there is a multiplication by 0.",
+        "look for a factor or a weight of 0: it stops every gradient. If all layers start with "
+        "weights of 0, each of them stops the gradients of the others.",
     ),
     "flat": (
-        "on every way to the loss there is a function that is flat there, as a comparison, the "
-        "other side of where(), or a sigmoid far out.",
-        "use a function with a slope, as sigmoid for a comparison, and keep its input small.",
+        "on every path to the loss there is a function whose slope is 0: a comparison, the "
+        "branch of where() that was not chosen, or a sigmoid with a very large input.",
+        "use a function with a slope, such as sigmoid instead of a comparison, and keep its input "
+        "small.",
     ),
     "dead": (
         "the ReLUs after it give 0 for every example.",
-        "lower the learning rate, draw the weights anew, or use leaky_relu; a model that ends in "
-        "a ReLU is better off with a linear last layer.",
+        "lower the learning rate, initialise the weights again, or use leaky_relu. If the last "
+        "layer of the model has a ReLU, remove it.",
     ),
 }
-"""Why no gradient arrives: what happened, and what to do."""
+"""Reason → what happened, and what to do."""
 
 _TAKES_LOGITS = {"bce_with_logits": "softplus", "cross_entropy": "logsumexp"}
-"""Loss → its op that takes the logits, and squashes them."""
+"""Loss → the op in it that takes the logits."""

@@ -1,8 +1,8 @@
-"""Watching a training loop: who calls `backward()`, `step()` and `zero_grad()`, and when.
+"""Observes a training loop: each call of `backward()`, `step()` and `zero_grad()`.
 
-While somebody watches, these methods are wrapped; afterwards they are as they were. A step that a
-program takes by itself, as `p.data -= 0.1 * p.grad`, is seen at the next `backward()` by the
-numbers that have changed, and so are gradients that are set to 0 by hand.
+These methods are wrapped inside `with lint():` and restored after it. A step by hand, such as
+`p.data -= 0.1 * p.grad`, is noticed at the next `backward()` because the numbers have changed, and
+so are gradients that are set to 0 by hand.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from .findings import Place, Report, called_by_user, user_place
 from .judge import Judge
 
 LARGE_STEPS = 3
-"""So many updates in a row that are larger than the weights: one or two are common where weights
-start at 0, or far from where they belong; Karpathy's rule of thumb is a thousandth."""
+"""This many updates in a row that are larger than the weights are reported. One or two are common
+when the weights start at 0 or are far from a minimum. Karpathy's rule of thumb for an update is a
+thousandth of the weights."""
 
 _MANY_VISITS = 3**30
-"""Divided by its divisors alone: 1, 3, 9, 27, …"""
+"""A power of 3, whose only divisors are 1, 3, 9, 27, …"""
 
 LOWER_THE_RATE = (
-    "lower the learning rate, by a factor of 10 at first; where updates are about a thousandth of "
-    "the weights, training usually goes well."
+    "lower the learning rate, at first by a factor of 10. Training usually works well when an "
+    "update is about a thousandth of the weights."
 )
 
 _TRAIN = str(Path(optim.__file__).parents[1] / "train.py")
@@ -47,7 +48,7 @@ def _many(count: int, noun: str, plural: str = "s") -> str:
 
 
 class _Move(NamedTuple):
-    """A leaf that has another number than after the last backward(), and its gradient then."""
+    """A leaf whose data has changed since the last backward(), with its gradient at that time."""
 
     leaf: Value
     before: float
@@ -56,7 +57,7 @@ class _Move(NamedTuple):
 
 
 class Watch:
-    """`with Watch(quiet) as report:` watches what the code inside does, in this thread."""
+    """`with Watch(quiet) as report:` observes the code inside, in this thread."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -65,24 +66,26 @@ class Watch:
         self.passes = 0
         self.steps = 0
         self.is_fresh = False  # whether a backward() has run since the gradients were last used
-        self.was_emptied = False  # whether zero_grad() has come after that backward()
+        self.was_emptied = False  # whether zero_grad() was called after that backward()
         self.moves = 0  # how often parameters have moved
         self.large_steps = 0  # in a row
         self.backward_place: Place | None = None  # of the last backward()
         self.step_place: Place | None = None  # and of the optimizer's step after it
         self.tracked: list[Value] = []  # leaves that may be parameters
-        self.data: list[float] = []  # theirs after the last backward()
+        self.data: list[float] = []  # their data after the last backward()
         self.grads: list[float] = []
-        self.stale: set[Value] = set()  # have moved since they received the gradient they hold
-        self.added: dict[Value, Place | None] = {}  # a gradient was added to a stale one, where
-        self.roots: dict[int, tuple[Place | None, int]] = {}  # by id: of its backward(), and moves
+        self.stale: set[Value] = set()  # leaves that moved after they received their gradient
+        self.added: dict[Value, Place | None] = {}  # stale leaves that got a gradient
+        self.roots: dict[int, tuple[Place | None, int]] = {}  # by id: its place, and moves
         self.optimizers: dict[int, Optimizer] = {}  # by id
-        self.last_steps: dict[int, tuple[int, list[float]]] = {}  # of each: passes, gradients used
+        self.last_steps: dict[int, tuple[int, list[float]]] = {}  # by id: passes, gradients used
         self.visits: Counter[tuple[str, int]] = Counter()
 
     def __enter__(self) -> Report:
         if _watch.get() is not None:
-            raise RuntimeError("lint() is watching already: end its `with` before another begins")
+            raise RuntimeError(
+                "lint() is already active: end its `with` block before another begins"
+            )
         _install()
         self.token = _watch.set(self)
         return self.report
@@ -102,12 +105,12 @@ class Watch:
         self.report.watched = (
             f"{_many(self.passes, 'backward pass', 'es')}, {_many(self.steps, 'optimizer step')}"
             if self.passes or self.steps
-            else "no backward() was seen; what compiled code does is not watched"
+            else "backward() was not called; compiled code is not observed"
         )
         if not self.quiet:
             print(self.report)
 
-    # ---- what the wrapped methods do while somebody watches
+    # ---- what the wrapped methods do
 
     def backward(self, original: Callable[..., None], root: Value, *args: Any, **kw: Any) -> None:
         """`Value.backward`."""
@@ -143,12 +146,12 @@ class Watch:
         if self.passes == passes and (grads == used or not any(grads)):
             self.report.add(
                 "step-without-backward",
-                "step() was called without a backward() since "
+                "step() was called, but backward() was not called since "
                 + ("the last step" if used else "the beginning")
                 + (
-                    ": it moved the parameters by gradients that were used before."
+                    ": the parameters moved by gradients that had already been used."
                     if any(grads)
-                    else ": every gradient is 0, and nothing is learned."
+                    else ": every gradient is 0, so no parameter learns."
                 ),
                 "call loss.backward() before each step().",
                 place,
@@ -156,8 +159,8 @@ class Watch:
         elif self.was_emptied and not any(grads):
             self.report.add(
                 "step-without-backward",
-                "zero_grad() was called between backward() and step(): the gradients were thrown "
-                "away before they were used.",
+                "zero_grad() was called between backward() and step(): the gradients were set to 0 "
+                "before they were used.",
                 "call zero_grad() before backward(), or after step().",
                 place,
             )
@@ -187,27 +190,27 @@ class Watch:
         return original(module, *args, **kw)
 
     def grad_norm(self, original: Callable[..., float], parameters: Any) -> float:
-        """`optim.grad_norm`, which `clip_grad_norm_` calls."""
+        """`optim.grad_norm`."""
         norm = original(parameters)
         if norm == 0 and not self.is_fresh and parameters:
-            self._read_early("the gradients' norm was read, or clipped,", "")
+            self._read_early("the norm of the gradients was computed or clipped", "")
         return norm
 
     def paint(self, original: Callable[..., Any], plan: Any, *args: Any) -> Any:
-        """What `draw` ends with."""
+        """The last function that `draw` calls."""
         _, _, color, _ = args
         early = plan.arrows and not plan.has_gradients and color == "gradient"
-        if early and called_by_user(graph.__file__):  # and not by a notebook that shows a Value
+        if early and called_by_user(graph.__file__):  # not by a notebook that displays a Value
             self._read_early(
                 "a graph was drawn with its gradients",
-                "; a graph without gradients is drawn with color=None",
+                "; to draw the graph without gradients, pass color=None",
             )
         return original(plan, *args)
 
-    # ---- what follows from it
+    # ---- analysis
 
     def settle(self) -> None:
-        """Notes what has happened to the parameters since the last backward()."""
+        """Notes how the parameters have changed since the last backward()."""
         now = [p.data for p in self.tracked]
         if now != self.data:
             rows = zip(self.tracked, self.data, now, self.grads)
@@ -226,16 +229,15 @@ class Watch:
 
     def _moved(self, steps: Sequence[_Move]) -> None:
         self.moves += 1
-        # A compiled step, which sets gradients anew, leaves others than the last backward() did.
+        # A compiled step sets the gradients itself, so they differ from the last backward().
         used = [m.leaf for m in steps if self.step_place or m.leaf.grad in (0.0, m.gradient)]
         contaminated = [self.added.pop(leaf) for leaf in used if leaf in self.added]
         if contaminated:
             self.report.add(
                 "backward-without-zero-grad",
-                "backward() added its gradients to those of the step before, which had been used "
-                "already: the parameters then moved by the sum of both.",
-                "call zero_grad() (or set each p.grad = 0.0) before backward(), once for each "
-                "step.",
+                "backward() added its gradients to those of the previous step, which had already "
+                "been used. The parameters then moved by the sum of both.",
+                "call zero_grad() (or set each p.grad = 0.0) before backward(), once per step.",
                 contaminated[0],
             )
         self.stale.update(m.leaf for m in steps if m.leaf.grad != 0)
@@ -245,8 +247,9 @@ class Watch:
         if self.large_steps >= LARGE_STEPS:
             self.report.add(
                 "learning-rate-too-large",
-                f"{LARGE_STEPS} updates in a row were larger than the weights themselves: the last "
-                f"changed numbers of the size {size:.3g} by {step:.3g}.",
+                f"{LARGE_STEPS} updates in a row were larger than the weights themselves. At the "
+                f"last one the norm of the weights was {size:.3g}, and that of the update "
+                f"{step:.3g}.",
                 LOWER_THE_RATE,
                 self.step_place or self.backward_place,
             )
@@ -256,30 +259,31 @@ class Watch:
     ) -> None:
         if self.moves != before[1]:
             happened = (
-                "the parameters have moved since, but the graph holds the numbers from before, and "
-                "so the gradients belong to neither."
+                "the parameters have moved since then, but the graph still contains the old "
+                "numbers, so the gradients are wrong for both."
             )
         elif doubled:
             happened = "the same gradients were added a second time."
         else:
-            return  # the gradients were set to 0 in between, and are now what they were
+            return  # the gradients were set to 0 in between, so they are right
         self.report.add(
             "second-backward",
-            f"backward() ran over the same graph again, without a new forward pass: {happened}",
-            "compute the loss anew, inside the loop, before each backward().",
+            "backward() was called again on the same graph, without a new forward pass: "
+            + happened,
+            "compute the loss again, inside the loop, before each backward().",
             place,
         )
 
     def _read_early(self, what: str, otherwise: str) -> None:
         self.report.add(
             "read-before-backward",
-            f"{what} before backward() had run: every gradient is 0 there.",
+            f"{what} before backward() was called: every gradient is still 0.",
             f"call backward() first{otherwise}.",
             user_place(),
         )
 
     def _is_due(self, place: Place | None) -> bool:
-        """Whether to look at the whole graph: at a line's 1st, 3rd, 9th, 27th … backward()."""
+        """Whether to analyse the whole graph: at the 1st, 3rd, 9th, 27th … backward() of a line."""
         key = (place.file, place.line) if place else ("", 0)
         self.visits[key] += 1
         return _MANY_VISITS % self.visits[key] == 0
@@ -291,7 +295,7 @@ class Watch:
             self._track()
 
     def _track(self) -> None:
-        """Follows what is known by now, and the leaves of the last graph."""
+        """Tracks the known parameters and the leaves of the last graph."""
         old = dict(zip(self.tracked, zip(self.data, self.grads)))
         self.tracked = list({**self.judge.known, **dict.fromkeys(self.judge.leaves)})
         remembered = [old.get(p, (p.data, p.grad)) for p in self.tracked]
@@ -300,19 +304,19 @@ class Watch:
 
 
 def _moved_by_hand(moved: Sequence[_Move]) -> list[Value]:
-    """Of leaves with a new number, those that went down their gradient by a common factor.
+    """Returns the leaves that moved against their gradient with one common learning rate.
 
-    The others are inputs, which were given other numbers.
+    The other leaves are inputs that were set to other numbers.
     """
     rates = [(m.before - m.after) / m.gradient if m.gradient else math.nan for m in moved]
     downwards = [rate for rate in rates if rate > 0]
     if not downwards:
         return []
     rate = median(downwards)
-    return [m.leaf for m, its in zip(moved, rates) if math.isclose(its, rate, rel_tol=1e-3)]
+    return [m.leaf for m, own in zip(moved, rates) if math.isclose(own, rate, rel_tol=1e-3)]
 
 
-# ---- wrapping, and unwrapping
+# ---- wrapping and unwrapping
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
@@ -326,7 +330,7 @@ _WRAPPED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (clipping, "grad_norm", Watch.grad_norm),
     (graph, "_paint", Watch.paint),
 )
-"""What is wrapped: where it stands, its name, and the method that hears of each call."""
+"""What is wrapped: its owner, its name, and the method that is called instead."""
 
 _lock = Lock()
 _originals: list[Callable[..., Any]] = []
@@ -337,9 +341,9 @@ def _install() -> None:
     global _watching
     with _lock:
         if not _watching:
-            for owner, name, hear in _WRAPPED:
+            for owner, name, method in _WRAPPED:
                 _originals.append(vars(owner)[name])
-                setattr(owner, name, _wrapped(_originals[-1], hear))
+                setattr(owner, name, _wrapped(_originals[-1], method))
         _watching += 1
 
 
@@ -353,12 +357,12 @@ def _uninstall() -> None:
             _originals.clear()
 
 
-def _wrapped(original: Callable[..., Any], hear: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped(original: Callable[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def wrapper(*args: Any, **options: Any) -> Any:
         watch = _watch.get()
         if watch is None:
             return original(*args, **options)
-        return hear(watch, original, *args, **options)
+        return method(watch, original, *args, **options)
 
     return wrapper
