@@ -1,4 +1,4 @@
-"""Is a gradient right? Compare it with the slope that the numbers themselves have.
+"""Check gradients: compare the chain rule with finite differences.
 
 >>> from micrograd_plus.engine import Value
 >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -8,11 +8,11 @@ gradcheck: all right (2 leaves, 3 ops)
   leaf a     -2.92934918     -2.92934918  ok
   leaf b               2               2  ok
 
-Two things are compared with central differences: every leaf's gradient, which tests the graph
-as a whole, and every op's partial derivatives where they stand in it, which finds the op that
-is to blame. At a kink, as relu has at 0, the slopes on the two sides differ and any number
-between them is right; where a slope does not exist, as that of sqrt at 0, there is nothing to
-compare. The report says so in both cases, and does not fail.
+Two things are compared with central differences: the gradient of every leaf, which tests the
+graph as a whole, and the partial derivatives of every op at the numbers that it has in the graph,
+which finds the wrong op. At a kink, as relu has at 0, the slopes on the two sides differ, and any
+number between them is right; where a slope does not exist, as that of sqrt at 0, there is nothing
+to compare. The report says so in both cases, and does not fail.
 """
 
 from __future__ import annotations
@@ -32,15 +32,27 @@ _MEANINGS = (
     (UNDEFINED, "a value or its slope is inf or nan here, so there is nothing to compare"),
 )
 
-_RELATIVE = 1e-6  # how far the chain rule and the differences may be apart
-_ABSOLUTE = 1e-9  # and that, times the size of the function: its last digits are noise
+_RELATIVE = 1e-6  # allowed between the chain rule and the differences, relative to the slope
+_ABSOLUTE = 1e-9  # allowed besides, relative to the function's value: its last digits are noise
+_UNCERTAIN = 3.0  # allowed besides: this many times the estimated error of the differences ...
+_MOST_UNCERTAIN = 1e-4  # ... but never more than this, relative to the slope
+
+_STEPS = (1e-3, 1e-5, 1e-7)  # relative to x; narrower where the function is steep or ends nearby
+_STEP_NEAR_0 = 0.1  # relative to x: where it is as steep as 1 / x, a step must not reach the 0
+_SMALLEST = 1e-300  # an x below has no such step
+_WIDTHS = 4  # that are extrapolated to width 0
+_SHRINK = 4  # the factor between two of them
+
+_CLOSER = 16  # at a kink the slopes are compared again at a step that is this much smaller
+_STILL_APART = 0.5  # this share of their distance must be left there; if it is smooth, 1/16 is
+_KINK = 1e-4  # the smallest distance that counts, relative to the slopes
+
 _MOST_ROWS = 20
+_MOST_LETTERS = 40
 
 
-def _many(count: int, noun: str) -> str:
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {'leaves' if noun == 'leaf' else noun + 's'}"
+def _count(number: int, noun: str, plural: str) -> str:
+    return f"{number} {noun if number == 1 else plural}"
 
 
 class Check(NamedTuple):
@@ -55,7 +67,7 @@ class Check(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What `gradcheck` found; true if nothing is wrong. Printed, it is a table."""
+    """The result of `gradcheck`: true if nothing is wrong. Printed, it is a table."""
 
     leaves: list[Check]
     ops: list[Check]
@@ -66,7 +78,7 @@ class Report(NamedTuple):
 
     @property
     def wrong(self) -> list[Check]:
-        """The comparisons that failed: first the ops', in the order of the forward pass."""
+        """The comparisons that failed: first ops, in the order of the forward pass, then leaves."""
         return [check for check in self.ops + self.leaves if check.verdict == WRONG]
 
     @property
@@ -76,7 +88,10 @@ class Report(NamedTuple):
         if not self.wrong:
             undefined = any(check.verdict == UNDEFINED for check in checks)
             found = "nothing wrong where there is a slope" if undefined else "all right"
-            return f"{found} ({_many(len(self.leaves), 'leaf')}, {_many(self.node_count, 'op')})"
+            return (
+                f"{found} ({_count(len(self.leaves), 'leaf', 'leaves')}, "
+                f"{_count(self.node_count, 'op', 'ops')})"
+            )
         bad_ops = [check for check in self.wrong if check.op]
         if not bad_ops:
             return (
@@ -112,10 +127,10 @@ def gradcheck(
 ) -> Report:
     """Compares the gradients of `root`, or of `function(*inputs)`, with central differences.
 
-    Of a Value, every leaf is checked, with forward passes over its graph; of a function, every
-    input, with calls of the function, so that a graph that was lost inside (by `v.data`, by
-    `no_grad`) is found too. The leaves' `data` and every `grad` are left as they were. Each
-    leaf costs about ten forward passes over what depends on it.
+    For a Value it checks every leaf, with forward passes over its graph. For a function it checks
+    every input, with calls of the function, so that it also finds a graph that was lost inside (by
+    `v.data`, by `no_grad`). `data` and `grad` of every Value stay as they were. Each leaf costs
+    about ten forward passes over the values that depend on it.
     """
     if isinstance(root, Value):
         order = topological_order(root)
@@ -172,7 +187,7 @@ def _names(leaves: Sequence[Value]) -> dict[Value, str]:
 
 
 def gradients_of(root: Value, order: Sequence[Value]) -> dict[Value, float]:
-    """What backward() gives for each value, without leaving a trace."""
+    """The gradient that backward() gives each value; every `grad` stays as it was."""
     before = [node.grad for node in order]
     try:
         for node in order:
@@ -225,7 +240,7 @@ def _check_op(node: Value) -> list[Check]:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 3] + "..."
 
 
 def _compare(what: str, analytic: float, function: Callable[[float], float], x: float) -> Check:
@@ -233,21 +248,22 @@ def _compare(what: str, analytic: float, function: Callable[[float], float], x: 
     if not math.isfinite(height) or not math.isfinite(x):
         return Check(what, analytic, math.nan, UNDEFINED)
     numeric, error, step = math.nan, math.inf, 0.0
-    for width in (1e-3, 1e-5, 1e-7):  # narrower where the function is steep or ends nearby
+    for width in _STEPS:
         attempt, uncertainty = _slope(function, x, width * max(1.0, abs(x)))
         if uncertainty < error:
             numeric, error, step = attempt, uncertainty, width * max(1.0, abs(x))
         if error <= _RELATIVE * abs(numeric) + _ABSOLUTE:
             break
     else:
-        if abs(x) > 1e-300:  # as steep as 1 / x near 0: a step that does not reach the 0
-            attempt, uncertainty = _slope(function, x, 0.1 * abs(x))
+        if abs(x) > _SMALLEST:
+            attempt, uncertainty = _slope(function, x, _STEP_NEAR_0 * abs(x))
             if uncertainty < _RELATIVE * abs(attempt):
-                numeric, error, step = attempt, uncertainty, 0.1 * abs(x)
+                numeric, error, step = attempt, uncertainty, _STEP_NEAR_0 * abs(x)
     if not math.isfinite(numeric):
         return Check(what, analytic, numeric, UNDEFINED)
     size = max(abs(analytic), abs(numeric))
-    allowed = _RELATIVE * size + _ABSOLUTE * (1 + abs(height)) + 3 * min(error, 1e-4 * size)
+    allowed = _RELATIVE * size + _ABSOLUTE * (1 + abs(height))
+    allowed += _UNCERTAIN * min(error, _MOST_UNCERTAIN * size)
     sides = _sides(function, x, step)
     if sides and min(sides) - allowed <= analytic <= max(sides) + allowed:
         return Check(what, analytic, numeric, KINK)
@@ -262,12 +278,13 @@ def _sides(function: Callable[[float], float], x: float, step: float) -> tuple[f
     stay as far apart as they are.
     """
     left, right, apart = 0.0, 0.0, 0.0
-    for width in (step, step / 16):
+    for width in (step, step / _CLOSER):
         apart_before = apart
         left = (function(x) - function(x - width)) / width
         right = (function(x + width) - function(x)) / width
         apart = abs(left - right)
-    kink = apart > 0.5 * apart_before and apart > 1e-4 * max(abs(left), abs(right), 1e-4)
+    size = max(abs(left), abs(right), _KINK)
+    kink = apart > _STILL_APART * apart_before and apart > _KINK * size
     return (left, right) if kink else None
 
 
@@ -279,12 +296,12 @@ def _slope(function: Callable[[float], float], x: float, step: float) -> tuple[f
     """
     best, error = math.nan, math.inf
     row: list[float] = []
-    for _ in range(4):
+    for _ in range(_WIDTHS):
         new = [(function(x + step) - function(x - step)) / (2 * step)]
         for k, old in enumerate(row):
-            new.append(new[k] + (new[k] - old) / (16.0 ** (k + 1) - 1))
+            new.append(new[k] + (new[k] - old) / (float(_SHRINK) ** (2 * k + 2) - 1))
             difference = max(abs(new[-1] - new[-2]), abs(new[-1] - old))
             if difference < error:
                 best, error = new[-1], difference
-        row, step = new, step / 4
+        row, step = new, step / _SHRINK
     return best, error
