@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from machines import MACHINES, on, values
 from micrograd_nn import nn_over
 
 import micrograd_plus as mp
@@ -21,7 +20,6 @@ from micrograd_plus.engine import Value, apply, topological_order
 from micrograd_plus.ops import TABLE
 
 inf, nan = math.inf, math.nan
-MACHINES = ["native", "plain"]
 SIZES = [1, 2, 7, 64]
 FIXED = [name for name, entry in TABLE.items() if not entry.nary]
 NARY = [name for name, entry in TABLE.items() if entry.nary]
@@ -29,19 +27,6 @@ EDGES = [
     0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 30.0, -30.0, 700.0, -750.0, 1e-9, -1e-9, 1e-160,
     5e-324, -5e-324, 1e16, 1e160, 1e308, -1e308, inf, -inf, nan,
 ]  # fmt: skip
-
-
-@contextmanager
-def on(machine: str) -> Iterator[None]:
-    """Inside, programs run in machine code, or in plain Python."""
-    if machine == "native":
-        pytest.importorskip("numba")
-        yield
-        return
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the note that this is slow
-        patch.setattr("micrograd_plus.compiler.compiled.is_native", lambda: False)
-        yield
 
 
 @pytest.fixture(params=MACHINES)
@@ -91,10 +76,6 @@ def assert_alike(
     for i, (parameter, wanted) in enumerate(zip(parameters, gradients)):
         assert is_close(parameter.grad, wanted, scale), f"{i}: {parameter.grad} and not {wanted}"
     assert [str(parameter.data) for parameter in parameters] == list(map(str, numbers))
-
-
-def values(*numbers: float) -> list[Value]:
-    return [Value(number) for number in numbers]
 
 
 def drawn(count: int, seed: int) -> list[float]:

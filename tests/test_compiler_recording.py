@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from test_compiler_numbers import MACHINES, on, values
+from machines import MACHINES, on, values
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim

@@ -16,6 +16,7 @@ import pytest
 from drawings import read
 from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given, settings
+from pages import HOSTILE, chain, close, corrected, diamonds, mlp, neuron, played
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
@@ -25,41 +26,6 @@ from micrograd_plus.classroom.tape import BACKWARD, tape
 from micrograd_plus.context import scope
 from micrograd_plus.engine import Value, topological_order
 from micrograd_plus.explorer import Explorer, step_through
-from micrograd_plus.ops import TABLE
-
-HOSTILE = [
-    "</script><script>window.hacked = 1</script>",
-    '"><img src=x onerror="window.hacked = 1">',
-    "${window.hacked = 1} $title $$ $& &lt;b&gt;",
-    "'\\\"`<!--",
-    "🎓 شبكة \u202e",
-    "one\ntwo\u2028three",
-    "w" * 500,
-]
-
-
-def neuron() -> Value:
-    """Karpathy's example."""
-    return mp.parse("tanh(x1*w1 + x2*w2 + b)", x1=2, x2=0.5, w1=-3, w2=1, b=6.88)
-
-
-def mlp(*sizes: int, activation: str = "relu") -> nn.MLP:
-    generator = random.Random(0)
-    return nn.MLP(sizes[0], sizes[1:], activation=activation, generator=generator)
-
-
-def diamonds(depth: int) -> Value:
-    """x + x of x + x of …: 2**depth paths."""
-    x = Value(1.0, label="x")
-    for _ in range(depth):
-        x = x + x
-    return x
-
-
-def close(a: float, b: float, scale: float = 0.0) -> bool:
-    if math.isnan(a) or math.isnan(b):
-        return math.isnan(a) and math.isnan(b)
-    return a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b), scale)
 
 
 def in_the_page(explorer: Explorer, expression: str) -> str:
@@ -190,13 +156,6 @@ def test_inf_and_nan_are_valid_json() -> None:
     data = step_through(a - a).lesson.data()
     read = json.loads(json.dumps(data, allow_nan=False))
     assert [node["data"] for node in read["nodes"]] == ["Infinity", "NaN"]
-
-
-def chain(length: int) -> Value:
-    x = Value(0.3, label="x")
-    for _ in range(length):
-        x = x.tanh()
-    return x
 
 
 def test_a_page_is_small() -> None:
@@ -435,44 +394,6 @@ def graphs_with_faults() -> list[Value]:
     return [neuron(), a * b + a, (c * c - a).tanh(), -(a - b * a).sigmoid() * a, diamonds(5)]
 
 
-def played(fault: faults.Fault, root: Value) -> tuple[list[float], list[float]]:
-    """The numbers of the engine with a fault: those of both passes, where zero_grad is missing."""
-    order = topological_order(root)
-    for value in order:
-        value.grad = 0.0
-    with fault():
-        if fault.doubled:
-            for value in order:
-                if value.op is not None:
-                    value.data = value.op.forward(*[x.data for x in value.operands])
-        for _ in range(1 + fault.keeps):
-            root.backward()
-    return [value.data for value in order], [value.grad for value in order]
-
-
-def mended(fault: faults.Fault, root: Value) -> tuple[list[float], list[float]]:
-    """The numbers as they should be: with both passes changed, where the forward pass was."""
-    order = topological_order(root)
-    data = [value.data for value in order]
-    if fault.doubled:
-        op = TABLE[fault.doubled]
-        original = op.partials
-
-        def partials(out: float, *numbers: float) -> list[float]:
-            return [2 * partial for partial in original(out / 2, *numbers)]
-
-        with fault(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(op, "partials", partials)
-            for value in order:
-                if value.op is not None:
-                    value.data = value.op.forward(*[x.data for x in value.operands])
-            found = [value.data for value in order], gradients(root)
-        for value, number in zip(order, data):
-            value.data = number
-        return found
-    return data, gradients(root)
-
-
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.name)
 def test_faults_give_the_numbers_of_python(ask: Ask, fault: faults.Fault, number: int) -> None:
@@ -488,7 +409,7 @@ def test_faults_give_the_numbers_of_python(ask: Ask, fault: faults.Fault, number
     )
     if fault is faults.ALL[-1]:
         fault = faults.replace(fault, doubled=op)
-    right = mended(fault, root)
+    right = corrected(fault, root)
     data, grad = played(fault, root)
     order = topological_order(root)
     assert all(close(a, b, 1.0) for a, b in zip(found["data"], data, strict=True))
@@ -503,14 +424,6 @@ def test_faults_give_the_numbers_of_python(ask: Ask, fault: faults.Fault, number
         if not constant[i] and not close(grad[i], right[1][i], 1e-3)
     ]
     assert found["first"] == (wrong[0] if wrong else -1)
-
-
-def gradients(root: Value) -> list[float]:
-    order = topological_order(root)
-    for value in order:
-        value.grad = 0.0
-    root.backward()
-    return [value.grad for value in order]
 
 
 def test_small_wrong_gradients_are_wrong(ask: Ask) -> None:

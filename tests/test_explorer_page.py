@@ -13,7 +13,7 @@ from browser import Visit
 from graphs import LEAVES, STEPS, build, ours
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_explorer import HOSTILE, chain, close, diamonds, gradients, mended, mlp, neuron, played
+from pages import HOSTILE, chain, close, corrected, diamonds, gradients, mlp, neuron, played
 
 from micrograd_plus import losses
 from micrograd_plus.classroom import faults
@@ -178,7 +178,10 @@ def test_sentences(visit: Open) -> None:
     assert written[0] == "v1=a·b=2×−3=−6"
     assert written[5] == "∂L∂a+=∂L∂v1·∂v1∂a=1×−3=−3a.grad:1→−2"
     assert page.is_visible("#rule")
-    assert "Hold a fixed: v1 is then b taken a times" in page.text_content("#rule")
+    assert (
+        "v1 = a · b, so when b changes by a little, v1 changes a times as much."
+        in page.text_content("#rule")
+    )
 
 
 # ---- leaves
@@ -351,7 +354,7 @@ def test_hints_and_reveal(visit: Open) -> None:
     page = visit(small())
     page.click("#mode-predict")
     assert answer(page, 6) == "The size is right, but the sign is wrong."
-    assert answer(page, 17) == "Put the operands' numbers into the formula."
+    assert answer(page, 17) == "Put the numbers of the operands into the formula."
     assert answer(page, "") == "Give a number, as −1.5."
     assert answer(page, "−6").startswith("Right: −6")
     assert page.text_content("#score") == "0 of 1 right at the first try"
@@ -426,7 +429,7 @@ def test_each_fault(visit: Open, fault: faults.Fault) -> None:
     if fault is faults.ALL[-1]:
         page.select_option("[aria-label='the op that is changed']", "tanh")
         fault = faults.replace(fault, doubled="tanh")
-    should, right = mended(fault, root)
+    should, right = corrected(fault, root)
     data, grad = played(fault, root)
     found = page.evaluate("[[...passes.data], [...passes.grad]]")
     assert all(close(x, y) for x, y in zip(found[0], data, strict=True))

