@@ -6,6 +6,7 @@ import copy
 import math
 import random
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -779,3 +780,73 @@ def test_checks_leave_generators_alone() -> None:
 def test_an_input_may_stand_for_the_same_number_twice(machine: str) -> None:
     w = Value(1.0)
     assert mp.compile(lambda x, y: w * mp.where(x < y, 1.0, 2.0))([1.0, 2.0], [1.0, 3.0]) == 1.5
+
+
+# ---- inputs have the methods of Values; other threads are not disturbed
+
+
+def test_methods_of_inputs() -> None:
+    w = Value(0.5)
+    loss = mp.compile(lambda x: x[0].tanh() * w)
+    assert loss([[1.0], [2.0]]) == pytest.approx((math.tanh(1) + math.tanh(2)) / 4)
+    table = [Value(1.0), Value(3.0)]
+    assert mp.compile(lambda x: mp.pick(table, x) * w)([1, 0, 1]) == pytest.approx(7 / 6)
+
+
+def test_another_thread_may_use_the_parameters_while_a_function_is_recorded() -> None:
+    w = Value(2.0, label="w")
+    inside, done = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def loss(x: Any) -> Value:
+        inside.set()
+        done.wait(10)
+        return w * x
+
+    def other() -> None:
+        inside.wait(10)
+        w.data = 3.0
+        found.extend([w.data, w > 2, (w * 2).data, f"{w:.1f}", repr(w)])
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        assert mp.compile(loss)([1.0, 2.0]) == pytest.approx(4.5)
+    finally:
+        done.set()
+        thread.join()
+    assert found[:4] == [3.0, True, 6.0, "3.0"]
+    assert type(w) is Value
+
+
+def test_two_threads_record_functions_of_the_same_parameters() -> None:
+    w = Value(2.0)
+    results: list[float] = []
+
+    def run(n: int) -> None:
+        results.append(mp.compile(lambda x: w * x * n)([1.0]))
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [2.0 * n for n in range(1, 9)]
+    assert type(w) is Value
+
+
+def test_where_a_sum_over_examples_meets_an_infinite_derivative() -> None:
+    """The exception that the docstring of `compile` names."""
+    w = Value(0.0)
+    X = [1.0, -1.0, 2.0]
+
+    def loss(x: Any) -> Value:
+        return w.sqrt() * x
+
+    mp.compile(loss)(X)
+    assert w.grad == math.inf
+    w.grad = 0.0
+    for x in X:
+        loss(Value(x)).backward(1 / 3)
+    assert math.isnan(w.grad)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -443,33 +445,97 @@ def test_dropout_is_drawn_anew_and_reproducible(numba: None) -> None:
 # ---- the machine code on disk
 
 
-def test_machine_code_is_kept_and_damage_does_not_matter(numba: None, tmp_path: Path) -> None:
-    """A second process loads what the first has compiled, without numba, and survives damage."""
-    script = (
-        "import sys, micrograd_plus as mp; w = mp.Value(2.0);"
-        "step = mp.compile(lambda x: (w * x).exp(), mp.optim.SGD([w], lr=0.1));"
-        "print(step([1.0]), w.data, 'numba' in sys.modules)"
+SCRIPT = (
+    "import sys, micrograd_plus as mp; w = mp.Value(2.0);"
+    "step = mp.compile(lambda x: (w * x).exp(), mp.optim.SGD([w], lr=0.1));"
+    "print(step([1.0]), w.data, 'numba' in sys.modules)"
+)
+
+
+def run_with_cache(folder: Path) -> list[str]:
+    """What a new process prints: the loss, the parameter, and whether it needed numba."""
+    environment = {**os.environ, "MICROGRAD_PLUS_CACHE": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
 
-    def run(folder: Path) -> list[str]:
-        environment = {**os.environ, "MICROGRAD_PLUS_CACHE": str(folder)}
-        done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()
 
-    first, second = run(tmp_path / "kept"), run(tmp_path / "kept")
-    assert first[:2] == second[:2]
-    assert (first[2], second[2]) == ("True", "False")
-    files = sorted((tmp_path / "kept").iterdir())
-    assert {path.suffix for path in files} == {".bin"}
-    for path, damage in zip(files, (b"", b"not machine code", files[2].read_bytes()[:99])):
-        path.write_bytes(damage)
-    assert run(tmp_path / "kept") == first
-    nowhere = tmp_path / "file"
-    nowhere.write_text("in the way")
-    assert run(nowhere / "cache") == first
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder that a first process has filled, and what that process printed."""
+    pytest.importorskip("numba")
+    folder = tmp_path_factory.mktemp("cache")
+    return folder, run_with_cache(folder)
+
+
+def test_machine_code_is_kept(cache: tuple[Path, list[str]]) -> None:
+    folder, first = cache
+    assert {path.suffix for path in folder.iterdir()} == {".bin"}
+    assert first[2] == "True"
+    assert run_with_cache(folder) == [*first[:2], "False"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_damaged_machine_code_is_compiled_again(
+    cache: tuple[Path, list[str]], tmp_path: Path, seed: int
+) -> None:
+    """Of the op's loops, a small file: cut off, another file's content, or 16 changed bytes."""
+    folder, first = cache
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (path,) = tmp_path.glob("micrograd_plus_op_exp_*.bin")
+    content = bytearray(path.read_bytes())
+    random_ = random.Random(seed)
+    if seed == 0:
+        content = content[: len(content) // 2]
+    elif seed == 1:
+        content = bytearray(b"no machine code")
+    else:
+        for _ in range(16):
+            content[random_.randrange(len(content))] ^= 1 + random_.randrange(255)
+    path.write_bytes(content)
+    assert run_with_cache(tmp_path) == first
+    assert path.read_bytes() != bytes(content)
+    assert run_with_cache(tmp_path) == [*first[:2], "False"]
+
+
+def test_a_cache_that_cannot_be_written(cache: tuple[Path, list[str]], tmp_path: Path) -> None:
+    _, first = cache
+    (tmp_path / "file").write_text("in the way")
+    assert run_with_cache(tmp_path / "file" / "cache") == first
+
+
+def test_the_key_of_machine_code_holds_all_that_made_it(
+    numba: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from llvmlite import binding
+
+    keys = {native._key("text"), native._key("another text")}
+    changed = tmp_path / "native.py"
+    changed.write_text(Path(native.__file__).read_text() + "# intrinsics\n")
+    for target, name, value in (
+        (native, "__file__", str(changed)),
+        (sys, "version", "4.0"),
+        (importlib.metadata, "version", lambda name: f"99 {name}"),
+        (binding, "llvm_version_info", (99, 0)),
+        (binding, "get_host_cpu_name", lambda: "abacus"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, value)
+            keys.add(native._key("text"))
+    assert len(keys) == 7
+
+
+def test_machine_code_that_is_not_used_is_removed(tmp_path: Path) -> None:
+    names = ["kernels_new", "kernels_recent", "kernels_old", "op_exp_old"]
+    new, recent, old, other = (tmp_path / f"micrograd_plus_{name}.bin" for name in names)
+    for path in (new, recent, old, other):
+        path.write_bytes(b"")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    native._remove_unused(new, "micrograd_plus_kernels_*.bin")
+    assert sorted(tmp_path.iterdir()) == sorted([new, recent, other])
 
 
 def test_an_op_of_the_users_own_compiles(machine: str) -> None:

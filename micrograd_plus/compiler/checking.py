@@ -21,11 +21,11 @@ from .recording import Picked, Recording
 
 def check(function: Callable[..., Any], recording: Recording, example: Sequence[Any]) -> None:
     """Calls `function` on one example, as numbers; ValueError if its graph is another one."""
-    arguments = [_lists(argument) for argument in example]
+    arguments = [_values(argument) for argument in example]
     states = {drawn.generator: _state(drawn.generator) for drawn in recording.randoms}
     numbers: dict[Value, float] = {}
-    for leaf, number in zip(recording.inputs, flatten(arguments)):
-        numbers[leaf] = float(number)
+    for leaf, value in zip(recording.inputs, flatten(arguments)):
+        numbers[leaf] = value.data
     for drawn in recording.randoms:
         numbers[drawn] = (drawn.generator or random).random()
     _restore(states)
@@ -42,10 +42,23 @@ def check(function: Callable[..., Any], recording: Recording, example: Sequence[
     _compare(recording, numbers, returned)
 
 
-def _lists(argument: Any) -> Any:
-    """An example's argument as the function would get it eagerly: lists of numbers."""
+class _Input(Constant):
+    """A number of the example. Where the function wants an index, a token or a class, it is one."""
+
+    __slots__ = ()
+
+    def __index__(self) -> int:  # type: ignore[override]
+        if not self.data.is_integer():
+            raise TypeError(f"an index is a whole number, not {self.data:g}")
+        return int(self.data)
+
+
+def _values(argument: Any) -> Any:
+    """An example's argument as nested lists of Values, which have every method of a Value."""
     argument = plain(argument)
-    return [_lists(item) for item in argument] if is_nested([argument]) else argument
+    if is_nested([argument]):
+        return [_values(item) for item in argument]
+    return _Input(float(argument))  # bools, too
 
 
 def _state(generator: random.Random | None) -> Any:

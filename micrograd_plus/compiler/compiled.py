@@ -76,6 +76,11 @@ def compile(
     the function cannot read numbers: `mp.where`, `mp.pick` and `mp.rand` take the place of
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
+
+    The numbers are those of eager code but for the order in which sums are added, with one
+    exception. The gradient of what is computed once for each batch is summed over the examples
+    before it goes on. Where it meets an infinite derivative, as that of sqrt(w) for w = 0, eager
+    code may add inf and -inf, which is nan, and the compiled program multiplies the sum by inf.
     """
     if not callable(function) or isinstance(function, Compiled):
         raise TypeError(f"compile takes a function or a Module, not {function!r}")

@@ -3,7 +3,9 @@
 `kernels.py` is compiled as it is. Around each formula and each partial derivative of the op
 table a loop is written, and compiled when a program first needs it. The machine code lies in
 the user's cache folder, from where it is loaded without numba; where nothing can be written,
-every new process compiles again.
+every new process compiles again. A file is found by everything that made it: the sources, the
+versions of Python, numba and LLVM, and the processor. It begins with a digest of its content: a
+damaged file is compiled again and never run.
 
 >>> from ..ops import TABLE
 >>> print("\\n".join(_Loops(TABLE["relu"]).forward()))
@@ -21,6 +23,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -348,26 +351,64 @@ def _loop_addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> 
 @cache
 def _addresses(title: str, text: str) -> dict[str, int]:
     """Where the machine code of the units of this source is, by their names."""
-    from llvmlite import binding
-
-    machine = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
-    key = hashlib.sha256(f"{binding.llvm_version_info} {machine} {text}".encode()).hexdigest()
-    name = f"micrograd_plus_{title}_{key[:20]}"
+    name = f"micrograd_plus_{title}_{_key(text)}"
     path = _folder() / f"{name}.bin"
-    with suppress(OSError, EOFError, ValueError, TypeError):  # not there yet, or damaged
-        return {unit: _link(f"{name}_{unit}", *code) for unit, code in _read(path).items()}
-    codes = _compiled(name, text)
-    with suppress(OSError):  # nothing may be written there: the next program compiles again
-        write_atomically(path, marshal.dumps(codes))
+    try:
+        codes = _read(path)
+    except (OSError, ValueError):  # not there yet, or damaged
+        codes = _compiled(name, text)
+        with suppress(OSError):  # nothing may be written there: the next program compiles again
+            _write(path, codes)
+            _remove_unused(path, f"micrograd_plus_{title}_*.bin")
     return {unit: _link(f"{name}_{unit}", *code) for unit, code in codes.items()}
 
 
+def _key(text: str) -> str:
+    """What machine code depends on, as a short text: if any of it changes, so does the key."""
+    from importlib.metadata import version
+
+    from llvmlite import binding
+
+    made_of = [
+        Path(__file__).read_text(encoding="utf-8"),  # the intrinsics, and how units are made
+        text,
+        sys.version,
+        version("numba"),
+        version("llvmlite"),
+        str(binding.llvm_version_info),
+        binding.get_process_triple(),
+        binding.get_host_cpu_name(),
+        binding.get_host_cpu_features().flatten(),
+    ]
+    return hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:20]
+
+
+_DIGEST = hashlib.sha256().digest_size
+
+
 def _read(path: Path) -> dict[str, _Code]:
-    """The machine code of each unit in a file."""
-    codes = marshal.loads(path.read_bytes())
-    if not isinstance(codes, dict):
-        raise ValueError(f"{path} holds no machine code")
-    return codes
+    """The machine code of each unit in a file; ValueError if it is damaged."""
+    content = path.read_bytes()
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        raise ValueError(f"{path} is damaged")
+    with suppress(OSError):
+        os.utime(path)  # it is in use
+    return marshal.loads(content[_DIGEST:])  # type: ignore[no-any-return]
+
+
+def _write(path: Path, codes: dict[str, _Code]) -> None:
+    content = marshal.dumps(codes)
+    write_atomically(path, hashlib.sha256(content).digest() + content)
+
+
+def _remove_unused(path: Path, pattern: str) -> None:
+    """Removes what was compiled for the same units with another key, and not used for a month."""
+    for other in path.parent.glob(pattern):
+        if other != path and time.time() - other.stat().st_mtime > _MONTH:
+            other.unlink(missing_ok=True)
+
+
+_MONTH = 30 * 24 * 3600  # seconds; several versions in use at a time do not remove each other's
 
 
 def _compiled(name: str, text: str) -> dict[str, _Code]:

@@ -17,6 +17,7 @@ a5     tanh(a4)
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import random
 import sys
@@ -25,9 +26,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any, NoReturn
 
-from ..context import current_scope, no_grad, recording
+from ..context import current_scope, no_grad, recorder, recording
 from ..engine import Constant, Operand, Value, apply, as_value, topological_order
 from ..ops import TABLE, Op
 from ..support.nested import flatten
@@ -154,10 +156,43 @@ class Picked(Recorded):
 
 @cache
 def _watched(kind: type[Value]) -> type[Value]:
-    """What a parameter of this class is while a function is recorded: its number is sealed."""
-    refusals = {name: how for name, how in vars(_Sealed).items() if name != "__module__"}
-    members: dict[str, Any] = {**refusals, "__slots__": ()}
+    """What a parameter of this class is while a function is recorded: its number is sealed.
+
+    In other threads, which record nothing, it stays what it was.
+    """
+    members: dict[str, Any] = {"__slots__": (), "data": _sealed_data(kind)}
+    for name, how in vars(_Sealed).items():
+        if callable(how):
+            members[name] = _while_recording(how, getattr(kind, name, None))
     return type("Watched", (kind,), members)
+
+
+def _while_recording(sealed: Callable[..., Any], usual: Callable[..., Any] | None) -> Any:
+    def method(self: Value, *arguments: Any) -> Any:
+        if recorder() is None:
+            return usual(self, *arguments) if usual is not None else NotImplemented
+        return sealed(self, *arguments)
+
+    return method
+
+
+def _sealed_data(kind: type[Value]) -> property:
+    number: Any = inspect.getattr_static(kind, "data")  # the slot
+
+    def read(self: Value) -> float:
+        if recorder() is not None:
+            return _Sealed.data.fget(self)  # type: ignore[attr-defined, no-any-return]
+        return number.__get__(self)  # type: ignore[no-any-return]
+
+    def write(self: Value, data: float) -> None:
+        if recorder() is not None:
+            raise AttributeError(
+                "writing .data of a parameter while a function is recorded: the compiled step "
+                f"updates the parameters ({_line()})"
+            )
+        number.__set__(self, data)
+
+    return property(read, write)
 
 
 @dataclass
@@ -326,14 +361,14 @@ def _leaves(x: Any) -> Iterator[Value]:
 
 
 def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
-    recorder = _Recorder()
+    active = _Recorder()
     inputs: list[Input] = []
 
     def make(position: int) -> Input:
         inputs.append(Input(position))
         return inputs[-1]
 
-    with recording(recorder):
+    with recording(active):
         returned = function(*example(shapes, make))
     outputs = list(flatten(returned))
     for value in outputs:
@@ -346,9 +381,9 @@ def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
         outputs=outputs,
         structure=refilled(returned, iter([None] * len(outputs))),
         inputs=inputs,
-        randoms=recorder.randoms,
-        requirements=recorder.requirements,
-        modules=list(recorder.modules.values()),
+        randoms=active.randoms,
+        requirements=active.requirements,
+        modules=list(active.modules.values()),
     )
 
 
@@ -357,17 +392,24 @@ def _order(outputs: list[Value]) -> list[Value]:
     return topological_order(Recorded(None, tuple(outputs), True))[:-1]
 
 
+_one_at_a_time = RLock()
+
+
 @contextmanager
 def _watching(parameters: Sequence[Value]) -> Iterator[None]:
-    """Inside, the numbers of the parameters cannot be read."""
-    classes = [(parameter, type(parameter)) for parameter in parameters]
-    try:
-        for parameter, _ in classes:
-            parameter.__class__ = _watched(type(parameter))  # type: ignore[arg-type]
-        yield
-    finally:
-        for parameter, kind in classes:
-            parameter.__class__ = kind
+    """Inside, the numbers of the parameters cannot be read in this thread.
+
+    Threads record one after the other: two of them may share parameters.
+    """
+    with _one_at_a_time:
+        classes = [(parameter, type(parameter)) for parameter in parameters]
+        try:
+            for parameter, _ in classes:
+                parameter.__class__ = _watched(type(parameter))  # type: ignore[arg-type]
+            yield
+        finally:
+            for parameter, kind in classes:
+                parameter.__class__ = kind
 
 
 def _short(returned: Any) -> str:
