@@ -351,7 +351,7 @@ def test_hints_and_reveal(visit: Open) -> None:
     page = visit(small())
     page.click("#mode-predict")
     assert answer(page, 6) == "The size is right, but the sign is wrong."
-    assert answer(page, 17) == "Put the operands' numbers into the formula."
+    assert answer(page, 17) == "Put the numbers of the operands into the formula."
     assert answer(page, "") == "Give a number, as −1.5."
     assert answer(page, "−6").startswith("Right: −6")
     assert page.text_content("#score") == "0 of 1 right at the first try"
