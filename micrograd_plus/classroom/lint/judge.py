@@ -370,8 +370,7 @@ class Judge:
             happened, fix = (text.replace("{them}", them) for text in _REASONS[reason])
             self.report.add(
                 "no-gradient",
-                f"{self._named(layer, parameters)} receive{'s' * (len(parameters) == 1)} no gradient: "
-                f"{happened}",
+                f"{self._named(layer, parameters)} received no gradient: {happened}",
                 fix,
                 place,
                 (layer, reason),
