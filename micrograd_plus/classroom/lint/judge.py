@@ -160,7 +160,7 @@ class Judge:
             if not any(p.grad for p in members):
                 self.report.add(
                     "no-gradient",
-                    f"no gradient has reached {self._named(layer, members)}: all are 0.",
+                    f"{self._named(layer, members)} received no gradient.",
                     "use them in forward(), without .data, detach() and no_grad(); "
                     "lint(model, X, y, loss=...) can tell the reason.",
                     place,
@@ -370,7 +370,7 @@ class Judge:
             happened, fix = (text.replace("{them}", them) for text in _REASONS[reason])
             self.report.add(
                 "no-gradient",
-                f"no gradient reaches {self._named(layer, parameters)}: {happened}",
+                f"{self._named(layer, parameters)} received no gradient: {happened}",
                 fix,
                 place,
                 (layer, reason),
