@@ -13,148 +13,41 @@ and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it 
 (pictures), `explorer` (a page for each graph) and `classroom` (bugs, questions, the linter).
 """
 
+import builtins
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from . import copying, functional
-from .context import detect_anomaly, no_grad, scope
-from .engine import Constant, Value
-from .formulas.parse import parse
-from .formulas.symbolic import symbolic
-from .functional import log_softmax, mean, softmax, var, where
-from .gradcheck import gradcheck
-from .ops import TABLE, op
-from .recordable import pick, rand
+from .engine import Value as Value
+from .gradcheck import gradcheck as gradcheck  # the function, before the module has the name
+from .ops import TABLE
 
 if TYPE_CHECKING:
-    from . import compiler, data, losses, nn, optim, show, text, train
-    from .classroom import faults
-    from .classroom.lint import lint
-    from .classroom.questions import questions
-    from .compiler import compile as compile  # not in __all__: builtins stay
-    from .explorer import step_through
-    from .nn import load, save
-    from .show import (
-        draw,
-        draw_dot,
-        explain,
-        network,
-        plot_activations,
-        plot_attention,
-        plot_confusion_matrix,
-        plot_decision_boundary,
-        plot_feature_maps,
-        plot_filters,
-        plot_gradient_through_time,
-        plot_gradients,
-        plot_loss,
-        plot_mistakes,
-        plot_residuals,
-    )
-    from .train import evaluate, fit
+    from .public import *
 
 __version__ = "0.1.0"
 
-_ROOM_OF = {
-    "compile": "compiler",
-    "compiler": "compiler",
-    "data": "data",
-    "draw": "show",
-    "draw_dot": "show",
-    "evaluate": "train",
-    "explain": "show",
-    "faults": "classroom",
-    "fit": "train",
-    "lint": "classroom",
-    "load": "nn",
-    "losses": "losses",
-    "network": "show",
-    "nn": "nn",
-    "optim": "optim",
-    "plot_activations": "show",
-    "plot_attention": "show",
-    "plot_confusion_matrix": "show",
-    "plot_decision_boundary": "show",
-    "plot_feature_maps": "show",
-    "plot_filters": "show",
-    "plot_gradient_through_time": "show",
-    "plot_gradients": "show",
-    "plot_loss": "show",
-    "plot_mistakes": "show",
-    "plot_residuals": "show",
-    "questions": "classroom",
-    "save": "nn",
-    "show": "show",
-    "step_through": "explorer",
-    "text": "text",
-    "train": "train",
-}
-"""Name → the room that it comes from, or that it is; imported when first used, to start fast."""
-
-__all__ = [
-    "Constant",
-    "Value",
-    "compiler",
-    "data",
-    "detect_anomaly",
-    "draw",
-    "draw_dot",
-    "evaluate",
-    "explain",
-    "faults",
-    "fit",
-    "gradcheck",
-    "lint",
-    "load",
-    "log_softmax",
-    "losses",
-    "mean",
-    "network",
-    "nn",
-    "no_grad",
-    "op",
-    "optim",
-    "parse",
-    "pick",
-    "plot_activations",
-    "plot_attention",
-    "plot_confusion_matrix",
-    "plot_decision_boundary",
-    "plot_feature_maps",
-    "plot_filters",
-    "plot_gradient_through_time",
-    "plot_gradients",
-    "plot_loss",
-    "plot_mistakes",
-    "plot_residuals",
-    "questions",
-    "rand",
-    "save",
-    "scope",
-    "show",
-    "softmax",
-    "step_through",
-    "symbolic",
-    "text",
-    "train",
-    "var",
-]
-_BUILTINS = ("abs", "max", "min", "pow", "sum")
-__all__ += [name for name in TABLE if name not in _BUILTINS]
-
 
 def __getattr__(name: str) -> Any:
-    """What is imported when first used; and every op of the table, as a function."""
-    if name in _ROOM_OF:
-        room = import_module(f"{__name__}.{_ROOM_OF[name]}")
-        return room if name == _ROOM_OF[name] else getattr(room, name)
+    """A public name, imported when it is first used; or an op of the table, as a function."""
+    if name == "__all__":  # for `from micrograd_plus import *`, which leaves builtins as they are
+        return [public for public in __dir__() if not hasattr(builtins, public)]
     if name in TABLE:
         return getattr(functional, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if find_spec(f"{__name__}.{name}"):
+        return import_module(f"{__name__}.{name}")
+    public = vars(import_module(f"{__name__}.public"))
+    if name not in public:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return public[name]
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *TABLE})
+    public = vars(import_module(f"{__name__}.public"))
+    return sorted({name for name in public if not name.startswith("_")} | TABLE.keys())
 
 
 def _show_in_jupyter(value: Value, include: Any = None, exclude: Any = None) -> dict[str, Any]:

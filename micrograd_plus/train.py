@@ -16,7 +16,6 @@ import math
 import random
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -110,8 +109,9 @@ def fit(
         training.
     progress: whether to show a bar.
     compiled: whether to train with a compiled step (see `compile`), which is some thousand times
-        faster. "auto": where numba is installed and the loss and the model can be compiled. The
-        loss must be the mean over the examples. Dropout draws other numbers than eager code.
+        faster. "auto": where numba is installed and the loss is known to be the mean over the
+        examples; if compiling fails, a UserWarning says why, and eager code does the training.
+        Dropout draws other numbers than eager code.
 
     If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning
     and the parameters that gave the last finite loss. Ctrl-C ends it with the parameters of
@@ -134,6 +134,14 @@ def fit(
         for epoch in bar:
             model.train()
             measured = run.epoch(X, y, size, shuffler)
+            if epoch == 0 and run.why_eager:  # wrong data have raised an error by now
+                warnings.warn(
+                    "fit trains with eager code, some thousand times slower than a compiled step, "
+                    f"because compiling it failed: {run.why_eager}. A compiled step calls the "
+                    "model with one example at a time. Pass compiled=False to train eagerly.",
+                    UserWarning,
+                    stacklevel=2,
+                )
             if validation:
                 val_loss, val_accuracy = run.evaluate(*validation)
                 measured |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
@@ -227,7 +235,7 @@ class _Run:
         self.values = [*parameters, *self.optimizer.parameters]  # it may leave some out
         if set(parameters).isdisjoint(self.optimizer.parameters):
             raise ValueError(
-                "the optimizer moves none of the model's parameters: make it anew, from "
+                "the optimizer updates none of the model's parameters: make a new one from "
                 "model.parameters() of this model"
             )
         if schedule:
@@ -240,6 +248,7 @@ class _Run:
         self.before = self.snapshot()  # it, and the loss there
         self.good_loss = math.nan
         self.moving = False
+        self.why_eager = ""  # the error with which compiling failed
 
     def snapshot(self) -> _Snapshot:
         numbers = [parameter.data for parameter in self.optimizer.parameters]
@@ -406,8 +415,12 @@ def _run(compiled: bool | str, *arguments: Any) -> _Run:
     if compiled is True:
         return _CompiledRun(X, y, *settings)
     if compiled == "auto" and _is_mean(loss) and is_native():
-        with suppress(TypeError, ValueError):  # what is wrong with the data, eager code says too
+        try:
             return _CompiledRun(X, y, *settings)
+        except (TypeError, ValueError) as error:
+            run = _Run(*settings)
+            run.why_eager = str(error)
+            return run
     return _Run(*settings)
 
 

@@ -53,6 +53,7 @@ ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["commands"] = {*ROOMS}
 ROOMS["__main__"] = {*ROOMS}
+ROOMS["public"] = {*ROOMS} - {"commands", "__main__"}
 ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
 ROOMS["formulas"] = set[str]()  # the folder's own __init__: a docstring
 

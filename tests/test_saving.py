@@ -359,3 +359,16 @@ def test_what_json_cannot_hold_leaves_the_old_file(path):
     with pytest.raises(TypeError, match="not JSON serializable"):
         save(Line(), path, about=object())
     assert path.read_bytes() == before
+
+
+# ---- beside the functions, methods
+
+
+def test_a_module_saves_itself_and_a_class_loads_it(path):
+    model = MLP(2, [3, 1], generator=random.Random(0))
+    model.save(path)
+    for made in (MLP.load(path), Module.load(path)):
+        assert type(made) is MLP
+        assert made.state_dict() == model.state_dict()
+    with pytest.raises(TypeError, match=r"holds a MLP, not a Linear: write MLP\.load\(path\)"):
+        Linear.load(path)

@@ -207,6 +207,16 @@ def test_deep_graphs(step: Any) -> None:
             symbolic(value, wrt=wrt)
 
 
+def test_a_large_graph_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("micrograd_plus.formulas.symbolic._Derivation", None)  # no work
+    leaf = value = Value(0.5, label="x")
+    for _ in range(10_001):
+        value = value + leaf
+    for wrt in (None, leaf):
+        with pytest.raises(ValueError, match=r"of 10,001 computed values .* at most 10,000 are"):
+            symbolic(value, wrt=wrt)
+
+
 def test_the_deepest_that_is_written_can_be_written() -> None:
     value = Value(0.5, label="x")
     for _ in range(200):

@@ -27,8 +27,11 @@ def quiet(*args, **options):
     return fit(*args, progress=False, **options)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:fit trains with eager code:UserWarning")
+
+
 class Weight(nn.Module):
-    """One weight, times the input."""
+    """One weight, times the input. It takes batches alone: `fit` cannot compile it, and says so."""
 
     def __init__(self, w=1.0):
         self.w = Value(w)
@@ -306,7 +309,9 @@ def test_divergence():
     model = Weight(1.0)
     optimizer = optim.SGD(model.parameters(), lr=1e60)
     with pytest.warns(RuntimeWarning) as caught:
-        history = quiet(model, [[1.0]], [0.0], loss="mse", optimizer=optimizer, epochs=100)
+        history = quiet(
+            model, [[1.0]], [0.0], loss="mse", optimizer=optimizer, epochs=100, compiled=False
+        )
     (warning,) = caught
     message = str(warning.message)
     assert warning.filename == __file__  # it points at the line that called fit
@@ -532,7 +537,7 @@ def test_the_bar_is_closed_after_an_error(capsys):
         fit(Weight(), [[1.0]], [1.0], loss="mse", epochs=3, callbacks=[_fail])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit(Weight(), [[1.0]], [1.0], loss="mse", epochs=1)
+        fit(Weight(), [[1.0]], [1.0], loss="mse", epochs=1, compiled=False)
     assert capsys.readouterr().err.endswith("\n")
 
 
@@ -556,7 +561,7 @@ def _fail(history):
         ({"y": [1.0, 2.0]}, "X has 1 examples and y has 2 targets"),
         ({"validation": ([], [])}, "X has no examples"),
         ({"validation": ([[1.0]], [])}, "X has 1 examples and y has 0 targets"),
-        ({"optimizer": optim.SGD([Value(1.0)])}, "moves none of the model's parameters"),
+        ({"optimizer": optim.SGD([Value(1.0)])}, "updates none of the model's parameters"),
         ({"schedule": optim.StepLR(optim.SGD([Value(1.0)]), 2)}, "of another optimizer"),
     ],
 )
@@ -634,3 +639,27 @@ def test_a_loss_that_grows_without_end_is_reported():
     optimizer = optim.SGD(model.parameters(), lr=3.0)
     with pytest.warns(RuntimeWarning, match=r"the loss grew from .* to .* with lr=3: try lr=0\.01"):
         fit(model, X, y, loss="mse", optimizer=optimizer, epochs=10, progress=False)
+
+
+# ---- eager code in place of a compiled step
+
+
+def test_fit_says_why_it_does_not_compile():
+    pytest.importorskip("numba")
+
+    class Odd(nn.Module):
+        def __init__(self):
+            self.w = Value(0.5)
+
+        def forward(self, x):
+            if isinstance(x[0], list):
+                return [self.forward(row) for row in x]
+            return self.w * x[0] if float(getattr(x[0], "data", x[0])) > 0 else self.w
+
+    X, y = [[1.0], [-1.0]], [1.0, 0.5]
+    with pytest.warns(UserWarning, match=r"compiling it failed: .*compiled=False"):
+        fit(Odd(), X, y, loss="mse", epochs=2, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(Odd(), X, y, loss="mse", epochs=2, progress=False, compiled=False)
+        fit(nn.MLP(1, [1]), X, y, loss="mse", epochs=2, progress=False)

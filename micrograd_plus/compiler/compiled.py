@@ -464,14 +464,14 @@ class Step(LossAndGradient):
         """Hands everything to the machine and takes it back, whatever happens."""
         self._push()
         is_here = self._memory is not None and self._memory.machine is self._machine
-        if not (is_here and self.optimizer.keeps_state_in(self._memory)):
+        if not (is_here and self.optimizer.has_lent_state_to(self._memory)):
             self._memory = _Memory(self._machine, self._order, self.optimizer)
             self._memory.push(self._update)
         try:
             yield
         finally:
             self._pull()
-            self.optimizer.keep_state_in(self._memory)
+            self.optimizer.lend_state_to(self._memory)
 
     # ---- the optimizer
 
@@ -532,7 +532,7 @@ class Training(Step):
         """To where the parameters and the optimizer were before the last update."""
         self._machine.restore()
         self._pull()
-        self.optimizer.keep_state_in(self._memory)
+        self.optimizer.lend_state_to(self._memory)
 
     def _accept(self, recording: Recording) -> None:
         loss, _ = recording.structure

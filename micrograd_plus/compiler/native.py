@@ -415,7 +415,7 @@ def _compiled(name: str, text: str) -> dict[str, _Code]:
     """The machine code of each function that the source hands to `unit`.
 
     Such a function is compiled by itself and called by its address, where numba would compile
-    it anew inside every caller.
+    it again inside every caller.
     """
     from llvmlite import binding
     from numba import cfunc, types

@@ -138,7 +138,7 @@ class Input(Recorded):
 
 
 class Random(Recorded):
-    """A random number, drawn anew for every example from this generator's series."""
+    """A random number; for each example another one is drawn, from this generator's series."""
 
     __slots__ = ("generator",)
     generator: random.Random | None
@@ -181,7 +181,7 @@ def _sealed_data(kind: type[Value]) -> property:
 
     def read(self: Value) -> float:
         if recorder() is not None:
-            return _Sealed.data.fget(self)  # type: ignore[attr-defined, no-any-return]
+            return _Sealed.data.fget(self)  # type: ignore[attr-defined, misc, no-any-return]
         return number.__get__(self)  # type: ignore[no-any-return]
 
     def write(self: Value, data: float) -> None:
@@ -318,7 +318,7 @@ def record(
 
     known: the parameters that are known before. They are watched, as those are that turn out to
     be reached: if there are any, the function is recorded once more. A Value that the function
-    makes anew at each call, as in `total = Value(0.0)`, is no parameter but a plain number.
+    makes at each call, as in `total = Value(0.0)`, is no parameter but a plain number.
     """
     watched, new = list(dict.fromkeys([*known, *_at_hand(function)])), set[Value]()
     while True:

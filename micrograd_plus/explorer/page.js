@@ -51,7 +51,7 @@ function go(stop) {
   refresh();
 }
 
-/** Computes everything anew, after a number or a rule has changed. */
+/** Computes everything again, after a number or a rule has changed. */
 function recompute() {
   const count = countAt(shown.stop);
   passes = play(shown.numbers, shown.fault);
@@ -468,7 +468,7 @@ function showFault() {
   const first = story.querySelector(".first");
   if (passes.steps.length >= MOST_STEPS) {
     first.textContent =
-      `The recursion was cut off after ${MOST_STEPS.toLocaleString("en")} steps: it takes every path anew.`;
+      `The recursion was cut off after ${MOST_STEPS.toLocaleString("en")} steps: it follows each path again from the root.`;
   } else if (at < 0) {
     first.textContent = "Nothing is wrong in this graph: it takes another one to show this bug.";
   } else {

@@ -30,7 +30,12 @@ from .writers import LaTeX, Writer, vectors_in, walk
 if TYPE_CHECKING:
     from .algebra import Sum
 
+_MOST_VALUES = 10_000  # in a graph whose formula is worked out, which takes half a second
 _MOST_OPERATIONS = 2000  # in a formula that is written out
+_INSTEAD = (
+    "take a smaller graph, as one neuron's output, or with wrt= a value near the root; explain() "
+    "and step_through() show a graph step by step"
+)
 _DEEPEST = 200  # brackets in brackets; Python's own stack ends at some 1,000 calls
 
 
@@ -71,7 +76,8 @@ def symbolic(root: Value, wrt: Value | None = None) -> Formula:
 
     A leaf is called as in `explain`: by its label, or v1, v2, …; a parameter by its place in its
     model. Constants are numbers. An op whose formula is more than one step, as sigmoid, is
-    written by its name. ValueError for a formula of more than 2,000 operations.
+    written by its name. ValueError for a graph of more than 10,000 computed values, and for a
+    formula of more than 2,000 operations.
     """
     for value in (root, *([] if wrt is None else [wrt])):
         if not isinstance(value, Value):
@@ -81,6 +87,12 @@ def symbolic(root: Value, wrt: Value | None = None) -> Formula:
         raise ValueError(
             f"{wrt!r} is not part of the graph of {root!r}, which therefore does not depend on it: "
             "wrt is a Value that the root was computed from"
+        )
+    computed = sum(value.op is not None for value in order)
+    if computed > _MOST_VALUES:
+        raise ValueError(
+            f"the formula of a graph of {computed:,} computed values is too long to read; at most "
+            f"{_MOST_VALUES:,} are taken: {_INSTEAD}"
         )
     derivation = _Derivation(order, wrt)
     result = derivation.values[root] if wrt is None else derivation.derivative_of(root)
@@ -271,10 +283,7 @@ def _check_length(expression: Any, what: str) -> None:
         found = f"operations nested {depth:,} deep; at most {_DEEPEST} levels are written out"
     else:
         return
-    raise ValueError(
-        f"{what} would have {found}: take a smaller graph, as one neuron's output, or with wrt= "
-        "a value near the root; explain() and step_through() show a graph step by step"
-    )
+    raise ValueError(f"{what} would have {found}: {_INSTEAD}")
 
 
 def _measure(expression: Any) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Self
 
 from ..context import current_scope, recorder, scope
@@ -120,6 +121,25 @@ class Module:
                 module.training = mode
 
     # ---- state
+
+    def save(self, path: str | Path) -> None:
+        """Writes the module to a JSON file, as `save(module, path)`."""
+        from .saving import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The module in the file that `save` wrote; TypeError if it is of another class."""
+        from .saving import load
+
+        model = load(path)
+        if not isinstance(model, cls):
+            raise TypeError(
+                f"{path} holds a {type(model).__name__}, not a {cls.__name__}: write "
+                f"{type(model).__name__}.load(path), or load(path) for a model of any class"
+            )
+        return model
 
     def state_dict(self) -> dict[str, Any]:
         """The parameters' and buffers' numbers by name, in nested lists; names as in PyTorch."""

@@ -57,12 +57,12 @@ class Optimizer:
     def state(self, state: list[dict[str, float]]) -> None:
         self._state, self._fetch = state, None
 
-    def keep_state_in(self, fetch: Callable[[], list[dict[str, float]]]) -> None:
+    def lend_state_to(self, fetch: Callable[[], list[dict[str, float]]]) -> None:
         """From now on `fetch` gives the state, when it is next asked for: see the compiler."""
         self._fetch = fetch
 
-    def keeps_state_in(self, fetch: Any) -> bool:
-        """Whether the state is still where `keep_state_in` said, and nobody has asked for it."""
+    def has_lent_state_to(self, fetch: Any) -> bool:
+        """Whether the state is still where `lend_state_to` said, and nobody has asked for it."""
         return self._fetch is not None and self._fetch is fetch
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
