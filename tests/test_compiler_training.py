@@ -387,7 +387,8 @@ def test_fit_is_eager_where_it_must_be() -> None:
             return [row[0] * self.w if self.w.data < 9 else row[1] * self.w for row in x]
 
     model = Curious()
-    assert mp.fit(model, X, y, loss="mse", epochs=3, progress=False).loss
+    with pytest.warns(UserWarning, match="fit trains with eager code"):
+        assert mp.fit(model, X, y, loss="mse", epochs=3, progress=False).loss
     with pytest.raises((TypeError, ValueError)):
         mp.fit(Curious(), X, y, loss="mse", epochs=3, progress=False, compiled=True)
     total = mp.fit(network(), X, y, loss=nn.MSELoss("sum"), epochs=2, progress=False)

@@ -140,7 +140,8 @@ def test_fit_trains_batch_norm_in_eager_mode():
         nn.Linear(2, 4, generator=generator), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)
     )
     X, y = mp.data.moons(20, seed=1)
-    history = mp.fit(model, X, y, loss="hinge", epochs=5, progress=False)
+    with pytest.warns(UserWarning, match=r"fit trains with eager code.*BatchNorm1d"):
+        history = mp.fit(model, X, y, loss="hinge", epochs=5, progress=False)
     assert history.loss[-1] < history.loss[0]
     assert model[1].num_batches_tracked.data == 5
 

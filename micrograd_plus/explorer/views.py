@@ -1,8 +1,7 @@
 """What the page draws: the whole graph, or a large one folded, laid out by Graphviz.
 
-In a view every value is a box of its own, or inside a folded box: all that one call of a neuron,
-a layer or a scope of one's own computed. A folded box opens as a view in itself. A view opens as
-many calls, from the outside in, as leave it readable.
+A graph is folded by the rules of `show.folding`, as in a picture. Each folded box opens as a view
+of its own, in which no more is folded than it takes to be readable.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands
 from ..show.dot import text_width
+from ..show.folding import bundles_of, folded_into, heights_of, is_hidden, parameters_of
 from ..show.render import render
 from .lesson import Lesson
 
@@ -25,7 +25,6 @@ _MOST_EDGES = 80
 _MOST_IN_ONE = 400  # boxes of any view: more is no picture
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
 _CROWDED = 2  # edges per box, from which on the layout is left free
-_BUNDLED = 8  # leaves with the same users, all folded, before they become one box
 
 # Sizes in pixels. Names are set in a bold and numbers in a plain fixed-width font.
 TEXT_SIZE = 13
@@ -91,6 +90,7 @@ class Views:
         for value in self.ops:
             for operand in value.operands:
                 self.users[operand][value] = None
+        self.heights = heights_of(value.scope for value in self.ops)
         self.views: list[View] = []
         self.numbers: dict[scope | None, int] = {}
         self.folds = count > MOST_WHOLE if fold is None else fold
@@ -128,35 +128,26 @@ class Views:
                 inside = inside.parent
 
     def _add(self, call: scope | None, parent: int | None) -> None:
-        """The view of what is inside a call, in which the calls in it are opened as far as it goes.
-
-        All calls inside one are opened together, so that a layer's neurons look alike.
-        """
+        """The view of what is inside a call, folded as little as it takes to be readable."""
         self.numbers[call] = len(self.views)
         title = "the whole graph" if call is None else self._title(call)
-        opened: set[scope | None] = {call}
-        view = self._view(title, parent, opened)
-        queue: list[scope | None] = [call]
-        for around in queue:  # grows meanwhile
-            inner = [member for member in self.members[around] if isinstance(member, scope)]
-            more = self._view(title, parent, opened.union(inner))
-            if not self.folds or _is_readable(more):
-                opened.update(inner)
-                queue += inner
-                view = more
+        top = max(self.heights.values(), default=0) if call is None else self.heights[call] - 1
+        for height in range(top + 1):
+            view = self._view(title, parent, call, height)
+            if not self.folds or _is_readable(view):
+                break
         self.views.append(view)
 
-    def _view(self, title: str, parent: int | None, opened: Set[scope | None]) -> View:
-        """The picture in which exactly the calls in `opened` are not folded."""
+    def _view(self, title: str, parent: int | None, call: scope | None, height: int) -> View:
+        """The picture of what is inside a call, in which scopes up to `height` are folded."""
         groups: dict[scope, _Group] = {}
         place: dict[Value, Box | None] = {}
         for value in self.ops:
-            inside, folded = value.scope, None
-            while inside not in opened and inside is not None:
-                inside, folded = inside.parent, inside
-            if inside not in opened:
+            if not _is_inside(value.scope, call):
                 place[value] = None
-            elif folded is None or self.sizes[folded] == 1:
+                continue
+            folded = folded_into(value.scope, self.heights, height, within=call)
+            if folded is None or self.sizes[folded] == 1:
                 place[value] = value
             else:
                 place[value] = groups.setdefault(folded, _Group(folded, self.sizes[folded]))
@@ -197,16 +188,11 @@ class Views:
         return view
 
     def _hidden(self, place: dict[Value, Box | None]) -> Set[Value]:
-        """The leaves that belong inside folded boxes: their parameters, and numbers in formulas."""
-        owned = {
-            parameter
-            for call in self.numbers.keys() | self.members.keys()
-            if call is not None and hasattr(call.owner, "parameters")
-            for parameter in call.owner.parameters()
-        }
+        """The leaves that belong inside folded boxes."""
+        parameters = parameters_of(self.heights)
         hidden = set()
         for leaf, users in self.users.items():
-            if leaf.op is None and (leaf in owned or isinstance(leaf, Constant)):
+            if leaf.op is None and is_hidden(leaf, users, parameters):
                 boxes = {place[user] for user in users} - {None}
                 if all(isinstance(box, _Group) for box in boxes):
                     hidden.add(leaf)
@@ -214,16 +200,17 @@ class Views:
 
     def _bundles(self, place: dict[Value, Box | None], hidden: Set[Value]) -> dict[Value, Box]:
         """Many values from outside that all go to the same folded boxes, as one box."""
-        by_users: dict[frozenset[Box], list[Value]] = defaultdict(list)
-        for value, users in self.users.items():
-            if value not in hidden and place.get(value) is None:
-                by_users[frozenset(box for user in users if (box := place[user]))].append(value)
+        outside = {
+            value: [box for user in users if (box := place[user])]
+            for value, users in self.users.items()
+            if value not in hidden and place.get(value) is None
+        }
+        together = bundles_of(outside, lambda box: isinstance(box, _Group))
+        made: dict[int, _Bundle] = {}
         return {
-            value: bundle
-            for boxes, values in by_users.items()
-            if len(values) > _BUNDLED and all(isinstance(box, _Group) for box in boxes)
-            for bundle in [_Bundle(values)]
-            for value in values
+            value: made.setdefault(id(values), _Bundle(values))
+            for value, values in together.items()
+            if len(values) > 1
         }
 
     def _title(self, call: scope) -> str:
@@ -326,6 +313,12 @@ class Views:
                 yield from self._computed(member)
             else:
                 yield member
+
+
+def _is_inside(inside: scope | None, call: scope | None) -> bool:
+    while inside is not None and inside is not call:
+        inside = inside.parent
+    return inside is call
 
 
 def _is_readable(view: View) -> bool:

@@ -19,8 +19,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..engine import Value
+from .boxes import Box, Drawing, boxes_of
 from .dot import NO_GRADIENTS, escape, lines_of, new_picture, text_width
-from .plan import Box, Plan, make_plan
 from .scale import MIXED, NEUTRAL_LINE, Scale, number
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def draw(
     if not isinstance(precision, int) or not 0 <= precision <= 17:
         raise ValueError(f"precision is a whole number from 0 to 17, not {precision!r}")
 
-    return _paint(make_plan(root, expand, fold, merge), direction, precision, color, format)
+    return _paint(boxes_of(root, expand, fold, merge), direction, precision, color, format)
 
 
 def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", **options: Any) -> Picture:  # noqa: A002
@@ -94,41 +94,41 @@ def value_mimebundle(
 
 
 def _paint(
-    plan: Plan,
+    drawing: Drawing,
     direction: str,
     precision: int,
     color: str | None,
     format: str,  # noqa: A002
 ) -> Picture:
-    boxes = plan.boxes.values()
+    boxes = drawing.boxes.values()
     gradients = Scale.over(
         [gradient for box in boxes for gradient in box.gradients]
-        + [flow for arrow in plan.arrows for flow in arrow.flows]
+        + [flow for arrow in drawing.arrows for flow in arrow.flows]
     )
-    by_gradient = color == "gradient" and plan.has_gradients
+    by_gradient = color == "gradient" and drawing.has_gradients
     scale = gradients if by_gradient else Scale.over(n for box in boxes for n in box.data)
 
     def coloring(box: Box) -> list[float]:
         return box.gradients if by_gradient else box.data if color == "data" else []
 
     picture = new_picture(format)
-    crowding = len(plan.arrows) / len(plan.boxes)
+    crowding = len(drawing.arrows) / len(drawing.boxes)
     picture.attr(rankdir=direction, nodesep="0.18", ranksep=f"{0.2 + 0.15 * crowding:.2f}")
-    if not plan.has_gradients:
+    if not drawing.has_gradients:
         picture.attr(label=escape(NO_GRADIENTS), labelloc="t", fontsize="14")
     if any(coloring(box) for box in boxes) and scale.largest > 0:
         title = "gradient: fill and width" if by_gradient else "data"
         mixed = any(_has_both_signs(coloring(box)) for box in boxes)
         _add_legend(picture, title, scale, mixed)
 
-    for name, box in plan.boxes.items():
+    for name, box in drawing.boxes.items():
         if box.kind == "op":
             picture.node(name, escape(box.title), **(_SIGN if len(box.title) <= 3 else _OP))
         elif box.kind == "constant":
             label = f"{_shortened(box.title)} = " * bool(box.title) + f"{box.data[0]:.6g}"
             picture.node(name, escape(label), **_CONSTANT)
         else:
-            label = _record(box, precision, plan.has_gradients)
+            label = _record(box, precision, drawing.has_gradients)
             picture.node(
                 name,
                 label if direction in ("LR", "RL") else f"{{{label}}}",
@@ -141,8 +141,8 @@ def _paint(
     if crowding > _CROWDED:
         picture.attr(splines="line")
         ends = dict(zip(("tailport", "headport"), _PORTS[direction]))
-    for arrow in plan.arrows:
-        if not arrow.flows or not plan.has_gradients:
+    for arrow in drawing.arrows:
+        if not arrow.flows or not drawing.has_gradients:
             line = {"color": NEUTRAL_LINE, "penwidth": "0.8"}
         else:
             line = gradients.line(*arrow.flows)

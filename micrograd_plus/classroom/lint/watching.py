@@ -196,16 +196,16 @@ class Watch:
             self._read_early("the norm of the gradients was computed or clipped", "")
         return norm
 
-    def paint(self, original: Callable[..., Any], plan: Any, *args: Any) -> Any:
+    def paint(self, original: Callable[..., Any], drawing: Any, *args: Any) -> Any:
         """The last function that `draw` calls."""
         _, _, color, _ = args
-        early = plan.arrows and not plan.has_gradients and color == "gradient"
+        early = drawing.arrows and not drawing.has_gradients and color == "gradient"
         if early and called_by_user(graph.__file__):  # not by a notebook that displays a Value
             self._read_early(
                 "a graph was drawn with its gradients",
                 "; to draw the graph without gradients, pass color=None",
             )
-        return original(plan, *args)
+        return original(drawing, *args)
 
     # ---- analysis
 

@@ -1,28 +1,26 @@
 """What of a computation graph is drawn: boxes and the arrows between them.
 
-A graph of a few dozen values is drawn whole. A larger one is folded, as little as is needed to
-read it: what was computed in the innermost scopes (a neuron's call) becomes one box each, then
-what was computed in the scopes around those (a layer's), and so on; then all calls of the same
-module, as over the examples of a batch, become one box. What is still too large is refused.
-Every step takes time in proportion to the graph.
+A graph of a few dozen values is drawn whole. A larger one is folded as `folding` says, and at
+each height all calls of the same module, as over the examples of a batch, may become one box.
+What is still too large is refused. Every step takes time in proportion to the graph.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands, topological_order
 from ..ops import TABLE, Op
+from .folding import bundles_of, folded_into, heights_of, is_hidden, parameters_of
 
 _MOST_BOXES = 150  # that can be read in one picture, where an op and its value are two
 _MOST_FOLDED = 80  # of folded boxes, which are larger
 _MOST_ASKED_FOR = 1000  # where the folding was chosen by hand
 _MOST_EXPANDED = 60  # in a graph that has room for single products
-_MOST_INPUTS = 8  # leaves with the same users, before they become one box
 _ARROWS_PER_BOX = 5  # at most, in a folded graph
 
 
@@ -59,7 +57,7 @@ class Arrow(NamedTuple):
 
 
 @dataclass(slots=True)
-class Plan:
+class Drawing:
     """The boxes by name, and the arrows between them."""
 
     boxes: dict[str, Box] = field(default_factory=dict)
@@ -100,17 +98,17 @@ def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def make_plan(
+def boxes_of(
     root: Value,
     expand: bool | None = None,
     fold: str | bool | None = None,
     merge: bool | None = None,
-) -> Plan:
-    """The most detailed plan that can be read, or the one asked for; see `draw`."""
+) -> Drawing:
+    """The most detailed drawing that can be read, or the one asked for; see `draw`."""
     order = topological_order(root)
     ops = [node for node in order if node.op is not None]
     counts = Counter([node.scope for node in ops])
-    heights = _heights(counts)
+    heights = heights_of(counts)
     for height, merged in _levels(heights, fold, merge):
         most = _MOST_ASKED_FOR if fold is not None else _MOST_FOLDED if height else _MOST_BOXES
         of_scope = _groups(counts, heights, height, merged)
@@ -120,11 +118,11 @@ def make_plan(
         groups = {node: group for node in ops if (group := of_scope[node.scope])}
         if merged:
             _group_the_rest(order, groups)
-        plan = _Planner(root, ops, groups, most).plan(expand)
-        if plan is not None:
+        drawing = _Drawer(root, ops, groups, most).drawing(expand)
+        if drawing is not None:
             # What is below the root may hold the gradients of another root's backward().
-            plan.has_gradients = root.grad != 0
-            return plan
+            drawing.has_gradients = root.grad != 0
+            return drawing
     names = _names(heights)
     folding = f", or fold it by one of its scopes, fold={' or '.join(names)}" if names else ""
     raise ValueError(
@@ -133,17 +131,6 @@ def make_plan(
         f"output, or a smaller model{folding}; what is computed inside `with scope(name):` can be "
         f"folded into one box, and fold=False draws up to {_MOST_ASKED_FOR:,} boxes"
     )
-
-
-def _heights(scopes: Iterable[scope | None]) -> dict[scope, int]:
-    """For each scope, how many levels of scopes it holds: 1 for the innermost, as a neuron's."""
-    heights: dict[scope, int] = {}
-    for around in scopes:
-        height = 1
-        while around is not None and heights.get(around, 0) < height:
-            heights[around] = height
-            height, around = height + 1, around.parent
-    return heights
 
 
 def _names(heights: dict[scope, int]) -> list[str]:
@@ -180,7 +167,7 @@ def _groups(
     of_scope: dict[scope | None, _Group | None] = {}
     of_path: dict[Hashable, _Group] = {}
     for inside, count in counts.items():
-        call = _outermost(inside, heights, height)
+        call = folded_into(inside, heights, height)
         if call is None:
             of_scope[inside] = None
         else:
@@ -193,15 +180,6 @@ def _groups(
         inside: group if group is not None and group.count > 1 else None
         for inside, group in of_scope.items()
     }
-
-
-def _outermost(inside: scope | None, heights: dict[scope, int], height: int) -> scope | None:
-    """The outermost scope around that is not higher than `height`."""
-    if inside is None or heights[inside] > height:
-        return None
-    while inside.parent is not None and heights[inside.parent] <= height:
-        inside = inside.parent
-    return inside
 
 
 def _path(call: scope) -> Hashable:
@@ -237,8 +215,8 @@ def _group_the_rest(order: list[Value], groups: dict[Value, _Group]) -> None:
             groups[node] = rest[stages[node]]
 
 
-class _Planner:
-    """Makes the plan of a graph, if that takes at most `most` boxes."""
+class _Drawer:
+    """Makes the drawing of a graph, if that takes at most `most` boxes."""
 
     def __init__(
         self, root: Value, ops: list[Value], groups: dict[Value, _Group], most: int
@@ -251,10 +229,10 @@ class _Planner:
         self.labels: dict[Value, str] = {}  # of parameters, in the module that uses them
         self.bundles: dict[Value, list[Value]] = {}
         self.flows: dict[tuple[str, str], dict[Value, float]] = {}
-        self.drawn = Plan()
+        self.drawn = Drawing()
 
-    def plan(self, expand: bool | None) -> Plan | None:
-        """The plan, or None if it is too large."""
+    def drawing(self, expand: bool | None) -> Drawing | None:
+        """The drawing, or None if it is too large."""
         single = [node for node in self.ops if node not in self.groups]
         if 2 * len(single) > self.most:
             return None
@@ -296,45 +274,31 @@ class _Planner:
         A group hides its modules' parameters, and numbers written into its formulas. Many
         other leaves that are used in the same groups make one bundle.
         """
-        owned = self._parameters()
-        users: dict[Value, dict[_Group | None, None]] = {}
-        hidden: list[tuple[_Group, Value]] = []
+        owned = parameters_of(self._folded_scopes())
+        users: dict[Value, list[Value]] = defaultdict(list)
         for node in self.ops:
-            group = self.groups.get(node)
             for operand in shown_operands(node):
-                if operand.op is not None:
-                    continue
-                if group is not None and operand in owned:
-                    hidden.append((group, operand))
-                elif group is None or not isinstance(operand, Constant) or _op(node).nary:
-                    users.setdefault(operand, {})[group] = None
-        for group, parameter in hidden:
-            if parameter not in users:
-                group.parameters.add(parameter)
+                if operand.op is None:
+                    users[operand].append(node)
+        shown: dict[Value, list[_Group | None]] = {}
+        for leaf, of_leaf in users.items():
+            groups = [self.groups.get(user) for user in of_leaf]
+            if None in groups or not is_hidden(leaf, of_leaf, owned):
+                shown[leaf] = groups
+                continue
+            for group in groups:
+                if group is not None and not isinstance(leaf, Constant):
+                    group.parameters.add(leaf)
+        self.bundles = bundles_of(shown, lambda group: group is not None)
 
-        by_users: dict[frozenset[_Group | None], list[Value]] = {}
-        for leaf, its_users in users.items():
-            by_users.setdefault(frozenset(its_users), []).append(leaf)
-        for of_users, leaves in by_users.items():
-            together = len(leaves) > _MOST_INPUTS and None not in of_users
-            for leaf in leaves:
-                self.bundles[leaf] = leaves if together else [leaf]
-
-    def _parameters(self) -> set[Value]:
-        """The parameters of the modules whose calls are folded."""
-        owners = {}
+    def _folded_scopes(self) -> Iterator[scope]:
+        """The scopes whose calls are folded, and all around them."""
         for group in set(self.groups.values()):
-            for around in group.calls:
-                outer: scope | None = around
-                while outer is not None:
-                    owners[id(outer.owner)] = outer.owner
-                    outer = outer.parent
-        return {
-            parameter
-            for owner in owners.values()
-            if hasattr(owner, "parameters")
-            for parameter in owner.parameters()
-        }
+            for call in group.calls:
+                around: scope | None = call
+                while around is not None:
+                    yield around
+                    around = around.parent
 
     def _name(self, value: Value) -> str:
         """The name of the box that shows `value`, which is made if it is not there yet."""
