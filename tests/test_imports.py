@@ -21,6 +21,7 @@ CORE = [
     "symbols",
     "formulas.writers",
     "ops",
+    "formulas.shared",
     "numbers",
     "engine",
     "formulas.description",

@@ -21,11 +21,12 @@ from dataclasses import dataclass
 
 from ..engine import Constant, Value, topological_order
 from ..formulas.names import names_of
+from ..formulas.shared import Shared
 from ..formulas.symbolic import Rules, opens
 from ..formulas.writers import Writer
 from ..ops import Op
 from ..support.checks import whole_number
-from ..symbols import Symbol
+from ..symbols import Symbol, equal
 from .tape import BACKWARD, FORWARD, SEED, Step, tape
 
 TOLERANCE = 0.01  # relative to the answer, so that two correct digits are enough
@@ -60,7 +61,7 @@ class Question:
 
     def is_right(self, given: float) -> bool:
         """Whether `given` is the answer, to within 1 %."""
-        return is_near(given, self.answer)
+        return bool(is_near(given, self.answer))
 
     def hint(self, given: float) -> str:
         """Returns a hint for the answer `given`, or an empty string if it is right."""
@@ -70,9 +71,14 @@ class Question:
         return HINTS[next(made, self.kind)]
 
 
-def is_near(given: float, number: float) -> bool:
-    """Whether `given` is the number, to within 1 %; always False for inf and nan."""
-    return math.isfinite(number) and abs(given - number) <= TOLERANCE * abs(number) + 1e-9
+is_near = Shared(
+    "isNear",
+    lambda given, number: (
+        equal(number - number, 0)  # it is finite
+        & (abs(given - number) <= TOLERANCE * abs(number) + 1e-9)
+    ),
+)
+"""Whether a given number is the right one, to within 1 %; False if that is inf or nan."""
 
 
 def questions(root: Value, n: int = 5, seed: int | None = None) -> list[Question]:
@@ -112,7 +118,7 @@ def _is_fair(step: Step, op: Op) -> bool:
     answer = op.forward(*numbers)
     if step.kind == BACKWARD:
         answer = before + upstream * op.partials(answer, *numbers)[step.position]
-    return is_near(answer, step.after)
+    return bool(is_near(answer, step.after))
 
 
 def _question(step: Step, op: Op, names: Mapping[Value, str]) -> Question:
@@ -164,17 +170,30 @@ def _shown(number: float) -> str:
     return Writer().write(number)
 
 
+BACKWARD_HINTS = ("other path", "upstream", "upstream", "local", "local", "sign", "sign")
+"""The hint for each number of `backward_mistakes`."""
+
+backward_mistakes = Shared(
+    "backwardMistakes",
+    lambda before, after, upstream, local: (
+        after - before,
+        local,
+        before + local,
+        upstream,
+        before + upstream,
+        -after,
+        2 * before - after,
+    ),
+)
+operand_mistake = Shared(
+    "operandMistake", lambda before, upstream, other: before + upstream * other
+)
+
+
 def mistakes(step: Step) -> list[tuple[str, float]]:
     """Returns the likely mistakes at a step, each with the number that it leads to."""
     if step.kind == FORWARD:
         return [("sign", -step.after)]
-    return [
-        ("other path", step.after - step.before),
-        ("upstream", step.local),
-        ("upstream", step.before + step.local),
-        ("local", step.upstream),
-        ("local", step.before + step.upstream),
-        ("sign", -step.after),
-        ("sign", 2 * step.before - step.after),
-        *[("operand", step.before + step.upstream * local) for local in step.others],
-    ]
+    numbers = backward_mistakes(step.before, step.after, step.upstream, step.local)
+    others = [operand_mistake(step.before, step.upstream, other) for other in step.others]
+    return [*zip(BACKWARD_HINTS, numbers), *[("operand", number) for number in others]]

@@ -20,12 +20,7 @@ function put(element, attribute, value) {
 }
 
 /** The strength of a colour, from 0 to 1, for a number on the scale up to `largest`. */
-function strength(x, largest) {
-  const { power, faintest } = LESSON.scale;
-  if (!Number.isFinite(x)) return 1;
-  if (x === 0 || largest === 0) return 0;
-  return faintest + (1 - faintest) * Math.min(1, Math.abs(x) / largest) ** power;
-}
+const strengthOf = (x, largest) => strength(Math.abs(x), largest, LESSON.power);
 
 const hue = (x) => (!Number.isFinite(x) ? "wild" : x < 0 ? "negative" : "positive");
 
@@ -127,7 +122,7 @@ class Graph {
       const tone = flows.length && flow !== 0 ? hue(flow) : "";
       put(parts.group, "class", ["edge", tone, i === active || arriving ? "active" : "",
         i === active ? "back" : ""].join(" "));
-      const width = flows.length ? 1 + 4 * strength(flow, largest) : 1;
+      const width = flows.length ? 1 + 4 * strengthOf(flow, largest) : 1;
       put(parts.line, "style", `stroke-width: ${i === active ? Math.max(3, width) : width}`);
     });
     this.showChip(active, step, asked);
@@ -155,7 +150,7 @@ class Graph {
         name += `, grad ${gradient}`;
         if (arrived[shown] && arrived[shown] < EXPECTED[shown]) classes.push("partial");
         const g = grad[shown];
-        const share = g === undefined ? 0 : Math.round(100 * strength(g, largest));
+        const share = g === undefined ? 0 : Math.round(100 * strengthOf(g, largest));
         put(drawn.frame, "style", share
           ? `fill: color-mix(in srgb, var(--${hue(g)}) ${share}%, var(--box))` : "");
       }

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..classroom.faults import ALL, Fault
-from ..classroom.questions import HINTS, TOLERANCE
+from ..classroom.questions import (
+    BACKWARD_HINTS,
+    HINTS,
+    backward_mistakes,
+    is_near,
+    operand_mistake,
+)
 from ..engine import Constant, Value, op_name, shown_operands, topological_order
 from ..formulas.names import names_of
 from ..formulas.symbolic import opens, substitute
@@ -19,7 +25,7 @@ from ..formulas.writers import JavaScript, MathML
 from ..ops import Op
 from ..optim import Optimizer
 from ..optim.updates import trace
-from ..show.scale import FAINTEST, Scale
+from ..show.scale import Scale, strength
 from ..symbols import Expression, Symbol
 
 _MOST_TERMS = 6  # of an op of vectors that a formula shows
@@ -59,8 +65,8 @@ class Lesson:
             "update": self._update(),
             "faults": [_fault(fault) for fault in ALL],
             "hints": HINTS,
-            "tolerance": TOLERANCE,
-            "scale": {"power": Scale(0).power, "faintest": FAINTEST},
+            "backwardHints": BACKWARD_HINTS,
+            "power": Scale(0).power,
         }
 
     def _made(self, value: Value, op: Op) -> dict[str, Any]:
@@ -96,11 +102,16 @@ class Lesson:
             for op in self.ops
         ]
         sources = [op.javascript for op in self.ops]
+        sources += [shared.javascript for shared in _SHARED]
         if self.optimizer is not None:
             moved, remembered = _step(self.optimizer)
             arguments = [Symbol(x) for x in ("gradient", "data", "lr", *remembered)]
             sources.append(JavaScript().function("update", arguments, moved))
         return f"{JavaScript().prelude()}{''.join(sources)}const OPS = {{\n{''.join(entries)}}};\n"
+
+
+_SHARED = (is_near, backward_mistakes, operand_mistake, strength)
+"""Formulas that Python and the page have in common."""
 
 
 def _step(optimizer: Optimizer) -> tuple[Any, list[str]]:

@@ -153,7 +153,8 @@ const EXPECTED = LESSON.nodes.map(() => 0);
 LESSON.nodes.forEach(({ operands }) => operands?.forEach((k) => { EXPECTED[k] += 1; }));
 EXPECTED[LESSON.nodes.length - 1] += 1;
 
-/** The paths along which a gradient comes from the root to a node.
+/** The paths along which a gradient comes from the root to a node. Computed here, and not data of
+ * the page: there may be many for each node, and their products change with every number.
  *
  * Gives how many there are, and up to `most` of them, each with its edges [user, position] from
  * the root down, and the product of the local derivatives along them.
@@ -184,26 +185,18 @@ function pathsTo(target, partials, most) {
   return { count: counts[root], paths };
 }
 
-/** The ways to get a step wrong, and the number that each leads to. */
+/** The ways to get a step wrong, and the number that each leads to; by the classroom's formulas. */
 function mistakesOf(step, partials) {
-  const { kind, node, user, position, upstream, local, before, after } = step;
+  const { kind, user, position, upstream, local, before, after } = step;
   if (kind === "forward") return [["sign", -after]];
   if (kind !== "backward") return [];
+  const numbers = backwardMistakes(before, after, upstream, local);
   const others = partials[user].filter((_, k) => k !== position);
   return [
-    ["other path", after - before],
-    ["upstream", local],
-    ["upstream", before + local],
-    ["local", upstream],
-    ["local", before + upstream],
-    ["sign", -after],
-    ["sign", 2 * before - after],
-    ...others.map((other) => ["operand", before + upstream * other]),
+    ...LESSON.backwardHints.map((hint, i) => [hint, numbers[i]]),
+    ...others.map((other) => ["operand", operandMistake(before, upstream, other)]),
   ];
 }
-
-const isNear = (given, number) =>
-  Math.abs(given - number) <= LESSON.tolerance * Math.abs(number) + 1e-9;
 
 /** What to say to an answer; nothing if it is right. */
 function hintFor(given, step, partials) {

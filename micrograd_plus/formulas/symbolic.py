@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..engine import Constant, Value, topological_order
 from ..ops import TABLE, Op
@@ -65,7 +65,7 @@ class Formula(NamedTuple):
 class _Text(Writer):
     """As in a textbook, -a * b is the negative of a * b."""
 
-    operations: ClassVar = {**Writer.operations, "neg": (4, "-{:5}")}
+    operations = {**Writer.operations, "neg": (4, "-{:5}")}  # noqa: RUF012
 
 
 def symbolic(root: Value, wrt: Value | None = None) -> Formula:

@@ -26,7 +26,7 @@ import linecache
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, nothing
 
@@ -53,7 +53,7 @@ class Writer:
 
     separator = ", "  # between the arguments of a call
     power_of_ten = CALL  # how tightly 1.2e7 binds
-    operations: ClassVar[dict[str, tuple[int, str]]] = {
+    operations: dict[str, tuple[int, str]] = {
         "where": (1, "{1:2} if {0:2} else {2:1}"),
         "and": (2, "{:2} and {:3}"),
         "equal": (3, "{:4} == {:4}"),

@@ -31,7 +31,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from ..engine import Constant, Value, topological_order
 from ..formulas.algebra import Algebra
@@ -295,17 +295,19 @@ def _rounded(number: float) -> float:
 class _Words(Writer):
     """Formulas as text with the signs of a textbook."""
 
-    operations: ClassVar = {
+    operations = {  # noqa: RUF012
         **Writer.operations,
         "equal": (3, "{:4} = {:4}"),
         "<=": (3, "{:4} ≤ {:4}"),
         ">=": (3, "{:4} ≥ {:4}"),
         "-": (4, "{:4} − {:5}"),
-        "*": (5, "{:5} · {:6}"),
         "neg": (6, "−{:7}"),
         "sqrt": (9, "√({})"),
         "abs": (9, "|{}|"),
     }
+
+    def __init__(self, times: str = "·") -> None:
+        self.operations = {**self.operations, "*": (5, f"{{:5}} {times} {{:6}}")}
 
     def write(self, expression: Any, at_least: int = 0) -> str:
         """Small whole powers are raised."""
@@ -323,20 +325,15 @@ class _Words(Writer):
         return " ".join(symbol.name.split())
 
 
-class _WordsOfNumbers(_Words):
-    operations: ClassVar = {**_Words.operations, "*": (5, "{:5} × {:6}")}
-
-
 class _Signs(LaTeX):
+    def __init__(self, times: str = r"\cdot") -> None:
+        self.operations = {**self.operations, "*": (5, f"{{:5}} {times} {{:6}}")}
+
     def number(self, number: float) -> str:
         return super().number(_rounded(number))
 
     def symbol(self, symbol: Symbol) -> str:
         return super().symbol(Symbol(" ".join(symbol.name.split())))
-
-
-class _SignsOfNumbers(_Signs):
-    operations: ClassVar = {**LaTeX.operations, "*": (5, r"{:5} \times {:6}")}
 
 
 _MORE_THAN_IF = 2  # how tightly a part binds that may stand between two equal signs
@@ -353,7 +350,7 @@ class _Text:
 
     def figures(self, expression: Any) -> str:
         """With numbers, as 2 × 3."""
-        return _WordsOfNumbers().write(expression, _MORE_THAN_IF)
+        return _Words("×").write(expression, _MORE_THAN_IF)
 
     def derivative(self, of: Any, by: Any) -> str:
         """∂of/∂by."""
@@ -377,7 +374,7 @@ class _Typeset:
         return _Signs().write(expression)
 
     def figures(self, expression: Any) -> str:
-        return _SignsOfNumbers().write(expression)
+        return _Signs(r"\times").write(expression)
 
     def derivative(self, of: Any, by: Any) -> str:
         return rf"\frac{{\partial {self.formula(of)}}}{{\partial {self.formula(by)}}}"

@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ..formulas.shared import Shared
+from ..symbols import equal, where
 
 NEGATIVE, POSITIVE = "#f59b4c", "#62aaf0"  # the strongest fills; black text is legible on them
 NEGATIVE_LINE, POSITIVE_LINE = "#c05a00", "#1f6fb4"
@@ -21,6 +24,16 @@ TEXT = "#1a1a1a"
 
 FAINTEST = 0.12  # the strength of the smallest number that is not 0
 _THINNEST = 0.8  # line, in points
+
+
+def _strength(size: Any, largest: Any, exponent: Any) -> Any:
+    share = where(size < largest, size / largest, 1)
+    visible = where(equal(largest, 0), 0, FAINTEST + (1 - FAINTEST) * share**exponent)
+    return where(equal(size - size, 0), where(equal(size, 0), 0, visible), 1)
+
+
+strength = Shared("strength", _strength)
+"""strength(size, largest, exponent): from 0 for 0 to 1 for the largest, and for inf and nan."""
 
 
 class Scale(NamedTuple):
@@ -42,12 +55,8 @@ class Scale(NamedTuple):
 
     def strength(self, numbers: Sequence[float]) -> float:
         """From 0 if all are 0 to 1 for the largest."""
-        size = max(map(abs, numbers))
-        if not all(map(isfinite, numbers)):
-            return 1.0
-        if size == 0 or self.largest == 0:
-            return 0.0
-        return FAINTEST + (1 - FAINTEST) * math.pow(min(1.0, size / self.largest), self.power)
+        size = max(map(abs, numbers)) if all(map(isfinite, numbers)) else math.inf
+        return float(strength(size, self.largest, self.power))
 
     def fill(self, *numbers: float) -> str:
         """The colour of a box for these numbers, as #rrggbb."""
