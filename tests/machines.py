@@ -22,7 +22,7 @@ def on(machine: str) -> Iterator[None]:
         return
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the note that this is slow
-        patch.setattr("micrograd_plus.compiler.compiled.is_native", lambda: False)
+        patch.setattr("micrograd_plus.compiler.running.is_native", lambda: False)
         yield
 
 

@@ -337,7 +337,7 @@ def test_train_rnn_writes_with_an_rnn(run, tmp_path, monkeypatch):
     """Without numba, too: slow, but it can be waited for if there is little to do."""
     pytest.importorskip("matplotlib")
     monkeypatch.setattr("micrograd_plus.train.is_native", lambda: False)
-    monkeypatch.setattr("micrograd_plus.compiler.compiled.is_native", lambda: False)
+    monkeypatch.setattr("micrograd_plus.compiler.running.is_native", lambda: False)
     arguments = ("--epochs", 1, "--length", 2, "--steps", 20, "--width", 5, "--out", "here")
     status, printed, _ = run("train", "rnn", *arguments)
     assert status == 0

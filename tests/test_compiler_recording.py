@@ -596,9 +596,9 @@ def program(function: Callable[..., Any], parameters: list[Value], *shapes: Any)
 def test_a_network_is_a_short_program() -> None:
     model = nn.MLP(2, [16, 16, 1])
     made = program(lambda x, y: losses.hinge(model(x), y), model.parameters(), (2,), ())
-    assert len(made.laned) <= 16
+    assert len(made.per_example) <= 16
     assert made.shared == []
-    assert [str(i).split()[0] for i in made.laned][:4] == ["matmul", "relu", "matmul", "relu"]
+    assert [str(i).split()[0] for i in made.per_example][:4] == ["matmul", "relu", "matmul", "relu"]
 
 
 def test_micrograds_way_of_writing_gives_the_same_program() -> None:
@@ -611,15 +611,15 @@ def test_micrograds_way_of_writing_gives_the_same_program() -> None:
         return x[0]
 
     one, other = (program(f, model.parameters(), (2,)) for f in (model, by_hand))
-    shapes = [[(i.kind, i.count, i.length) for i in made.laned] for made in (one, other)]
+    shapes = [[(i.kind, i.count, i.length) for i in made.per_example] for made in (one, other)]
     assert shapes[0] == shapes[1]
 
 
 def test_a_layer_on_several_rows_is_one_matrix_product() -> None:
     model = nn.Linear(4, 3, bias=False)
     made = program(model, model.parameters(), (5, 4))
-    assert [str(i).split(maxsplit=1)[0] for i in made.laned] == ["matmul"]
-    (matmul,) = made.laned
+    assert [str(i).split(maxsplit=1)[0] for i in made.per_example] == ["matmul"]
+    (matmul,) = made.per_example
     assert sorted((matmul.rows, matmul.columns)) == [3, 5]
     assert (matmul.count, matmul.length) == (15, 4)
 

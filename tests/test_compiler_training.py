@@ -21,7 +21,7 @@ from optimizers import CASES, SCHEDULES, ids, start, valley
 
 import micrograd_plus as mp
 from micrograd_plus import Value, data, losses, nn, optim
-from micrograd_plus.compiler import compiled, native
+from micrograd_plus.compiler import machine_code, native, running
 
 STEPS = 200
 
@@ -32,8 +32,8 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "native":
         pytest.importorskip("numba")
     else:
-        monkeypatch.setattr(compiled, "is_native", lambda: False)
-        monkeypatch.setattr(compiled, "_note_slowness", lambda: None)
+        monkeypatch.setattr(running, "is_native", lambda: False)
+        monkeypatch.setattr(running, "_note_slowness", lambda: None)
     return str(request.param)
 
 
@@ -512,11 +512,19 @@ def test_the_key_of_machine_code_holds_all_that_made_it(
 ) -> None:
     from llvmlite import binding
 
-    keys = {native._key("text"), native._key("another text")}
-    changed = tmp_path / "native.py"
-    changed.write_text(Path(native.__file__).read_text() + "# intrinsics\n")
+    keys = {machine_code.key("text"), machine_code.key("another text")}
+    sources = Path(native.__file__).parent
+    for name in machine_code._SOURCES:
+        shutil.copy(sources / name, tmp_path)
+    for name in machine_code._SOURCES:
+        path = tmp_path / name
+        text = path.read_text()
+        path.write_text(text + "# changed\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(machine_code, "_HERE", tmp_path)
+            keys.add(machine_code.key("text"))
+        path.write_text(text)
     for target, name, value in (
-        (native, "__file__", str(changed)),
         (sys, "version", "4.0"),
         (importlib.metadata, "version", lambda name: f"99 {name}"),
         (binding, "llvm_version_info", (99, 0)),
@@ -524,8 +532,8 @@ def test_the_key_of_machine_code_holds_all_that_made_it(
     ):
         with monkeypatch.context() as patch:
             patch.setattr(target, name, value)
-            keys.add(native._key("text"))
-    assert len(keys) == 7
+            keys.add(machine_code.key("text"))
+    assert len(keys) == 9
 
 
 def test_machine_code_that_is_not_used_is_removed(tmp_path: Path) -> None:
@@ -535,7 +543,7 @@ def test_machine_code_that_is_not_used_is_removed(tmp_path: Path) -> None:
         path.write_bytes(b"")
     for path in (old, other):
         os.utime(path, (0, 0))
-    native._remove_unused(new, "micrograd_plus_kernels_*.bin")
+    machine_code.remove_unused(new, "micrograd_plus_kernels_*.bin")
     assert sorted(tmp_path.iterdir()) == sorted([new, recent, other])
 
 
@@ -553,8 +561,8 @@ def test_an_op_of_the_users_own_compiles(machine: str) -> None:
 def test_without_numba_a_note_says_once_how_to_get_the_speed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(compiled, "is_native", lambda: False)
-    compiled._note_slowness.cache_clear()
+    monkeypatch.setattr(running, "is_native", lambda: False)
+    running._note_slowness.cache_clear()
     w = Value(2.0)
     with pytest.warns(UserWarning, match=r'pip install "micrograd-plus\[fast\]"'):
         mp.compile(lambda x: w * x)([1.0])
@@ -596,4 +604,4 @@ def test_exp_of_the_kernels_is_exact_to_the_last_digits(numba: None) -> None:
             assert got == pytest.approx(exact, rel=1e-15, abs=5e-324)
     x.data = math.nan
     assert math.isnan(value_and_grad([1.0]))
-    assert native._folder().name
+    assert machine_code.folder().name

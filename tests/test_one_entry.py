@@ -17,7 +17,7 @@ import pytest
 
 import micrograd_plus as mp
 from micrograd_plus import functional
-from micrograd_plus.compiler import compiled
+from micrograd_plus.compiler import running
 from micrograd_plus.engine import Value
 from micrograd_plus.formulas.writers import JavaScript, LaTeX, MathML
 from micrograd_plus.ops import TABLE, Methods, Op, op
@@ -93,7 +93,7 @@ def test_the_compiler(rows: tuple[Op, Op], native: bool, monkeypatch: pytest.Mon
     if native:
         pytest.importorskip("numba")
     else:
-        monkeypatch.setattr(compiled, "is_native", lambda: False)
+        monkeypatch.setattr(running, "is_native", lambda: False)
     bend, energy = rows
     w = [Value(0.5), Value(-2.0)]
 

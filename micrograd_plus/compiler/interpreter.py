@@ -9,23 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..ops import TABLE, Op
-from .kernels import DOT, MATMUL, PICK
-from .layout import Instruction
+from .tape import DOT, MATMUL, PICK, Instruction
 
 
 class Numbers:
-    """Values or gradients: shared ones, and those of one example."""
+    """Values or gradients: the shared ones, and those of one example."""
 
     def __init__(self, shared: list[float], width: int) -> None:
         self.shared = shared
-        self.laned = [0.0] * width
+        self.per_example = [0.0] * width
 
     def __getitem__(self, place: int) -> float:
-        return self.laned[place] if place >= 0 else self.shared[~place]
+        return self.per_example[place] if place >= 0 else self.shared[~place]
 
     def __setitem__(self, place: int, number: float) -> None:
         if place >= 0:
-            self.laned[place] = number
+            self.per_example[place] = number
         else:
             self.shared[~place] = number
 
@@ -70,18 +69,18 @@ def _results(
     """
     length = range(instruction.length)
     for i in range(instruction.count):
-        place = ~(instruction.out + i) if instruction.shared else instruction.out + i
+        place = instruction.out + i if instruction.per_example else ~(instruction.out + i)
         row, column = divmod(i, max(instruction.columns, 1))
         if instruction.kind == PICK:
             index, values = instruction.operands
-            yield place, None, [values.code(i, int(data[index.code(i, 0)]))], None
+            yield place, None, [values.place(i, int(data[index.place(i, 0)]))], None
         elif instruction.kind in (DOT, MATMUL):
             left, right, *given = instruction.operands
             rows = ((left, column if instruction.kind == MATMUL else i), (right, row))
-            operands = [pattern.code(r, k) for pattern, r in rows for k in length]
-            bias = given[0].code(row, column) if given else None
+            operands = [pattern.place(r, k) for pattern, r in rows for k in length]
+            bias = given[0].place(row, column) if given else None
             yield place, TABLE["dot"], operands, bias
         else:
             assert instruction.op is not None
-            operands = [pattern.code(i, k) for pattern in instruction.operands for k in length]
+            operands = [pattern.place(i, k) for pattern in instruction.operands for k in length]
             yield place, instruction.op, operands, None

@@ -1,17 +1,16 @@
 """The machine that runs a tape: one interpreter, forward and backward, at native speed.
 
 `native.py` compiles this file with numba, once per machine and not once per graph, together
-with the loops that it writes from the op table; without numba nothing here is used.
+with the loops that are written from the op table; without numba nothing here is used.
 
-All numbers live in two long rows of memory, `data` and `grad`, at the same places:
+All numbers stand in two long rows of memory, `data` and `grad`, at the same places:
 
-    shared numbers    one each: parameters, constants, what depends on no example
-    laned numbers     `width` of them side by side, one for each example of a batch
-    the scratch       where operands that do not lie side by side are packed
+    shared numbers         one each: parameters, constants, what depends on no example
+    numbers per example    `width` of them side by side, one for each example that is computed
+    the scratch            where operands that do not lie side by side are packed
 
-An instruction is ten numbers on the `tape`; each of its operands is seven numbers in `patterns`,
-which say where its numbers are; `table` holds the places that follow no rule. `layout.py` writes
-them. Arguments are whole numbers and addresses, as in C.
+`width` is how many examples are computed together; for what is computed once per batch it is 1.
+`tape.py` defines the records: `Work` has the addresses of everything else.
 """
 
 from __future__ import annotations
@@ -19,37 +18,41 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .tape import (
+    AFFINE,
+    BLOCK,
+    BY_ELEMENT,
+    BY_ROW,
+    DOT,
+    MATMUL,
+    PICK,
+    REDUCE,
+    Group,
+    Header,
+    Instruction,
+    Pattern,
+    Work,
+)
+
 Floats = Any  # the address of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
-# What `native.py` writes in LLVM's language: to call the loop of an op or an optimizer, and to
-# add to a tile of a matrix product.
+# What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
+# loop of an op or an optimizer, and the sum of a tile of a matrix product.
+floats: Any = None
+integers: Any = None
+places: Any = None
+pattern_at: Any = None
+instruction_at: Any = None
+header_at: Any = None
+group_at: Any = None
+work_at: Any = None
 call: Any = None
 tile_4_8: Any = None
 tile_4_4: Any = None
 tile_1_8: Any = None
 tile_1_4: Any = None
-
-# An instruction on the tape.
-KIND, OP, COUNT, LENGTH, OUT, SHARED, FIRST, OPERANDS, ROWS, COLUMNS = range(10)
-INSTRUCTION = 10
-MAP, REDUCE, DOT, MATMUL, PICK = range(5)
-
-# The pattern of an operand.
-RULE, LANED, BASE, ROW_STRIDE, STRIDE, TABLE, ACTIVE = range(7)
-PATTERN = 7
-AFFINE, BY_ROW, BY_ELEMENT = range(3)
-
-# A program: where its instructions, constants and results are.
-SHARED_BEGIN, LANED_BEGIN, END, LANES, WIDTH, INPUTS, RANDOMS, ROOT = range(8)
-LOCALS_BEGIN, LOCALS_END, NUMBERS_BEGIN, NUMBERS_END = range(8, 12)
-OUTPUTS_BEGIN, OUTPUTS_END, SEEDS_BEGIN = range(12, 15)
-PROGRAM = 15
-
-# The geometry: where the parts of `data` begin, how many numbers are packed at a time, and how
-# many the scratch has for each operand.
-LANE_BEGIN, SCRATCH_BEGIN, BLOCK, REGION = range(4)
 
 
 # ---- matrix products
@@ -179,50 +182,50 @@ def multiply_transposed(
 # ---- where an operand's numbers are
 
 
-def element(patterns: Integers, x: int, table: Places, i: int, k: int) -> int:
-    """The slot of element k of row i of operand x: a laned one, or ~slot of a shared one."""
-    rule = patterns[x + RULE]
-    if rule == BY_ELEMENT:
-        return int(table[patterns[x + TABLE] + i * patterns[x + ROW_STRIDE] + k])
-    if rule == BY_ROW:
-        slot = int(table[patterns[x + TABLE] + i]) + k * patterns[x + STRIDE]
+def element(table: Places, x: Pattern, i: int, k: int) -> int:
+    """The place of element k of row i: a slot per example, or ~slot of a shared number."""
+    if x.rule == BY_ELEMENT:
+        return int(table[x.table + i * x.row_stride + k])
+    if x.rule == BY_ROW:
+        slot = int(table[x.table + i]) + k * x.stride
     else:
-        slot = patterns[x + BASE] + i * patterns[x + ROW_STRIDE] + k * patterns[x + STRIDE]
-    return slot if patterns[x + LANED] else ~slot
+        slot = x.base + i * x.row_stride + k * x.stride
+    return slot if x.per_example else ~slot
 
 
-def place(patterns: Integers, x: int, table: Places, i: int, lane0: int, width: int) -> int:
-    """Where row i of operand x begins."""
-    slot = element(patterns, x, table, i, 0)
-    return lane0 + slot * width if slot >= 0 else ~slot
+def row_begin(work: Work, x: Pattern, i: int, width: int) -> int:
+    """Where row i of an operand begins in `data`."""
+    slot = element(places(work.table), x, i, 0)
+    return work.lane_begin + slot * width if slot >= 0 else ~slot
 
 
-def in_place(patterns: Integers, x: int, count: int, length: int, width: int) -> int:
-    """Whether all rows of operand x lie side by side already."""
+def in_place(x: Pattern, count: int, length: int, width: int) -> int:
+    """Whether all rows of an operand lie side by side already."""
     return (
-        patterns[x + RULE] == AFFINE
-        and (patterns[x + LANED] or width == 1)
-        and (length == 1 or patterns[x + STRIDE] == 1)
-        and (count == 1 or patterns[x + ROW_STRIDE] == length)
+        x.rule == AFFINE
+        and (x.per_example or width == 1)
+        and (length == 1 or x.stride == 1)
+        and (count == 1 or x.row_stride == length)
     )
 
 
 def pack(
-    patterns: Integers, x: int, table: Places, first: int, count: int, length: int,
-    data: Floats, lane0: int, width: int, begin: int, by_element: int,
+    work: Work, x: Pattern, first: int, count: int, length: int,
+    width: int, begin: int, by_element: int,
 ) -> None:  # fmt: skip
-    """Copies `count` rows of operand x, from row `first` on, to `begin`, side by side.
+    """Copies `count` rows of an operand, from row `first` on, to `begin`, side by side.
 
     Row after row, or, by element, all first elements and then all second ones.
     """
+    data, table, lane_begin = floats(work.data), places(work.table), work.lane_begin
     for i in range(count):
         for k in range(length):
             to = begin + width * (k * count + i if by_element else i * length + k)
-            slot = element(patterns, x, table, first + i, k)
+            slot = element(table, x, first + i, k)
             if width == 1:
-                data[to] = data[lane0 + slot if slot >= 0 else ~slot]
+                data[to] = data[lane_begin + slot if slot >= 0 else ~slot]
             elif slot >= 0:
-                at = lane0 + slot * width
+                at = lane_begin + slot * width
                 for lane in range(width):
                     data[to + lane] = data[at + lane]
             else:
@@ -232,18 +235,19 @@ def pack(
 
 
 def unpack(
-    patterns: Integers, x: int, table: Places, first: int, count: int, length: int,
-    grad: Floats, lane0: int, width: int, begin: int, by_element: int,
+    work: Work, x: Pattern, first: int, count: int, length: int,
+    width: int, begin: int, by_element: int,
 ) -> None:  # fmt: skip
     """Adds the gradients of packed rows to those of the numbers that were packed."""
+    grad, table, lane_begin = floats(work.grad), places(work.table), work.lane_begin
     for i in range(count):
         for k in range(length):
             at = begin + width * (k * count + i if by_element else i * length + k)
-            slot = element(patterns, x, table, first + i, k)
+            slot = element(table, x, first + i, k)
             if width == 1:
-                grad[lane0 + slot if slot >= 0 else ~slot] += grad[at]
+                grad[lane_begin + slot if slot >= 0 else ~slot] += grad[at]
             elif slot >= 0:
-                to = lane0 + slot * width
+                to = lane_begin + slot * width
                 for lane in range(width):
                     grad[to + lane] += grad[at + lane]
             else:
@@ -259,84 +263,79 @@ def clear(numbers: Floats, begin: int, count: int) -> None:
         numbers[i] = 0.0
 
 
+def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
+    """Copies `count` numbers."""
+    for i in range(count):
+        target[to + i] = source[begin + i]
+
+
 # ---- ops number by number: the loops that are written from the op table
 
 
-def usable(patterns: Integers, x: int, count: int, length: int, width: int, nary: int) -> int:
+def usable(node: Instruction, x: Pattern, width: int) -> int:
     """Whether the loop of an op can read operand x where it is.
 
     The elements of a vector must follow each other with all rows side by side: one row alone.
     """
-    return (count == 1 or not nary) and in_place(patterns, x, count, length, width)
+    one_row = node.count == 1 or node.kind != REDUCE
+    return one_row and in_place(x, node.count, node.length, width)
 
 
-def block_of(
-    patterns: Integers, first: int, last: int,
-    count: int, length: int, width: int, nary: int, block: int,
-) -> int:  # fmt: skip
+def block_of(work: Work, node: Instruction, width: int) -> int:
     """How many rows are done at a time: all, if no operand must be packed."""
-    for x in range(first, last, PATTERN):
-        if not usable(patterns, x, count, length, width, nary):
-            return min(count, max(1, block // (length * width)))
-    return count
+    for j in range(node.operand_count):
+        if not usable(node, pattern_at(work.patterns, node.first_operand + j), width):
+            return min(node.count, max(1, BLOCK // (node.length * width)))
+    return node.count
 
 
-def locate(
-    patterns: Integers, first: int, last: int, table: Places,
-    i: int, n: int, count: int, length: int, nary: int,
-    data: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
-) -> None:  # fmt: skip
-    """Notes in `at` where n rows of each operand are, from row i on; packs those not in place."""
-    for x in range(first, last, PATTERN):
-        j = (x - first) // PATTERN
-        if usable(patterns, x, count, length, width, nary):
-            at[j] = place(patterns, x, table, i, lane0, width)
+def locate(work: Work, node: Instruction, i: int, n: int, width: int) -> None:
+    """Notes in `work.at` where n rows of each operand are, from row i on.
+
+    Packs those that are not in place.
+    """
+    at = integers(work.at)
+    for j in range(node.operand_count):
+        x = pattern_at(work.patterns, node.first_operand + j)
+        if usable(node, x, width):
+            at[j] = row_begin(work, x, i, width)
         else:
-            at[j] = geometry[SCRATCH_BEGIN] + j * geometry[REGION]
-            pack(patterns, x, table, i, n, length, data, lane0, width, at[j], nary)
+            at[j] = work.scratch_begin + j * work.region
+            pack(work, x, i, n, node.length, width, at[j], node.kind == REDUCE)
 
 
-def each_forward(
-    loop: int, nary: int, count: int, length: int, out: int,
-    patterns: Integers, first: int, last: int, table: Places,
-    data: Floats, grad: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
-) -> None:  # fmt: skip
-    """`count` results of one op, by the loop at this address."""
-    block = block_of(patterns, first, last, count, length, width, nary, geometry[BLOCK])
+def each_forward(work: Work, node: Instruction, out: int, width: int) -> None:
+    """The results of one op, by the loop that is written from the op table."""
+    data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    block = block_of(work, node, width)
     i = 0
-    while i < count:
-        n = min(block, count - i)
-        locate(
-            patterns, first, last, table, i, n, count, length, nary,
-            data, lane0, width, geometry, at,
-        )  # fmt: skip
-        call(loop, (length, n * width, data, grad, out + i * width, at))
+    while i < node.count:
+        n = min(block, node.count - i)
+        locate(work, node, i, n, width)
+        loop = integers(work.loops)[node.loop]
+        call(loop, (node.length, n * width, data, grad, out + i * width, at))
         i += n
 
 
-def each_backward(
-    loops: Integers, loop: int, nary: int, count: int, length: int, out: int,
-    patterns: Integers, first: int, last: int, table: Places,
-    data: Floats, grad: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
-) -> None:  # fmt: skip
-    """The gradients of the operands of one op, by the loops whose addresses begin at `loop`."""
-    block = block_of(patterns, first, last, count, length, width, nary, geometry[BLOCK])
+def each_backward(work: Work, node: Instruction, out: int, width: int) -> None:
+    """The gradients of the operands of one op, by the loops that follow the forward one."""
+    data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    block = block_of(work, node, width)
     i = 0
-    while i < count:
-        n = min(block, count - i)
-        locate(
-            patterns, first, last, table, i, n, count, length, nary,
-            data, lane0, width, geometry, at,
-        )  # fmt: skip
-        for x in range(first, last, PATTERN):
-            if patterns[x + ACTIVE] and not usable(patterns, x, count, length, width, nary):
-                clear(grad, at[(x - first) // PATTERN], n * length * width)
-        for x in range(first, last, PATTERN):
-            if patterns[x + ACTIVE]:
-                j = (x - first) // PATTERN
-                call(loops[loop + j], (length, n * width, data, grad, out + i * width, at))
-                if not usable(patterns, x, count, length, width, nary):
-                    unpack(patterns, x, table, i, n, length, grad, lane0, width, at[j], nary)
+    while i < node.count:
+        n = min(block, node.count - i)
+        locate(work, node, i, n, width)
+        for j in range(node.operand_count):
+            x = pattern_at(work.patterns, node.first_operand + j)
+            if x.active and not usable(node, x, width):
+                clear(grad, at[j], n * node.length * width)
+        for j in range(node.operand_count):
+            x = pattern_at(work.patterns, node.first_operand + j)
+            if x.active:
+                loop = integers(work.loops)[node.loop + 1 + j]
+                call(loop, (node.length, n * width, data, grad, out + i * width, at))
+                if not usable(node, x, width):
+                    unpack(work, x, i, n, node.length, width, at[j], node.kind == REDUCE)
         i += n
 
 
@@ -344,70 +343,71 @@ def each_backward(
 
 
 def begin_with(
-    patterns: Integers, x: int, given: int, table: Places, rows: int, columns: int, out: int,
-    data: Floats, width: int,
-) -> None:  # fmt: skip
-    """Sets results to the numbers that are added to them, which have no lanes; or to 0."""
-    if not given:
+    work: Work, node: Instruction, rows: int, columns: int, out: int, width: int
+) -> None:
+    """Sets results to the numbers that are added to them, which are shared; or to 0."""
+    data = floats(work.data)
+    if node.operand_count < 3:
         clear(data, out, rows * columns * width)
         return
+    bias = pattern_at(work.patterns, node.first_operand + 2)
     for i in range(rows):
         for j in range(columns):
-            number = data[~element(patterns, x, table, i, j)]
+            number = data[~element(places(work.table), bias, i, j)]
             for lane in range(width):
                 data[out + lane] = number
             out += width
 
 
 def add_gradients(
-    patterns: Integers, x: int, given: int, table: Places, rows: int, columns: int, out: int,
-    grad: Floats, width: int,
-) -> None:  # fmt: skip
+    work: Work, node: Instruction, rows: int, columns: int, out: int, width: int
+) -> None:
     """The gradients of the numbers that were added to results."""
-    if given and patterns[x + ACTIVE]:
+    if node.operand_count < 3:
+        return
+    grad = floats(work.grad)
+    bias = pattern_at(work.patterns, node.first_operand + 2)
+    if bias.active:
         for i in range(rows):
             for j in range(columns):
                 total = 0.0
                 for lane in range(width):
                     total += grad[out + lane]
-                grad[~element(patterns, x, table, i, j)] += total
+                grad[~element(places(work.table), bias, i, j)] += total
                 out += width
 
 
-def vector(
-    patterns: Integers, x: int, table: Places, i: int, length: int,
-    data: Floats, lane0: int, width: int, scratch: int,
-) -> int:  # fmt: skip
+def vector(work: Work, x: Pattern, i: int, length: int, width: int, scratch: int) -> int:
     """Where row i of operand x begins, after packing it if its elements follow no rule."""
-    if patterns[x + RULE] != BY_ELEMENT:
-        return place(patterns, x, table, i, lane0, width)
-    pack(patterns, x, table, i, 1, length, data, lane0, width, scratch, 0)
+    if x.rule != BY_ELEMENT:
+        return row_begin(work, x, i, width)
+    pack(work, x, i, 1, length, width, scratch, 0)
     return scratch
 
 
-def step_of(patterns: Integers, x: int, width: int) -> int:
+def step_of(x: Pattern, width: int) -> int:
     """How far apart the elements of a row are, once `vector` has been called."""
-    if patterns[x + RULE] == BY_ELEMENT:
+    if x.rule == BY_ELEMENT:
         return width
-    return patterns[x + STRIDE] * width if patterns[x + LANED] else patterns[x + STRIDE]
+    return x.stride * width if x.per_example else x.stride
 
 
-def is_laned(patterns: Integers, x: int) -> int:
-    """Whether the elements of a row have lanes, once `vector` has been called."""
-    return patterns[x + LANED] or patterns[x + RULE] == BY_ELEMENT
+def has_lanes(x: Pattern) -> int:
+    """Whether the elements of a row are numbers per example, once `vector` has been called."""
+    return x.per_example or x.rule == BY_ELEMENT
 
 
-def dots_forward(
-    patterns: Integers, x: int, y: int, table: Places, count: int, length: int, out: int,
-    data: Floats, lane0: int, width: int, scratch: int, region: int,
-) -> None:  # fmt: skip
-    """Adds `count` dots, each of a row of x and a row of y, to the results."""
-    x_step, y_step = step_of(patterns, x, width), step_of(patterns, y, width)
-    for i in range(count):
-        a = vector(patterns, x, table, i, length, data, lane0, width, scratch)
-        b = vector(patterns, y, table, i, length, data, lane0, width, scratch + region)
+def dots_forward(work: Work, node: Instruction, out: int, width: int) -> None:
+    """Adds dots, each of a row of x and a row of y, to the results."""
+    x = pattern_at(work.patterns, node.first_operand)
+    y = pattern_at(work.patterns, node.first_operand + 1)
+    data, length, scratch = floats(work.data), node.length, work.scratch_begin
+    x_step, y_step = step_of(x, width), step_of(y, width)
+    for i in range(node.count):
+        a = vector(work, x, i, length, width, scratch)
+        b = vector(work, y, i, length, width, scratch + work.region)
         total = 0.0
-        if width > 1 and is_laned(patterns, x):
+        if width > 1 and has_lanes(x):
             for k in range(length):
                 p, q = a + k * x_step, b + k * y_step
                 for lane in range(width):
@@ -425,254 +425,192 @@ def dots_forward(
         out += width
 
 
-def dots_backward(
-    patterns: Integers, x: int, y: int, table: Places, count: int, length: int, out: int,
-    data: Floats, grad: Floats, lane0: int, width: int, scratch: int, region: int,
-) -> None:  # fmt: skip
-    """What the gradients of dots mean for the elements of their vectors."""
-    x_step, y_step = step_of(patterns, x, width), step_of(patterns, y, width)
-    x_active, y_active = patterns[x + ACTIVE], patterns[y + ACTIVE]
-    for i in range(count):
-        a = vector(patterns, x, table, i, length, data, lane0, width, scratch)
-        b = vector(patterns, y, table, i, length, data, lane0, width, scratch + region)
-        if patterns[x + RULE] == BY_ELEMENT:
+def dots_backward(work: Work, node: Instruction, out: int, width: int) -> None:
+    """The gradients of the elements of dots' vectors."""
+    x = pattern_at(work.patterns, node.first_operand)
+    y = pattern_at(work.patterns, node.first_operand + 1)
+    data, grad, length = floats(work.data), floats(work.grad), node.length
+    scratch = work.scratch_begin
+    x_step, y_step = step_of(x, width), step_of(y, width)
+    for i in range(node.count):
+        a = vector(work, x, i, length, width, scratch)
+        b = vector(work, y, i, length, width, scratch + work.region)
+        if x.rule == BY_ELEMENT:
             clear(grad, a, length * width)
-        if patterns[y + RULE] == BY_ELEMENT:
+        if y.rule == BY_ELEMENT:
             clear(grad, b, length * width)
         if width == 1:
             g = grad[out]
-            if x_active:
+            if x.active:
                 for k in range(length):
                     grad[a + k * x_step] += g * data[b + k * y_step]
-            if y_active:
+            if y.active:
                 for k in range(length):
                     grad[b + k * y_step] += g * data[a + k * x_step]
-        elif is_laned(patterns, x):
+        elif has_lanes(x):
             for k in range(length):
                 p, q = a + k * x_step, b + k * y_step
-                if x_active:
+                if x.active:
                     for lane in range(width):
                         grad[p + lane] += grad[out + lane] * data[q + lane]
-                if y_active:
+                if y.active:
                     for lane in range(width):
                         grad[q + lane] += grad[out + lane] * data[p + lane]
         else:
-            if x_active:
+            if x.active:
                 multiply_transposed(
                     1, length, width, grad, out, 0, data, b, y_step, grad, a, 0, x_step
                 )
-            if y_active:
+            if y.active:
                 multiply(length, 1, width, data, a, x_step, 0, grad, out, 0, grad, b, y_step)
-        if patterns[x + RULE] == BY_ELEMENT and x_active:
-            unpack(patterns, x, table, i, 1, length, grad, lane0, width, a, 0)
-        if patterns[y + RULE] == BY_ELEMENT and y_active:
-            unpack(patterns, y, table, i, 1, length, grad, lane0, width, b, 0)
+        if x.rule == BY_ELEMENT and x.active:
+            unpack(work, x, i, 1, length, width, a, 0)
+        if y.rule == BY_ELEMENT and y.active:
+            unpack(work, y, i, 1, length, width, b, 0)
         out += width
 
 
 # ---- dots that share their vectors: a matrix product
 
 
-def is_matrix(patterns: Integers, x: int) -> int:
-    """Whether the rows of operand x can be multiplied where they are."""
-    return patterns[x + RULE] == AFFINE and patterns[x + STRIDE] == 1
+def is_matrix(x: Pattern) -> int:
+    """Whether the rows of an operand can be multiplied where they are."""
+    return x.rule == AFFINE and x.stride == 1
 
 
-def matmul_forward(
-    patterns: Integers, x: int, y: int, table: Places,
-    rows: int, columns: int, length: int, out: int,
-    data: Floats, lane0: int, width: int, scratch: int, region: int,
-) -> None:  # fmt: skip
+def matmul_forward(work: Work, node: Instruction, out: int, width: int) -> None:
     """Adds `rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
-    a, a_row = scratch, length
-    if is_matrix(patterns, x):
-        a, a_row = patterns[x + BASE], patterns[x + ROW_STRIDE]
+    x = pattern_at(work.patterns, node.first_operand)
+    y = pattern_at(work.patterns, node.first_operand + 1)
+    data, rows, columns, length = floats(work.data), node.rows, node.columns, node.length
+    a, a_row = work.scratch_begin, length
+    if is_matrix(x):
+        a, a_row = x.base, x.row_stride
     else:
-        pack(patterns, x, table, 0, columns, length, data, lane0, 1, a, 0)
-    b, b_row = scratch + region, length * width
-    if is_matrix(patterns, y):
-        b, b_row = place(patterns, y, table, 0, lane0, width), patterns[y + ROW_STRIDE] * width
+        pack(work, x, 0, columns, length, 1, a, 0)
+    b, b_row = work.scratch_begin + work.region, length * width
+    if is_matrix(y):
+        b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
-        pack(patterns, y, table, 0, rows, length, data, lane0, width, b, 0)
+        pack(work, y, 0, rows, length, width, b, 0)
     if width == 1:
         multiply_transposed(
             rows, columns, length, data, b, b_row, data, a, a_row, data, out, columns, 1
         )
     else:
         for i in range(rows):
-            c = out + i * columns * width
-            multiply(
-                columns,
-                length,
-                width,
-                data,
-                a,
-                a_row,
-                1,
-                data,
-                b + i * b_row,
-                width,
-                data,
-                c,
-                width,
-            )
+            c, r = out + i * columns * width, b + i * b_row
+            multiply(columns, length, width, data, a, a_row, 1, data, r, width, data, c, width)
 
 
-def matmul_backward(
-    patterns: Integers, x: int, y: int, table: Places,
-    rows: int, columns: int, length: int, out: int,
-    data: Floats, grad: Floats, lane0: int, width: int, scratch: int, region: int,
-) -> None:  # fmt: skip
+def matmul_backward(work: Work, node: Instruction, out: int, width: int) -> None:
     """The gradients of both operands of a matrix product: two matrix products more."""
-    a, a_row = scratch, length
-    if is_matrix(patterns, x):
-        a, a_row = patterns[x + BASE], patterns[x + ROW_STRIDE]
+    x = pattern_at(work.patterns, node.first_operand)
+    y = pattern_at(work.patterns, node.first_operand + 1)
+    data, grad = floats(work.data), floats(work.grad)
+    rows, columns, length = node.rows, node.columns, node.length
+    a, a_row = work.scratch_begin, length
+    if is_matrix(x):
+        a, a_row = x.base, x.row_stride
     else:
-        pack(patterns, x, table, 0, columns, length, data, lane0, 1, a, 0)
+        pack(work, x, 0, columns, length, 1, a, 0)
         clear(grad, a, columns * length)
-    b, b_row = scratch + region, length * width
-    if is_matrix(patterns, y):
-        b, b_row = place(patterns, y, table, 0, lane0, width), patterns[y + ROW_STRIDE] * width
+    b, b_row = work.scratch_begin + work.region, length * width
+    if is_matrix(y):
+        b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
-        pack(patterns, y, table, 0, rows, length, data, lane0, width, b, 0)
+        pack(work, y, 0, rows, length, width, b, 0)
         clear(grad, b, rows * length * width)
     if width == 1:
-        if patterns[y + ACTIVE]:
+        if y.active:
             multiply(rows, columns, length, grad, out, columns, 1, data, a, a_row, grad, b, b_row)
-        if patterns[x + ACTIVE]:
+        if x.active:
             multiply(columns, rows, length, grad, out, 1, columns, data, b, b_row, grad, a, a_row)
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
-            if patterns[y + ACTIVE]:
+            if y.active:
                 multiply(length, columns, width, data, a, 1, a_row, grad, c, width, grad, r, width)
-            if patterns[x + ACTIVE]:
+            if x.active:
                 multiply_transposed(
                     columns, length, width, grad, c, width, data, r, width, grad, a, a_row, 1
                 )
-    if not is_matrix(patterns, x) and patterns[x + ACTIVE]:
-        unpack(patterns, x, table, 0, columns, length, grad, lane0, 1, a, 0)
-    if not is_matrix(patterns, y) and patterns[y + ACTIVE]:
-        unpack(patterns, y, table, 0, rows, length, grad, lane0, width, b, 0)
+    if not is_matrix(x) and x.active:
+        unpack(work, x, 0, columns, length, 1, a, 0)
+    if not is_matrix(y) and y.active:
+        unpack(work, y, 0, rows, length, width, b, 0)
 
 
 # ---- picks
 
 
-def picked(
-    patterns: Integers, x: int, y: int, table: Places, i: int,
-    data: Floats, lane0: int, width: int, lane: int,
-) -> int:  # fmt: skip
-    """Where the number is that row i of a pick takes from row i of y, by the index in x."""
-    index = int(data[place(patterns, x, table, i, lane0, width) + lane])
-    slot = element(patterns, y, table, i, index)
-    return lane0 + slot * width + lane if slot >= 0 else ~slot
+def picked(work: Work, node: Instruction, i: int, width: int, lane: int) -> int:
+    """Where the number is that row i of a pick takes from its values, by its index."""
+    index = pattern_at(work.patterns, node.first_operand)
+    values = pattern_at(work.patterns, node.first_operand + 1)
+    chosen = int(floats(work.data)[row_begin(work, index, i, width) + lane])
+    slot = element(places(work.table), values, i, chosen)
+    return work.lane_begin + slot * width + lane if slot >= 0 else ~slot
 
 
-def picks_forward(
-    patterns: Integers, x: int, y: int, table: Places, count: int, out: int,
-    data: Floats, lane0: int, width: int,
-) -> None:  # fmt: skip
-    """`count` numbers, each taken from where its index says."""
-    for i in range(count):
+def picks_forward(work: Work, node: Instruction, out: int, width: int) -> None:
+    """Numbers, each taken from where its index says."""
+    data = floats(work.data)
+    for i in range(node.count):
         for lane in range(width):
-            at = picked(patterns, x, y, table, i, data, lane0, width, lane)
-            data[out + i * width + lane] = data[at]
+            data[out + i * width + lane] = data[picked(work, node, i, width, lane)]
 
 
-def picks_backward(
-    patterns: Integers, x: int, y: int, table: Places, count: int, out: int,
-    data: Floats, grad: Floats, lane0: int, width: int,
-) -> None:  # fmt: skip
+def picks_backward(work: Work, node: Instruction, out: int, width: int) -> None:
     """The gradient goes to the number that was taken."""
-    for i in range(count):
+    grad = floats(work.grad)
+    for i in range(node.count):
         for lane in range(width):
-            at = picked(patterns, x, y, table, i, data, lane0, width, lane)
-            grad[at] += grad[out + i * width + lane]
+            grad[picked(work, node, i, width, lane)] += grad[out + i * width + lane]
 
 
 # ---- the tape
 
 
-def forward(
-    begin: int, end: int, tape: Integers, patterns: Integers, table: Places, loops: Integers,
-    data: Floats, grad: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
-) -> None:  # fmt: skip
+def forward(work: Work, begin: int, end: int, width: int) -> None:
     """Computes the values of the instructions from `begin` to `end`."""
-    scratch, region = geometry[SCRATCH_BEGIN], geometry[REGION]
-    for t in range(begin * INSTRUCTION, end * INSTRUCTION, INSTRUCTION):
-        kind, count, length = tape[t + KIND], tape[t + COUNT], tape[t + LENGTH]
-        out = tape[t + OUT] if tape[t + SHARED] else lane0 + tape[t + OUT] * width
-        x = tape[t + FIRST] * PATTERN
-        y = x + PATTERN
-        given = tape[t + OPERANDS] == 3
-        if kind == MATMUL:
-            begin_with(
-                patterns, y + PATTERN, given, table, tape[t + ROWS], tape[t + COLUMNS], out,
-                data, width,
-            )  # fmt: skip
-            matmul_forward(
-                patterns, x, y, table, tape[t + ROWS], tape[t + COLUMNS], length, out,
-                data, lane0, width, scratch, region,
-            )  # fmt: skip
-        elif kind == DOT:
-            begin_with(patterns, y + PATTERN, given, table, count, 1, out, data, width)
-            dots_forward(
-                patterns, x, y, table, count, length, out,
-                data, lane0, width, scratch, region,
-            )  # fmt: skip
-        elif kind == PICK:
-            picks_forward(patterns, x, y, table, count, out, data, lane0, width)
+    for t in range(begin, end):
+        node = instruction_at(work.instructions, t)
+        out = work.lane_begin + node.out * width if node.per_example else node.out
+        if node.kind == MATMUL:
+            begin_with(work, node, node.rows, node.columns, out, width)
+            matmul_forward(work, node, out, width)
+        elif node.kind == DOT:
+            begin_with(work, node, node.count, 1, out, width)
+            dots_forward(work, node, out, width)
+        elif node.kind == PICK:
+            picks_forward(work, node, out, width)
         else:
-            each_forward(
-                loops[tape[t + OP]], kind == REDUCE, count, length, out,
-                patterns, x, x + tape[t + OPERANDS] * PATTERN, table,
-                data, grad, lane0, width, geometry, at,
-            )  # fmt: skip
+            each_forward(work, node, out, width)
 
 
-def backward(
-    begin: int, end: int, tape: Integers, patterns: Integers, table: Places, loops: Integers,
-    data: Floats, grad: Floats, lane0: int, width: int, geometry: Integers, at: Integers,
-) -> None:  # fmt: skip
+def backward(work: Work, begin: int, end: int, width: int) -> None:
     """The chain rule: the instructions from `end` back to `begin`, each to its operands."""
-    scratch, region = geometry[SCRATCH_BEGIN], geometry[REGION]
-    for t in range((end - 1) * INSTRUCTION, (begin - 1) * INSTRUCTION, -INSTRUCTION):
-        kind, count, length = tape[t + KIND], tape[t + COUNT], tape[t + LENGTH]
-        out = tape[t + OUT] if tape[t + SHARED] else lane0 + tape[t + OUT] * width
-        x = tape[t + FIRST] * PATTERN
-        y = x + PATTERN
-        given = tape[t + OPERANDS] == 3
-        if kind == MATMUL:
-            add_gradients(
-                patterns, y + PATTERN, given, table, tape[t + ROWS], tape[t + COLUMNS], out,
-                grad, width,
-            )  # fmt: skip
-            matmul_backward(
-                patterns, x, y, table, tape[t + ROWS], tape[t + COLUMNS], length, out,
-                data, grad, lane0, width, scratch, region,
-            )  # fmt: skip
-        elif kind == DOT:
-            add_gradients(patterns, y + PATTERN, given, table, count, 1, out, grad, width)
-            dots_backward(
-                patterns, x, y, table, count, length, out,
-                data, grad, lane0, width, scratch, region,
-            )  # fmt: skip
-        elif kind == PICK:
-            picks_backward(patterns, x, y, table, count, out, data, grad, lane0, width)
+    for t in range(end - 1, begin - 1, -1):
+        node = instruction_at(work.instructions, t)
+        out = work.lane_begin + node.out * width if node.per_example else node.out
+        if node.kind == MATMUL:
+            add_gradients(work, node, node.rows, node.columns, out, width)
+            matmul_backward(work, node, out, width)
+        elif node.kind == DOT:
+            add_gradients(work, node, node.count, 1, out, width)
+            dots_backward(work, node, out, width)
+        elif node.kind == PICK:
+            picks_backward(work, node, out, width)
         else:
-            each_backward(
-                loops, tape[t + OP] + 1, kind == REDUCE, count, length, out,
-                patterns, x, x + tape[t + OPERANDS] * PATTERN, table,
-                data, grad, lane0, width, geometry, at,
-            )  # fmt: skip
+            each_backward(work, node, out, width)
 
 
 # ---- one group of examples
 
 
 def uniform(seed: int, count: int) -> float:
-    """The random number from 0 up to 1 that belongs to `count`, in the series of `seed`.
+    """The random number in [0, 1) that belongs to `count`, in the series of `seed`.
 
     Philox (Salmon et al. 2011) with words of 31 bits, whose products fit into 64: Python's
     whole numbers and the machine's give the same.
@@ -686,128 +624,106 @@ def uniform(seed: int, count: int) -> float:
     return ((high << 31 | low) >> 9) * 2.0**-53
 
 
-def load_numbers(programs: Integers, p: int, numbers: Floats, data: Floats) -> None:
-    """Puts a program's constants where its other shared numbers are."""
-    begin, to = programs[p + NUMBERS_BEGIN], programs[p + LOCALS_BEGIN]
-    for i in range(programs[p + NUMBERS_END] - begin):
-        data[to + i] = numbers[begin + i]
+def load_examples(work: Work, program: Header, first: int, serial: int, width: int) -> None:
+    """Copies the inputs of `width` examples, and their random numbers, to their lanes."""
+    data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
+    for lane in range(width):
+        start, to = integers(work.starts)[first + lane], work.lane_begin + lane
+        for j in range(program.inputs):
+            data[to + j * width] = inputs[start + j]
+        for j in range(program.randoms):
+            count = (serial + lane) * program.randoms + j
+            data[to + (program.inputs + j) * width] = uniform(seeds[program.seed + j], count)
 
 
-def run_group(
-    programs: Integers, p: int,
-    tape: Integers, patterns: Integers, table: Places, loops: Integers, numbers: Floats,
-    data: Floats, grad: Floats, geometry: Integers, at: Integers,
-    inputs: Floats, starts: Integers, first: int, count: int, seed: float,
-    seeds: Integers, serial: int, outputs: Floats, output_starts: Integers, stored: int,
-) -> float:  # fmt: skip
-    """Runs program p on `count` examples and returns the sum of their losses.
+def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
+    """Copies what the program gives for `width` examples to where the outputs are stored."""
+    data, outputs, table = floats(work.data), floats(work.outputs), places(work.table)
+    for lane in range(width):
+        to = integers(work.output_starts)[first + lane]
+        for j in range(program.outputs_begin, program.outputs_end):
+            slot = int(table[j])
+            outputs[to] = data[work.lane_begin + slot * width + lane if slot >= 0 else ~slot]
+            to += 1
+
+
+def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
+    """Runs a program on a group of examples and returns the sum of their losses.
 
     The examples are taken as many at a time as there are lanes. The gradient of that sum times
     `seed`, if that is not 0, is added to the gradients of the parameters.
     """
-    lane0, size = geometry[LANE_BEGIN], programs[p + INPUTS]
-    root, randoms = programs[p + ROOT], programs[p + RANDOMS]
-    series = programs[p + SEEDS_BEGIN]
-    shared, laned, end = programs[p + SHARED_BEGIN], programs[p + LANED_BEGIN], programs[p + END]
-    load_numbers(programs, p, numbers, data)
-    forward(shared, laned, tape, patterns, table, loops, data, grad, lane0, 1, geometry, at)
+    program = header_at(work.headers, group.program)
+    data, grad, lane_begin = floats(work.data), floats(work.grad), work.lane_begin
+    root = program.root
+    numbers = program.numbers_end - program.numbers_begin
+    copy(floats(work.numbers), program.numbers_begin, data, program.base, numbers)
+    forward(work, program.shared_begin, program.shared_end, 1)
     if seed != 0.0:
-        begin = programs[p + LOCALS_BEGIN]
-        clear(grad, begin, programs[p + LOCALS_END] - begin)
+        clear(grad, program.base, program.top - program.base)
     total = 0.0
     done = 0
-    while done < count:
-        width = min(programs[p + LANES], count - done)
+    while done < group.size:
+        width = min(program.lanes, group.size - done)
+        load_examples(work, program, group.first + done, serial + done, width)
+        forward(work, program.per_example_begin, program.per_example_end, width)
+        if work.stored:
+            store_outputs(work, program, group.first + done, width)
         for lane in range(width):
-            start = starts[first + done + lane]
-            for j in range(size):
-                data[lane0 + j * width + lane] = inputs[start + j]
-            for j in range(randoms):
-                number = uniform(seeds[series + j], (serial + done + lane) * randoms + j)
-                data[lane0 + (size + j) * width + lane] = number
-        forward(laned, end, tape, patterns, table, loops, data, grad, lane0, width, geometry, at)
-        if stored:
-            for lane in range(width):
-                to = output_starts[first + done + lane]
-                for j in range(programs[p + OUTPUTS_BEGIN], programs[p + OUTPUTS_END]):
-                    slot = int(table[j])
-                    outputs[to] = data[lane0 + slot * width + lane if slot >= 0 else ~slot]
-                    to += 1
-        for lane in range(width):
-            total += data[lane0 + root * width + lane if root >= 0 else ~root]
+            total += data[lane_begin + root * width + lane if root >= 0 else ~root]
         if seed != 0.0:
-            clear(grad, lane0, programs[p + WIDTH] * width)
+            clear(grad, lane_begin, program.width * width)
             for lane in range(width):
-                grad[lane0 + root * width + lane if root >= 0 else ~root] += seed
-            backward(
-                laned, end, tape, patterns, table, loops, data, grad, lane0, width, geometry, at
-            )
+                grad[lane_begin + root * width + lane if root >= 0 else ~root] += seed
+            backward(work, program.per_example_begin, program.per_example_end, width)
         done += width
     if seed != 0.0:
-        backward(shared, laned, tape, patterns, table, loops, data, grad, lane0, 1, geometry, at)
+        backward(work, program.shared_begin, program.shared_end, 1)
     return total
-
-
-def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
-    """Copies `count` numbers."""
-    for i in range(count):
-        target[to + i] = source[begin + i]
 
 
 # ---- a whole training
 
 
-def run(
-    programs: Integers, tape: Integers, patterns: Integers, table: Places, loops: Integers,
-    numbers: Floats, geometry: Integers, at: Integers,
-    data: Floats, grad: Floats, parameters: int,
-    inputs: Floats, starts: Integers, groups: Integers, steps: Integers, count: int,
-    seeds: Integers, serial: int, outputs: Floats, output_starts: Integers, stored: int,
-    differentiated: int, moved: int, updates: Integers,
-    settings: Floats, counted: int, memory: Floats, remembered: int,
-    clip: float, guard: Floats, guarded: int, losses: Floats, norms: Floats,
-) -> int:  # fmt: skip
-    """Runs `count` steps and returns how many were completed.
+def run(address: int) -> int:
+    """Runs the steps of the `Work` at this address and returns how many were completed.
 
-    Step s is the groups from steps[s] to steps[s + 1]; a group is three numbers in `groups`: its
-    program, its first example in `starts`, and how many. `updates` are the addresses of the loops
-    that move the parameters, for the first step and for every later one.
-
-    A guarded run ends before the update of a step whose loss or gradient is not finite; `guard`
-    then holds what the last update changed.
+    Step s is the groups from steps[s] to steps[s + 1]. A guarded run ends before the update of a
+    step whose loss or gradient is not finite; `guard` then holds what the last update changed.
     """
-    for s in range(count):
+    work = work_at(address, 0)
+    data, grad, guard = floats(work.data), floats(work.grad), floats(work.guard)
+    steps, losses, norms = integers(work.steps), floats(work.losses), floats(work.norms)
+    settings, memory = floats(work.settings), floats(work.memory)
+    moved, serial, update = work.moved, work.serial, work.first_update
+    for s in range(work.step_count):
         examples = 0
         for g in range(steps[s], steps[s + 1]):
-            examples += groups[3 * g + 2]
-        if differentiated:
-            clear(grad, 0, parameters)
-        seed = 1.0 / examples if differentiated else 0.0
+            examples += group_at(work.groups, g).size
+        if work.differentiated:
+            clear(grad, 0, work.parameters)
+        seed = 1.0 / examples if work.differentiated else 0.0
         loss = 0.0
         for g in range(steps[s], steps[s + 1]):
-            loss += run_group(
-                programs, groups[3 * g] * PROGRAM,
-                tape, patterns, table, loops, numbers, data, grad, geometry, at,
-                inputs, starts, groups[3 * g + 1], groups[3 * g + 2], seed,
-                seeds, serial, outputs, output_starts, stored,
-            )  # fmt: skip
-            serial += groups[3 * g + 2]
+            group = group_at(work.groups, g)
+            loss += run_group(work, group, seed, serial)
+            serial += group.size
         losses[s] = loss / examples
-        if guarded or clip > 0.0:
+        if work.guarded or work.clip > 0.0:
             squares = 0.0
             for i in range(moved):
                 squares += grad[i] * grad[i]
             norms[s] = math.sqrt(squares)
-        if guarded:
+        if work.guarded:
             if not (math.isfinite(losses[s]) and math.isfinite(norms[s])):
                 return s
             copy(data, 0, guard, 0, moved)
-            copy(memory, 0, guard, moved, remembered)
-            copy(settings, 0, guard, moved + remembered, counted)
-        if clip > 0.0 and norms[s] + 1e-6 > clip:
+            copy(memory, 0, guard, moved, work.memory_size)
+            copy(settings, 0, guard, moved + work.memory_size, work.setting_count)
+        if work.clip > 0.0 and norms[s] + 1e-6 > work.clip:
             for i in range(moved):
-                grad[i] *= clip / (norms[s] + 1e-6)
+                grad[i] *= work.clip / (norms[s] + 1e-6)
         if moved:
-            call(updates[0], (moved, settings, data, grad, memory))
-            updates[0] = updates[1]
-    return count
+            call(update, (moved, settings, data, grad, memory))
+            update = work.later_update
+    return int(work.step_count)

@@ -25,15 +25,25 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..context import scope
 from ..engine import Value
 from ..ops import TABLE, Op
-from .kernels import AFFINE, BY_ELEMENT, BY_ROW, DOT, MAP, MATMUL, PICK, REDUCE
 from .recording import Input, Random
 from .simplify import PICK as PICKED
 from .simplify import Graph
+from .tape import (
+    AFFINE,
+    BLOCK,
+    BY_ELEMENT,
+    BY_ROW,
+    DOT,
+    MAP,
+    MATMUL,
+    PICK,
+    REDUCE,
+    Instruction,
+    Pattern,
+)
 
-BLOCK = 1024  # how many numbers are packed at a time
 ROOM = 8 * BLOCK  # for what an op must know of a vector before the next pass over it
 LANE_BYTES = 1 << 19  # what the values and gradients of all lanes may take, to stay in the cache
 FEWEST_LANES, MOST_LANES = 16, 128
@@ -78,76 +88,19 @@ class Store:
 
 
 @dataclass(slots=True)
-class Pattern:
-    """Where the numbers of one operand are, for each row and each element of the row.
-
-    rule: AFFINE, in equal steps from `base`; BY_ROW, rows from the places in `table` in equal
-    steps; BY_ELEMENT, all places in `table`. A place is a laned slot, or ~slot of a shared one
-    where it stands in a table of elements.
-    """
-
-    rule: int
-    laned: bool
-    base: int
-    row_stride: int
-    stride: int
-    table: Sequence[int]
-    active: bool
-
-    def code(self, i: int, k: int) -> int:
-        """The place of element k of row i: a laned slot, or ~slot of a shared one."""
-        if self.rule == BY_ELEMENT:
-            return self.table[i * self.row_stride + k]
-        start = self.table[i] if self.rule == BY_ROW else self.base + i * self.row_stride
-        slot = start + k * self.stride
-        return slot if self.laned else ~slot
-
-
-@dataclass(slots=True)
-class Instruction:
-    """`count` results of one op, side by side from slot `out` on.
-
-    length: how many elements each vector has that an operand's row holds; 1 for an op of numbers.
-    rows, columns: of a MATMUL, whose result i * columns + j is the dot of row i of the second
-    operand and row j of the first.
-    """
-
-    kind: int
-    op: Op | None
-    count: int
-    length: int
-    out: int
-    shared: bool
-    operands: list[Pattern]
-    rows: int
-    columns: int
-    scope: scope | None
-
-    def __str__(self) -> str:
-        if self.kind == MATMUL:
-            name, what = "matmul", f"{self.rows} × {self.columns} dots of {self.length}"
-        elif self.kind == PICK:
-            name, what = PICKED, f"{self.count} of {self.length} each"
-        else:
-            name = self.op.name if self.op else ""
-            what = f"{self.count}" + f" of {self.length}" * (self.kind in (DOT, REDUCE))
-        return f"{name:<10} {what:<24} {_path(self.scope)}".rstrip()
-
-
-@dataclass(slots=True)
 class Program:
     """What runs: instructions once per batch, and instructions for each example.
 
     numbers: the constants, which come first among the program's shared slots from `base` on.
-    width: how many laned slots there are: inputs, random numbers, results.
-    root and outputs are places, as in a table of elements.
+    width: how many slots per example there are: inputs, random numbers, results.
+    outputs: the places of the results, the loss first, as `Pattern.place` gives them.
     """
 
     shared: list[Instruction]
-    laned: list[Instruction]
+    per_example: list[Instruction]
     numbers: list[float]
     base: int
-    end: int
+    top: int
     inputs: int
     generators: list[random.Random | None]
     width: int
@@ -166,7 +119,7 @@ class Program:
         largest = BLOCK
         for instruction, width in [
             *[(instruction, 1) for instruction in self.shared],
-            *[(instruction, self.lanes) for instruction in self.laned],
+            *[(instruction, self.lanes) for instruction in self.per_example],
         ]:
             rows = max(instruction.rows, instruction.columns, 1)
             largest = max(largest, rows * instruction.length * width)
@@ -177,19 +130,10 @@ class Program:
         if self.shared:
             lines.append("once per batch")
             lines += [f"  {instruction}" for instruction in self.shared]
-        if self.laned:
+        if self.per_example:
             lines.append(f"for each example ({self.inputs} numbers in, {self.width} values)")
-            lines += [f"  {instruction}" for instruction in self.laned]
+            lines += [f"  {instruction}" for instruction in self.per_example]
         return "\n".join(lines)
-
-
-def _path(opened: scope | None) -> str:
-    """The names of the scopes from the outermost in."""
-    names: list[str] = []
-    while opened is not None:
-        names.insert(0, opened.name)
-        opened = opened.parent
-    return ".".join(names)
 
 
 # ---- from nodes to instructions
@@ -220,7 +164,7 @@ class _Layout:
                 self.code[i] = inputs + len(self.generators)
                 self.generators.append(source.generator)
         self.next_shared = len(store) + len(self.numbers)
-        self.next_laned = inputs + len(self.generators)
+        self.next_per_example = inputs + len(self.generators)
         self.instructions: dict[bool, list[Instruction]] = {False: [], True: []}
 
     def program(self) -> Program:
@@ -234,13 +178,13 @@ class _Layout:
                 self._each(nodes)
         return Program(
             shared=self.instructions[False],
-            laned=self.instructions[True],
+            per_example=self.instructions[True],
             numbers=self.numbers,
             base=len(self.store),
-            end=self.next_shared,
+            top=self.next_shared,
             inputs=self.inputs,
             generators=self.generators,
-            width=self.next_laned,
+            width=self.next_per_example,
             outputs=self._codes(self.graph.outputs),
             nodes=len(self.graph),
         )
@@ -255,7 +199,7 @@ class _Layout:
                 operands = graph.operands[i]
                 level = levels[i] = 1 + max([levels[operand] for operand in operands])
                 index = operands[0] if op == PICKED else None
-                key = (graph.laned[i], level, op, len(operands), graph.active[i], index)
+                key = (graph.per_example[i], level, op, len(operands), graph.active[i], index)
                 groups.setdefault(key, []).append(i)
         return [groups[key] for key in sorted(groups, key=lambda key: key[1])]  # type: ignore
 
@@ -272,11 +216,11 @@ class _Layout:
         rows: int = 0, columns: int = 0,
     ) -> None:  # fmt: skip
         """One instruction more, whose results get the next free places."""
-        laned = self.graph.laned[nodes[0]]
+        per_example = self.graph.per_example[nodes[0]]
         op = self.graph.ops[nodes[0]]
-        if laned:
-            out = self.next_laned
-            self.next_laned += len(nodes)
+        if per_example:
+            out = self.next_per_example
+            self.next_per_example += len(nodes)
             for slot, node in enumerate(nodes, start=out):
                 self.code[node] = slot
         else:
@@ -284,14 +228,14 @@ class _Layout:
             self.next_shared += len(nodes)
             for slot, node in enumerate(nodes, start=out):
                 self.code[node] = ~slot
-        self.instructions[laned].append(
+        self.instructions[per_example].append(
             Instruction(
                 kind,
                 op if isinstance(op, Op) else None,
                 len(nodes),
                 length,
                 out,
-                not laned,
+                per_example,
                 operands,
                 rows,
                 columns,
@@ -339,7 +283,7 @@ class _Layout:
         for i in nodes:
             left, right = operands[i][:length], operands[i][length : 2 * length]
             number = lefts.setdefault((*left, *operands[i][2 * length :]), len(lefts))
-            if any(self.graph.laned[x] for x in left):
+            if any(self.graph.per_example[x] for x in left):
                 single.append(i)
             else:
                 by_right.setdefault(right, {})[number] = i
@@ -390,7 +334,7 @@ class _Layout:
 
 
 def _steps(codes: Sequence[int]) -> tuple[bool, int] | None:
-    """Whether places are laned, and their step; None if they have no common one."""
+    """Whether places are per example, and their step; None if they have no common one."""
     step = codes[1] - codes[0] if len(codes) > 1 else 0
     regular = list(codes) == (
         list(range(codes[0], codes[0] + step * len(codes), step))
@@ -402,18 +346,18 @@ def _steps(codes: Sequence[int]) -> tuple[bool, int] | None:
 
 def _pattern(codes: list[int], length: int, active: bool) -> Pattern:
     """The simplest rule that gives these places, in rows of `length`."""
-    laned, sign = codes[0] >= 0, 1 if codes[0] >= 0 else -1
+    per_example, sign = codes[0] >= 0, 1 if codes[0] >= 0 else -1
     steps = (
         {_steps(codes[i : i + length]) for i in range(0, len(codes), length)}
         if length > 1
-        else {(laned, 0) if all((code >= 0) == laned for code in codes) else None}
+        else {(per_example, 0) if all((code >= 0) == per_example for code in codes) else None}
     )
     if len(steps) > 1 or None in steps:
-        return Pattern(BY_ELEMENT, False, 0, length, 0, array("i", codes), active)
+        return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", codes))
     ((_, stride),) = steps  # type: ignore[misc]
     starts = codes[::length]
-    slots = [start if laned else ~start for start in starts]
+    slots = [start if per_example else ~start for start in starts]
     between = _steps(starts)
     if between is not None:
-        return Pattern(AFFINE, laned, slots[0], sign * between[1], sign * stride, (), active)
-    return Pattern(BY_ROW, laned, 0, 0, sign * stride, array("i", slots), active)
+        return Pattern(AFFINE, per_example, slots[0], sign * between[1], sign * stride, active, ())
+    return Pattern(BY_ROW, per_example, 0, 0, sign * stride, active, array("i", slots))

@@ -2,12 +2,14 @@
 
 A machine holds the numbers of the parameters and what the optimizer remembers of them, and runs
 many steps at a stretch: `NativeMachine` in machine code, `PlainMachine` in Python. Both take
-the programs of `layout.py`, and a `Plan`, which says on which examples.
+the programs of `layout.py`, and `Batches`, which say on which examples.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import warnings
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,35 +18,20 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import interpreter, kernels
+from . import interpreter
+from .batches import Batches
+from .examples import has_numpy
 from .kernels import uniform
-from .layout import BLOCK, ROOM, Instruction, Program
+from .layout import ROOM, Program
+from .tape import MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 
 State = dict[str, float]
 """What an optimizer remembers of one parameter, by name."""
 
 
 @dataclass
-class Plan:
-    """Which examples each step takes.
-
-    inputs: the numbers of all examples; starts: where each begins, in the order of the steps.
-    groups: three numbers each: a program, its first example in `starts`, and how many.
-    steps: where in `groups` each step begins; one more than there are steps.
-    output_starts: where in `outputs` to store what comes out for each example, if anything.
-    """
-
-    inputs: Sequence[float]
-    starts: Sequence[int]
-    groups: Sequence[int]
-    steps: Sequence[int]
-    output_starts: Sequence[int]
-    outputs: Any
-
-
-@dataclass
 class Task:
-    """How to run a plan.
+    """How to run batches.
 
     differentiated: whether to compute gradients, and, with an optimizer, to move the parameters.
     seeds: one for each random number of each program.
@@ -94,28 +81,42 @@ class NativeMachine:
             self.updates = update_addresses(type(optimizer).__name__, update)
 
     def load(self, programs: Sequence[Program]) -> None:
-        """Takes these programs; a plan names them by their position."""
+        """Takes these programs; a `Group` names them by their position."""
         np = self.np
-        encoder = _Encoder()
-        rows = [encoder.add(program) for program in programs]
-        lane_begin = max(program.end for program in programs)
+        tape = _Encoder(programs)
+        lane_begin = max(program.top for program in programs)
         lanes = max(program.width * program.lanes for program in programs)
         region = max(program.region for program in programs)
-        room = lane_begin + lanes + region * encoder.most_operands
+        most_operands = max([2, *[node.operand_count for node in tape.instructions]])
+        room = lane_begin + lanes + region * most_operands
         data, grad = np.zeros(room + ROOM), np.zeros(room + ROOM)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
-        self.arrays = [
-            np.array(rows, np.int64).ravel(),
-            np.array(encoder.tape, np.int64),
-            np.array(encoder.patterns, np.int64),
-            np.array(encoder.table, np.int32),
-            np.array(encoder.loops, np.int64),
-            np.array(encoder.numbers, np.float64),
-            np.array([lane_begin, lane_begin + lanes, BLOCK, region], np.int64),
-        ]
-        self.at = np.array([room] + [0] * encoder.most_operands, np.int64)
+        self.at = np.array([room] + [0] * most_operands, np.int64)
+        self.tape = {
+            "headers": packed(Header, tape.headers),
+            "instructions": packed(Instruction, tape.instructions),
+            "patterns": packed(Pattern, tape.patterns),
+            "table": np.array(tape.table, np.int32),
+            "loops": np.array(tape.loops, np.int64),
+            "numbers": np.array(tape.numbers, np.float64),
+        }
+        self.work = {
+            **{name: _address(numbers) for name, numbers in self.tape.items()},
+            "data": _address(self.data),
+            "grad": _address(self.grad),
+            "parameters": self.parameters,
+            "lane_begin": lane_begin,
+            "scratch_begin": lane_begin + lanes,
+            "region": region,
+            "at": _address(self.at) + self.at.itemsize,
+            "settings": _address(self.settings),
+            "setting_count": self.settings.size,
+            "memory": _address(self.memory),
+            "memory_size": self.memory.size,
+            "guard": _address(self.guard),
+        }
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
@@ -150,43 +151,53 @@ class NativeMachine:
         self.memory[:] = self.guard[self.moved : self.moved + size].reshape(self.memory.shape)
         self.settings[:] = self.guard[self.moved + size :]
 
-    def plan(self, plan: Plan) -> Plan:
-        """The plan in the form in which `run` takes it."""
+    def take(self, batches: Batches) -> Batches:
+        """The batches in the form in which `run` takes them."""
         np = self.np
-        return Plan(
-            inputs=np.asarray(plan.inputs, np.float64),
-            starts=np.array(plan.starts, np.int64),
-            groups=np.array(plan.groups, np.int64),
-            steps=np.array(plan.steps, np.int64),
-            output_starts=np.array(plan.output_starts, np.int64),
-            outputs=np.array(plan.outputs, np.float64),
+        return Batches(
+            inputs=np.asarray(batches.inputs, np.float64),
+            starts=np.array(batches.starts, np.int64),
+            groups=packed(Group, batches.groups),
+            steps=np.array(batches.steps, np.int64),
+            output_starts=np.array(batches.output_starts, np.int64),
+            outputs=np.array(batches.outputs, np.float64),
         )
 
-    def run(self, plan: Any, first: int, count: int, task: Task, serial: int) -> Outcome:
-        """Runs `count` steps of the plan from step `first` on.
+    def run(self, batches: Batches, first: int, count: int, task: Task, serial: int) -> Outcome:
+        """Runs `count` steps of the batches from step `first` on.
 
         serial: how many examples have been run before, which the random numbers depend on.
         """
         np = self.np
         losses, norms = np.empty(count), np.zeros(count)
         seeds = np.array(task.seeds, np.int64)
-        updates = np.array([self.updates[self.remembers], self.updates[1]], np.int64)
         moved = self.moved if task.differentiated else 0
         if moved:
             self.settings[0] = self.optimizer.lr
-        completed = self.run_kernel(
-            *[numbers.ctypes.data for numbers in self.arrays], self.at.ctypes.data + 8,
-            self.data.ctypes.data, self.grad.ctypes.data, self.parameters,
-            plan.inputs.ctypes.data, plan.starts.ctypes.data, plan.groups.ctypes.data,
-            plan.steps.ctypes.data + 8 * first, count,
-            seeds.ctypes.data, serial,
-            plan.outputs.ctypes.data, plan.output_starts.ctypes.data, plan.outputs.size > 0,
-            task.differentiated, moved, updates.ctypes.data,
-            self.settings.ctypes.data, self.settings.size,
-            self.memory.ctypes.data, self.memory.size,
-            task.clip, self.guard.ctypes.data, task.guarded,
-            losses.ctypes.data, norms.ctypes.data,
-        )  # fmt: skip
+        first_update, later_update = self.updates
+        work = Work(
+            **self.work,
+            inputs=_address(batches.inputs),
+            starts=_address(batches.starts),
+            groups=_address(batches.groups),
+            steps=_address(batches.steps) + first * self.at.itemsize,
+            step_count=count,
+            seeds=_address(seeds),
+            serial=serial,
+            stored=len(batches.outputs) > 0,
+            outputs=_address(batches.outputs),
+            output_starts=_address(batches.output_starts),
+            losses=_address(losses),
+            norms=_address(norms),
+            differentiated=task.differentiated,
+            moved=moved,
+            first_update=later_update if self.remembers else first_update,
+            later_update=later_update,
+            clip=task.clip,
+            guarded=task.guarded,
+        )
+        record = packed(Work, [work])
+        completed = self.run_kernel(_address(record))
         self.remembers = self.remembers or (completed > 0 and moved > 0)
         shown = min(completed + 1, count)
         return Outcome(completed, losses[:shown].tolist(), norms[:shown].tolist())
@@ -194,86 +205,80 @@ class NativeMachine:
 
 @cache
 def _kernel() -> Any:
-    """`kernels.run` as a function of whole numbers, addresses among them, and floats."""
+    """`kernels.run` as a function of the address of its `Work`."""
     import ctypes
 
     from .native import run_address
 
-    of: dict[str, Any] = {"int": ctypes.c_int64, "float": ctypes.c_double}
-    kinds = [of.get(kind, ctypes.c_void_p) for kind in kernels.run.__annotations__.values()]
-    *arguments, result = kinds
-    return ctypes.CFUNCTYPE(result, *arguments)(run_address())
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run_address())
+
+
+def _address(numbers: Any) -> int:
+    """Where a NumPy array is in memory."""
+    return int(numbers.ctypes.data)
 
 
 class _Encoder:
-    """Programs as the numbers that the kernels read."""
+    """The records of several programs, and the lists that their numbers point into."""
 
-    def __init__(self) -> None:
-        self.tape: list[int] = []
-        self.patterns: list[int] = []
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self.headers: list[Header] = []
+        self.instructions: list[Instruction] = []
+        self.patterns: list[Pattern] = []
         self.table = array("i")
         self.numbers: list[float] = []
         self.loops: list[int] = []
         self.loop_of: dict[Op, int] = {}
-        self.most_operands = 2
-        self.seeds = 0
+        seeds = 0
+        for program in programs:
+            self._add(program, seeds)
+            seeds += len(program.generators)
 
-    def add(self, program: Program) -> list[int]:
-        """One program more; its row of numbers."""
-        begin = len(self.tape) // kernels.INSTRUCTION
-        for instruction in (*program.shared, *program.laned):
-            self._add(instruction)
+    def _add(self, program: Program, seeds: int) -> None:
+        begin = len(self.instructions)
+        for instruction in (*program.shared, *program.per_example):
+            self._add_instruction(instruction)
         numbers, outputs = len(self.numbers), len(self.table)
         self.numbers += program.numbers
         self.table.extend(program.outputs)
-        seeds, self.seeds = self.seeds, self.seeds + len(program.generators)
-        return [
-            begin,
-            begin + len(program.shared),
-            len(self.tape) // kernels.INSTRUCTION,
-            program.lanes,
-            program.width,
-            program.inputs,
-            len(program.generators),
-            program.outputs[0],
-            program.base,
-            program.end,
-            numbers,
-            len(self.numbers),
-            outputs,
-            len(self.table),
-            seeds,
-        ]
+        self.headers.append(
+            Header(
+                shared_begin=begin,
+                shared_end=begin + len(program.shared),
+                per_example_begin=begin + len(program.shared),
+                per_example_end=len(self.instructions),
+                lanes=program.lanes,
+                width=program.width,
+                inputs=program.inputs,
+                randoms=len(program.generators),
+                root=program.outputs[0],
+                base=program.base,
+                top=program.top,
+                numbers_begin=numbers,
+                numbers_end=len(self.numbers),
+                outputs_begin=outputs,
+                outputs_end=len(self.table),
+                seed=seeds,
+            )
+        )
 
-    def _add(self, instruction: Instruction) -> None:
-        self.most_operands = max(self.most_operands, len(instruction.operands))
-        self.tape += [
-            instruction.kind,
-            self._loop(instruction),
-            instruction.count,
-            instruction.length,
-            instruction.out,
-            instruction.shared,
-            len(self.patterns) // kernels.PATTERN,
-            len(instruction.operands),
-            instruction.rows,
-            instruction.columns,
-        ]
+    def _add_instruction(self, instruction: Instruction) -> None:
+        instruction.loop = self._loop(instruction)
+        instruction.first_operand = len(self.patterns)
+        instruction.operand_count = len(instruction.operands)
+        self.instructions.append(instruction)
         for pattern in instruction.operands:
-            self.patterns += [
-                pattern.rule, pattern.laned, pattern.base, pattern.row_stride, pattern.stride,
-                len(self.table), pattern.active,
-            ]  # fmt: skip
-            self.table.extend(pattern.table)
+            pattern.table = len(self.table)
+            self.table.extend(pattern.places)
+            self.patterns.append(pattern)
 
     def _loop(self, instruction: Instruction) -> int:
         """Where the addresses of the op's loops are; the kernels know dot and pick themselves."""
-        if instruction.kind not in (kernels.MAP, kernels.REDUCE):
+        op = instruction.op
+        if op is None or instruction.kind not in (MAP, REDUCE):
             return 0
         from .native import loop_addresses
 
-        op = instruction.op
-        assert op is not None
         if op not in self.loop_of:
             self.loop_of[op] = len(self.loops)
             self.loops += loop_addresses(op)
@@ -291,9 +296,9 @@ class PlainMachine:
         self.guard: tuple[list[float], list[State]] = ([], [])
 
     def load(self, programs: Sequence[Program]) -> None:
-        """Takes these programs; a plan names them by their position."""
+        """Takes these programs; a `Group` names them by their position."""
         self.programs = list(programs)
-        room = [0.0] * (max(program.end for program in programs) - self.parameters)
+        room = [0.0] * (max(program.top for program in programs) - self.parameters)
         self.data = self.data[: self.parameters] + room
         self.grad = self.grad[: self.parameters] + room
 
@@ -317,23 +322,23 @@ class PlainMachine:
         """Goes back before the last update of a guarded run."""
         self.data[: self.moved], self.states = self.guard
 
-    def plan(self, plan: Plan) -> Plan:
-        """The plan in the form in which `run` takes it."""
-        return replace(plan, inputs=list(map(float, plan.inputs)))
+    def take(self, batches: Batches) -> Batches:
+        """The batches in the form in which `run` takes them."""
+        return replace(batches, inputs=list(map(float, batches.inputs)))
 
-    def run(self, plan: Plan, first: int, count: int, task: Task, serial: int) -> Outcome:
-        """Runs `count` steps of the plan from step `first` on, as `NativeMachine` does."""
+    def run(self, batches: Batches, first: int, count: int, task: Task, serial: int) -> Outcome:
+        """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
         losses: list[float] = []
         norms: list[float] = []
         for s in range(first, first + count):
-            groups = [plan.groups[3 * g : 3 * g + 3] for g in range(*plan.steps[s : s + 2])]
-            examples = sum(size for _, _, size in groups)
+            groups = [batches.groups[g] for g in range(*batches.steps[s : s + 2])]
+            examples = sum(group.size for group in groups)
             if task.differentiated:
                 self.grad[: self.parameters] = [0.0] * self.parameters
             total = 0.0
-            for program, begin, size in groups:
-                total += self._group(program, plan, begin, size, examples, task, serial)
-                serial += size
+            for group in groups:
+                total += self._group(group, batches, examples, task, serial)
+                serial += group.size
             losses.append(total / examples)
             norms.append(math.sqrt(math.fsum(g * g for g in self.grad[: self.moved])))
             if task.guarded:
@@ -350,35 +355,60 @@ class PlainMachine:
         return Outcome(count, losses, norms)
 
     def _group(
-        self, number: int, plan: Plan, begin: int, size: int, examples: int, task: Task,
-        serial: int,
-    ) -> float:  # fmt: skip
+        self, group: Group, batches: Batches, examples: int, task: Task, serial: int
+    ) -> float:
         """The sum of the losses of a group; the gradients of their mean are added."""
-        program = self.programs[number]
-        series = sum(len(before.generators) for before in self.programs[:number])
+        program = self.programs[group.program]
+        series = sum(len(before.generators) for before in self.programs[: group.program])
         self.data[program.base : program.base + len(program.numbers)] = program.numbers
-        self.grad[program.base : program.end] = [0.0] * (program.end - program.base)
+        self.grad[program.base : program.top] = [0.0] * (program.top - program.base)
         data = interpreter.Numbers(self.data, program.width)
         grad = interpreter.Numbers(self.grad, program.width)
         interpreter.forward(program.shared, data)
         total, randoms = 0.0, len(program.generators)
-        for lane, example in enumerate(range(begin, begin + size)):
-            start = plan.starts[example]
-            data.laned[: program.inputs] = plan.inputs[start : start + program.inputs]
+        for lane, example in enumerate(range(group.first, group.first + group.size)):
+            start = batches.starts[example]
+            data.per_example[: program.inputs] = batches.inputs[start : start + program.inputs]
             for j in range(randoms):
-                number_ = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
-                data.laned[program.inputs + j] = number_
-            interpreter.forward(program.laned, data)
-            if plan.outputs:
-                to = plan.output_starts[example]
-                plan.outputs[to : to + len(program.outputs)] = [
+                number = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
+                data.per_example[program.inputs + j] = number
+            interpreter.forward(program.per_example, data)
+            if batches.outputs:
+                to = batches.output_starts[example]
+                batches.outputs[to : to + len(program.outputs)] = [
                     data[place] for place in program.outputs
                 ]
             total += data[program.outputs[0]]
             if task.differentiated:
-                grad.laned[:] = [0.0] * program.width
+                grad.per_example[:] = [0.0] * program.width
                 grad[program.outputs[0]] += 1 / examples
-                interpreter.backward(program.laned, data, grad)
+                interpreter.backward(program.per_example, data, grad)
         if task.differentiated:
             interpreter.backward(program.shared, data, grad)
         return total
+
+
+# ---- which machine
+
+
+def new_machine(parameters: int, moved: int, optimizer: Any, update: Update | None) -> Any:
+    """The fastest machine that can be had here."""
+    if not is_native():
+        _note_slowness()
+    kind = NativeMachine if is_native() else PlainMachine
+    return kind(parameters, moved, optimizer, update)
+
+
+def is_native() -> bool:
+    """Whether compiled programs run in machine code: whether numba is installed."""
+    return has_numpy() and importlib.util.find_spec("numba") is not None
+
+
+@cache
+def _note_slowness() -> None:
+    """Warns, once, and says how to get the speed."""
+    warnings.warn(
+        "numba is not installed: compiled programs run in plain Python, correct but slow; "
+        'pip install "micrograd-plus[fast]" makes them some thousand times faster',
+        stacklevel=2,
+    )

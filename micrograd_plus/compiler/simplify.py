@@ -42,7 +42,7 @@ class Graph:
     sources: a leaf's Value, or its number as a float; None for a result.
     ops: the op of a result, PICK for a pick, None for a leaf.
     operands: the numbers of the operands.
-    laned: whether a node depends on the example.
+    per_example: whether a node depends on the example.
     active: whether a parameter's gradient flows through it.
     scopes: the `engine.scope` that a node was made in.
     """
@@ -50,20 +50,20 @@ class Graph:
     sources: list[Value | float | None]
     ops: list[Op | str | None]
     operands: list[tuple[int, ...]]
-    laned: list[bool]
+    per_example: list[bool]
     active: list[bool]
     scopes: list[Any]
     outputs: list[int]
 
     def add(
         self, source: Value | float | None, op: Op | str | None, operands: tuple[int, ...],
-        laned: bool, active: bool, scope: Any,
+        per_example: bool, active: bool, scope: Any,
     ) -> int:  # fmt: skip
         """One node more; its number."""
         self.sources.append(source)
         self.ops.append(op)
         self.operands.append(operands)
-        self.laned.append(laned)
+        self.per_example.append(per_example)
         self.active.append(active)
         self.scopes.append(scope)
         return len(self.ops) - 1
@@ -100,7 +100,7 @@ def simplify(recording: Recording) -> Graph:
 def _joined(recording: Recording) -> tuple[Graph, list[int]]:
     """Every distinct computation once, constants computed; and how often each is used."""
     graph = empty()
-    sources, laned, active = graph.sources, graph.laned, graph.active
+    sources, per_example, active = graph.sources, graph.per_example, graph.active
     number_of: dict[Value, int] = {}
     known: dict[Key, int] = {}
     uses: list[int] = []
@@ -117,10 +117,10 @@ def _joined(recording: Recording) -> tuple[Graph, list[int]]:
                 key = (value,)
             i = known.get(key)
             if i is None:
-                lane = isinstance(value, (Input, Random))
-                learns = number is None and not lane
+                per_example_ = isinstance(value, (Input, Random))
+                learns = number is None and not per_example_
                 i = known[key] = graph.add(
-                    value if number is None else number, None, (), lane, learns, value.scope
+                    value if number is None else number, None, (), per_example_, learns, value.scope
                 )
                 uses.append(0)
             number_of[value] = i
@@ -132,18 +132,18 @@ def _joined(recording: Recording) -> tuple[Graph, list[int]]:
         key = (op, keeps, numbers)
         i = known.get(key)
         if i is None:
-            lane = learns = constant = False
+            per_example_ = learns = constant = False
             for operand in numbers:
-                lane = lane or laned[operand]
+                per_example_ = per_example_ or per_example[operand]
                 learns = learns or active[operand]
-            if op is not None and not lane and not learns:
+            if op is not None and not per_example_ and not learns:
                 constant = all(type(sources[operand]) is float for operand in numbers)
             if constant and op is not None:
                 folded = op.forward(*[sources[operand] for operand in numbers])
                 i = graph.add(float(folded), None, (), False, False, None)
             else:
                 kind = PICK if isinstance(value, Picked) else op
-                i = graph.add(None, kind, numbers, lane, learns and keeps, value.scope)
+                i = graph.add(None, kind, numbers, per_example_, learns and keeps, value.scope)
                 for operand in numbers:
                     uses[operand] += 1
             known[key] = i
@@ -162,13 +162,13 @@ Terms = tuple[list[tuple[int, int]], list[int]]
 def _sums(graph: Graph, uses: Sequence[int]) -> dict[int, Terms]:
     """The terms of every sum, after each has swallowed those that nothing else uses."""
     add, multiply, total, dot = (TABLE[name] for name in ("add", "mul", "sum", "dot"))
-    ops, operands, laned, active = graph.ops, graph.operands, graph.laned, graph.active
+    ops, operands, per_example, active = graph.ops, graph.operands, graph.per_example, graph.active
     sums: dict[int, Terms] = {}
 
     def swallowed(term: int, i: int) -> Terms | None:
         """The terms of a term of sum i, if it is needed for nothing else."""
         op = ops[term]
-        if uses[term] != 1 or laned[term] != laned[i]:
+        if uses[term] != 1 or per_example[term] != per_example[i]:
             return None
         if active[term] != any(active[x] for x in operands[term]):
             return None  # no gradient may flow through it
@@ -225,9 +225,9 @@ def _rebuilt(graph: Graph, sums: dict[int, Terms]) -> Graph:
     for i, op in enumerate(graph.ops):
         if not needed[i]:
             continue
-        lane, learns, scope = graph.laned[i], graph.active[i], graph.scopes[i]
+        per_example_, learns, scope = graph.per_example[i], graph.active[i], graph.scopes[i]
         if op is None:
-            renamed[i] = new.add(graph.sources[i], None, (), lane, learns, scope)
+            renamed[i] = new.add(graph.sources[i], None, (), per_example_, learns, scope)
             continue
         if i in sums:
             products, others = sums[i]
@@ -238,26 +238,29 @@ def _rebuilt(graph: Graph, sums: dict[int, Terms]) -> Graph:
             terms = []
         else:
             numbers = tuple([renamed[operand] for operand in graph.operands[i]])
-            renamed[i] = new.add(None, op, numbers, lane, learns, scope)
+            renamed[i] = new.add(None, op, numbers, per_example_, learns, scope)
             continue
         if products:
             pairs = [(renamed[x], renamed[y]) for x, y in products]
-            ordered = [(y, x) if new.laned[x] and not new.laned[y] else (x, y) for x, y in pairs]
+            ordered = [
+                (y, x) if new.per_example[x] and not new.per_example[y] else (x, y)
+                for x, y in pairs
+            ]
             xs, ys = zip(*ordered)
             is_dot = len(pairs) > 1 or op is TABLE["dot"]
-            if is_dot and len(terms) == 1 and not new.laned[terms[0]]:
+            if is_dot and len(terms) == 1 and not new.per_example[terms[0]]:
                 operands = (*xs, *ys, terms[0])
-                renamed[i] = new.add(None, TABLE["dot"], operands, lane, learns, scope)
+                renamed[i] = new.add(None, TABLE["dot"], operands, per_example_, learns, scope)
                 continue
             product = TABLE["dot" if is_dot else "mul"]
-            terms.insert(0, new.add(None, product, (*xs, *ys), lane, learns, scope))
+            terms.insert(0, new.add(None, product, (*xs, *ys), per_example_, learns, scope))
             if len(terms) > 2:
-                rest = new.add(None, TABLE["sum"], tuple(terms[1:]), lane, learns, scope)
+                rest = new.add(None, TABLE["sum"], tuple(terms[1:]), per_example_, learns, scope)
                 terms = [terms[0], rest]
             if len(terms) == 1:
                 renamed[i] = terms[0]
                 continue
         kind = TABLE["add" if len(terms) == 2 else "sum"]
-        renamed[i] = new.add(None, kind, tuple(terms), lane, learns, scope)
+        renamed[i] = new.add(None, kind, tuple(terms), per_example_, learns, scope)
     new.outputs = [renamed[output] for output in graph.outputs]
     return new

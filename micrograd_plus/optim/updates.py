@@ -74,12 +74,12 @@ def trace(optimizer: Any) -> Update:
     if first.keys() != later.keys():
         raise TypeError(f"{type(optimizer).__name__}.update remembers other things every time")
     counted = list(names)
-    while laned := [
+    while dependent := [
         name
         for name in counted
         if not symbols_in(first[name]) | symbols_in(later[name]) <= {"lr", *counted}
     ]:
-        counted = [name for name in counted if name not in laned]
+        counted = [name for name in counted if name not in dependent]
     return Update(first, later, [name for name in names if name not in counted], counted)
 
 

@@ -1,0 +1,75 @@
+"""Batches: which examples each step takes, and through which program each of them runs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .examples import Examples
+from .tape import Group
+
+
+@dataclass
+class Batches:
+    """Which examples each step takes.
+
+    inputs: the numbers of all examples; starts: where each begins, in the order of the steps.
+    groups: those examples of a step that run through one program.
+    steps: where in `groups` each step begins; one more than there are steps.
+    output_starts: where in `outputs` to store what comes out for each example, if anything.
+    """
+
+    inputs: Any
+    starts: Any
+    groups: Any
+    steps: Any
+    output_starts: Any
+    outputs: Any
+
+
+def in_batches(
+    examples: Examples,
+    orders: Sequence[Sequence[int]],
+    batch_size: int,
+    programs: Sequence[int],
+    output_sizes: Sequence[int] | None = None,
+    repeat: int = 1,
+) -> Batches:
+    """The steps that take these orders of the examples in batches, `repeat` times over.
+
+    programs: for each kind of examples, the position of its program.
+    output_sizes: for each kind, how many numbers come out; None if they are not stored. They are
+        stored in the order of the examples.
+    """
+    starts: list[int] = []
+    output_starts: list[int] = []
+    groups: list[Group] = []
+    ends: list[int] = []
+    stored = 0
+    for order in orders:
+        for begin in range(0, len(order), batch_size):
+            batch = order[begin : begin + batch_size]
+            alike: dict[int, list[int]] = {}  # the examples of each kind
+            for i in batch:
+                alike.setdefault(examples.kinds[i], []).append(i)
+            for kind, members in alike.items():
+                groups.append(Group(programs[kind], len(starts), len(members)))
+                starts += [examples.starts[i] for i in members]
+            ends.append(len(groups))
+            if output_sizes is not None:
+                start_of = {}
+                for i in batch:
+                    start_of[i] = stored
+                    stored += output_sizes[examples.kinds[i]]
+                output_starts += [start_of[i] for members in alike.values() for i in members]
+    steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
+    return Batches(examples.inputs, starts, groups * repeat, steps, output_starts, [0.0] * stored)
+
+
+def shuffled(count: int, generator: random.Random) -> list[int]:
+    """The numbers in range(count) in a random order."""
+    order = list(range(count))
+    generator.shuffle(order)
+    return order

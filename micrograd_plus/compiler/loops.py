@@ -1,0 +1,142 @@
+"""Loops: what numba compiles around the formulas of the op table and of an optimizer.
+
+Around each formula and each partial derivative of an op stands one loop over numbers that lie
+side by side; around an optimizer's formulas stands one loop over the parameters.
+
+>>> from ..ops import TABLE
+>>> print("\\n".join(OpLoops(TABLE["relu"]).forward()))
+p0 = at[0]
+for i in range(width):
+    x_i = data[p0 + i]
+    data[out + i] = 0.0 if x_i < 0.0 else x_i
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..formulas.writers import Python, Writer, is_reduction, name_shared_parts, walk
+from ..ops import Op
+from ..optim.updates import Update, symbols_in
+from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, flow
+
+
+class _Numba(Python):
+    """Python as numba compiles it; what differs from number to number ends in _i."""
+
+    operations = {
+        **Python.operations,
+        "/": Writer.operations["/"],
+        "**": Writer.operations["**"],
+    }
+
+    def form_of(self, function: Function) -> Form:
+        return function.native
+
+    def number(self, number: float) -> str:
+        return repr(float(number))
+
+    def symbol(self, symbol: Symbol) -> str:
+        return f"{symbol.name}_{'k' if symbol.vector else 'i'}"
+
+
+class OpLoops(_Numba):
+    """The loops of one op, over numbers that lie side by side in `data` and `grad`.
+
+    Operand j begins at at[j], the result at `out`, and `width` results are computed. Element k of
+    a vector follows `width` numbers after element k - 1; what must be known of a vector before
+    the next pass over it is kept in the room behind at[-1].
+    """
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+        self.kept: list[Symbol] = []
+
+    def forward(self) -> list[str]:
+        """The lines that compute the op."""
+        return self._passes(self.op.expression, "data[out + i] = {}")
+
+    def backward(self, j: int) -> list[str]:
+        """The lines that add the partial derivative by operand j times the gradient."""
+        place = f"p{j} + k * width + i" if self.op.nary else f"p{j} + i"
+        formula = flow(Symbol("upstream"), self.op.derivatives[j])
+        return self._passes(formula, f"grad[{place}] += {{}}")
+
+    def _passes(self, formula: Any, store: str) -> list[str]:
+        """One loop for what is shared by all elements, in its order, and one for the result."""
+        lines = [f"p{j} = at[{j}]" for j in range(len(self.op.operands))]
+        shared, (result,) = name_shared_parts((formula,))
+        if not self.op.nary:
+            named = [f"{self.symbol(part)} = {self.write(value)}" for part, value in shared]
+            return [*lines, *self._loop(formula, [*named, store.format(self.write(result))])]
+        lines.append("room = at[-1]")
+        whole = "k * width + i" not in store
+        if whole and isinstance(result, Expression) and is_reduction(result):
+            shared = [*shared, (Symbol("result"), result)]
+            result = shared[-1][0]
+        for part, value in shared:
+            self.kept.append(part)
+            lines += self._pass(value, f"{self._place(part)} = {{}}")
+        return [*lines, *self._pass(result, store)]
+
+    def _pass(self, value: Any, store: str) -> list[str]:
+        """The loop that computes something of all lanes, or of all elements of all lanes."""
+        known = FUNCTIONS.get(value.name) if isinstance(value, Expression) else None
+        if isinstance(known, Reduction):
+            place = store.removesuffix(" = {}")
+            joined = known.join(Symbol("kept"), known.term(*value.args))
+            begin = self._loop(None, [store.format(self.number(known.start))])
+            each = self._loop(value, [f"kept_i = {place}", store.format(self.write(joined))])
+            return [*begin, "for k in range(n):", *indented(each)]
+        each = self._loop(value, [store.format(self.write(value))])
+        return ["for k in range(n):", *indented(each)] if "k * width" in store else each
+
+    def _loop(self, formula: Any, body: list[str]) -> list[str]:
+        """The loop over the lanes, which first loads what `formula` needs."""
+        loads = [f"{self.symbol(x)} = {self._place(x)}" for x in _symbols(formula)]
+        return ["for i in range(width):", *indented([*loads, *body])]
+
+    def _place(self, symbol: Symbol) -> str:
+        if symbol in self.kept:
+            return f"data[room + {self.kept.index(symbol)} * width + i]"
+        if symbol.name in ("out", "upstream"):
+            return f"{'data' if symbol.name == 'out' else 'grad'}[out + i]"
+        j = self.op.operands.index(symbol.name)
+        return f"data[p{j} + k * width + i]" if symbol.vector else f"data[p{j} + i]"
+
+
+def update_loop(update: Update, formulas: dict[str, Any]) -> list[str]:
+    """The lines of the loop that moves every parameter once.
+
+    settings: lr, and what is counted; memory: what is kept, one row for each name.
+    """
+    writer = _Numba()
+    common, rest = update.hoisted(formulas)
+    place = {"gradient": "grad[i]", "data": "data[i]"}
+    place |= {name: f"memory[{j} * count + i]" for j, name in enumerate(update.kept)}
+    place |= {name: f"settings[{j}]" for j, name in enumerate(("lr", *update.counted))}
+
+    def loads(formulas: Iterable[Any], names: Iterable[str]) -> list[str]:
+        needed = set().union(*map(symbols_in, formulas))
+        return [f"{name}_i = {place[name]}" for name in names if name in needed]
+
+    lines = loads([*common.values(), *rest.values()], ["lr", *update.counted])
+    lines += [f"{name}_i = {writer.write(part)}" for name, part in common.items()]
+    changing = {name: formula for name, formula in rest.items() if name not in update.counted}
+    shared, results = name_shared_parts(tuple(changing.values()))
+    body = loads(changing.values(), ["gradient", "data", *update.kept])
+    body += [f"{writer.symbol(part)} = {writer.write(value)}" for part, value in shared]
+    body += [f"{place[name]} = {writer.write(value)}" for name, value in zip(changing, results)]
+    lines += ["for i in range(count):", *indented(body)]
+    return lines + [f"{place[name]} = {writer.write(rest[name])}" for name in update.counted]
+
+
+def _symbols(formula: Any) -> list[Symbol]:
+    """The symbols in `formula`, each once."""
+    return list(dict.fromkeys(part for part in walk(formula) if isinstance(part, Symbol)))
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    """The lines, four columns further right."""
+    return [f"    {line}" for line in lines]

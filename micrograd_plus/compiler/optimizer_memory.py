@@ -1,0 +1,44 @@
+"""The memory of an optimizer: what it remembers of each parameter, while a machine runs its steps.
+
+The state stands in the machine's memory, in the order of the parameters' slots. The optimizer
+lends it there, and gets it back, by calling this object, when somebody reads `optimizer.state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..engine import Value
+from ..optim.updates import Update
+from .running import State
+
+
+class OptimizerMemory:
+    """What an optimizer remembers, in a machine's memory; called, it gives it back."""
+
+    def __init__(self, machine: Any, order: Sequence[Value], optimizer: Any) -> None:
+        self.machine, self.optimizer = machine, optimizer
+        slots = {parameter: slot for slot, parameter in enumerate(order[: machine.moved])}
+        self.slots = [slots[parameter] for parameter in optimizer.parameters]
+
+    def push(self, update: Update) -> None:
+        """Copies the optimizer's state into the machine; ValueError if it is not whole."""
+        states, names = self.optimizer.state, [*update.kept, *update.counted]
+        begun = any(states)
+        for state in states:
+            if begun and state.keys() != {*names}:
+                raise ValueError(
+                    f"the optimizer remembers {sorted(state)} of one parameter, and not "
+                    f"{sorted(names)}: load a whole state_dict, or make a new optimizer"
+                )
+        for name in update.counted:
+            if begun and len({state[name] for state in states}) > 1:
+                raise ValueError(f"the optimizer's parameters differ in {name!r}")
+        by_slot = dict(zip(self.slots, states))
+        self.machine.write_state([by_slot[slot] for slot in range(len(states))])
+
+    def __call__(self) -> list[State]:
+        """The optimizer's state, one dictionary for each parameter."""
+        states = self.machine.read_state()
+        return [states[slot] for slot in self.slots]

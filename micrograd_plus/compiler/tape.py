@@ -1,0 +1,209 @@
+"""The tape: what a program is for the machine code, each kind of record defined once.
+
+`layout.py` makes patterns and instructions, `running.py` everything else; `packed` writes their
+numbers into NumPy arrays, and `kernels.py` reads them there by the names of the fields. The
+field of a record is on the tape if its annotation is one of `NUMBERS`.
+
+>>> packed(Group, [Group(program=0, first=4, size=3)])["first"].tolist()
+[4]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from ..context import scope
+from ..ops import Op
+
+Address = int  # of NumPy's memory
+NUMBERS = {"bool": "i8", "int": "i8", "Address": "i8", "float": "f8"}
+
+MAP, REDUCE, DOT, MATMUL, PICK = range(5)  # what an instruction does
+AFFINE, BY_ROW, BY_ELEMENT = range(3)  # how an operand's numbers are found
+
+BLOCK = 1024  # how many numbers are packed at a time
+
+
+@dataclass(slots=True)
+class Pattern:
+    """Where the numbers of one operand are, for each row and each element of the row.
+
+    rule: AFFINE, in equal steps from `base`; BY_ROW, rows that begin at `places` and go on in
+        equal steps; BY_ELEMENT, all of `places`.
+    per_example: whether each example has numbers of its own. BY_ELEMENT tells it by the place:
+        a slot per example, or ~slot of a shared number.
+    active: whether a gradient goes to the operand.
+    table: where `places` begin in the table of all programs; set when the tape is written.
+    """
+
+    rule: int
+    per_example: bool
+    base: int
+    row_stride: int
+    stride: int
+    active: bool
+    places: Sequence[int]
+    table: int = 0
+
+    def place(self, i: int, k: int) -> int:
+        """The place of element k of row i: a slot per example, or ~slot of a shared number."""
+        if self.rule == BY_ELEMENT:
+            return self.places[i * self.row_stride + k]
+        start = self.places[i] if self.rule == BY_ROW else self.base + i * self.row_stride
+        slot = start + k * self.stride
+        return slot if self.per_example else ~slot
+
+
+@dataclass(slots=True)
+class Instruction:
+    """`count` results of one op, side by side from slot `out` on.
+
+    length: how many elements each vector has that an operand's row holds; 1 for an op of numbers.
+    per_example: whether it runs for each example, or once per batch.
+    rows, columns: of a MATMUL, whose result i * columns + j is the dot of row i of the second
+        operand and row j of the first.
+    loop, first_operand, operand_count: where the addresses of the op's loops begin, and where its
+        patterns; set when the tape is written.
+    """
+
+    kind: int
+    op: Op | None
+    count: int
+    length: int
+    out: int
+    per_example: bool
+    operands: list[Pattern]
+    rows: int
+    columns: int
+    scope: scope | None
+    loop: int = 0
+    first_operand: int = 0
+    operand_count: int = 0
+
+    def __str__(self) -> str:
+        if self.kind == MATMUL:
+            name, what = "matmul", f"{self.rows} × {self.columns} dots of {self.length}"
+        elif self.kind == PICK:
+            name, what = "pick", f"{self.count} of {self.length} each"
+        else:
+            name = self.op.name if self.op else ""
+            what = f"{self.count}" + f" of {self.length}" * (self.kind in (DOT, REDUCE))
+        return f"{name:<10} {what:<24} {_path(self.scope)}".rstrip()
+
+
+@dataclass(slots=True)
+class Header:
+    """A program on the tape. Each pair of begin and end is a range of the list that it names.
+
+    width: how many slots per example; inputs, randoms: how many of them are filled before it runs.
+    root: the place of the loss. base, top: the program's own shared numbers, constants first.
+    seed: where its seeds begin.
+    """
+
+    shared_begin: int
+    shared_end: int
+    per_example_begin: int
+    per_example_end: int
+    lanes: int
+    width: int
+    inputs: int
+    randoms: int
+    root: int
+    base: int
+    top: int
+    numbers_begin: int
+    numbers_end: int
+    outputs_begin: int
+    outputs_end: int
+    seed: int
+
+
+@dataclass(slots=True)
+class Group:
+    """Examples of a step that run through one program: `size` of them, from `first` on."""
+
+    program: int
+    first: int
+    size: int
+
+
+@dataclass(slots=True)
+class Work:
+    """All that a run of steps reads and writes.
+
+    The first part describes the programs, the second the memory, the third the steps, and the
+    last what happens to the parameters. See `running.NativeMachine` for who fills it.
+    """
+
+    headers: Address
+    instructions: Address
+    patterns: Address
+    table: Address
+    loops: Address
+    numbers: Address
+
+    data: Address
+    grad: Address
+    parameters: int
+    lane_begin: int  # where the numbers per example begin
+    scratch_begin: int  # where operands are packed
+    region: int  # how many numbers the scratch holds for each operand
+    at: Address  # where the operands of one op are; before it, what its loops keep
+
+    inputs: Address
+    starts: Address
+    groups: Address
+    steps: Address
+    step_count: int
+    seeds: Address
+    serial: int
+    stored: bool
+    outputs: Address
+    output_starts: Address
+    losses: Address
+    norms: Address
+
+    differentiated: bool
+    moved: int
+    first_update: Address
+    later_update: Address
+    settings: Address
+    setting_count: int
+    memory: Address
+    memory_size: int
+    clip: float
+    guarded: bool
+    guard: Address
+
+
+RECORDS = (Pattern, Instruction, Header, Group, Work)
+
+
+@cache
+def numpy_type(record: type) -> Any:
+    """The NumPy type that holds the numbers of a record, by their names."""
+    import numpy as np
+
+    kinds = record.__annotations__.items()
+    return np.dtype([(name, NUMBERS[kind]) for name, kind in kinds if kind in NUMBERS], align=True)
+
+
+def packed(record: type, rows: Iterable[Any]) -> Any:
+    """The numbers of these records as one NumPy array."""
+    import numpy as np
+
+    kind = numpy_type(record)
+    return np.array(list(map(attrgetter(*kind.names), rows)), kind)
+
+
+def _path(opened: scope | None) -> str:
+    """The names of the scopes from the outermost in."""
+    names: list[str] = []
+    while opened is not None:
+        names.insert(0, opened.name)
+        opened = opened.parent
+    return ".".join(names)

@@ -1,0 +1,71 @@
+"""The tape: what the layout makes is what the machine code reads, field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import pytest
+
+from micrograd_plus import nn
+from micrograd_plus.compiler import kernels, tape
+from micrograd_plus.compiler.layout import Program, Store, lay_out
+from micrograd_plus.compiler.recording import record
+from micrograd_plus.compiler.simplify import simplify
+
+pytest.importorskip("numpy")
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 5), nn.Softmax())
+    parameters = model.parameters()
+    return lay_out(simplify(record(model, [(3,)], parameters)), Store(parameters), inputs=3)
+
+
+def test_every_number_of_a_record_is_found_by_its_name(program: Program) -> None:
+    instructions = program.per_example
+    patterns = [pattern for instruction in instructions for pattern in instruction.operands]
+    assert len(instructions) > 4
+    assert len(patterns) > 8
+    for rows in (instructions, patterns):
+        record_ = type(rows[0])
+        array = tape.packed(record_, rows)
+        assert array.dtype == tape.numpy_type(record_)
+        for name in array.dtype.names:
+            assert array[name].tolist() == [int(getattr(row, name)) for row in rows]
+
+
+@pytest.mark.parametrize("record_", tape.RECORDS)
+def test_all_fields_are_numbers_but_those_that_only_python_reads(record_: Any) -> None:
+    fields = {field.name for field in dataclasses.fields(record_)}
+    python = {"op", "operands", "scope", "places"}
+    assert {*tape.numpy_type(record_).names} == fields - python
+    assert tape.numpy_type(record_).isalignedstruct
+
+
+def test_a_kernel_that_reads_an_unknown_field_is_not_compiled() -> None:
+    numba = pytest.importorskip("numba")
+    from micrograd_plus.compiler.native import signature
+
+    def good(x: tape.Pattern) -> int:
+        return x.stride
+
+    def bad(x: tape.Pattern) -> int:
+        return x.stribe  # type: ignore[attr-defined, no-any-return]
+
+    for kernel in (good, bad):
+        kernel.__annotations__ = {"x": "Pattern", "return": "int"}
+    numba.njit(signature(good))(good)
+    with pytest.raises((KeyError, numba.TypingError), match="stribe"):
+        numba.njit(signature(bad))(bad)
+
+
+def test_the_state_of_a_run_is_one_argument() -> None:
+    assert list(inspect.signature(kernels.run).parameters) == ["address"]
+    functions = [f for _, f in inspect.getmembers(kernels, inspect.isfunction)]
+    kernels_ = [f for f in functions if f.__module__ == kernels.__name__]
+    taking_work = [f for f in kernels_ if "work" in inspect.signature(f).parameters]
+    assert len(taking_work) > 20
+    assert max(len(inspect.signature(f).parameters) for f in taking_work) <= 8
