@@ -24,6 +24,7 @@ from typing import NamedTuple
 from .engine import Constant, Value, topological_order
 from .formulas.description import formula
 from .numbers import number_of
+from .support.words import many
 
 RIGHT, WRONG, KINK, UNDEFINED = "ok", "WRONG", "kink", "undefined"
 
@@ -49,10 +50,6 @@ _KINK = 1e-4  # the smallest distance that counts, relative to the slopes
 
 _MOST_ROWS = 20
 _MOST_LETTERS = 40
-
-
-def _count(number: int, noun: str, plural: str) -> str:
-    return f"{number} {noun if number == 1 else plural}"
 
 
 class Check(NamedTuple):
@@ -89,8 +86,8 @@ class Report(NamedTuple):
             undefined = any(check.verdict == UNDEFINED for check in checks)
             found = "nothing wrong where there is a slope" if undefined else "all right"
             return (
-                f"{found} ({_count(len(self.leaves), 'leaf', 'leaves')}, "
-                f"{_count(self.node_count, 'op', 'ops')})"
+                f"{found} ({many(len(self.leaves), 'leaf', 'leaves')}, "
+                f"{many(self.node_count, 'op')})"
             )
         bad_ops = [check for check in self.wrong if check.op]
         if not bad_ops:

@@ -22,6 +22,7 @@ from typing import Any
 from .context import recorder
 from .engine import Constant, Operand, Value
 from .numbers import number_of
+from .support.checks import generator_or
 
 
 def rand(generator: random.Random | None = None) -> Value:
@@ -30,8 +31,7 @@ def rand(generator: random.Random | None = None) -> Value:
     A compiled program draws another one at every replay, and for every example. Without a
     generator, Python's own is used, which `random.seed` seeds.
     """
-    if not (generator is None or isinstance(generator, random.Random)):
-        raise TypeError(f"generator is a random.Random, as random.Random(0), not {generator!r}")
+    generator = generator_or(None, generator)
     active = recorder()
     if active is not None:
         return active.random(generator)

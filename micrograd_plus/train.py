@@ -25,9 +25,8 @@ from .context import no_grad
 from .data import batches, check_lengths
 from .engine import Value
 from .nn import Module
-from .nn.init import generator_or
 from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
-from .support.checks import whole_number
+from .support.checks import generator_or, whole_number
 from .support.nested import plain
 from .support.progress import bar as progress_bar
 

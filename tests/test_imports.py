@@ -49,7 +49,7 @@ WINGS = {
     "explorer": {*CORE, *SUPPORT, "classroom", "nn", "optim", "show"},
     "export": {*CORE, *SUPPORT, "nn", "compiler"},
 }
-ROOMS: dict[str, set[str]] = {room: {*CORE[:i]} for i, room in enumerate(CORE)}
+ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["commands"] = {*ROOMS}

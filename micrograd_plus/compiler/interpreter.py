@@ -81,6 +81,5 @@ def _results(
             bias = given[0].place(row, column) if given else None
             yield place, TABLE["dot"], operands, bias
         else:
-            assert instruction.op is not None
             operands = [pattern.place(i, k) for pattern in instruction.operands for k in length]
             yield place, instruction.op, operands, None

@@ -170,12 +170,12 @@ class _Layout:
     def program(self) -> Program:
         for nodes in self._groups():
             op = self.graph.ops[nodes[0]]
-            if op == PICKED:
-                self._picks(nodes)
-            elif op is TABLE["dot"]:
+            if op is TABLE["dot"]:
                 self._dots(nodes)
+            elif isinstance(op, Op):
+                self._each(op, nodes)
             else:
-                self._each(nodes)
+                self._picks(nodes)
         return Program(
             shared=self.instructions[False],
             per_example=self.instructions[True],
@@ -249,10 +249,9 @@ class _Layout:
         flows = active[user] and any(active[node] for node in nodes)
         return _pattern(self._codes(nodes), length, flows)
 
-    def _each(self, nodes: list[int]) -> None:
+    def _each(self, op: Op, nodes: list[int]) -> None:
         """Any op but dot: operand j of all nodes is one pattern."""
-        op, operands = self.graph.ops[nodes[0]], self.graph.operands
-        assert isinstance(op, Op)
+        operands = self.graph.operands
         length = len(operands[nodes[0]]) // len(op.operands)
         patterns = []
         for j in range(len(op.operands)):

@@ -15,19 +15,12 @@ import random
 from collections.abc import Callable
 from typing import cast
 
+from ..support.checks import generator_or as generator_or
+
 Initializer = Callable[[int, int, random.Random], float]
 
 GLOBAL = cast(random.Random, random)
 """Python's own generator, which `random.seed` seeds: used where none is passed."""
-
-
-def generator_or(default: random.Random, generator: random.Random | None) -> random.Random:
-    """`generator`, or the default if it is None; TypeError for anything else, as a seed."""
-    if generator is None:
-        return default
-    if not isinstance(generator, random.Random):
-        raise TypeError(f"generator is a random.Random, as random.Random(0), not {generator!r}")
-    return generator
 
 
 def uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands, topological_order
 from ..ops import TABLE, Op
+from ..support.words import many
 from .folding import bundles_of, folded_into, heights_of, is_hidden, parameters_of
 
 _MOST_BOXES = 150  # that can be read in one picture, where an op and its value are two
@@ -86,16 +87,12 @@ class _Group:
             # A module says here how wide it is, as "2 → 16, relu".
             describe = getattr(call.owner, "extra_repr", str)
             lines = [describe()] if describe() else []
-        lines.append(_many(self.count, "value"))
+        lines.append(many(self.count, "value"))
         if self.parameters:
-            lines[-1] += ", " + _many(len(self.parameters), "parameter")
+            lines[-1] += ", " + many(len(self.parameters), "parameter")
         if len(self.outputs) > 1:
-            lines.append(_many(len(self.outputs), "output"))
+            lines.append(many(len(self.outputs), "output"))
         return Box("group", name, list(self.outputs), lines)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def boxes_of(
@@ -308,7 +305,7 @@ class _Drawer:
             if isinstance(shown, _Group):
                 box = Box("group")  # filled in when all that belongs there is known
             elif len(bundle) > 1:
-                box = Box("bundle", _many(len(bundle), "input"), bundle)
+                box = Box("bundle", many(len(bundle), "input"), bundle)
             else:
                 kind = "constant" if isinstance(value, Constant) else "value"
                 box = Box(kind, value.label or self.labels.get(value, ""), [value])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import operator
+import random
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+Default = TypeVar("Default")
 
 
 def whole_number(name: str, number: Any, at_least: int = 1) -> int:
@@ -13,3 +16,12 @@ def whole_number(name: str, number: Any, at_least: int = 1) -> int:
         if operator.index(number) >= at_least and not isinstance(number, bool):
             return operator.index(number)
     raise ValueError(f"{name} must be a whole number of at least {at_least}, not {number!r}")
+
+
+def generator_or(default: Default, generator: random.Random | None) -> random.Random | Default:
+    """`generator`, or the default if it is None; TypeError for anything else, as a seed."""
+    if generator is None:
+        return default
+    if not isinstance(generator, random.Random):
+        raise TypeError(f"generator is a random.Random, as random.Random(0), not {generator!r}")
+    return generator

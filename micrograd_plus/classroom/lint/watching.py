@@ -24,6 +24,7 @@ from ...engine import Value
 from ...nn import Module
 from ...optim import Optimizer, clipping
 from ...show import graph
+from ...support.words import many
 from .findings import Place, Report, called_by_user, user_place
 from .judge import Judge
 
@@ -41,10 +42,6 @@ LOWER_THE_RATE = (
 )
 
 _TRAIN = str(Path(optim.__file__).parents[1] / "train.py")
-
-
-def _many(count: int, noun: str, plural: str = "s") -> str:
-    return f"{count} {noun}{plural * (count != 1)}"
 
 
 class _Move(NamedTuple):
@@ -103,7 +100,8 @@ class Watch:
             self.judge.want_only(p for o in self.optimizers.values() for p in o.parameters)
         self.judge.conclude()
         self.report.watched = (
-            f"{_many(self.passes, 'backward pass', 'es')}, {_many(self.steps, 'optimizer step')}"
+            f"{many(self.passes, 'backward pass', 'backward passes')}, "
+            f"{many(self.steps, 'optimizer step')}"
             if self.passes or self.steps
             else "backward() was not called; compiled code is not observed"
         )
