@@ -10,6 +10,8 @@ from drawings import read, read_svg, rgb
 from micrograd_plus import losses, nn
 from micrograd_plus.context import no_grad, scope
 from micrograd_plus.engine import Constant, Value
+from micrograd_plus.explorer.lesson import Lesson
+from micrograd_plus.explorer.views import Views
 from micrograd_plus.formulas.parse import parse
 from micrograd_plus.functional import dot
 from micrograd_plus.functional import sum as total
@@ -248,10 +250,10 @@ def batch(count):
     return [[numbers.uniform(-1, 1), numbers.uniform(-1, 1)] for _ in range(count)]
 
 
-def test_one_example_is_folded_by_neuron():
+def test_folding_by_neuron():
     out = mlp()([Value(1.0, label="x1"), Value(-2.0, label="x2")])
     out.backward()
-    drawn = read(draw(out))
+    drawn = read(draw(out, fold="Neuron"))
     neurons = [texts for texts in drawn.boxes.values() if texts[0] == "Neuron"]
     assert len(neurons) == 33
     assert sum("3 values, 17 parameters" in texts for texts in neurons) == 16
@@ -261,6 +263,28 @@ def test_one_example_is_folded_by_neuron():
     assert shown.count(("Neuron", "Neuron")) == 16 * 16 + 16
     assert drawn.find(f"data {out.data:.4f}", "grad 1.0000")
     assert drawn.boxes[x1] != []
+
+
+@pytest.mark.parametrize(
+    ("widths", "folded"), [((2,) * 14 + (1,), ["Neuron"] * 29), ((16, 16, 1), ["Layer"] * 3)]
+)
+def test_one_example_is_folded_as_little_as_can_be_read(widths, folded):
+    """By neuron; by layer, where the arrows between the neurons would be a tangle."""
+    out = mlp(widths)([1.0, -2.0])
+    names = [texts[0] for texts in read(draw(out)).boxes.values() if texts]
+    assert [name for name in names if name in ("Neuron", "Layer")] == folded
+
+
+@pytest.mark.parametrize("widths", [(16, 16, 1), (40, 40, 40, 1), (24, 3, 24, 1)])
+def test_a_picture_and_a_page_fold_by_the_same_rules(widths):
+    loss = losses.hinge(mlp(widths)([0.5, -1.0]), 1)
+    loss.backward()
+    in_picture = [texts[0] for texts in read(draw(loss)).boxes.values() if texts]
+    folded = [name for name in in_picture if name in ("Neuron", "Layer", "MLP", "hinge")]
+    page = Views(Lesson(loss), fold=True, around=None, depth=0).views[0]
+    on_page = [box.call.name for box in page.boxes if hasattr(box, "call")]
+    assert len(on_page) > 1
+    assert sorted(on_page) == sorted(folded)
 
 
 def test_a_few_examples_are_folded_by_layer():

@@ -15,13 +15,18 @@ from typing import Any
 from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands
 from ..show.dot import text_width
-from ..show.folding import bundles_of, folded_into, heights_of, is_hidden, parameters_of
+from ..show.folding import (
+    bundles_of,
+    folded_into,
+    heights_of,
+    is_hidden,
+    is_readable,
+    parameters_of,
+)
 from ..show.render import render
 from .lesson import Lesson
 
 MOST_WHOLE = 300  # values of a graph that is drawn whole
-_MOST_BOXES = 40  # of a view in which calls are folded, as far as folding helps
-_MOST_EDGES = 80
 _MOST_IN_ONE = 400  # boxes of any view: more is no picture
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
 _CROWDED = 2  # edges per box, from which on the layout is left free
@@ -134,7 +139,7 @@ class Views:
         top = max(self.heights.values(), default=0) if call is None else self.heights[call] - 1
         for height in range(top + 1):
             view = self._view(title, parent, call, height)
-            if not self.folds or _is_readable(view):
+            if not self.folds or is_readable(len(view.boxes), len(view.edges)):
                 break
         self.views.append(view)
 
@@ -319,10 +324,6 @@ def _is_inside(inside: scope | None, call: scope | None) -> bool:
     while inside is not None and inside is not call:
         inside = inside.parent
     return inside is call
-
-
-def _is_readable(view: View) -> bool:
-    return len(view.boxes) <= _MOST_BOXES and len(view.edges) <= _MOST_EDGES
 
 
 def _even(width: float) -> int:

@@ -16,7 +16,7 @@ from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands, topological_order
 from ..ops import TABLE, Op
 from ..support.words import many
-from .folding import bundles_of, folded_into, heights_of, is_hidden, parameters_of
+from .folding import bundles_of, folded_into, heights_of, is_hidden, is_readable, parameters_of
 
 _MOST_BOXES = 150  # that can be read in one picture, where an op and its value are two
 _MOST_FOLDED = 80  # of folded boxes, which are larger
@@ -106,6 +106,7 @@ def boxes_of(
     ops = [node for node in order if node.op is not None]
     counts = Counter([node.scope for node in ops])
     heights = heights_of(counts)
+    fallback = None
     for height, merged in _levels(heights, fold, merge):
         most = _MOST_ASKED_FOR if fold is not None else _MOST_FOLDED if height else _MOST_BOXES
         of_scope = _groups(counts, heights, height, merged)
@@ -119,7 +120,15 @@ def boxes_of(
         if drawing is not None:
             # What is below the root may hold the gradients of another root's backward().
             drawing.has_gradients = root.grad != 0
-            return drawing
+            if (
+                fold is not None
+                or not height
+                or is_readable(len(drawing.boxes), len(drawing.arrows))
+            ):
+                return drawing
+            fallback = fallback or drawing
+    if fallback is not None:
+        return fallback
     names = _names(heights)
     folding = f", or fold it by one of its scopes, fold={' or '.join(names)}" if names else ""
     raise ValueError(

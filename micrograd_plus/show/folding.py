@@ -15,8 +15,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from ..context import scope
 from ..engine import Constant, Value
 
+_MOST_BOXES, _MOST_EDGES = 40, 80  # of a graph in which something is folded
 MOST_INPUTS = 8
 """Leaves that are used by the same boxes; if there are more, they are shown as one."""
+
+
+def is_readable(boxes: int, edges: int) -> bool:
+    """Whether a folded graph needs no more folding; less detail is better than a tangle."""
+    return boxes <= _MOST_BOXES and edges <= _MOST_EDGES
 
 
 def heights_of(scopes: Iterable[scope | None]) -> dict[scope, int]:
