@@ -99,7 +99,7 @@ def fit(
     batch_size: all examples at once unless a number is given; the batches are then shuffled
         by `generator`, which starts from seed 0.
     validation: X and y of examples to measure, and not to train, after every epoch.
-    schedule: moved on after every epoch.
+    schedule: stepped after every epoch.
     clip_grad_norm: the most that the gradient's length may be; longer ones are shortened.
     early_stop: ends the training when the loss, on the validation data if there is any, has
         not improved for that many epochs; the model then has the parameters of the best loss,

@@ -91,7 +91,7 @@ def test_stepping_both_ways(visit: Open) -> None:
         assert stop(page) == i
         assert page.text_content("#count").startswith(f"Step {i} of {len(steps)}: ")
         assert said(page).startswith(
-            {"forward": "Forward", "seed": "The way back", "backward": "Backward"}[step.kind]
+            {"forward": "Forward", "seed": "The backward pass begins", "backward": "Backward"}[step.kind]
         )
         shown = page.evaluate("format(passes.steps[shown.stop - 1].after)")
         assert shown in page.inner_text("#sentence").replace("\n", "")
@@ -356,7 +356,7 @@ def test_hints_and_reveal(visit: Open) -> None:
     page.click("#mode-predict")
     assert answer(page, 6) == "The size is right, but the sign is wrong."
     assert answer(page, 17) == "Put the numbers of the operands into the formula."
-    assert answer(page, "") == "Give a number, as −1.5."
+    assert answer(page, "") == "Type a number, for example −1.5."
     assert answer(page, "−6").startswith("Right: −6")
     assert page.text_content("#score") == "0 of 1 right at the first try"
     page.click("#reveal")  # L

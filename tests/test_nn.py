@@ -720,7 +720,7 @@ def test_dropout_is_recorded():
 
 @pytest.mark.parametrize("p", [1, 1.0, -0.1, 2, math.nan])
 def test_dropout_rate(p):
-    with pytest.raises(ValueError, match="p is a probability from 0 up to, but not, 1; not "):
+    with pytest.raises(ValueError, match=r"p is a probability in \[0, 1\), not "):
         nn.Dropout(p)
 
 

@@ -1,4 +1,4 @@
-"""Check: does the function, called again with numbers, do what was recorded?
+"""Check: does the function, called again with numbers, compute what was recorded?
 
 A program replays what the function did once. If the function does something else the next time,
 because it counts its calls or reads a clock, the program is wrong; so the first example is also

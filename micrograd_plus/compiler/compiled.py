@@ -12,7 +12,7 @@ from typing import Any, Protocol, overload
 
 from ..context import recorder
 from ..engine import Value
-from ..support.checks import whole_number
+from ..support.checks import generator_or, whole_number
 from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from .batches import Batches, shuffled
@@ -25,7 +25,7 @@ from .running import Outcome, Task
 
 
 class Model(Protocol):
-    """What compiles to predictions: an `nn.Module`."""
+    """An `nn.Module`, which compiles to predictions."""
 
     def parameters(self) -> list[Value]:
         """Every parameter, once."""
@@ -47,7 +47,7 @@ def compile(function: Callable[..., Value], optimizer: object, *, cache_size: in
 def compile(
     function: Callable[..., Any], optimizer: Any = None, *, cache_size: int = 64
 ) -> Compiled:
-    """Records `function` at its first call and replays it, over whole batches, ever after.
+    """Records `function` at its first call and replays it, over whole batches, from then on.
 
     With an optimizer, `function` is the loss of ONE example, as loss_fn(x, y), and the result
     a `Step`: step(X, y) updates the parameters once. Without one, a Module becomes `Predict`:
@@ -85,7 +85,7 @@ def compile(
 
 
 class Compiled:
-    """What every compiled function can do: keep programs, and run them."""
+    """A compiled function: it keeps its programs, and runs them."""
 
     def __init__(
         self, function: Callable[..., Any], cache_size: int = 64, optimizer: Any = None
@@ -205,10 +205,10 @@ class LossAndGradient(Compiled):
 
 
 class Step(LossAndGradient):
-    """One update of the parameters for each call, or many at a stretch by `run`.
+    """One update of the parameters for each call, or many updates in one call of `run`.
 
     step(X, y) returns the mean loss before the update; the parameters' `grad` is then its
-    gradient. What `optimizer` remembers, and its settings, are its own at any time.
+    gradient. The optimizer's state and settings can be read and changed at any time.
     """
 
     def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64) -> None:
@@ -233,7 +233,7 @@ class Step(LossAndGradient):
         schedule: Any = None,
         progress: bool = True,
     ) -> list[float]:
-        """Many updates at a stretch; the mean loss of each step, before its update.
+        """Runs many updates; returns the mean loss of each step, before its update.
 
         batch_size: all examples at once unless a number is given.
         shuffle: a new order for each epoch, from `generator`, which starts from seed 0.
@@ -249,7 +249,8 @@ class Step(LossAndGradient):
         epochs = whole_number("epochs", epochs)
         size = examples.count if batch_size is None else whole_number("batch_size", batch_size)
         self.prepare(examples)
-        shuffler = (generator or random.Random(0)) if shuffle else None
+        generator = generator_or(random.Random(0), generator)
+        shuffler = generator if shuffle else None
         steps_each = -(-examples.count // size)
         losses: list[float] = []
         with self._running(), progress_bar(epochs * steps_each, "step", progress, delay=1) as bar:
@@ -265,24 +266,24 @@ class Step(LossAndGradient):
                         examples, [range(examples.count)], size, repeat=at_once
                     )
                 task = Task(True, self._programs.seeds())
-                for outcome in self._stretches(batches_, at_once * steps_each, task, schedule):
+                for outcome in self._in_parts(batches_, at_once * steps_each, task, schedule):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))
                 done += at_once
         return losses
 
-    def _stretches(
+    def _in_parts(
         self, batches: Batches, count: int, task: Task, schedule: Any = None
     ) -> Iterator[Outcome]:
-        """Runs the steps, so many at a stretch that Ctrl-C is handled in between.
+        """Runs the steps in parts of about 0.1 s, so that Ctrl-C is handled between them.
 
-        With a schedule it is one step at a time, as each has a learning rate of its own. A
+        With a schedule each part is one step, because each step has its own learning rate. A
         guarded run ends early after a step that could not be completed.
         """
-        done, stretch = 0, 1
+        done, part = 0, 1
         while done < count:
             started = time.perf_counter()
-            at_once = min(stretch, count - done)
+            at_once = min(part, count - done)
             outcome = self._programs.machine.run(batches, done, at_once, task, done << 32)
             done += outcome.completed
             yield outcome
@@ -292,11 +293,11 @@ class Step(LossAndGradient):
                 schedule.step()
                 continue
             taken = max(time.perf_counter() - started, 1e-6)
-            stretch = int(max(1, min(8 * stretch, stretch * _STRETCH / taken)))
+            part = int(max(1, min(8 * part, part * _PART / taken)))
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Hands everything to the machine and takes it back, whatever happens."""
+        """Copies the parameters to the machine, and back at the end, also after an error."""
         programs = self._programs
         programs.push()
         is_here = self._memory is not None and self._memory.machine is programs.machine
@@ -333,7 +334,7 @@ class Training(Step):
     ) -> tuple[list[float], list[float], list[Any]]:
         """The loss and the gradient's length of each step, and the examples' predictions.
 
-        If there are fewer steps than batches, the last one is that which was not completed.
+        If there are fewer steps than batches, the last step was not completed.
         """
         entries = self.prepare(examples)
         batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
@@ -341,14 +342,14 @@ class Training(Step):
         losses: list[float] = []
         norms: list[float] = []
         with self._running():
-            for outcome in self._stretches(batches, -(-len(order) // batch_size), task):
+            for outcome in self._in_parts(batches, -(-len(order) // batch_size), task):
                 losses += outcome.losses
                 norms += outcome.norms
         rows = outputs_of([examples.kinds[i] for i in order], entries, batches.outputs)
         return losses, norms, [prediction for _, prediction in rows]
 
     def go_back(self) -> None:
-        """To where the parameters and the optimizer were before the last update."""
+        """Restores the parameters and the optimizer to their state before the last update."""
         self._programs.machine.restore()
         self._programs.pull()
         self.optimizer.lend_state_to(self._memory)
@@ -360,7 +361,7 @@ class Training(Step):
 
 _MOST_STEPS = 20_000  # that are put into batches at once
 _MOST_SHUFFLED = 200_000  # examples, likewise
-_STRETCH = 0.1  # seconds between two moments at which Ctrl-C is handled
+_PART = 0.1  # seconds until Ctrl-C is handled
 
 
 def _argument_names(function: Callable[..., Any]) -> list[str]:

@@ -19,7 +19,7 @@ from .recording import Requirement, Shape
 
 
 class Examples:
-    """The arguments of many calls, one beside the other.
+    """The arguments of many calls.
 
     inputs: all numbers, in one row; starts: where each example's begin.
     shapes: the different shapes of the arguments; kinds: for each example, which of them.
@@ -47,7 +47,7 @@ class Examples:
         return [batch[i] for batch in self.batches]
 
     def _as_one_array(self) -> bool:
-        """The quick way, for examples of one shape, with NumPy; whether it could be gone."""
+        """The fast way, with NumPy, for examples of one shape; False if it does not apply."""
         if not has_numpy():
             return False
         import numpy as np

@@ -3,11 +3,11 @@
 `native.py` compiles this file with numba, once per machine and not once per graph, together
 with the loops that are written from the op table; without numba nothing here is used.
 
-All numbers stand in two long rows of memory, `data` and `grad`, at the same places:
+All numbers are in two long rows of memory, `data` and `grad`, at the same places:
 
     shared numbers         one each: parameters, constants, what depends on no example
     numbers per example    `width` of them side by side, one for each example that is computed
-    the scratch            where operands that do not lie side by side are packed
+    the scratch            copies of operands that are not side by side
 
 `width` is how many examples are computed together; for what is computed once per batch it is 1.
 `tape.py` defines the records: `Work` has the addresses of everything else.
@@ -200,7 +200,7 @@ def row_begin(work: Work, x: Pattern, i: int, width: int) -> int:
 
 
 def in_place(x: Pattern, count: int, length: int, width: int) -> int:
-    """Whether all rows of an operand lie side by side already."""
+    """Whether all rows of an operand are side by side already."""
     return (
         x.rule == AFFINE
         and (x.per_example or width == 1)
@@ -290,7 +290,7 @@ def block_of(work: Work, node: Instruction, width: int) -> int:
 
 
 def locate(work: Work, node: Instruction, i: int, n: int, width: int) -> None:
-    """Notes in `work.at` where n rows of each operand are, from row i on.
+    """Writes to `work.at` where n rows of each operand are, from row i on.
 
     Packs those that are not in place.
     """

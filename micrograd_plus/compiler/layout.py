@@ -1,7 +1,7 @@
 """Lay out: from thousands of nodes to a few dozen instructions over numbers side by side.
 
-Nodes that are equally far from the leaves cannot depend on each other. Those of them that do
-the same op become one instruction, and their results lie side by side, in the order in which
+Nodes at the same distance from the leaves cannot depend on each other. Those among them with the
+same op become one instruction, and their results are stored side by side, in the order in which
 they were made. Dots that share their vectors, as a layer's neurons share its inputs, become one
 matrix product, for which the parameters are put in the order of its rows.
 
@@ -44,16 +44,18 @@ from .tape import (
     Pattern,
 )
 
-ROOM = 8 * BLOCK  # for what an op must know of a vector before the next pass over it
-LANE_BYTES = 1 << 19  # what the values and gradients of all lanes may take, to stay in the cache
+ROOM = 8 * BLOCK  # for intermediate results of an op of vectors, which takes several passes
+LANE_BYTES = (
+    1 << 19
+)  # memory for the values and gradients of all lanes, so that they stay in the cache
 FEWEST_LANES, MOST_LANES = 16, 128
 
 
 class Store:
-    """The parameters' slots; those that the optimizer moves come first.
+    """The parameters' slots; the parameters that the optimizer moves come first.
 
-    A slot is given when a program first uses the parameter, so that those that are used
-    together lie together.
+    A parameter gets its slot when a program first uses it, so that parameters that are used
+    together are side by side.
     """
 
     def __init__(self, moved: Iterable[Value] = ()) -> None:
@@ -64,7 +66,7 @@ class Store:
         self._next_other = self.moved
 
     def add(self, parameters: Iterable[Value]) -> None:
-        """Counts parameters that a program reaches, before their slots are given."""
+        """Adds parameters that a program uses; they get their slots later."""
         for parameter in parameters:
             self.slots.setdefault(parameter, -1)
 
@@ -80,7 +82,7 @@ class Store:
         return slot
 
     def in_order(self) -> list[Value]:
-        """All parameters by their slots; those that no program uses are given theirs."""
+        """All parameters in the order of their slots; unused ones get a slot now."""
         return sorted(self.slots, key=self.slot)
 
     def __len__(self) -> int:
@@ -145,23 +147,23 @@ def lay_out(graph: Graph, store: Store, inputs: int) -> Program:
 
 
 class _Layout:
-    """The places that are given out, node by node, while instructions are made."""
+    """Gives each node a place while the instructions are made."""
 
     def __init__(self, graph: Graph, store: Store, inputs: int) -> None:
         self.graph = graph
         self.store = store
         self.inputs = inputs
-        self.code: list[int | None] = [None] * len(graph)  # the place of each node
+        self.place: list[int | None] = [None] * len(graph)  # the place of each node
         self.numbers: list[float] = []
         self.generators: list[random.Random | None] = []
         for i, source in enumerate(graph.sources):
             if isinstance(source, float):
-                self.code[i] = ~(len(store) + len(self.numbers))
+                self.place[i] = ~(len(store) + len(self.numbers))
                 self.numbers.append(source)
             elif isinstance(source, Input):
-                self.code[i] = source.position
+                self.place[i] = source.position
             elif isinstance(source, Random):
-                self.code[i] = inputs + len(self.generators)
+                self.place[i] = inputs + len(self.generators)
                 self.generators.append(source.generator)
         self.next_shared = len(store) + len(self.numbers)
         self.next_per_example = inputs + len(self.generators)
@@ -185,12 +187,12 @@ class _Layout:
             inputs=self.inputs,
             generators=self.generators,
             width=self.next_per_example,
-            outputs=self._codes(self.graph.outputs),
+            outputs=self._places(self.graph.outputs),
             nodes=len(self.graph),
         )
 
     def _groups(self) -> list[list[int]]:
-        """Nodes that do the same, at the same distance from the leaves; the nearest first."""
+        """Groups of nodes with the same op at the same distance from the leaves, nearest first."""
         graph = self.graph
         levels = [0] * len(graph)
         groups: dict[tuple[object, ...], list[int]] = {}
@@ -203,31 +205,31 @@ class _Layout:
                 groups.setdefault(key, []).append(i)
         return [groups[key] for key in sorted(groups, key=lambda key: key[1])]  # type: ignore
 
-    def _codes(self, nodes: Sequence[int]) -> list[int]:
+    def _places(self, nodes: Sequence[int]) -> list[int]:
         """The places of nodes; a parameter's slot is given at its first use."""
-        code, sources = self.code, self.graph.sources
+        place, sources = self.place, self.graph.sources
         for node in nodes:
-            if code[node] is None:
-                code[node] = ~self.store.slot(sources[node])  # type: ignore[arg-type]
-        return [code[node] for node in nodes]  # type: ignore[misc]
+            if place[node] is None:
+                place[node] = ~self.store.slot(sources[node])  # type: ignore[arg-type]
+        return [place[node] for node in nodes]  # type: ignore[misc]
 
     def _add(
         self, kind: int, nodes: Sequence[int], length: int, operands: list[Pattern],
         rows: int = 0, columns: int = 0,
     ) -> None:  # fmt: skip
-        """One instruction more, whose results get the next free places."""
+        """Adds an instruction, whose results get the next free places."""
         per_example = self.graph.per_example[nodes[0]]
         op = self.graph.ops[nodes[0]]
         if per_example:
             out = self.next_per_example
             self.next_per_example += len(nodes)
             for slot, node in enumerate(nodes, start=out):
-                self.code[node] = slot
+                self.place[node] = slot
         else:
             out = self.next_shared
             self.next_shared += len(nodes)
             for slot, node in enumerate(nodes, start=out):
-                self.code[node] = ~slot
+                self.place[node] = ~slot
         self.instructions[per_example].append(
             Instruction(
                 kind,
@@ -247,7 +249,7 @@ class _Layout:
         """The pattern of `nodes`, rows of `length` after one another, as operands of `user`."""
         active = self.graph.active
         flows = active[user] and any(active[node] for node in nodes)
-        return _pattern(self._codes(nodes), length, flows)
+        return _pattern(self._places(nodes), length, flows)
 
     def _each(self, op: Op, nodes: list[int]) -> None:
         """Any op but dot: operand j of all nodes is one pattern."""
@@ -263,7 +265,7 @@ class _Layout:
         self._add(REDUCE if op.nary else MAP, nodes, length, patterns)
 
     def _picks(self, nodes: list[int]) -> None:
-        """Picks by the same index: the first operand of all is that index."""
+        """Picks by the same index, which is the first operand of each."""
         operands = self.graph.operands
         index = self._pattern(nodes[0], [operands[i][0] for i in nodes])
         length = len(operands[nodes[0]]) - 1
@@ -273,7 +275,7 @@ class _Layout:
     # ---- dots
 
     def _dots(self, nodes: list[int]) -> None:
-        """Dots of one length, all with a bias or all without: matrix products, and the rest."""
+        """Dots of one length, all with a bias or all without: as matrix products where possible."""
         operands = self.graph.operands
         length = len(operands[nodes[0]]) // 2
         lefts: dict[tuple[int, ...], int] = {}
@@ -298,7 +300,7 @@ class _Layout:
             self._single_dots(sorted(single), length)
 
     def _matmul(self, rows: list[list[int]], length: int) -> None:
-        """Every dot of a grid: rows share the right vector, columns the left one."""
+        """The dots of a grid: a row shares its right vector, a column its left one."""
         operands, nodes = self.graph.operands, [i for row in rows for i in row]
         lefts = [x for i in rows[0] for x in operands[i][:length]]
         rights = [x for row in rows for x in operands[row[0]][length : 2 * length]]
@@ -307,17 +309,17 @@ class _Layout:
         self._add(MATMUL, nodes, length, patterns, len(rows), len(rows[0]))
 
     def _single_dots(self, nodes: list[int], length: int) -> None:
-        """Dots one by one, those together whose vectors have the same steps."""
+        """Dots that share no vector; those whose vectors have the same steps go together."""
         operands = self.graph.operands
         alike: dict[tuple[object, ...], list[tuple[int, Sequence[int], Sequence[int]]]] = {}
         for i in nodes:
             left: Sequence[int] = operands[i][:length]
             right: Sequence[int] = operands[i][length : 2 * length]
-            steps = _steps(self._codes(left)), _steps(self._codes(right))
-            if None in steps:  # in another order they may have a step
-                pairs = sorted(zip(self._codes(left), self._codes(right), left, right))
+            steps = _steps(self._places(left)), _steps(self._places(right))
+            if None in steps:  # in another order the steps may be equal
+                pairs = sorted(zip(self._places(left), self._places(right), left, right))
                 left, right = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
-                steps = _steps(self._codes(left)), _steps(self._codes(right))
+                steps = _steps(self._places(left)), _steps(self._places(right))
             alike.setdefault(steps, []).append((i, left, right))
         for group in alike.values():
             numbers = [i for i, _, _ in group]
@@ -332,29 +334,29 @@ class _Layout:
         return [self._pattern(nodes[0], biases, columns)] if biases else []
 
 
-def _steps(codes: Sequence[int]) -> tuple[bool, int] | None:
+def _steps(places: Sequence[int]) -> tuple[bool, int] | None:
     """Whether places are per example, and their step; None if they have no common one."""
-    step = codes[1] - codes[0] if len(codes) > 1 else 0
-    regular = list(codes) == (
-        list(range(codes[0], codes[0] + step * len(codes), step))
+    step = places[1] - places[0] if len(places) > 1 else 0
+    regular = list(places) == (
+        list(range(places[0], places[0] + step * len(places), step))
         if step
-        else [codes[0]] * len(codes)
+        else [places[0]] * len(places)
     )
-    return (codes[0] >= 0, step) if regular and (codes[0] >= 0) == (codes[-1] >= 0) else None
+    return (places[0] >= 0, step) if regular and (places[0] >= 0) == (places[-1] >= 0) else None
 
 
-def _pattern(codes: list[int], length: int, active: bool) -> Pattern:
+def _pattern(places: list[int], length: int, active: bool) -> Pattern:
     """The simplest rule that gives these places, in rows of `length`."""
-    per_example, sign = codes[0] >= 0, 1 if codes[0] >= 0 else -1
+    per_example, sign = places[0] >= 0, 1 if places[0] >= 0 else -1
     steps = (
-        {_steps(codes[i : i + length]) for i in range(0, len(codes), length)}
+        {_steps(places[i : i + length]) for i in range(0, len(places), length)}
         if length > 1
-        else {(per_example, 0) if all((code >= 0) == per_example for code in codes) else None}
+        else {(per_example, 0) if all((place >= 0) == per_example for place in places) else None}
     )
     if len(steps) > 1 or None in steps:
-        return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", codes))
+        return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", places))
     ((_, stride),) = steps  # type: ignore[misc]
-    starts = codes[::length]
+    starts = places[::length]
     slots = [start if per_example else ~start for start in starts]
     between = _steps(starts)
     if between is not None:

@@ -57,7 +57,7 @@ for _name, _function in list(globals().items()):
         if _name in ("multiply", "multiply_transposed", "forward", "backward"):
             globals()[_name] = unit(_function, _flags)
         elif _name != "run":
-            _kind = signature(_function)  # one for all callers, whatever they know of the arguments
+            _kind = signature(_function)  # one signature for all callers
             globals()[_name] = njit(
                 _kind, error_model="numpy", fastmath=_flags,
                 no_cpython_wrapper=True, no_cfunc_wrapper=True,

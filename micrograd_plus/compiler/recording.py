@@ -1,8 +1,8 @@
 """Record: a function of one example becomes its graph, without a single number.
 
-The function is called with Values that stand for the example's numbers. Every op that is
-applied makes a Value more, and whatever would need a number, as `if x > 0`, raises an error
-that names the line: what the function does for this example must be what it does for all.
+The function is called with Values without numbers in place of the example's numbers. Every op
+adds a Value to the graph. Code that needs a number, such as `if x > 0`, raises an error that names
+the line, because the program must do the same for every example.
 
 >>> from ..functional import tanh
 >>> w = Value(0.5, label="w")
@@ -82,7 +82,7 @@ class _Sealed(Value):
         return f"<Value {self.label}>" if self.label else "<recorded Value>"
 
     def backward(self, gradient: float = 1.0) -> None:
-        """Refused: the compiled step does that."""
+        """Refused: the compiled step computes the gradients."""
         raise TypeError(
             "backward() inside a function that is recorded: return the loss, and the compiled "
             f"step does the rest ({_line()})"
@@ -138,7 +138,7 @@ class Input(Recorded):
 
 
 class Random(Recorded):
-    """A random number; for each example another one is drawn, from this generator's series."""
+    """A random number from this generator; each example gets its own."""
 
     __slots__ = ("generator",)
     generator: random.Random | None
@@ -149,16 +149,16 @@ class Random(Recorded):
 
 
 class Picked(Recorded):
-    """One of several Values; which, says the first operand, an input."""
+    """One of several Values; the first operand, an input, is the index."""
 
     __slots__ = ()
 
 
 @cache
 def _watched(kind: type[Value]) -> type[Value]:
-    """What a parameter of this class is while a function is recorded: its number is sealed.
+    """The class that parameters of class `kind` have while a function is recorded.
 
-    In other threads, which record nothing, it stays what it was.
+    In the thread that records, reading a number raises an error. Other threads see no difference.
     """
     members: dict[str, Any] = {"__slots__": (), "data": _sealed_data(kind)}
     for name, how in vars(_Sealed).items():
@@ -197,7 +197,7 @@ def _sealed_data(kind: type[Value]) -> property:
 
 @dataclass
 class Requirement:
-    """What an input must fulfil at every replay."""
+    """A condition that an input must meet at every replay."""
 
     position: int
     holds: Callable[[float], bool]
@@ -208,8 +208,8 @@ class Requirement:
 class Recording:
     """The graph of a function: `order` holds every Value, each after its operands.
 
-    outputs: the Values that the function returned, as nested lists or not; `structure` is what
-    it returned, with None in the place of each.
+    outputs: the Values that the function returned, in one list.
+    structure: the nested lists that it returned, with None in place of each Value.
     randoms: in the order in which they are drawn. modules: those that were called.
     """
 
@@ -223,7 +223,7 @@ class Recording:
 
     @property
     def parameters(self) -> list[Value]:
-        """The leaves that are neither inputs nor plain numbers, as they are first reached."""
+        """The leaves that are neither inputs nor plain numbers, in the order of their first use."""
         return [
             value
             for value in self.order
@@ -250,7 +250,7 @@ def _written(value: Value, names: dict[Value, str]) -> str:
 
 
 class _Recorder:
-    """Takes the place of computing, as `engine.Recorder` says."""
+    """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
     def __init__(self) -> None:
         self.requirements: list[Requirement] = []
@@ -316,11 +316,12 @@ def record(
 ) -> Recording:
     """The graph of `function` for arguments of these shapes; () is a single number.
 
-    known: the parameters that are known before. They are watched, as those are that turn out to
-    be reached: if there are any, the function is recorded once more. A Value that the function
-    makes at each call, as in `total = Value(0.0)`, is no parameter but a plain number.
+    known: parameters that are known before. Reading their numbers is an error. If the function
+    uses parameters that were not known, it is recorded again, with these known as well. A Value
+    that the function makes at each call, as in `total = Value(0.0)`, is not a parameter but a
+    plain number.
     """
-    watched, new = list(dict.fromkeys([*known, *_at_hand(function)])), set[Value]()
+    watched, new = list(dict.fromkeys([*known, *_in_reach(function)])), set[Value]()
     while True:
         with _watching(watched):
             recording = _record(function, shapes)
@@ -335,8 +336,8 @@ def record(
         watched += new
 
 
-def _at_hand(function: Callable[..., Any]) -> Iterator[Value]:
-    """Parameters in the variables around a function: most of those that it will reach."""
+def _in_reach(function: Callable[..., Any]) -> Iterator[Value]:
+    """The parameters in the variables that a function refers to: most of those it will use."""
     code = getattr(function, "__code__", None)
     around = [function.__globals__.get(name) for name in code.co_names] if code else []
     for cell in getattr(function, "__closure__", None) or ():
@@ -388,7 +389,7 @@ def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
 
 
 def _order(outputs: list[Value]) -> list[Value]:
-    """Every Value that an output needs, each after its operands."""
+    """Every Value on which an output depends, each after its operands."""
     return topological_order(Recorded(None, tuple(outputs), True))[:-1]
 
 
@@ -399,7 +400,7 @@ _one_at_a_time = RLock()
 def _watching(parameters: Sequence[Value]) -> Iterator[None]:
     """Inside, the numbers of the parameters cannot be read in this thread.
 
-    Threads record one after the other: two of them may share parameters.
+    Threads record one at a time, because two of them may share parameters.
     """
     with _one_at_a_time:
         classes = [(parameter, type(parameter)) for parameter in parameters]
@@ -418,7 +419,7 @@ def _short(returned: Any) -> str:
 
 
 def _line() -> str:
-    """Where in the user's code we are: `lesson.py, line 12: if x > 0:`."""
+    """The current line of the user's code: `lesson.py, line 12: if x > 0:`."""
     frame = sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back

@@ -1,7 +1,7 @@
 """Run: the memory in which programs work, and what starts them.
 
-A machine holds the numbers of the parameters and what the optimizer remembers of them, and runs
-many steps at a stretch: `NativeMachine` in machine code, `PlainMachine` in Python. Both take
+A machine holds the numbers of the parameters and the optimizer's state, and runs
+many steps in one call: `NativeMachine` in machine code, `PlainMachine` in Python. Both take
 the programs of `layout.py`, and `Batches`, which say on which examples.
 """
 
@@ -26,7 +26,7 @@ from .layout import ROOM, Program
 from .tape import MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 
 State = dict[str, float]
-"""What an optimizer remembers of one parameter, by name."""
+"""The state of an optimizer for one parameter, by name."""
 
 
 @dataclass
@@ -35,9 +35,9 @@ class Task:
 
     differentiated: whether to compute gradients, and, with an optimizer, to move the parameters.
     seeds: one for each random number of each program.
-    clip: the most that the gradient's length may be, or 0.
-    guarded: whether a step whose loss or gradient is not finite ends the run before its update,
-        and the machine can go back before the update before that.
+    clip: the largest norm of the gradient, or 0 for no limit.
+    guarded: whether a step whose loss or gradient is not finite ends the run before its update;
+        `restore` can then undo the update before it.
     """
 
     differentiated: bool
@@ -127,7 +127,7 @@ class NativeMachine:
         self.data[: self.parameters] = numbers
 
     def read_state(self) -> list[State]:
-        """What the optimizer remembers of each parameter that it moves."""
+        """The optimizer's state for each parameter that it moves."""
         if not self.remembers:
             return [{} for _ in range(self.moved)]
         numbers = [float(number) for number in self.settings[1:]]
@@ -138,14 +138,14 @@ class NativeMachine:
         return [{**shared, **dict(zip(self.kept, row))} for row in self.memory.T.tolist()]
 
     def write_state(self, states: Sequence[State]) -> None:
-        """Sets what the optimizer remembers: of all parameters, or of none."""
+        """Sets the optimizer's state: for all parameters, or for none."""
         self.remembers = any(states)
         if self.remembers:
             self.memory[:] = [[state[name] for state in states] for name in self.kept]
             self.settings[1:] = [states[0][name] for name in self.counted]
 
     def restore(self) -> None:
-        """Goes back before the last update of a guarded run."""
+        """Undoes the last update of a guarded run."""
         size = self.memory.size
         self.data[: self.moved] = self.guard[: self.moved]
         self.memory[:] = self.guard[self.moved : self.moved + size].reshape(self.memory.shape)
@@ -311,15 +311,15 @@ class PlainMachine:
         self.data[: self.parameters] = map(float, numbers)
 
     def read_state(self) -> list[State]:
-        """What the optimizer remembers of each parameter that it moves."""
+        """The optimizer's state for each parameter that it moves."""
         return [dict(state) for state in self.states]
 
     def write_state(self, states: Sequence[State]) -> None:
-        """Sets what the optimizer remembers of each parameter."""
+        """Sets the optimizer's state for each parameter."""
         self.states = [dict(state) for state in states]
 
     def restore(self) -> None:
-        """Goes back before the last update of a guarded run."""
+        """Undoes the last update of a guarded run."""
         self.data[: self.moved], self.states = self.guard
 
     def take(self, batches: Batches) -> Batches:

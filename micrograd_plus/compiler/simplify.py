@@ -1,8 +1,8 @@
 """Simplify: the same numbers from fewer operations.
 
-What does not depend on any Value is computed once and for all; what is computed twice is
-computed once; products whose only use is a sum become one `dot`, and sums of sums one `sum`, as
-deep as they go; nothing that leads nowhere is kept.
+Operations on numbers alone are computed now. An operation that occurs twice is computed once.
+Products that are used in one sum only become one `dot`; sums of sums become one `sum`, at any
+depth. Nodes on which no output depends are removed.
 
 >>> from ..engine import Value
 >>> from .recording import record
@@ -17,7 +17,7 @@ a4     parameter b
 a5     dot(a0, a2, a1, a3, a4)
 a6     relu(a5)
 
-A `dot` of an odd number of nodes adds the last one: the bias, which depends on no example.
+A `dot` of an odd number of nodes adds the last one, the bias, which does not depend on the example.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Graph:
         self, source: Value | float | None, op: Op | str | None, operands: tuple[int, ...],
         per_example: bool, active: bool, scope: Any,
     ) -> int:  # fmt: skip
-        """One node more; its number."""
+        """Adds a node and returns its number."""
         self.sources.append(source)
         self.ops.append(op)
         self.operands.append(operands)
@@ -98,7 +98,7 @@ def simplify(recording: Recording) -> Graph:
 
 
 def _joined(recording: Recording) -> tuple[Graph, list[int]]:
-    """Every distinct computation once, constants computed; and how often each is used."""
+    """The graph with each computation once and constants computed; and each node's uses."""
     graph = empty()
     sources, per_example, active = graph.sources, graph.per_example, graph.active
     number_of: dict[Value, int] = {}
@@ -117,10 +117,10 @@ def _joined(recording: Recording) -> tuple[Graph, list[int]]:
                 key = (value,)
             i = known.get(key)
             if i is None:
-                per_example_ = isinstance(value, (Input, Random))
-                learns = number is None and not per_example_
+                depends = isinstance(value, (Input, Random))
+                learns = number is None and not depends
                 i = known[key] = graph.add(
-                    value if number is None else number, None, (), per_example_, learns, value.scope
+                    value if number is None else number, None, (), depends, learns, value.scope
                 )
                 uses.append(0)
             number_of[value] = i
@@ -132,18 +132,18 @@ def _joined(recording: Recording) -> tuple[Graph, list[int]]:
         key = (op, keeps, numbers)
         i = known.get(key)
         if i is None:
-            per_example_ = learns = constant = False
+            depends = learns = constant = False
             for operand in numbers:
-                per_example_ = per_example_ or per_example[operand]
+                depends = depends or per_example[operand]
                 learns = learns or active[operand]
-            if op is not None and not per_example_ and not learns:
+            if op is not None and not depends and not learns:
                 constant = all(type(sources[operand]) is float for operand in numbers)
             if constant and op is not None:
                 folded = op.forward(*[sources[operand] for operand in numbers])
                 i = graph.add(float(folded), None, (), False, False, None)
             else:
                 kind = PICK if isinstance(value, Picked) else op
-                i = graph.add(None, kind, numbers, per_example_, learns and keeps, value.scope)
+                i = graph.add(None, kind, numbers, depends, learns and keeps, value.scope)
                 for operand in numbers:
                     uses[operand] += 1
             known[key] = i
@@ -151,7 +151,7 @@ def _joined(recording: Recording) -> tuple[Graph, list[int]]:
         number_of[value] = i
     graph.outputs = [number_of[value] for value in recording.outputs]
     for output in graph.outputs:
-        uses[output] += 2  # an output is never swallowed by a sum
+        uses[output] += 2  # an output is never merged into a sum
     return graph, uses
 
 
@@ -160,18 +160,18 @@ Terms = tuple[list[tuple[int, int]], list[int]]
 
 
 def _sums(graph: Graph, uses: Sequence[int]) -> dict[int, Terms]:
-    """The terms of every sum, after each has swallowed those that nothing else uses."""
+    """The terms of every sum, after merging those terms that nothing else uses."""
     add, multiply, total, dot = (TABLE[name] for name in ("add", "mul", "sum", "dot"))
     ops, operands, per_example, active = graph.ops, graph.operands, graph.per_example, graph.active
     sums: dict[int, Terms] = {}
 
-    def swallowed(term: int, i: int) -> Terms | None:
-        """The terms of a term of sum i, if it is needed for nothing else."""
+    def merged(term: int, i: int) -> Terms | None:
+        """The terms of a term of sum i, if nothing else uses it; else None."""
         op = ops[term]
         if uses[term] != 1 or per_example[term] != per_example[i]:
             return None
         if active[term] != any(active[x] for x in operands[term]):
-            return None  # no gradient may flow through it
+            return None  # made under no_grad: no gradient flows through it
         if term in sums:
             return sums.pop(term)
         if op is multiply:
@@ -188,12 +188,12 @@ def _sums(graph: Graph, uses: Sequence[int]) -> dict[int, Terms]:
         products: list[tuple[int, int]] = []
         others: list[int] = []
         for term in operands[i]:
-            inner = swallowed(term, i)
+            inner = merged(term, i)
             if inner is None:
                 others.append(term)
                 continue
             more_products, more_others = inner
-            if len(more_products) > len(products):  # a chain may be long: take its list over
+            if len(more_products) > len(products):  # keep the longer list: a chain may be long
                 products, more_products = more_products, products
             if len(more_others) > len(others):
                 others, more_others = more_others, others
@@ -204,7 +204,7 @@ def _sums(graph: Graph, uses: Sequence[int]) -> dict[int, Terms]:
 
 
 def _rebuilt(graph: Graph, sums: dict[int, Terms]) -> Graph:
-    """The nodes that lead to an output, with sums written as few ops."""
+    """The nodes on which an output depends, with each sum as few ops."""
     needed = [False] * len(graph)
     for output in graph.outputs:
         needed[output] = True
@@ -225,9 +225,9 @@ def _rebuilt(graph: Graph, sums: dict[int, Terms]) -> Graph:
     for i, op in enumerate(graph.ops):
         if not needed[i]:
             continue
-        per_example_, learns, scope = graph.per_example[i], graph.active[i], graph.scopes[i]
+        depends, learns, scope = graph.per_example[i], graph.active[i], graph.scopes[i]
         if op is None:
-            renamed[i] = new.add(graph.sources[i], None, (), per_example_, learns, scope)
+            renamed[i] = new.add(graph.sources[i], None, (), depends, learns, scope)
             continue
         if i in sums:
             products, others = sums[i]
@@ -238,7 +238,7 @@ def _rebuilt(graph: Graph, sums: dict[int, Terms]) -> Graph:
             terms = []
         else:
             numbers = tuple([renamed[operand] for operand in graph.operands[i]])
-            renamed[i] = new.add(None, op, numbers, per_example_, learns, scope)
+            renamed[i] = new.add(None, op, numbers, depends, learns, scope)
             continue
         if products:
             pairs = [(renamed[x], renamed[y]) for x, y in products]
@@ -250,17 +250,17 @@ def _rebuilt(graph: Graph, sums: dict[int, Terms]) -> Graph:
             is_dot = len(pairs) > 1 or op is TABLE["dot"]
             if is_dot and len(terms) == 1 and not new.per_example[terms[0]]:
                 operands = (*xs, *ys, terms[0])
-                renamed[i] = new.add(None, TABLE["dot"], operands, per_example_, learns, scope)
+                renamed[i] = new.add(None, TABLE["dot"], operands, depends, learns, scope)
                 continue
             product = TABLE["dot" if is_dot else "mul"]
-            terms.insert(0, new.add(None, product, (*xs, *ys), per_example_, learns, scope))
+            terms.insert(0, new.add(None, product, (*xs, *ys), depends, learns, scope))
             if len(terms) > 2:
-                rest = new.add(None, TABLE["sum"], tuple(terms[1:]), per_example_, learns, scope)
+                rest = new.add(None, TABLE["sum"], tuple(terms[1:]), depends, learns, scope)
                 terms = [terms[0], rest]
             if len(terms) == 1:
                 renamed[i] = terms[0]
                 continue
         kind = TABLE["add" if len(terms) == 2 else "sum"]
-        renamed[i] = new.add(None, kind, tuple(terms), per_example_, learns, scope)
+        renamed[i] = new.add(None, kind, tuple(terms), depends, learns, scope)
     new.outputs = [renamed[output] for output in graph.outputs]
     return new

@@ -25,7 +25,7 @@ const strengthOf = (x, largest) => strength(Math.abs(x), largest, LESSON.power);
 const hue = (x) => (!Number.isFinite(x) ? "wild" : x < 0 ? "negative" : "positive");
 
 class Graph {
-  /** Draws a view; `onPick(box)` hears of a click, or of Enter, on a box. */
+  /** Draws a view; `onPick(box)` is called at a click, or at Enter, on a box. */
   constructor(svg, view, onPick) {
     this.view = view;
     svg.replaceChildren();

@@ -74,7 +74,7 @@ function open(view) {
   else refresh();
 }
 
-/** Opens a view by hand: the box or button that had the focus is gone. */
+/** Opens a view by hand: the box or button that had the focus no longer exists. */
 function enter(view) {
   open(view);
   if (shown.mode !== "predict") $("stage").focus({ preventScroll: true });
@@ -202,8 +202,8 @@ function showRule(step) {
   body.children[1].textContent = reason;
   const { name } = LESSON.nodes[step.user];
   body.children[2].textContent =
-    `Try it: ${LESSON.nodes[step.node].name} + ${format(nudge.h)} moves ${name} by ` +
-    `${format(nudge.change)}, which is ${format(nudge.slope)} for each 1.`;
+    `Try it: ${LESSON.nodes[step.node].name} + ${format(nudge.h)} changes ${name} by ` +
+    `${format(nudge.change)}: a slope of ${format(nudge.slope)}.`;
 }
 
 // ---- leaves
@@ -384,7 +384,7 @@ function answer(event) {
   const step = nextQuestion();
   if (!step) return;
   if (given === undefined) {
-    $("verdict").textContent = "Give a number, as −1.5.";
+    $("verdict").textContent = "Type a number, for example −1.5.";
     return;
   }
   const hint = hintFor(given, step, passes.partials);
@@ -470,7 +470,7 @@ function showFault() {
     first.textContent =
       `The recursion was cut off after ${MOST_STEPS.toLocaleString("en")} steps: it follows each path again from the root.`;
   } else if (at < 0) {
-    first.textContent = "Nothing is wrong in this graph: it takes another one to show this bug.";
+    first.textContent = "Nothing is wrong in this graph: this bug shows only in other graphs.";
   } else {
     const inData = differs(data[at], right.data[at]);
     const [was, should] = inData ? [data[at], right.data[at]] : [grad[at], right.grad[at]];

@@ -15,7 +15,7 @@ function format(x) {
 
 const SPECIAL = { inf: Infinity, infinity: Infinity, "∞": Infinity, nan: NaN };
 
-/** A number as people write it, with a comma or a long minus; undefined, if it is none. */
+/** A number as people write it, with a comma or a long minus; undefined if it is not a number. */
 function readNumber(written) {
   const plain = written.trim().replaceAll("−", "-").replace(",", ".").toLowerCase();
   if (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/.test(plain)) return Number(plain);
@@ -90,7 +90,7 @@ function sentence(step, data, hidden = false) {
   const result = hidden ? op("?") : mathNumber(after);
   const said = hidden ? "what?" : format(after);
   if (kind === "again") {
-    return { lines: [], text: "A second pass begins, and nobody has called zero_grad." };
+    return { lines: [], text: "A second pass begins, and zero_grad was not called." };
   }
   if (kind === "forward") {
     const formula = formulaOf(node);
@@ -104,7 +104,7 @@ function sentence(step, data, hidden = false) {
   if (kind === "seed") {
     return {
       lines: [equals(gradOf(node), result)],
-      text: `The way back begins: the derivative of ${name} by itself is 1.`,
+      text: `The backward pass begins: the derivative of ${name} by itself is 1.`,
     };
   }
   if (kind === "update") {

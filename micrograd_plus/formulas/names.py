@@ -37,8 +37,8 @@ def names_of(order: Sequence[Value]) -> dict[Value, str]:
         if not name and isinstance(value, Constant):
             names[value] = f"{value.data:g}"
         else:
-            its = candidates.setdefault(name, _numbered(name, taken)) if name else unnamed
-            names[value] = next(candidate for candidate in its if _look(candidate) not in used)
+            possible = candidates.setdefault(name, _numbered(name, taken)) if name else unnamed
+            names[value] = next(candidate for candidate in possible if _look(candidate) not in used)
             used.add(_look(names[value]))
     return names
 

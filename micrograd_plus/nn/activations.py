@@ -129,7 +129,7 @@ class Dropout(Elementwise):
 
     def __init__(self, p: float = 0.5, *, generator: random.Random | None = None) -> None:
         if not 0 <= p < 1:
-            raise ValueError(f"p is a probability from 0 up to, but not, 1; not {p!r}")
+            raise ValueError(f"p is a probability in [0, 1), not {p!r}")
         generator_or(GLOBAL, generator)  # refuses what is none
         self.p = p
         self.generator = generator  # and not GLOBAL, a module, which cannot be copied

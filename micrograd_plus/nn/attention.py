@@ -41,7 +41,7 @@ Rows = Sequence[Sequence[Any]]
 class Embedding(Module):
     """A row of `embedding_dim` numbers for each token, which training finds.
 
-    A token is a whole number from 0 up to, but not, `num_embeddings`, and stands for a row of
+    A token is a whole number in [0, `num_embeddings`), the index of a row of
     `weight`. Takes a token, or lists of them as deeply nested as may be. In a compiled function
     tokens may be inputs. The numbers start normally distributed around 0, with variance 1.
     """

@@ -1,8 +1,8 @@
 """Convolutions and pooling: the same small weighted sum at every place of a sequence or an image.
 
-A kernel is laid on the image, each of its weights is multiplied by the pixel under it, and the
-products are added up, in one `dot`; then the kernel moves on. Here it looks for a step from dark
-to bright, and finds it in the middle of each row:
+A kernel is placed on the image. Each of its weights is multiplied by the pixel under it, and the
+products are added, in one `dot`; then the kernel moves to the next place. Here it looks for a step
+from dark to bright, and finds it in the middle of each row:
 
 >>> edges = Conv2d(1, 1, kernel_size=(1, 2), bias=False)
 >>> edges.load_state_dict({"weight": [[[[-1.0, 1.0]]]]})
@@ -169,7 +169,7 @@ class _Conv(_Sliding):
 class Conv1d(_Conv):
     """A convolution along a sequence: in_channels × length to out_channels × places.
 
-    stride: how far the kernel moves on. padding: how many zeros are put before and after the
+    stride: how far the kernel moves each time. padding: how many zeros are put before and after the
     sequence. dilation: how far the kernel's weights lie apart.
     """
 
@@ -190,7 +190,7 @@ class Conv2d(_Conv):
     """A convolution over an image: in_channels × height × width to out_channels × rows × columns.
 
     kernel_size, stride, padding, dilation: one number for both axes, or a pair, rows first.
-    stride: how far the kernel moves on. padding: how many zeros are put around the image.
+    stride: how far the kernel moves each time. padding: how many zeros are put around the image.
     dilation: how far the kernel's weights lie apart.
     """
 

@@ -62,7 +62,7 @@ class Optimizer:
         self._fetch = fetch
 
     def has_lent_state_to(self, fetch: Any) -> bool:
-        """Whether the state is still where `lend_state_to` said, and nobody has asked for it."""
+        """Whether the state is still in the keeper that `lend_state_to` got: not read since."""
         return self._fetch is not None and self._fetch is fetch
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
@@ -224,7 +224,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         if not (isinstance(betas, Sequence) and len(betas) == 2 and all(0 <= b < 1 for b in betas)):
-            raise ValueError(f"betas are two numbers from 0 up to, but not, 1; not {betas!r}")
+            raise ValueError(f"betas are two numbers in [0, 1), not {betas!r}")
         super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:

@@ -67,7 +67,7 @@ class StepLR(Schedule):
         super().__init__(optimizer)
 
     def lr_at(self, epoch: int) -> float:
-        """base_lr times gamma to the power of the stairs gone down."""
+        """base_lr times gamma to the power of the number of reductions so far."""
         return self.base_lr * float(self.gamma ** (epoch // self.step_size))
 
 

@@ -199,7 +199,7 @@ def plot_decision_boundary(
             index = int(label) if several and 0 <= label < len(_PALETTE) else i
             two = (NEGATIVE_LINE, POSITIVE_LINE)
             color = two[i] if len(classes) == 2 and not several else _PALETTE[index]
-            chosen = [point for point, its in zip(points, labels) if its == label]
+            chosen = [point for point, own in zip(points, labels) if own == label]
             ax.scatter(
                 [point[0] for point in chosen],
                 [point[1] for point in chosen],

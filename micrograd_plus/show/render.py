@@ -101,7 +101,7 @@ def _by_webassembly(source: str, name: str, engine: str) -> bytes:
         raise ValueError(f"Graphviz refused the graph: {error}") from None
     except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise RenderError(f"Graphviz broke off ({reason}): {_SMALLER}") from None
+        raise RenderError(f"Graphviz failed ({reason}): {_SMALLER}") from None
 
 
 _SMALLER = "the picture may be too large; draw a part of it"
