@@ -91,7 +91,7 @@ def test_stepping_both_ways(visit: Open) -> None:
         assert stop(page) == i
         assert page.text_content("#count").startswith(f"Step {i} of {len(steps)}: ")
         assert said(page).startswith(
-            {"forward": "Forward", "seed": "The backward pass begins", "backward": "Backward"}[step.kind]
+            {"forward": "Forward", "seed": "The backward pass", "backward": "Backward"}[step.kind]
         )
         shown = page.evaluate("format(passes.steps[shown.stop - 1].after)")
         assert shown in page.inner_text("#sentence").replace("\n", "")
