@@ -1,6 +1,6 @@
 """`copy.deepcopy` and `pickle` of Values, for graphs of any depth.
 
-By themselves both would follow the operands of a Value by recursion, which ends at a few hundred
+The default of both follows the operands of a Value by recursion, which fails at a few hundred
 ops. Here the values below it come first, in topological order: whenever a value is copied, its
 operands have been copied already.
 
@@ -35,7 +35,7 @@ def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
 
 
 def _reduce(self: Value, protocol: int) -> tuple[Any, ...]:
-    """A Value as pickle wants it: a function, its arguments, and what is set afterwards."""
+    """A Value in pickle's form: a function, its arguments, and the state to set afterwards."""
     below = None if self in _one_by_one.get() else _Below(topological_order(self)[:-1])
     scope = (None, {"scope": self.scope}) if self.scope is not None else None
     return _made, (below, self.operands, *_content(self)), scope

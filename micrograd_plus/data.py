@@ -1,8 +1,8 @@
-"""Small data sets, made on the spot or carried by scikit-learn, and ways to cut them up.
+"""Small data sets, generated or from scikit-learn, and functions that split them.
 
-Every set is a pair X, y of plain lists: X has one row of floats per example, y one target. The
-examples of a few are lists of rows, as sequences and images are.
-The same seed gives the same numbers everywhere.
+Every set is a pair X, y of plain lists: X has one row of floats per example, y one target. An
+example that is a sequence or an image is a list of rows. The same seed gives the same numbers
+everywhere.
 
 >>> X, y = moons(4, noise=0.0, seed=0)
 >>> X[0], y
@@ -29,7 +29,7 @@ Rows = list[list[float]]
 def moons(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[int]]:
     """Two half circles that interlock; classes -1 and 1.
 
-    noise: the standard deviation of what is added to every coordinate.
+    noise: the standard deviation of the noise on every coordinate.
     """
     generator = _generator(n, noise, seed)
     outer = [math.pi * t for t in _spread(n - n // 2)]
@@ -56,7 +56,7 @@ def circles(
 def spirals(
     n: int = 150, classes: int = 3, noise: float = 0.02, seed: int = 0
 ) -> tuple[Rows, list[int]]:
-    """Arms that wind out from the origin, one per class: 0, 1, …"""
+    """Spiral arms from the origin outwards, one per class: 0, 1, …"""
     generator = _generator(n, noise, seed)
     X, y = [], []
     for label in range(whole_number("classes", classes)):
@@ -68,7 +68,7 @@ def spirals(
 
 
 def blobs(n: int = 90, centers: int = 3, std: float = 0.3, seed: int = 0) -> tuple[Rows, list[int]]:
-    """Round clouds whose centres stand on a circle of radius 1, one per class: 0, 1, …"""
+    """Normally distributed points around centres on a circle of radius 1; classes 0, 1, …"""
     generator = _generator(n, std, seed)
     whole_number("centers", centers)
     X, y = [], []
@@ -108,8 +108,8 @@ def adding(n: int = 1000, length: int = 30, seed: int = 0) -> tuple[list[Rows], 
     """Sequences to be remembered: the adding problem (Hochreiter & Schmidhuber 1997, section 5.4).
 
     Each step holds a number from 0 to 1 and a mark, which is 1 once in the first half and once in
-    the second, and else 0. The target is the sum of the two marked numbers: always to guess its
-    mean, 1, leaves a mean squared error of 1/6.
+    the second, and else 0. The target is the sum of the two marked numbers: a model that always
+    predicts the mean, 1, has a mean squared error of 1/6.
     """
     generator = _generator(n, 0.0, seed)
     half = whole_number("length", length, at_least=2) // 2
@@ -140,7 +140,7 @@ def digits(images: bool = False) -> tuple[list[Any], list[int]]:
 def names() -> list[str]:
     """5,163 given names in lower case, the commonest first.
 
-    Nine in ten people in the United States bore one of them, as the Census Bureau found in the
+    Nine in ten people in the United States had one of them, as the Census Bureau found in the
     census of 1990 (its lists dist.male.first and dist.female.first, in the public domain).
 
     >>> names()[:4]

@@ -111,7 +111,7 @@ class Value(Number, Methods):
 
 
 class Constant(Value):
-    """A number in an expression, as the 2 in `2 * v`: a leaf whose derivative nobody asks for."""
+    """A number in an expression, as the 2 in `2 * v`: a leaf without a gradient."""
 
     __slots__ = ()
 
@@ -172,7 +172,7 @@ def topological_order(root: Value) -> list[Value]:
                 visited.add(operand)
                 if operand.operands:
                     stack.append((operand, iter(operand.operands)))
-                    break  # what is below it comes first; the other operands after that
+                    break  # first what is below it, then the other operands
                 order.append(operand)
         else:
             order.append(node)

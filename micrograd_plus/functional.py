@@ -10,7 +10,7 @@
 
 An op of a fixed number of operands takes Values or numbers: `tanh(x)`, `maximum(a, b)`,
 `leaky_relu(x, slope=0.2)`. An op of vectors takes one sequence for each: `sum(x)`, `dot(w, x)`.
-The functions appear here by themselves when an op is added to the table.
+An op that is added to the table appears here at once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _function(op: Op) -> Callable[..., Value]:
 
 
 def _call(op: Op, *operands: Operand | Vector, **named: Operand) -> Value:
-    """What `op` makes of Values and numbers; `swish(v)` for an op of one's own."""
+    """The result of `op` for Values and numbers, as `swish(v)` for a new op."""
     return _function(op)(*operands, **named)
 
 

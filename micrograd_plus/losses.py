@@ -1,4 +1,4 @@
-"""How wrong is a prediction? The losses, each for one example or a batch.
+"""Losses: how wrong a prediction is, for one example or a batch.
 
 >>> print(f"{mse([1.0, 3.0], [1.0, 1.0]):g}")
 2
@@ -48,7 +48,7 @@ def huber(prediction: Any, target: Any, reduction: str = "mean", delta: float = 
     def one(p: Value, t: Operand) -> Value:
         distance = abs(p - t)
         is_near = distance <= delta
-        near = where(is_near, distance, 0.0)  # 0 where it does not count: no 0 * inf
+        near = where(is_near, distance, 0.0)  # 0 where it is not used, so that there is no 0 * inf
         far = where(is_near, 0.0, distance - 0.5 * delta)
         return 0.5 * near * near + delta * far
 
@@ -71,9 +71,9 @@ def hinge(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Binary cross-entropy of a probability: -log p for a target of 1, -log(1 - p) for 0.
 
-    The logarithm is never below -100, as in PyTorch. Its gradient is 0 there and exact up to
-    there, where PyTorch holds it below 1e12. If the probability is a sigmoid's,
-    `bce_with_logits` is exact everywhere.
+    The logarithm is never below -100, as in PyTorch. Its gradient is 0 there and exact elsewhere;
+    PyTorch limits it to 1e12. If the probability is the output of a sigmoid, `bce_with_logits` is
+    exact everywhere.
     """
     smallest = math.exp(-100)
 
@@ -153,10 +153,7 @@ def _class_index(index: Any, count: int) -> Any:
 
 
 def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool | None:
-    """Whether a model trained with `loss` decides right for one example.
-
-    None for a loss that decides nothing, as in regression.
-    """
+    """Whether a model trained with `loss` is right for one example; None for regression."""
     outputs = [number_of(output) for output in flatten(prediction)]
     goals = list(flatten(target))
     if loss is cross_entropy:

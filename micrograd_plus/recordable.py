@@ -1,7 +1,7 @@
-"""`rand`, `pick` and `require`: what a compiled program does again at every replay.
+"""`rand`, `pick` and `require`: the steps that a compiled program repeats at every replay.
 
-Computed at once, they are Python's `random()`, `values[index]` and an `if` that raises. While a
-function is recorded, the number is not known yet, and the recorder notes what is to be done.
+In eager code they are Python's `random()`, `values[index]` and an `if` that raises an error. While
+a function is recorded, there is no number yet, and the recorder adds the step to the program.
 
 >>> from micrograd_plus.engine import Value
 >>> pick([Value(10.0), Value(20.0)], 1)

@@ -1,4 +1,4 @@
-"""Training a model: the loop that every notebook writes, with what a long run needs.
+"""Training a model: the usual loop, with progress, early stopping, schedules and checks.
 
 >>> import random
 >>> from micrograd_plus import data, losses, nn, optim
@@ -39,12 +39,12 @@ LOSSES: dict[str, Callable[..., Any]] = {
 
 @dataclass(repr=False)
 class History:
-    """What happened: one number per whole epoch in every list.
+    """The history of a training: one number per complete epoch in every list.
 
     loss and accuracy are means over the epoch's examples, as they were before each update;
-    accuracy is empty for a loss that decides nothing, and val_* without validation data.
+    accuracy is empty for a loss of regression, and val_* without validation data.
     grad_norm is the mean length of the gradient, before any clipping; lr the learning rate.
-    stopped says in words why training ended before its last epoch, if it did.
+    stopped is the reason if training ended before its last epoch.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -56,7 +56,7 @@ class History:
     stopped: str = ""
 
     def append(self, **numbers: float | None) -> None:
-        """One more epoch: a number for each list that has one."""
+        """Adds an epoch: a number for each list."""
         for name, number in numbers.items():
             if number is not None:
                 getattr(self, name).append(number)
@@ -98,9 +98,9 @@ def fit(
     optimizer: Adam with a learning rate of 0.01 unless one is given.
     batch_size: all examples at once unless a number is given; the batches are then shuffled
         by `generator`, which starts from seed 0.
-    validation: X and y of examples to measure, and not to train, after every epoch.
+    validation: X and y of examples on which the loss is measured after every epoch.
     schedule: stepped after every epoch.
-    clip_grad_norm: the most that the gradient's length may be; longer ones are shortened.
+    clip_grad_norm: the largest norm of the gradient; a longer gradient is scaled down.
     early_stop: ends the training when the loss, on the validation data if there is any, has
         not improved for that many epochs; the model then has the parameters of the best loss,
         also when all epochs were needed.
@@ -133,7 +133,7 @@ def fit(
         for epoch in bar:
             model.train()
             measured = run.epoch(X, y, size, shuffler)
-            if epoch == 0 and run.why_eager:  # wrong data have raised an error by now
+            if epoch == 0 and run.why_eager:  # wrong data has already raised an error
                 warnings.warn(
                     "fit trains with eager code, some thousand times slower than a compiled step, "
                     f"because compiling it failed: {run.why_eager}. A compiled step calls the "
@@ -193,7 +193,7 @@ def evaluate(
 ) -> tuple[float, float | None]:
     """The loss over all examples, and the share of right decisions (None for regression).
 
-    The model is in evaluation mode meanwhile, and no graph is kept.
+    The model is in evaluation mode during this call, and no graph is kept.
     """
     X, y = _examples(X, y)
     return _evaluate(model, model, X, y, _loss_function(loss))
@@ -217,7 +217,7 @@ _Snapshot = tuple[list[float], list[dict[str, float]]]
 
 
 class _Run:
-    """The state of one training: what has been counted, and where to go back to."""
+    """The state of one training: the counts, and the numbers to restore after a failure."""
 
     def __init__(
         self,
@@ -260,11 +260,11 @@ class _Run:
         self.optimizer.state = [dict(remembered) for remembered in memory]
 
     def good(self) -> _Snapshot:
-        """What was there before the last update."""
+        """The numbers before the last update."""
         return self.before
 
     def go_back(self) -> None:
-        """To what was there before the last update."""
+        """Restores the numbers before the last update."""
         self.restore(self.before)
 
     def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
@@ -317,7 +317,7 @@ class _Run:
         return loss.data, _accuracy(self.loss, predictions, targets), norm
 
     def check_last_update(self) -> None:
-        """After the last update no other step shows whether the loss is still finite."""
+        """Checks that the loss is finite after the last update, which no later step would show."""
         if not self.steps:
             return
         loss, _ = self.evaluate(*self.batch)

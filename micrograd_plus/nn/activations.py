@@ -1,4 +1,4 @@
-"""Activations as modules, for `Sequential`: they act on each number, however nested.
+"""Activations as modules, for `Sequential`: applied to each number of nested lists.
 
 >>> print(ReLU()([-1.0, 2.0]))
 [Value(data=0.0, grad=0.0), Value(data=2.0, grad=0.0)]
@@ -19,14 +19,14 @@ from .module import Module, Rowwise
 
 
 class Elementwise(Module):
-    """A module that does the same to every number: a subclass says in `one` what."""
+    """Applies `one`, which a subclass defines, to every number."""
 
     def one(self, value: Value) -> Value:
         """The output for one Value."""
         raise NotImplementedError
 
     def forward(self, x: Any) -> Any:
-        """What `one` gives for each number, in the nested lists in which they came."""
+        """The output for each number, in nested lists of the same shape."""
         x = plain(x)
         if isinstance(x, (list, tuple)):
             return [self.forward(item) for item in x]
@@ -97,7 +97,7 @@ class ELU(_Activation):
 
 
 class GELU(Elementwise):
-    """x times the normal distribution's share below x; approximate="tanh" for the shortcut."""
+    """x times the normal distribution function of x; approximate="tanh" is close and faster."""
 
     def __init__(self, approximate: str = "none") -> None:
         if approximate not in ("none", "tanh"):
@@ -124,7 +124,7 @@ class Softmax(Rowwise):
 class Dropout(Elementwise):
     """In training, each number is 0 with probability p and else divided by 1 - p.
 
-    In evaluation everything goes through unchanged (Srivastava et al. 2014).
+    In evaluation the input comes out unchanged (Srivastava et al. 2014).
     """
 
     def __init__(self, p: float = 0.5, *, generator: random.Random | None = None) -> None:

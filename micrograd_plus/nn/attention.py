@@ -1,7 +1,7 @@
-"""Attention: every place of a sequence looks at the others and takes what it can use.
+"""Attention: every position of a sequence reads from the other positions.
 
-A place asks with its query. The better another place's key fits, the more of that place's value
-comes back; how much it is of each are the attention weights, and they add up to 1:
+Each position has a query, a key and a value. The better a key fits a query, the larger is its
+attention weight. The output is the mean of the values with these weights, which add up to 1:
 
 >>> keys, values = [[1.0, 0.0], [0.0, 1.0]], [[10.0], [20.0]]
 >>> answer, weights = attend([4.0, 0.0], keys, values)
@@ -39,10 +39,10 @@ Rows = Sequence[Sequence[Any]]
 
 
 class Embedding(Module):
-    """A row of `embedding_dim` numbers for each token, which training finds.
+    """A row of `embedding_dim` numbers for each token, which are learned.
 
     A token is a whole number in [0, `num_embeddings`), the index of a row of
-    `weight`. Takes a token, or lists of them as deeply nested as may be. In a compiled function
+    `weight`. Takes a token, or lists of them of any depth. In a compiled function
     tokens may be inputs. The numbers start normally distributed around 0, with variance 1.
     """
 
@@ -83,7 +83,7 @@ class Embedding(Module):
 
 
 class _Positions(Module):
-    """Adds a row of numbers to the row at each place of a sequence; a subclass says which."""
+    """Adds a row of numbers to the row at each position; a subclass defines them in `rows`."""
 
     def rows(self, start: int, count: int) -> tuple[int, Rows]:
         """The width, and what is added at `count` places from `start` on."""
@@ -127,11 +127,11 @@ class LearnedPositions(_Positions):
 
 
 class SinusoidalPositions(_Positions):
-    """Adds waves to the rows of a sequence, so that each place looks different.
+    """Adds waves to the rows of a sequence, so that each position has its own pattern.
 
     Number 2i of the row at place p gets sin(p / 10000^(2i / width)), number 2i + 1 the cosine of
-    the same: hands of clocks from fast to slow (Vaswani et al. 2017, section 3.5). There is
-    nothing to learn, and no longest sequence.
+    the same: waves from short to long (Vaswani et al. 2017, section 3.5). There are no
+    parameters, and a sequence may have any length.
     """
 
     def __init__(self, width: int) -> None:
@@ -171,8 +171,8 @@ def scaled_dot_product_attention(
     """The answer to each query of a sequence, or of nested lists of sequences.
 
     query: rows of d numbers; key: any number of such rows; value: as many rows.
-    attn_mask: for each query a list of bools, one for each key: True where it may look.
-    is_causal: no query looks at keys that come after it, as the third does at the fourth.
+    attn_mask: for each query a list of bools, one for each key: True where it may attend.
+    is_causal: no query attends to keys at later positions.
 
     As torch.nn.functional.scaled_dot_product_attention.
     """
@@ -222,11 +222,11 @@ def _seen(queries: int, keys: int, allowed: Any, before: int | None) -> list[lis
 
 
 class MultiHeadAttention(Module):
-    """Several attentions side by side, each with its own share of the numbers in a row.
+    """Several attention heads in parallel, each with its own part of the numbers in a row.
 
-    Queries, keys and values are each a weighted sum of the rows that come in; every head looks
-    at its own `embed_dim / num_heads` numbers of them, and what the heads answer is mixed once
-    more (Vaswani et al. 2017, section 3.2.2).
+    Queries, keys and values are each a weighted sum of the input rows. Every head uses its own
+    `embed_dim / num_heads` numbers of them, and a Linear joins the outputs of the heads (Vaswani
+    et al. 2017, section 3.2.2).
 
     in_proj_weight holds the rows for queries, keys and values, one block above the other,
     in_proj_bias likewise; out_proj is a Linear. As in torch.nn.MultiheadAttention with
@@ -269,14 +269,14 @@ class MultiHeadAttention(Module):
         is_causal: bool = False,
         cache: tuple[list[Any], list[Any]] | None = None,
     ) -> Any:
-        """What each row of `query`, a sequence or a batch, hears: as many rows.
+        """The output for each row of `query`, a sequence or a batch.
 
-        key, value: sequences to be looked at; the query itself if they are left out.
+        key, value: the sequences to attend to; by default the query itself.
         attn_mask: for each query a list of bools, one for each key, True where it may NOT look,
             as in PyTorch's module, and contrary to its scaled_dot_product_attention.
-        is_causal: no query looks at keys that come after it.
-        cache: two lists, at first empty, of the keys and values of a sequence's beginning. Those
-            of this call are looked at after them, and added to them.
+        is_causal: no query attends to keys at later positions.
+        cache: two lists, at first empty, of the keys and values of the sequence so far. This
+            call appends its own keys and values.
         """
         query = plain(query)
         key = query if key is None else plain(key)
@@ -312,7 +312,7 @@ class MultiHeadAttention(Module):
     def _head(
         self, head: int, queries: Rows, keys: Rows, values: Rows, seen: list[list[int]]
     ) -> tuple[list[list[Value]], list[list[float]]]:
-        """What one head answers to each query, and its attention weights."""
+        """The output of one head for each query, and its attention weights."""
         size = self.embed_dim // self.num_heads
         own = slice(head * size, (head + 1) * size)
         answers, table = [], []
@@ -337,10 +337,10 @@ class MultiHeadAttention(Module):
 
 
 class TransformerBlock(Module):
-    """Attention, then two Linear with a ReLU between them; each adds to what came in.
+    """Attention, then two Linear with a ReLU between them; each adds to its input.
 
-    The sums keep a straight way through all blocks, for numbers and for gradients, and each
-    part looks at it through a norm of its own (pre-norm; Xiong et al. 2020).
+    These residual connections are a direct path through all blocks, for numbers and for
+    gradients. Each part normalises its own input (pre-norm; Xiong et al. 2020).
 
     norm: "layer" for LayerNorm, or "rms" for RMSNorm without weights.
     bias: whether the weighted sums have biases.
@@ -375,7 +375,7 @@ class TransformerBlock(Module):
     def forward(
         self, x: Any, *, attn_mask: Any = None, is_causal: bool = False, cache: Any = None
     ) -> Any:
-        """The sequence, or batch, one layer on; the options are MultiHeadAttention's."""
+        """The output for a sequence or batch; the options are MultiHeadAttention's."""
         options = {"attn_mask": attn_mask, "is_causal": is_causal, "cache": cache}
         x = add(x, self.self_attn(self.norm1(x), **options))
         return add(x, self.linear2(self.relu(self.linear1(self.norm2(x)))))

@@ -18,7 +18,7 @@ sequence is channels × length. A batch is a list of such examples. Names, param
 first numbers are those of torch.nn, so that `load_state_dict(torch_module.state_dict())` works.
 
 Train with `mp.fit` or `mp.compile`: a network of 16 and 32 kernels applies 5,000 ops to an image
-of 8 × 8 pixels, and a step takes eager code 47 ms for each, compiled 0.03 ms on two cores.
+of 8 × 8 pixels. On two cores a step takes 47 ms per image in eager mode and 0.03 ms compiled.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Meetings = list[tuple[int, int]]
 def slide(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[Meetings]:
     """For each place where a kernel can lie along an axis: the pairs (in kernel, in input).
 
-    What would meet the padding is left out: it would add zeros.
+    Pairs on the padding are omitted, because they would add zeros.
 
     >>> slide(4, kernel=2, stride=1, padding=0, dilation=1)
     [[(0, 0), (1, 1)], [(0, 1), (1, 2)], [(0, 2), (1, 3)]]
@@ -60,7 +60,7 @@ def slide(size: int, kernel: int, stride: int, padding: int, dilation: int) -> l
 
 
 class _Sliding(Module):
-    """What convolutions and pooling share: sizes along each axis, and one example or a batch."""
+    """The base of convolutions and pooling: sizes along each axis, one example or a batch."""
 
     axes: tuple[str, ...] = ("height", "width")
     kernel_size: tuple[int, ...]
@@ -76,7 +76,7 @@ class _Sliding(Module):
         return tuple(whole_number(name, size, at_least) for size in each)
 
     def forward(self, x: Any) -> Any:
-        """What `example` gives for one example; for a batch, a list of that."""
+        """The output for one example; for a batch, a list of outputs."""
         x = plain(x)
         if _depth(x) > 1 + len(self.axes):
             return [self.forward(item) for item in x]
@@ -224,7 +224,7 @@ def _weighted_sum(pairs: list[tuple[Value, Value]], bias: Value | None) -> Value
 
 
 class _Pool2d(_Sliding):
-    """Makes one number of each window, in each channel by itself: a subclass says in `one` how."""
+    """Makes one number of each window of each channel, by `one`, which a subclass defines."""
 
     dilation = (1, 1)
 
@@ -240,7 +240,7 @@ class _Pool2d(_Sliding):
         if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size)):
             raise ValueError(
                 f"padding must be at most half of kernel_size={kernel_size!r}, not {padding!r}: "
-                "every window holds a number then"
+                "so that every window holds a number"
             )
 
     def example(self, x: Any) -> list[list[list[Value]]]:

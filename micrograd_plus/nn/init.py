@@ -1,7 +1,7 @@
 """Where weights start: an initialiser draws one weight, given how many come in and go out.
 
 fan_in is the number of inputs of a neuron, fan_out the number of neurons in its layer. Any
-function of (fan_in, fan_out, generator) that returns a float will do as one.
+function of (fan_in, fan_out, generator) that returns a float can be used.
 
 >>> import random
 >>> from micrograd_plus.nn import Linear

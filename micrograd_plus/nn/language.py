@@ -1,8 +1,8 @@
-"""Networks that read text token by token, say what may follow, and so write: GPT and CharRNN.
+"""Language models, which predict the next token of a text and so can write: GPT and CharRNN.
 
 Given a sequence of tokens, small whole numbers, a language model has for each of them a row of
-logits: the larger a token's, the likelier it comes next. `generate` draws one of them, puts it at
-the end, and asks again.
+logits: the larger the logit of a token, the more likely it comes next. `generate` draws a token,
+appends it, and repeats.
 
 >>> model = GPT(27, generator=random.Random(0))
 >>> logits = model([0, 5, 3])
@@ -38,20 +38,20 @@ CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
 class LanguageModel(Module):
-    """For each token of a sequence the logits of what follows; a subclass says in `read` how."""
+    """For each token of a sequence the logits of the next; a subclass defines `read`."""
 
     context: int | None = None  # the most tokens that it can look at, if there is such a number
 
     def read(self, tokens: Sequence[Any], cache: list[Any]) -> Any:
-        """A row of logits for each token, given in `cache` what was kept of those before."""
+        """A row of logits for each token, where `cache` holds what is kept of the tokens before."""
         raise NotImplementedError
 
     def forward(self, tokens: Any, cache: list[Any] | None = None) -> Any:
-        """For each token of a sequence a row of `vocabulary` logits: of what follows it.
+        """For each token of a sequence a row of `vocabulary` logits, for the next token.
 
         tokens: a list of ints, or a batch of such lists, of any lengths up to `context`.
-        cache: a list, at first empty, that keeps what later calls need of these tokens: the
-            next call takes the tokens that follow, and no token is computed twice.
+        cache: a list, at first empty, that keeps what later calls need of these tokens. The
+            next call takes the tokens that follow, so that no token is computed twice.
         """
         tokens = plain(tokens)
         if is_nested(tokens):

@@ -30,7 +30,7 @@ from ..support.nested import flatten, is_nested, plain, shape
 
 
 class Buffer(Value):
-    """A number that a module keeps beside its parameters, as a running mean: nothing learns it.
+    """A number that a module keeps beside its parameters, such as a running mean; not learned.
 
     It is part of `state_dict()`, and not of `parameters()`.
     """
@@ -74,7 +74,7 @@ class Module:
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
         """Every parameter with its name, as `layers.0.neurons.3.w[1]`.
 
-        One that stands in two places, as in tied layers, comes once, under its first name.
+        A parameter with two names, as in tied layers, comes once, under its first name.
         """
         seen: set[Value] = set()
         for name, parameter in self._named_places(""):
@@ -83,7 +83,7 @@ class Module:
                 yield name, parameter
 
     def _named_places(self, prefix: str) -> Iterator[tuple[str, Value]]:
-        """Every place where a parameter or buffer stands, in the order of `state_dict`."""
+        """Every name of a parameter or buffer, in the order of `state_dict`."""
         for name, member in self.named_members():
             if isinstance(member, Module):
                 yield from member._named_places(f"{prefix}{name}.")
@@ -100,18 +100,18 @@ class Module:
             parameter.grad = 0.0
 
     def train(self, mode: bool = True) -> Self:
-        """Switches to training: Dropout drops, BatchNorm1d goes by the batch."""
+        """Sets training mode: Dropout drops, BatchNorm1d uses the statistics of the batch."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Switches to evaluation: Dropout drops nothing, BatchNorm1d goes by what it saw."""
+        """Sets evaluation mode: Dropout drops nothing, BatchNorm1d uses its running statistics."""
         return self.train(False)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside, it is in evaluation; afterwards each module is in the mode in which it was."""
+        """Evaluation mode inside a `with`; at its end each module returns to its mode before."""
         modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
@@ -183,7 +183,7 @@ class Module:
         return {}
 
     def extra_repr(self) -> str:
-        """What stands between the brackets in `repr`."""
+        """The text between the brackets in `repr`."""
         return ", ".join(f"{name}={value!r}" for name, value in self.config().items())
 
     def __repr__(self) -> str:
@@ -247,22 +247,22 @@ def _numbers(member: Any) -> Any:
 
 
 class Rowwise(Module):
-    """A module that does the same to every example: a subclass says in `row` what."""
+    """Applies `row`, which a subclass defines, to every example."""
 
     def row(self, x: Any) -> Any:
         """The output for one example."""
         raise NotImplementedError
 
     def forward(self, x: Any) -> Any:
-        """What `row` gives for an example; for a batch, a list of that."""
+        """The output for one example; for a batch, a list of outputs."""
         x = plain(x)
         return [self.forward(item) for item in x] if is_nested(x) else self.row(x)
 
 
 def row_of_values(x: Any, width: int, of: str = "example") -> list[Value]:
-    """One example as Values, once it is known to have `width` numbers; else ValueError.
+    """One example as Values; ValueError unless it has `width` numbers.
 
-    of: what else the row may be, for the message.
+    of: the noun for the row in the error message.
     """
     if not isinstance(x, (list, tuple)):
         raise TypeError(f"{where()} takes a list of {width} numbers or Values, not {x!r}")

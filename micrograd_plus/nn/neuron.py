@@ -33,7 +33,7 @@ class Neuron(Rowwise):
     init, generator: how each weight is drawn, and from which random numbers; the bias is 0.
     """
 
-    in_tree = False  # a layer's neurons are many and alike: the tree stops above them
+    in_tree = False  # a layer's many neurons are alike: the tree does not list them
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Neuron(Rowwise):
         return self.fire(row_of_values(x, len(self.w)))
 
     def fire(self, x: list[Value]) -> Value:
-        """The output for a row of Values whose width is known to be right."""
+        """The output for a row of Values of the right width."""
         out = record(TABLE["dot"], (*self.w, *x)) + self.b
         return out if self.activation == "linear" else apply(TABLE[self.activation], out)
 
@@ -76,7 +76,7 @@ class Neuron(Rowwise):
 
 
 class Layer(Rowwise):
-    """`nout` neurons that see the same row of `nin` numbers.
+    """`nout` neurons with the same `nin` inputs.
 
     Gives a list of `nout` Values, or the Value itself if `nout` is 1. `options` go to every
     `Neuron`.
@@ -106,7 +106,7 @@ class Layer(Rowwise):
 
 
 class MLP(Rowwise):
-    """A multi-layer perceptron: layers of the widths `nouts`, each fed by the one before.
+    """A multi-layer perceptron: layers of the widths `nouts`, one after the other.
 
     Every layer but the last has the activation; the last is linear. `options` go to every
     `Layer`: init, generator.

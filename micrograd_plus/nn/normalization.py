@@ -1,7 +1,7 @@
-"""Normalisation: numbers of about the same size, however deep the network.
+"""Normalisation: it keeps the numbers of a deep network at about the same size.
 
-`LayerNorm` and `RMSNorm` look at the numbers of one row; `BatchNorm1d` looks at one number, or
-channel, over all the examples of a batch.
+`LayerNorm` and `RMSNorm` normalise the numbers of one row; `BatchNorm1d` normalises one feature,
+or channel, over all examples of a batch.
 
 >>> norm = LayerNorm(3)
 >>> [f"{value:.3f}" for value in norm([1.0, 2.0, 6.0])]
@@ -27,7 +27,7 @@ class LayerNorm(Rowwise):
     """Each row with mean 0 and variance 1, then times `weight`, plus `bias` (Ba et al. 2016).
 
     normalized_shape: how many numbers a row has.
-    eps: is added to the variance, so that a row of equal numbers is no division by 0.
+    eps: is added to the variance, so that a row of equal numbers does not divide by 0.
     elementwise_affine: whether there is a weight for each number, at first 1.
     bias: whether there is a bias for each number too, at first 0.
     """
@@ -66,7 +66,7 @@ class LayerNorm(Rowwise):
 class RMSNorm(Rowwise):
     """Each row with a mean square of 1, then times `weight` (Zhang & Sennrich 2019, formula 4).
 
-    It is LayerNorm without the mean and the bias, and does as well in Transformers. The
+    It is LayerNorm without the mean and the bias, and works as well in Transformers. The
     arguments are LayerNorm's; PyTorch's eps is the smallest that changes 1.
     """
 
@@ -103,10 +103,10 @@ class BatchNorm1d(Module):
     each a list of numbers, as Conv1d gives them, where a channel's mean is over its places too.
     Then come `weight` and `bias`, as in LayerNorm.
 
-    In training, mean and variance are the batch's, and running_mean and running_var move
-    towards them by the share `momentum`. In evaluation they are the running ones, and one
-    example alone will do. A compiled function sees one example at a time and so no batch: train
-    in eager mode, and compile after `model.eval()`.
+    In training, mean and variance are those of the batch, and running_mean and running_var
+    move towards them by the factor `momentum`. In evaluation the running ones are used, and a
+    single example is allowed. A compiled function gets one example at a time and no batch:
+    train in eager mode, and compile after `model.eval()`.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
@@ -142,7 +142,7 @@ class BatchNorm1d(Module):
         return [list(example) for example in zip(*features)]
 
     def _feature(self, i: int, column: Sequence[Any]) -> list[Any]:
-        """What becomes of feature i, given its number, or numbers, in each example."""
+        """The normalised feature i, given its number, or numbers, in each example."""
         if self.training:
             centre, variance = self._seen(i, [as_value(v) for v in flatten(column)])
         else:
@@ -159,7 +159,7 @@ class BatchNorm1d(Module):
         return [normalised(x) for x in column]
 
     def _seen(self, i: int, values: list[Value]) -> tuple[Value, Value]:
-        """Mean and variance of the values, of which the running ones take note."""
+        """Mean and variance of the values; in training the running ones are updated."""
         n = len(values)
         if n < 2:
             raise ValueError(

@@ -1,9 +1,9 @@
 """Recurrent networks, which read a sequence step by step and keep a state: RNN, LSTM and GRU.
 
 A cell makes the next state out of the state before and one row of numbers. `RNN`, `LSTM` and
-`GRU` lead a whole sequence through layers of cells. A cell has the same weights at every step,
-so their gradients add up over time: backpropagation through time is the chain rule over a long
-graph, and nothing else.
+`GRU` run a whole sequence through layers of cells. A cell has the same weights at every step,
+so their gradients add up over time: backpropagation through time is the chain rule over a
+long graph.
 
 >>> import random
 >>> lstm = LSTM(1, 2, generator=random.Random(0))
@@ -40,7 +40,7 @@ Row = list[Value]
 
 
 class _Cell(Module):
-    """One step through time: a subclass says in `step` what becomes of the state.
+    """One step through time, from state to state, by `step`, which a subclass defines.
 
     weight_ih, for the input, and weight_hh, for the hidden state, are lists of rows of Values:
     `hidden_size` rows for each gate, gate after gate. bias_ih and bias_hh are lists of Values,
@@ -296,7 +296,7 @@ class GRU(_Layers):
 
 
 def _sequence(x: Any, width: int) -> list[Row]:
-    """A sequence as rows of Values, once each is known to have `width` numbers."""
+    """A sequence as rows of Values; ValueError unless each has `width` numbers."""
     x = plain(x)
     if not is_nested(x):
         raise ValueError(

@@ -30,7 +30,7 @@ _FORMAT = "micrograd_plus model 1"
 def save(model: Module, path: str | Path, **about: Any) -> None:
     """Writes `model` to `path`; a crash while saving leaves the old file as it was.
 
-    about: more that JSON can hold, to be kept in the file beside the model.
+    about: more data for the file, of types that JSON has.
     """
     if not isinstance(model, Module):
         raise TypeError(f"save takes a model, a Module, not {model!r}")
@@ -67,7 +67,7 @@ def model_in(content: dict[str, Any], path: str | Path, model: Module | None = N
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """All that the file at `path` holds: the model's description, its parameters, the rest."""
+    """The content of the file at `path`: the model's description, its parameters, the rest."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # not JSON, not text, nested too deeply

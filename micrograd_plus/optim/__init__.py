@@ -10,8 +10,8 @@
 >>> w.data
 0.5
 
-An optimizer keeps what it remembers of a parameter (a velocity, a mean of squares) in
-`state`, one dictionary per parameter; `state_dict` and `load_state_dict` save and restore it,
+An optimizer keeps its state of a parameter (a velocity, a mean of squares) in `state`, one
+dictionary per parameter; `state_dict` and `load_state_dict` save and restore it,
 and a schedule's likewise.
 """
 

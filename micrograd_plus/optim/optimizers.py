@@ -1,4 +1,4 @@
-"""The optimizers, with PyTorch's formulas: each says in `update` how one parameter moves."""
+"""The optimizers, with PyTorch's formulas: `update` computes how one parameter moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..symbols import sqrt
 
 
 class Optimizer:
-    """The base class: a subclass says in `update` how one parameter moves.
+    """The base class: a subclass defines `update`, which moves one parameter.
 
     parameters: the Values to move, as `model.parameters()`. lr: the learning rate, which a
     program may change at any time. Further settings are attributes too.
@@ -48,7 +48,7 @@ class Optimizer:
 
     @property
     def state(self) -> list[dict[str, float]]:
-        """What is remembered: one dictionary per parameter, empty before the first step."""
+        """The state: one dictionary per parameter, empty before the first step."""
         if self._fetch:
             self._state, self._fetch = self._fetch(), None
         return self._state
@@ -58,7 +58,7 @@ class Optimizer:
         self._state, self._fetch = state, None
 
     def lend_state_to(self, fetch: Callable[[], list[dict[str, float]]]) -> None:
-        """From now on `fetch` gives the state, when it is next asked for: see the compiler."""
+        """From now on the state is read from `fetch`, when it is needed: see the compiler."""
         self._fetch = fetch
 
     def has_lent_state_to(self, fetch: Any) -> bool:
@@ -80,7 +80,7 @@ class Optimizer:
             parameter.grad = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Settings and memory, as JSON can hold them."""
+        """Settings and state, in types that JSON has."""
         return {
             "optimizer": type(self).__name__,
             "settings": self.settings,
@@ -88,7 +88,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes settings and memory over; ValueError if they are another optimizer's."""
+        """Loads settings and state; ValueError if they are another optimizer's."""
         name, count = type(self).__name__, len(self.state)
         if not isinstance(state, Mapping) or state.get("optimizer") != name:
             raise ValueError(f"this is not the state of {name}: {reprlib.repr(state)}")
@@ -257,5 +257,5 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
-        """Adam's move of a parameter that has shrunk by lr * weight_decay."""
+        """Adam's update, after the parameter has been multiplied by 1 - lr * weight_decay."""
         return self._move(gradient, data * (1 - self.lr * self.weight_decay), state)

@@ -13,9 +13,9 @@ from .optimizers import Optimizer
 class Schedule:
     """A learning rate that changes with the number of `step()`s; the base class.
 
-    A subclass says in `lr_at` which learning rate an epoch has, and only that counts: unlike
-    in PyTorch, a second schedule of the same optimizer, or a program that sets `lr`, is
-    overruled at the next step. For several schedules there is `SequentialLR`.
+    A subclass defines `lr_at`, the learning rate of an epoch. Unlike in PyTorch it depends on
+    nothing else: a second schedule of the same optimizer, or a program that sets `lr`, is
+    overwritten at the next step. For several schedules there is `SequentialLR`.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -50,11 +50,11 @@ class Schedule:
         return [self.optimizer.lr]
 
     def state_dict(self) -> dict[str, float]:
-        """What `load_state_dict` needs to go on from here."""
+        """The state from which `load_state_dict` can continue."""
         return {"base_lr": self.base_lr, "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where `state` was taken."""
+        """Continues from `state`."""
         self.optimizer.initial_lr, self.last_epoch = state["base_lr"], state["last_epoch"]
         self.optimizer.lr = self.lr_at(self.last_epoch)
 
@@ -140,7 +140,7 @@ class SequentialLR(Schedule):
         super().__init__(optimizer)
 
     def lr_at(self, epoch: int) -> float:
-        """That of the schedule whose turn it is, counted from its own beginning."""
+        """The rate of the current schedule, counted from its own beginning."""
         turn = sum(epoch >= milestone for milestone in self.milestones)
         begun = self.milestones[turn - 1] if turn else 0
         return self.schedulers[turn].lr_at(epoch - begun)

@@ -1,8 +1,8 @@
-"""An optimizer's formula, which the machine applies to all parameters at once.
+"""The formula of an optimizer, for a machine that updates all parameters at once.
 
 `Optimizer.update` is plain Python, written once. Called with symbols it gives formulas: for the
-parameter, and for what the optimizer remembers. `native.py` writes them as one loop. What all
-parameters have in common, as the count of steps, is computed before the loop.
+parameter, and for the optimizer's state. `native.py` writes them as one loop. What is the same
+for all parameters, such as the count of steps, is computed before the loop.
 
 >>> from ..engine import Value
 >>> from .optimizers import SGD
@@ -24,8 +24,8 @@ from ..symbols import Expression, Symbol
 class Update:
     """The formulas of an optimizer, for its first step and for every later one.
 
-    Each says what "data" becomes, and each number that is remembered, by its name.
-    kept: the names of what is remembered of each parameter; counted: of all together.
+    Each gives the new "data", and the new numbers of the state, by name.
+    kept: the names of the state of each parameter; counted: of the state of all together.
     """
 
     first: dict[str, Any]

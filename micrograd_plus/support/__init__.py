@@ -1,1 +1,1 @@
-"""Small things that every room may use: files, nested lists, progress bars, checks."""
+"""Helpers for all modules: files, nested lists, progress bars, checks of arguments."""

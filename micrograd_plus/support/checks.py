@@ -1,4 +1,4 @@
-"""Checks of arguments that several rooms make in the same words."""
+"""Checks of arguments that several modules share."""
 
 from __future__ import annotations
 

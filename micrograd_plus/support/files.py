@@ -1,4 +1,4 @@
-"""Writing files so that a crash in the middle never destroys what was there."""
+"""Writing files so that a crash while writing never destroys the old content."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
-    """Writes a new file beside the old one, and only then puts it in its place.
+    """Writes a new file beside the old one, and then renames it. Makes the folder if needed.
 
-    The folder is made if it is not there. Returns the path.
+    Returns the path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

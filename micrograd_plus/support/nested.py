@@ -17,7 +17,7 @@ def is_nested(x: Any) -> bool:
 
 
 def flatten(x: Any) -> Iterator[Any]:
-    """What the nested lists hold, in order; a single number yields itself."""
+    """The items of nested lists, in order; a single number yields itself."""
     x = plain(x)
     if isinstance(x, (list, tuple)):
         for item in x:
