@@ -264,27 +264,53 @@ def test_without_gradients_there_is_advice():
 # ---- gradients through time
 
 
+def states_of(kind, *sequences):
+    """The hidden states of each sequence, after backward() from a loss of the last."""
+    model, states = kind(1, 2, generator=random.Random(0)), []
+    for sequence in sequences:
+        output, _ = model([[x] for x in sequence])
+        sum(output[-1]).backward()
+        states.append(output)
+    return states
+
+
 def test_the_gradient_of_every_step_is_shown():
-    states, output = {}, {}
-    for kind in (nn.RNN, nn.LSTM):
-        output[kind.__name__], _ = kind(1, 2, generator=random.Random(0))([[0.5], [1.0], [-1.0]])
-        states[kind.__name__] = output[kind.__name__]
-        sum(output[kind.__name__][-1]).backward()
+    states = {kind.__name__: states_of(kind, [0.5, 1.0, -1.0])[0] for kind in (nn.RNN, nn.LSTM)}
     figure = plot_gradient_through_time(states)
     (axes,) = figure.axes
     assert axes.get_yscale() == "log"
-    shown = curves(axes)
-    assert list(shown) == ["RNN", "LSTM"]
-    for name, lengths in shown.items():
-        assert lengths == pytest.approx([math.hypot(*[v.grad for v in h]) for h in output[name]])
+    for (name, output), (label, shares) in zip(states.items(), curves(axes).items()):
+        lengths = [math.hypot(*[v.grad for v in h]) for h in output]
+        assert shares == pytest.approx([length / lengths[-1] for length in lengths])
+        factor = math.sqrt(shares[0])  # of one of the two steps back
+        assert label == f"{name}: × {factor:.2f} per step"
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
     assert smallest_text(figure) >= 9.8  # the powers of ten
 
 
+def test_of_many_sequences_the_median_and_the_spread_are_shown():
+    many = {"RNN": states_of(nn.RNN, [0.5, 1.0], [-2.0, 0.1], [0.0, 3.0])}
+    figure = plot_gradient_through_time({"before": many, "after": {"GRU": states_of(nn.GRU, [1])}})
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("before", "after")
+    assert left.get_ylim() == right.get_ylim()
+    first = [
+        math.hypot(*[v.grad for v in h1]) / math.hypot(*[v.grad for v in h2])
+        for h1, h2 in many["RNN"]
+    ]
+    assert list(curves(left).values()) == [pytest.approx([sorted(first)[1], 1.0])]
+    band = left.collections[0].get_paths()[0].vertices
+    at_first = [y for x, y in band if x == 1]
+    assert (min(at_first), max(at_first)) == pytest.approx((min(first), max(first)))
+    assert list(curves(right).values()) == [[1.0]]
+
+
 def test_a_gradient_through_time_that_is_not_there():
     output, _ = nn.RNN(1, 2)([[1.0]])
-    with pytest.raises(ValueError, match=r"every gradient of RNN is 0: call backward\(\)"):
+    with pytest.raises(ValueError, match=r"the last state of RNN is 0: call backward\(\)"):
         plot_gradient_through_time({"RNN": output})
+    with pytest.raises(ValueError, match="the sequences of RNN have different lengths"):
+        plot_gradient_through_time({"RNN": states_of(nn.RNN, [1.0], [1.0, 2.0])})
     for nothing in (output, {}):
         with pytest.raises(TypeError, match="hidden states by the names of the models"):
             plot_gradient_through_time(nothing)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..losses import mse
 from ..nn import LSTM, RNN, CharRNN, Linear, Module
 from ..optim import Adam, CosineAnnealingLR
 from ..support.nested import plain
+from ..support.words import many
 from ..train import History, fit
 from .arguments import add_command, add_lr, add_number, add_output
 from .output import require_an_epoch, write_pictures
@@ -21,6 +23,7 @@ from .writing import add_texts, learn_to_write, read_texts
 
 _KINDS = {kind.__name__: kind for kind in (RNN, LSTM)}
 _WIDTH = 8
+_MEASURED = 4  # sequences, of each training, whose gradients are drawn
 _LR_OF_NAMES = 0.01
 
 
@@ -34,6 +37,7 @@ def add(models: Any) -> None:
         problem = parser.add_argument_group("the adding problem")
         add_number(problem, "--length", 30, "steps of each sequence")
         add_number(problem, "--epochs", 30, "passes over the data")
+        add_number(problem, "--runs", 5, "trainings of each network, from different seeds")
         add_lr(problem, 0.02)
         names = parser.add_argument_group("names")
         add_texts(names, steps=5000)
@@ -58,32 +62,83 @@ def run(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Trains both on the adding problem, tests them on new sequences, and draws."""
-    X, y = adding(2000, options.length, seed=options.seed)
-    X_new, y_new = adding(500, options.length, seed=options.seed + 1)
-    print(f"the adding problem: add the two marked numbers of {options.length}")
-    models, histories = {}, {}
-    for name, kind in _KINDS.items():
-        models[name] = LastState(kind, random.Random(options.seed))
-        print(f"\n{models[name].recurrent}")
-        histories[name] = _learn(models[name], X, y, options)
-        require_an_epoch(histories[name])
-    guesses = {name: plain(compiler.compile(model)(X_new)) for name, model in models.items()}
-    states = {name: _backward(model, X_new[0], y_new[0]) for name, model in models.items()}
+    """Trains both on the adding problem, tests them on new sequences, and draws.
 
-    print(f"\nmean squared error on {len(X_new)} new sequences")
-    always = [sum(y) / len(y)] * len(y_new)
-    for name, numbers in {"always the mean": always, **guesses}.items():
-        print(f"  {name:16}  {mse(numbers, y_new).data:.4f}")
-    print()
-    pictures: dict[str, Callable[[], Any]] = {
-        f"sums-{name.lower()}": partial(show.plot_residuals, y_new, numbers, f"sum, {name}")
-        for name, numbers in guesses.items()
+    Each is trained several times, because a single training of the RNN shows little: rounding
+    differs between machines, and decides which minimum it finds.
+    """
+    X, y = adding(1000, options.length, seed=options.seed)
+    new = adding(500, options.length, seed=options.seed + 1)
+    print(
+        f"the adding problem: add the two marked numbers of {options.length}; "
+        f"{many(options.runs, 'training')} each"
+    )
+    runs = {
+        name: [_run(kind, options.seed + i, X, y, new, options) for i in range(options.runs)]
+        for name, kind in _KINDS.items()
     }
+
+    print(f"\nmean squared error on {len(new[1])} new sequences")
+    always = mse([sum(y) / len(y)] * len(new[1]), new[1]).data
+    print(f"  {'always the mean':16}  {always:.4f}")
+    for name, of_kind in runs.items():
+        errors = sorted(run.error for run in of_kind)
+        print(f"  {name:16}  {_middle(errors):.4f}   ({errors[0]:.4f} to {errors[-1]:.4f})")
+    print()
+    typical = {name: _middle(sorted(r, key=lambda run: run.error)) for name, r in runs.items()}
+    pictures: dict[str, Callable[[], Any]] = {
+        f"sums-{name.lower()}": partial(show.plot_residuals, new[1], run.guesses, f"sum, {name}")
+        for name, run in typical.items()
+    }
+    histories = {name: run.history for name, run in typical.items()}
     pictures["adding-loss"] = lambda: show.plot_loss(histories)
-    pictures["gradient-through-time"] = lambda: show.plot_gradient_through_time(states)
+    pictures["gradient-through-time"] = lambda: show.plot_gradient_through_time(
+        {
+            title: {name: [s for run in r for s in states(run)] for name, r in runs.items()}
+            for title, states in _TIMES.items()
+        }
+    )
     write_pictures(pictures, options.out)
     print()
+
+
+@dataclass
+class _Run:
+    """One training: its history, what it predicts, and the states of some sequences.
+
+    at_first, trained: the states of each sequence after `backward()`, before and after training.
+    """
+
+    history: History
+    guesses: list[float]
+    error: float
+    at_first: list[Any]
+    trained: list[Any]
+
+
+_TIMES: dict[str, Callable[[_Run], list[Any]]] = {
+    "before training": lambda run: run.at_first,
+    "after training": lambda run: run.trained,
+}
+
+
+def _run(
+    kind: type[RNN | LSTM], seed: int, X: Any, y: Any, new: tuple[Any, Any], options: Any
+) -> _Run:
+    """Trains a model from `seed`."""
+    model = LastState(kind, random.Random(seed))
+    print(f"\n{model.recurrent}, seed {seed}")
+    X_new, y_new = new
+    at_first = [_backward(model, x, t) for x, t in zip(X_new[:_MEASURED], y_new)]
+    history = _learn(model, X, y, seed, options)
+    require_an_epoch(history)
+    guesses = plain(compiler.compile(model)(X_new))
+    trained = [_backward(model, x, t) for x, t in zip(X_new[:_MEASURED], y_new)]
+    return _Run(history, guesses, mse(guesses, y_new).data, at_first, trained)
+
+
+def _middle(ordered: Sequence[Any]) -> Any:
+    return ordered[len(ordered) // 2]
 
 
 class LastState(Module):
@@ -99,7 +154,7 @@ class LastState(Module):
         return self.head(states[-1])[0]
 
 
-def _learn(model: LastState, X: Any, y: Any, options: argparse.Namespace) -> History:
+def _learn(model: LastState, X: Any, y: Any, seed: int, options: argparse.Namespace) -> History:
     optimizer = Adam(model.parameters(), lr=options.lr)
     return fit(
         model,
@@ -108,9 +163,9 @@ def _learn(model: LastState, X: Any, y: Any, options: argparse.Namespace) -> His
         loss="mse",
         optimizer=optimizer,
         epochs=options.epochs,
-        batch_size=20,
+        batch_size=10,
         schedule=CosineAnnealingLR(optimizer, options.epochs),
-        generator=random.Random(options.seed),
+        generator=random.Random(seed),
         compiled=True,  # the model takes one sequence, not a batch
     )
 

@@ -16,10 +16,11 @@ from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from math import ceil, inf, isfinite, nan, sqrt
 from pathlib import Path
+from statistics import median
+from sys import float_info
 from typing import TYPE_CHECKING, Any
 
 from ..context import no_grad
-from ..engine import Value
 from ..numbers import number_of
 from ..ops import function_of_one
 from ..support.nested import flatten, is_nested, plain
@@ -353,38 +354,76 @@ def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
 
 
 def plot_gradient_through_time(
-    states: Mapping[str, Sequence[Sequence[Value]]], *, path: str | Path | None = None
+    states: Mapping[str, Any], *, path: str | Path | None = None
 ) -> Plot:
-    """How long the gradient of the hidden state is at every step, on a logarithmic scale.
+    """How much of the gradient of the last state arrives at each step, on a logarithmic scale.
 
-    states: by the names of models, the hidden states of one sequence, a row of Values for each
-        step, as the `output` of an RNN; a loss that depends on the last has gone backward.
+    states: by the names of models, the hidden states of a sequence, a row of Values for each step,
+        as the `output` of an RNN; or a list of such, for many sequences of one length. A loss that
+        depends on the last state has gone backward. Several such mappings by their titles are
+        drawn side by side.
 
-    A line that sinks to the left is a gradient that vanishes on its way back in time: what the
-    model read there, it cannot learn from (Bengio et al. 1994).
+    The gradient of a state is the length of the vector of its numbers' gradients; here it is
+    divided by that of the last state. The line is the median over the sequences, the band reaches
+    from the smallest to the largest. The legend says by which factor the median changes per step
+    back in time. A line that falls to the left is a gradient that vanishes (Bengio et al. 1994).
     """
     if not isinstance(states, Mapping) or not states:
         raise TypeError(
             "plot_gradient_through_time takes the hidden states by the names of the models, as "
             f"{{'LSTM': output}}, not {states!r:.60}"
         )
-    with new_figure(7.5, 4.8, 1, 1, path) as (figure, (ax,)):
-        for (name, steps), color, marker in zip(states.items(), _PALETTE, _MARKERS):
-            lengths = [sqrt(sum(value.grad**2 for value in row)) for row in steps]
-            if not any(lengths):
-                raise ValueError(
-                    f"every gradient of {name} is 0: call backward() on a loss that depends on "
-                    "these states first"
+    nested = all(isinstance(models, Mapping) for models in states.values())
+    panels: Mapping[str, Mapping[str, Any]] = states if nested else {"": states}
+    shares = {
+        title: {name: _shares_through_time(name, of_model) for name, of_model in models.items()}
+        for title, models in panels.items()
+    }
+    with new_figure(1.5 + 6 * len(panels), 4.8, 1, len(panels), path) as (figure, axes):
+        for ax, (title, models) in zip(axes, shares.items()):
+            for (name, steps), color, marker in zip(models.items(), _PALETTE, _MARKERS):
+                numbers = range(1, len(steps) + 1)
+                middle = [median(step) for step in steps]
+                factor = middle[0] ** (1 / max(1, len(steps) - 1))
+                ax.fill_between(
+                    numbers,
+                    [min(s) for s in steps],
+                    [max(s) for s in steps],
+                    color=color,
+                    alpha=0.2,
+                    linewidth=0,
                 )
-            shown = [length or nan for length in lengths]
-            line: Any = {"color": color, "marker": marker, "markersize": 5, "label": name}
-            ax.plot(range(1, len(shown) + 1), shown, **line)
-        ax.set_yscale("log")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set(xlabel="step of the sequence", ylabel="|gradient of the state|")
-        ax.grid(visible=True)
-        ax.legend()
+                line: Any = {"color": color, "marker": marker, "markersize": 5}
+                ax.plot(numbers, middle, label=f"{name}: × {factor:.2f} per step", **line)
+            ax.set_yscale("log")
+            ax.sharey(axes[0])
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.set(xlabel="step of the sequence", title=title)
+            ax.grid(visible=True)
+            ax.legend()
+        axes[0].set_ylabel("|gradient of the state|,\nrelative to the last step")
     return figure
+
+
+def _shares_through_time(name: str, states: Any) -> list[list[float]]:
+    """For each step the gradients of that state in all sequences, relative to the last state's.
+
+    A gradient that is too small for a float counts as the smallest float, which a logarithmic
+    scale can show.
+    """
+    sequences = states if is_nested(states[0]) else [states]
+    relative = []
+    for sequence in sequences:
+        lengths = [sqrt(sum(value.grad**2 for value in row)) for row in sequence]
+        if not lengths[-1]:
+            raise ValueError(
+                f"the gradient of the last state of {name} is 0: call backward() on a loss that "
+                "depends on it first"
+            )
+        relative.append([max(length / lengths[-1], float_info.min) for length in lengths])
+    if len({len(lengths) for lengths in relative}) > 1:
+        raise ValueError(f"the sequences of {name} have different lengths: take equal ones")
+    return [list(step) for step in zip(*relative)]
 
 
 def plot_confusion_matrix(
