@@ -22,6 +22,7 @@ from . import copying, functional
 from .engine import Value as Value
 from .gradcheck import gradcheck as gradcheck  # the function, before the module has the name
 from .ops import TABLE
+from .support import rich
 
 if TYPE_CHECKING:
     from .public import *
@@ -48,6 +49,16 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     public = vars(import_module(f"{__name__}.public"))
     return sorted({name for name in public if not name.startswith("_")} | TABLE.keys())
+
+
+def _content(value: Any) -> dict[str, Any]:
+    """What a notebook shows of an object beside its text."""
+    from .notebook import content
+
+    return content(value)
+
+
+rich.painters.append(_content)
 
 
 def _show_in_jupyter(value: Value, include: Any = None, exclude: Any = None) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .engine import Constant, Value, topological_order
 from .formulas.description import formula
 from .numbers import number_of
+from .support.rich import mimebundle
 from .support.words import many
 
 RIGHT, WRONG, KINK, UNDEFINED = "ok", "WRONG", "kink", "undefined"
@@ -98,9 +99,14 @@ class Report(NamedTuple):
         rules = sorted({f"{check.op!r} by its operand {check.operand!r}" for check in bad_ops})
         return f"WRONG: the derivative of the op {', and of '.join(rules)}"
 
-    def __str__(self) -> str:
+    @property
+    def rows(self) -> list[Check]:
+        """The comparisons to show, those that are not right first: these ops, and all leaves."""
         checks = [check for check in self.ops if check.verdict != RIGHT]
-        checks += sorted(self.leaves, key=lambda check: check.verdict == RIGHT)
+        return checks + sorted(self.leaves, key=lambda check: check.verdict == RIGHT)
+
+    def __str__(self) -> str:
+        checks = self.rows
         shown = checks[:_MOST_ROWS]
         width = max([len(check.what) for check in shown], default=0)
         lines = [
@@ -111,12 +117,19 @@ class Report(NamedTuple):
             lines.append(f"  {what:{width}}  {analytic:14.9g}  {numeric:14.9g}  {verdict}")
         if len(checks) > len(shown):
             lines.append(f"  ... and {len(checks) - len(shown)} more")
-        verdicts = {check.verdict for check in shown}
-        lines += [f"{verdict}: {meaning}" for verdict, meaning in _MEANINGS if verdict in verdicts]
-        return "\n".join(lines)
+        return "\n".join([*lines, *notes_on(shown)])
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return mimebundle(self, include, exclude)
+
+
+def notes_on(checks: Sequence[Check]) -> list[str]:
+    """The meaning of each verdict among `checks` that needs a sentence."""
+    verdicts = {check.verdict for check in checks}
+    return [f"{verdict}: {meaning}" for verdict, meaning in _MEANINGS if verdict in verdicts]
 
 
 def gradcheck(

@@ -28,6 +28,7 @@ from .functional import where as where
 from .gradcheck import gradcheck as gradcheck
 from .nn import load as load
 from .nn import save as save
+from .notebook import interact as interact
 from .ops import op as op
 from .recordable import pick as pick
 from .recordable import rand as rand

