@@ -28,7 +28,7 @@ from .engine import (
     Constant,
     Engine,
     Value,
-    in_force,
+    current_engine,
     local_derivatives,
     open_scope,
     topological_order,
@@ -40,11 +40,11 @@ from .ops import Op
 @contextmanager
 def using(engine: Engine) -> Iterator[None]:
     """Inside `with using(engine):` that engine makes the Values and applies the chain rule."""
-    token = in_force.set(engine)
+    token = current_engine.set(engine)
     try:
         yield
     finally:
-        in_force.reset(token)
+        current_engine.reset(token)
 
 
 class _Layer(Engine):
@@ -72,7 +72,7 @@ def no_grad() -> Iterator[None]:
 
     For predictions and measurements: it saves the memory and most of the time.
     """
-    with using(_NoGrad(in_force.get())):
+    with using(_NoGrad(current_engine.get())):
         yield
 
 
@@ -90,7 +90,7 @@ def detect_anomaly() -> Iterator[None]:
 
     The message names the value, or the gradient, by how it was made, and its operands.
     """
-    with using(_AnomalyDetector(in_force.get())):
+    with using(_AnomalyDetector(current_engine.get())):
         yield
 
 
@@ -164,7 +164,7 @@ class Recorder(Protocol):
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
     """Inside `with recording(recorder):` ops are handed to it and not computed."""
-    with using(_over(_Recording(recorder), in_force.get())):
+    with using(_over(_Recording(recorder), current_engine.get())):
         yield
 
 
@@ -175,7 +175,7 @@ def _over(bottom: Engine, layers: Engine) -> Engine:
 
 def recorder() -> Recorder | None:
     """The recorder in use; None if nothing is recorded."""
-    engine = in_force.get()
+    engine = current_engine.get()
     while isinstance(engine, _Layer):
         engine = engine.below
     return engine.recorder if isinstance(engine, _Recording) else None

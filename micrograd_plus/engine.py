@@ -6,7 +6,8 @@
 >>> print(f"c = {c:.4f}, dc/da = {a.grad:.4f}, dc/db = {b.grad:.4f}")
 c = -5.0360, dc/da = -2.9293, dc/db = 2.0000
 
-First what a Value is, then how an op makes one, then the chain rule, which is one loop.
+First what a Value is, then how an op makes one, then the chain rule, which is one loop. The engine
+in use, `current_engine`, does both; inside `with no_grad():` and the like it is another one.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ Operand = Union["Value", float]  # what an operator takes; ints and NumPy scalar
 
 
 def _operator(name: str) -> tuple[Callable[[Value, Operand], Value], ...]:
-    """The two methods of a binary operator: for a Value on its left, and for one on its right."""
+    """The two methods of a binary operator: for `value + other`, and for `other + value`."""
     op = TABLE[name]
 
     def left(self: Value, other: Operand) -> Value:
         b = other if isinstance(other, Value) else Constant(other)
-        return in_force.get().node(op, (self, b))
+        return current_engine.get().node(op, (self, b))
 
     def right(self: Value, other: Operand) -> Value:
-        return in_force.get().node(op, (Constant(other), self))  # type: ignore[arg-type]
+        return current_engine.get().node(op, (Constant(other), self))  # type: ignore[arg-type]
 
     return left, right
 
@@ -45,7 +46,7 @@ class Value(Number, Methods):
     operands: the Values that it was made from, in order.
     scope: the innermost `with scope(...)`, or call of a module, in which it was made.
 
-    Every op of the table is a method too: `v.tanh()`. `Number` has what is not about the graph.
+    Every op of the table is a method too, `v.tanh()`. `Number` says how Values compare and print.
     """
 
     __slots__ = ("data", "grad", "label", "op", "operands", "scope")
@@ -72,7 +73,7 @@ class Value(Number, Methods):
         The gradient of a leaf is added to its `grad`, so that the gradients of several examples
         add up; `zero_grad` sets it to 0. The gradient of any other value replaces its `grad`.
         """
-        in_force.get().backward(self, gradient)
+        current_engine.get().backward(self, gradient)
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("sub")
@@ -111,7 +112,7 @@ class Value(Number, Methods):
 
 
 class Constant(Value):
-    """A number in an expression, as the 2 in `2 * v`: a leaf without a gradient."""
+    """A number in an expression, as the 2 in `2 * v`: a leaf whose `grad` nothing reads."""
 
     __slots__ = ()
 
@@ -124,12 +125,12 @@ class Engine:
 
     def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
         """The Value that `op` makes of `operands`: its number, and how it was made."""
-        if len(operands) == 2:  # the common case, a third faster
+        if len(operands) == 2:  # the most common case, and faster in this way
             a, b = operands
             data = op.forward(a.data, b.data)
         else:
             data = op.forward(*[operand.data for operand in operands])
-        node = _new(Value)
+        node = _new(Value)  # faster without __init__, which checks the number
         node.data = data
         node.grad = 0.0
         node.label = ""
@@ -146,12 +147,12 @@ class Engine:
         """The chain rule, from the root to the leaves."""
         order = topological_order(root)
         for node in order:
-            if node.op is not None:
+            if node.op is not None:  # a leaf keeps its gradient: the new one is added
                 node.grad = 0.0
-        root.grad += as_number(gradient)
+        root.grad += as_number(gradient)  # d(root)/d(root) = 1, times `gradient`
 
         for node in reversed(order):
-            upstream = node.grad
+            upstream = node.grad  # complete: all that was made from this node came before it
             for operand, local in local_derivatives(node):
                 # d(root)/d(operand)  +=  d(root)/d(node)  *  d(node)/d(operand)
                 operand.grad += upstream * local
@@ -172,7 +173,7 @@ def topological_order(root: Value) -> list[Value]:
                 visited.add(operand)
                 if operand.operands:
                     stack.append((operand, iter(operand.operands)))
-                    break  # first what is below it, then the other operands
+                    break  # first what is below this operand, then the other operands
                 order.append(operand)
         else:
             order.append(node)
@@ -188,19 +189,18 @@ def local_derivatives(node: Value) -> Iterable[tuple[Value, float]]:
     return zip(node.operands, node.op.partials(node.data, *numbers))
 
 
-in_force: ContextVar[Engine] = ContextVar("in_force", default=Engine())  # noqa: B039 - it has no state
-"""The engine in use: another one inside `with no_grad():` and the like, in this thread alone."""
+current_engine: ContextVar[Engine] = ContextVar("current_engine", default=Engine())  # noqa: B039
+"""The engine in use; another one inside `with no_grad():` and the like, in that thread alone."""
 
-open_scope: ContextVar[Any] = ContextVar("open_scope", default=None)
-"""The innermost `with scope(...)`."""
+open_scope: ContextVar[Any] = ContextVar("open_scope", default=None)  # the innermost scope
 
 _new = Value.__new__
 apply = Value.apply
 
 
 def record(op: Op, operands: tuple[Value, ...]) -> Value:
-    """As `apply`, when the operands are complete and all Values."""
-    return in_force.get().node(op, operands)
+    """As `apply`, faster, for operands that are complete and all Values."""
+    return current_engine.get().node(op, operands)
 
 
 def as_value(operand: Operand) -> Value:

@@ -596,7 +596,7 @@ def test_a_scope_that_is_open_cannot_be_opened_again():
         assert (Value(1.0) + 1).scope is block
 
 
-def test_what_is_in_force_is_so_in_one_thread_alone():
+def test_an_engine_is_used_in_one_thread_alone():
     inside, done = threading.Barrier(2), threading.Barrier(2)
 
     def other():
