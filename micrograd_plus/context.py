@@ -1,4 +1,4 @@
-"""What is in force inside a `with`, in this thread alone: `no_grad`, `detect_anomaly`, `scope`.
+"""What holds inside a `with`, in this thread alone: `no_grad`, `detect_anomaly`, `scope`.
 
 >>> from micrograd_plus.engine import Value
 >>> a = Value(3.0, label="a")
@@ -12,8 +12,9 @@ Traceback (most recent call last):
     ...
 FloatingPointError: log(a - 3) with a - 3 = 0 became -inf
 
-Each of them puts another engine in force, which does one thing differently and leaves the rest
-to the engine that was in force before it. So they can be nested in any order.
+Inside `no_grad` and `detect_anomaly` the current engine is another one, a layer over the engine
+that was current before: it does one thing differently and calls that one for the rest. So they can
+be nested in any order. A `scope` changes no engine: new Values note it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def using(engine: Engine) -> Iterator[None]:
 
 
 class _Layer(Engine):
-    """An engine that leaves to the one below it what it does not do differently."""
+    """An engine that calls the one below it for everything; a subclass changes one thing."""
 
     def __init__(self, below: Engine) -> None:
         self.below = below
@@ -114,7 +115,7 @@ class _AnomalyDetector(_Layer):
 
     def _checked(self, result: Value, op: Op, operands: tuple[Value, ...]) -> Value:
         if recorder() is None and not math.isfinite(result.data):
-            made = _with_numbers(Engine().node(op, operands))
+            made = _with_numbers(Engine().node(op, operands))  # `result` may have no operands
             raise FloatingPointError(f"{made} became {result.data}")
         return result
 
@@ -139,11 +140,11 @@ def _name(node: Value) -> str:
     return node.label or formula(node, 1)
 
 
-# ---- recording: ops are handed over, and not computed
+# ---- recording: a recorder is given each op, which is not computed
 
 
 class Recorder(Protocol):
-    """What `recording` hands ops to. It makes Values whose numbers are not known."""
+    """What `recording` gives each op to. It makes Values whose numbers are not known."""
 
     def entered(self, owner: Any) -> None:
         """Called when `with scope(owner):` begins."""
@@ -163,13 +164,14 @@ class Recorder(Protocol):
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Inside `with recording(recorder):` ops are handed to it and not computed."""
+    """Inside `with recording(recorder):` the recorder is given each op, which is not computed."""
+    # The recording goes below the layers: inside no_grad, the recorder is told keeps_graph=False.
     with using(_over(_Recording(recorder), current_engine.get())):
         yield
 
 
 def _over(bottom: Engine, layers: Engine) -> Engine:
-    """`layers` over another engine than the one at the bottom of them."""
+    """The same layers, over `bottom` in place of the engine at their bottom."""
     return type(layers)(_over(bottom, layers.below)) if isinstance(layers, _Layer) else bottom
 
 
@@ -193,8 +195,8 @@ class _Recording(Engine):
 
     def backward(self, root: Value, gradient: float) -> None:
         raise TypeError(
-            "backward() inside a function that is recorded: return the loss, and the compiled "
-            "step does the rest"
+            "backward() cannot be called inside a function that is compiled: return the loss, and "
+            "the compiled step computes the gradients"
         )
 
 

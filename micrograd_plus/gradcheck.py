@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .engine import Constant, Value, topological_order
+from .engine import Constant, Value, local_derivatives, topological_order
 from .formulas.description import formula
 from .numbers import number_of
 from .support.rich import mimebundle
@@ -234,8 +234,8 @@ def _check_op(node: Value) -> list[Check]:
         return []
     numbers = [operand.data for operand in node.operands]
     checks = []
-    for i, partial in enumerate(op.partials(node.data, *numbers)):
-        if isinstance(node.operands[i], Constant):
+    for i, (operand, partial) in enumerate(local_derivatives(node)):
+        if isinstance(operand, Constant):
             continue
 
         def function(x: float, i: int = i) -> float:

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..context import scope
-from ..engine import Constant, Value, op_name, shown_operands, topological_order
+from ..engine import (
+    Constant,
+    Value,
+    local_derivatives,
+    op_name,
+    shown_operands,
+    topological_order,
+)
 from ..ops import TABLE, Op
 from ..support.words import many
 from .folding import bundles_of, folded_into, heights_of, is_hidden, is_readable, parameters_of
@@ -364,10 +371,9 @@ class _Drawer:
         ]
         head = self._name(node)
         if any(arriving):
-            partials = _partials(_op(node), node, node.operands)
-            for operand, partial, arrives in zip(node.operands, partials, arriving):
+            for (operand, local), arrives in zip(local_derivatives(node), arriving):
                 if arrives:
-                    self._draw_flow(operand, head, node.grad * partial)
+                    self._draw_flow(operand, head, node.grad * local)
 
     def _draw_flow(self, operand: Value, head: str, flow: float) -> None:
         """Adds to the one arrow that stands for all uses of a folded box, or inside one."""
