@@ -35,7 +35,10 @@ def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
 
 
 def _reduce(self: Value, protocol: int) -> tuple[Any, ...]:
-    """A Value in pickle's form: a function, its arguments, and the state to set afterwards."""
+    """A Value in pickle's form: a function, its arguments, and the state to set afterwards.
+
+    The scope is set afterwards because its owner, a module, may contain this Value.
+    """
     below = None if self in _one_by_one.get() else _Below(topological_order(self)[:-1])
     scope = (None, {"scope": self.scope}) if self.scope is not None else None
     return _made, (below, self.operands, *_content(self)), scope
@@ -49,7 +52,11 @@ def _made(
     below: _Below | None, operands: tuple[Value, ...],
     kind: type[Value], data: float, grad: float, label: str, op: Op | None,
 ) -> Value:  # fmt: skip
-    """A Value with this content. `below` comes first so that pickle has read it by now."""
+    """A Value with this content.
+
+    `below` is not used: it is the first argument so that pickle stores, and loads, the values
+    below this one before its operands, which then refer to them.
+    """
     value = kind.__new__(kind)
     value.data, value.grad, value.label, value.op = data, grad, label, op
     value.operands, value.scope = operands, None
@@ -57,11 +64,11 @@ def _made(
 
 
 _one_by_one: ContextVar[frozenset[Value]] = ContextVar("_one_by_one", default=frozenset())
-"""The values that pickle is being given one by one, each after its operands."""
+"""The values that a `_Below` is giving to pickle: their operands have been stored already."""
 
 
 class _Below(list[Value]):
-    """The values below one that is pickled, which pickle takes one by one."""
+    """The values below one that is pickled. Pickle stores them one by one, without recursion."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Below, (), None, self._each()

@@ -10,7 +10,7 @@
 
 An op of a fixed number of operands takes Values or numbers: `tanh(x)`, `maximum(a, b)`,
 `leaky_relu(x, slope=0.2)`. An op of vectors takes one sequence for each: `sum(x)`, `dot(w, x)`.
-An op that is added to the table appears here at once.
+An op that is added to the table is a function here, too.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _sum, _logsumexp = _function(TABLE["sum"]), _function(TABLE["logsumexp"])
 def where(condition: Operand | bool, a: Operand, b: Operand) -> Value:
     """where(condition, a, b): a where the condition is not 0, else b.
 
-    A bool, Python's or NumPy's, chooses at once: one of the two is given back as a Value. In a
+    A bool, Python's or NumPy's, chooses at once: the result is a or b itself, as a Value. In a
     compiled program both are computed, and so are their gradients, as in PyTorch: an infinite
     derivative of what was not chosen gives 0 * inf = nan.
     """

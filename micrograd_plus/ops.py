@@ -1,16 +1,16 @@
 """The table of primitives: each op's formula, and its derivative by each operand.
 
 This is the only place in the project that knows the derivative of anything. An entry is a
-handful of one-line lambdas:
+few one-line lambdas:
 
     op("tanh", lambda x: tanh(x), lambda out, x: 1 - out * out)
 
-first the formula, then one partial derivative per operand. Derivatives begin with `out`, the
-op's own result, which often makes them short. `nothing` is the derivative by an operand that was
-not chosen: a 0 through which no gradient flows, whatever comes from above. Beside the formulas
-stands what else must be known of the op: the sentence that explains its derivative, whether it is
-linear, and where it saturates. From the entry follow the Python that the engine runs, its
-JavaScript and its LaTeX:
+first the formula, then one partial derivative per operand. The first argument of a derivative is
+`out`, the op's own result, which often makes it short. `nothing` is the derivative by an operand
+that was not chosen: a 0 through which no gradient flows, even if the upstream gradient is inf or
+nan. The entry also has what else must be known of the op: the sentence that explains its
+derivative, whether it is linear, and where it saturates. The Python that the engine runs, the
+JavaScript of the page and the LaTeX are written from the entry:
 
 >>> print(TABLE["tanh"].python)
 def tanh_forward(x):
@@ -36,8 +36,8 @@ Adding an op is adding one entry, here or with `op(...)` in a program of your ow
 (8.0, [12.0])
 >>> del TABLE["cube"], Methods.cube
 
-One thing stands outside the table: the compiler's kernels contain `dot` and the matrix product a
-second time, by hand, for speed. A test holds them to the table's entry.
+There is one exception: for speed, the compiler's kernels contain `dot` and the matrix product a
+second time, written by hand. A test compares them with the table's entry.
 
 At the edges of a domain, at kinks and at ties the entries give what PyTorch gives.
 """
@@ -77,7 +77,7 @@ Formula = Callable[..., Any]
 
 
 class Op:
-    """One primitive. Everything but its formulas is derived from them, when first asked for.
+    """One primitive. Its code in each language is written from its formulas, when first used.
 
     name: what it is called in Python, as a function and as a method of Value.
     symbol: how pictures show it, `*` for mul.
@@ -211,7 +211,7 @@ class Op:
     def _lazy(self, attribute: str, position: int) -> Callable[..., Any]:
         def function(*numbers: float) -> Any:
             compiled = self._compiled[position]
-            if getattr(self, attribute) is function:  # nobody has put another in its place
+            if getattr(self, attribute) is function:  # not if a lesson has replaced it, as `faults`
                 setattr(self, attribute, compiled)
             return compiled(*numbers)
 
@@ -245,9 +245,9 @@ def _entry(name: str) -> Op:
 
 
 class Methods:
-    """Gives a class every op of the table as a method, `v.tanh()`; later entries too.
+    """Gives a class every op of the table as a method, `v.tanh()`; ops that are added later, too.
 
-    The class says in `apply` what applying an op means.
+    The class defines `apply`: how an op is applied to its instances.
     """
 
     __slots__ = ()
@@ -288,7 +288,7 @@ def op(name: str, formula: Formula, *derivatives: Formula, **how: Any) -> Op:
     return entry
 
 
-# Parts that several entries share.
+# Parts of formulas: those that several entries share, and those that need a name.
 
 
 def logistic(x: Any) -> Any:
@@ -298,6 +298,7 @@ def logistic(x: Any) -> Any:
 
 
 def clip_below_zero(x: Any) -> Any:
+    """max(x, 0), and nan for nan."""
     return where(x < 0, 0, x)
 
 
@@ -307,10 +308,12 @@ def finite_largest(x: Any) -> Any:
 
 
 def normal_density(x: Any) -> Any:
+    """The density of the standard normal distribution."""
     return exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
 
 
 def normal_cdf(x: Any) -> Any:
+    """The share of the standard normal distribution that is below x."""
     return 0.5 * (1 + erf(x * math.sqrt(0.5)))
 
 

@@ -11,7 +11,7 @@ writers in `formulas/writers.py` turn into Python, JavaScript, LaTeX or plain te
 (- 1 (* (tanh x) (tanh x)))
 
 On floats every function follows IEEE 754, as PyTorch's float64 does: where Python's `math`
-raises an error, these give inf or nan, so that a run which diverges shows it and goes on.
+raises an error, these give inf or nan, so that training which diverges shows it and continues.
 
 >>> exp(1000.0), log(0.0), log(-1.0), divide(1.0, 0.0), power(-8.0, 1 / 3)
 (inf, -inf, nan, inf, nan)
@@ -113,7 +113,7 @@ class Expression:
 
 
 class Symbol(Expression):
-    """A named place in a formula; a `vector` symbol stands for a list of numbers.
+    """A variable of a formula; a `vector` symbol is a variable for a list of numbers.
 
     In a formula over vectors the operators work element by element, and `total`, `largest`
     and `inner` reduce them to one number.
@@ -131,9 +131,9 @@ class Function:
 
     Called with numbers it computes; called with an `Expression` it gives an `Expression`.
 
-    A form is a template with one {} for each argument. In LaTeX and MathML it may be a pair of how
-    tightly it binds and a template, as for operators in `formulas.writers`; None is a plain call,
-    f(x). `javascript_source` defines what the JavaScript form calls, if that is not built in.
+    A form is a template with one {} for each argument. In LaTeX and MathML it may be a pair of a
+    precedence and a template, as for operators in `formulas.writers`; None is a plain call, f(x).
+    `javascript_source` defines what the JavaScript form calls, if that is not built in.
     """
 
     def __init__(
@@ -165,11 +165,11 @@ class Function:
 
 
 class Reduction(Function):
-    """A function of whole vectors: it joins one term for each of their elements to a number.
+    """A function of whole vectors, as a sum: it joins the terms of all elements to one number.
 
     term: the term, from one element of each vector.
-    start, join: the number before the first term, and how it changes with each. The JavaScript
-        and the native loop are written from them.
+    start, join: the number to start with, and how it is joined with each term: 0 and + for a sum.
+        The JavaScript and the native loop are written from them.
     latex, mathml: the sign before the terms.
     call: the name by which the terms are joined where they are written out, as max(a, b, c);
         without it they are written as `join` joins them, a + b + c.
@@ -196,7 +196,7 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 class _Nothing(float):
-    """0, also when it is multiplied by inf or nan."""
+    """A 0 whose product with any number is 0, with inf and nan, too."""
 
     def __mul__(self, other: Any) -> Any:
         return Expression("*", self, other) if isinstance(other, Expression) else 0.0
@@ -215,16 +215,16 @@ ON_FLOATS: dict[str, Any] = {"inf": inf, "nan": nan, "nothing": nothing}
 
 
 def function(**how: Any) -> Callable[[Callable[..., Any]], Function]:
-    """Makes a `Function` of a function of floats: `@function(javascript="Math.exp({})")`."""
+    """Makes a `Function` from a function of floats: `@function(javascript="Math.exp({})")`."""
     return lambda on_floats: Function(on_floats, **how)
 
 
 def reduction(**how: Any) -> Callable[[Callable[..., float]], Reduction]:
-    """Makes a `Reduction` of a function of lists of floats."""
+    """Makes a `Reduction` from a function of lists of floats."""
     return lambda on_floats: Reduction(on_floats, **how)
 
 
-_HIGHEST = 9  # a name, a call or a bracket binds more tightly than every operator
+_HIGHEST = 9  # the precedence of a name, a call or a bracket: above every operator
 
 
 def _upright(name: str) -> dict[str, Any]:
@@ -346,7 +346,7 @@ def erf(x: float) -> float:
     return math.erf(x)
 
 
-# What operators and conditions stand for; `formulas.writers` knows how they are written.
+# What operators and conditions compute; how they are written is defined in `formulas.writers`.
 
 
 @function()
@@ -378,7 +378,7 @@ def power(a: float, b: float) -> float:
 
 @function()
 def equal(a: float, b: float) -> bool:
-    """Whether a equals b (`==` between expressions compares how they are written)."""
+    """Whether a equals b; between expressions, `==` compares how they are written."""
     return a == b
 
 
