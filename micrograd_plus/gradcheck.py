@@ -36,17 +36,17 @@ _MEANINGS = (
 
 _RELATIVE = 1e-6  # allowed between the chain rule and the differences, relative to the slope
 _ABSOLUTE = 1e-9  # allowed besides, relative to the function's value: its last digits are noise
-_UNCERTAIN = 3.0  # allowed besides: this many times the estimated error of the differences ...
-_MOST_UNCERTAIN = 1e-4  # ... but never more than this, relative to the slope
+_UNCERTAIN = 3.0  # allowed besides: this many times the estimated error of the differences,
+_MOST_UNCERTAIN = 1e-4  # of which at most this counts, relative to the slope
 
 _STEPS = (1e-3, 1e-5, 1e-7)  # relative to x; narrower where the function is steep or ends nearby
 _STEP_NEAR_0 = 0.1  # relative to x: where it is as steep as 1 / x, a step must not reach the 0
-_SMALLEST = 1e-300  # an x below has no such step
-_WIDTHS = 4  # that are extrapolated to width 0
-_SHRINK = 4  # the factor between two of them
+_SMALLEST = 1e-300  # no such step for an x below this
+_WIDTHS = 4  # so many widths are extrapolated to width 0
+_SHRINK = 4  # each is the one before, divided by this
 
 _CLOSER = 16  # at a kink the slopes are compared again at a step that is this much smaller
-_STILL_APART = 0.5  # this share of their distance must be left there; if it is smooth, 1/16 is
+_STILL_APART = 0.5  # the share of their distance that remains at a kink; 1/16 if it is smooth
 _KINK = 1e-4  # the smallest distance that counts, relative to the slopes
 
 _MOST_ROWS = 20
@@ -54,7 +54,13 @@ _MOST_LETTERS = 40
 
 
 class Check(NamedTuple):
-    """One comparison: what, its derivative by the chain rule and by differences, the verdict."""
+    """One comparison.
+
+    what: the leaf, or the op and its operand, in words.
+    analytic, numeric: the derivative by the chain rule, and by differences.
+    verdict: ok, WRONG, kink or undefined.
+    op, operand: the names of the op and of its operand; empty for a leaf.
+    """
 
     what: str
     analytic: float
@@ -81,7 +87,7 @@ class Report(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The finding in words."""
+        """The result in words."""
         checks = self.ops + self.leaves
         if not self.wrong:
             undefined = any(check.verdict == UNDEFINED for check in checks)
@@ -94,7 +100,7 @@ class Report(NamedTuple):
         if not bad_ops:
             return (
                 f"WRONG for {len(self.wrong)} of {len(self.leaves)} leaves, though every op's "
-                "derivative is right: gradients are lost or doubled on their way back"
+                "derivative is right: the backward pass loses or doubles gradients"
             )
         rules = sorted({f"{check.op!r} by its operand {check.operand!r}" for check in bad_ops})
         return f"WRONG: the derivative of the op {', and of '.join(rules)}"
@@ -254,6 +260,7 @@ def _shortened(text: str) -> str:
 
 
 def _compare(what: str, analytic: float, function: Callable[[float], float], x: float) -> Check:
+    """The verdict on `analytic`, which the chain rule gives as the slope of `function` at x."""
     height = function(x)
     if not math.isfinite(height) or not math.isfinite(x):
         return Check(what, analytic, math.nan, UNDEFINED)

@@ -46,7 +46,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 
 @dataclass(eq=False, slots=True)
 class Atom:
-    """What is not opened: a symbol, or a function of formulas; an infinite number, or nan."""
+    """A factor that is no sum: a symbol, a function of formulas, inf or nan."""
 
     name: str
     args: tuple[Sum, ...]
@@ -56,7 +56,7 @@ class Atom:
 
 @dataclass(eq=False, slots=True)
 class Sum:
-    """Coefficients and products; none for 0."""
+    """A sum of products, each with its coefficient; no terms for 0."""
 
     terms: tuple[tuple[Product, Fraction], ...]
     age: int
@@ -194,7 +194,7 @@ class Algebra:
         return self._sum({self._product(factors): by_p * by_q})
 
     def _as_term(self, x: Sum) -> tuple[Product, Fraction]:
-        """x as one product with its coefficient: what all terms share comes to the front."""
+        """x as one product with its coefficient, which is the factor that all terms share."""
         if len(x.terms) == 1:
             return x.terms[0]
         coefficients = [by for _, by in x.terms]
@@ -339,7 +339,7 @@ def _function_in(formula: Sum) -> Atom | None:
 
 
 def _truth(formula: Sum) -> Sum | None:
-    """The condition under which the formula is not 0, if it says so itself."""
+    """The condition under which the formula is not 0, if the formula is a condition."""
     test = _function_in(formula)
     if test is None:
         return None
@@ -351,7 +351,7 @@ def _truth(formula: Sum) -> Sum | None:
 
 
 def _branch(formula: Sum, condition: Sum, position: int) -> Sum:
-    """What is left of a branch in which the condition is known."""
+    """A branch of a `where`, in which another `where` on the same condition is decided."""
     inside = _function_in(formula)
     if inside is not None and inside.name == "where" and inside.args[0] is condition:
         return inside.args[position]
@@ -426,7 +426,7 @@ def _times(factors: list[Any]) -> Any:
 
 
 def _rank(factor: tuple[Atom | Sum, Fraction]) -> tuple[int, int]:
-    """Infinity first, then symbols in the order of their making, functions, brackets, branches."""
+    """Infinity first, then symbols in the order of first use, functions, brackets, branches."""
     base = factor[0]
     if isinstance(base, Sum):
         return 3, 0
@@ -436,7 +436,7 @@ def _rank(factor: tuple[Atom | Sum, Fraction]) -> tuple[int, int]:
 
 
 def _ratio(by: Fraction) -> tuple[float, float]:
-    """A coefficient as numerator and denominator: 2 / 3 so, 0.75 as a decimal number."""
+    """A coefficient as numerator and denominator: 2 and 3, but 0.75 and 1 for a short decimal."""
     exact = Fraction(f"{float(by):.5g}") == by and by.numerator != 1
     if exact or max(by.numerator, by.denominator) > 1000:
         return _plain_number(by), 1

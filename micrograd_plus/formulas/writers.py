@@ -1,7 +1,7 @@
 """An expression tree, written in a language: plain text, Python, JavaScript, LaTeX or MathML.
 
-A language is a small class: a table that says how each operation is written and how tightly
-it binds, and a method for whatever needs more than a template. `Writer.write` reads them.
+A language is a small class: a table with the precedence and the template of each operation, and
+a method for what needs more than a template. `Writer.write` reads them.
 
 >>> from ..symbols import Symbol, exp, where
 >>> x = Symbol("x")
@@ -30,7 +30,7 @@ from typing import Any
 
 from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, nothing
 
-CALL = 9  # how tightly a call or a name binds: more than every operator
+CALL = 9  # the precedence of a call or a name: above every operator
 
 
 class _Argument:
@@ -52,7 +52,7 @@ class Writer:
     """
 
     separator = ", "  # between the arguments of a call
-    power_of_ten = CALL  # how tightly 1.2e7 binds
+    power_of_ten = CALL  # the precedence of 1.2e7
     operations: dict[str, tuple[int, str]] = {
         "where": (1, "{1:2} if {0:2} else {2:1}"),
         "and": (2, "{:2} and {:3}"),
@@ -88,7 +88,7 @@ class Writer:
         return written if binds >= at_least else self.bracket(written)
 
     def _function(self, known: Function | None, expression: Expression) -> tuple[int, str]:
-        """A function by its form in this language, or as a call; with how tightly it binds."""
+        """A function in its form for this language, or as a call; the precedence comes first."""
         form = known and self.form_of(known)
         if isinstance(known, Reduction):
             return self.reduction(known, expression.args)
@@ -323,8 +323,8 @@ class MathML(Writer):
     """For formulas in web pages, which browsers typeset themselves.
 
     What is written is the content of a `<math>` element: one element, with all text escaped.
-    A subclass may write symbols in its own way: `symbol` is asked for those that stand for a
-    value, `bound` for the x_i that runs over a vector under a ∑ or a max.
+    A subclass may write symbols in its own way: `symbol` writes those that are a value, `bound` the
+    x_i that runs over a vector under a ∑ or a max.
     """
 
     separator = "<mo>,</mo>"
@@ -405,7 +405,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _cases(condition: Any, then: Any, otherwise: Any) -> tuple[list[tuple[Any, Any]], Any]:
-    """The branches of a `where` and of those in its last branch, and what is left otherwise."""
+    """The cases of a `where`, with those of the `where` in its last branch, and the last branch."""
     cases = [(condition, then)]
     while isinstance(otherwise, Expression) and otherwise.name == "where":
         condition, then, otherwise = otherwise.args
