@@ -100,7 +100,7 @@ class Report(NamedTuple):
         if not bad_ops:
             return (
                 f"WRONG for {len(self.wrong)} of {len(self.leaves)} leaves, though every op's "
-                "derivative is right: the backward pass loses or doubles gradients"
+                "derivative is right: gradients are lost or doubled in the backward pass"
             )
         rules = sorted({f"{check.op!r} by its operand {check.operand!r}" for check in bad_ops})
         return f"WRONG: the derivative of the op {', and of '.join(rules)}"
