@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _MOST_VALUES = 10_000  # in a graph; computing its formula takes half a second
 _MOST_OPERATIONS = 2000  # in a formula
 _INSTEAD = (
-    "use a smaller graph, such as the output of one neuron, or the derivative by one value near the "
+    "use a smaller graph, such as the output of one neuron, or the derivative by a value near the "
     "root (wrt=value); explain() and step_through() show a graph step by step"
 )
 _DEEPEST = 200  # levels of nested operations; Python's stack ends at some 1,000 calls
