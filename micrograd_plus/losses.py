@@ -118,12 +118,12 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     many_targets = isinstance(indices, (list, tuple))
     if not isinstance(logits, (list, tuple)) or (one_example and logits and many_targets):
         raise ValueError(
-            "cross_entropy takes a row of logits, one for each class, but was given single "
+            "cross_entropy takes a row of logits, one for each class, and was given single "
             "numbers: the model needs one output for each class"
         )
     if not one_example and is_nested(plain(logits[0])):
         raise ValueError(
-            "cross_entropy takes the rows of logits of one sequence, but was given several "
+            "cross_entropy takes the rows of logits of one sequence, and was given several "
             "sequences: compute the mean of their losses, or mp.compile the loss of one sequence"
         )
     rows, indices = ([logits], [indices]) if one_example else (logits, indices)

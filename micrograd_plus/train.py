@@ -235,10 +235,8 @@ class _Run:
         self.loss = loss
         parameters = model.parameters()
         self.optimizer = optimizer or Adam(parameters, lr=0.01)
-        self.values = [
-            *parameters,
-            *self.optimizer.parameters,
-        ]
+        # The optimizer may lack some of the model's parameters, and have others.
+        self.values = [*parameters, *self.optimizer.parameters]
         if set(parameters).isdisjoint(self.optimizer.parameters):
             raise ValueError(
                 "the optimizer updates none of the model's parameters: make a new one from "

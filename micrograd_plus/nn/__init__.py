@@ -1,8 +1,8 @@
 """Neural networks made of Values.
 
-`Neuron`, `Layer` and `MLP` read like the chapter on them; `Linear`, `Sequential` and the
-activations are named and behave as in PyTorch. A module takes one example, a list of numbers
-or Values, or a batch, a list of such lists or a 2-D NumPy array.
+`Neuron`, `Layer` and `MLP` are written as textbooks explain them; `Linear`, `Sequential` and the
+activations have the names and the behaviour of PyTorch's. A module takes one example, which is a
+list of numbers or Values, or a batch, which is a list of such lists or a 2-D NumPy array.
 
 >>> import random
 >>> model = MLP(2, [4, 1], generator=random.Random(0))

@@ -58,7 +58,7 @@ def plot_feature_maps(model: Any, image: Any, *, path: str | Path | None = None)
         raise TypeError(f"plot_feature_maps takes a Sequential, not a {type(model).__name__}")
     if len(shape(image)) != 3:
         raise ValueError(
-            "plot_feature_maps takes one image, channels × height × width, but was given "
+            "plot_feature_maps takes one image, channels × height × width, and was given "
             f"{' × '.join(map(str, shape(image)))} numbers"
         )
     blocks = [("input", image)]
