@@ -40,7 +40,7 @@ def test_no_characters(texts):
 
 
 def test_an_unknown_character():
-    with pytest.raises(ValueError, match=r"'cab!' has \['!', 'c'\], but the alphabet is 'ab'"):
+    with pytest.raises(ValueError, match=r"'cab!' contains \['!', 'c'\], but the alphabet is 'ab'"):
         CharacterTokenizer("ab").encode("cab!")
 
 
