@@ -577,7 +577,7 @@ def test_errors(options, message):
 def test_a_loss_that_is_none(loss):
     for function in (quiet, evaluate):
         with pytest.raises(
-            TypeError, match=r"a name, a function, or a module such as nn.BCELoss\(\)"
+            TypeError, match=r"a function, or a module such as nn.BCELoss\(\)"
         ):
             function(Weight(), [[1.0]], [2.0], loss=loss)
 

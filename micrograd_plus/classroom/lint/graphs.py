@@ -1,4 +1,4 @@
-"""Analyses one graph: its models and layers, the values in them, and the ops that stop gradients."""
+"""Analyses one graph: its models and layers, the values in them, and what stops gradients."""
 
 from __future__ import annotations
 
