@@ -576,9 +576,7 @@ def test_errors(options, message):
 @pytest.mark.parametrize("loss", [None, 3, nn.MSELoss])
 def test_a_loss_that_is_none(loss):
     for function in (quiet, evaluate):
-        with pytest.raises(
-            TypeError, match=r"a function, or a module such as nn.BCELoss\(\)"
-        ):
+        with pytest.raises(TypeError, match=r"a function, or a module such as nn.BCELoss\(\)"):
             function(Weight(), [[1.0]], [2.0], loss=loss)
 
 
