@@ -299,7 +299,7 @@ def test_generate_with_lengths():
     model = small()
     assert len(nn.generate(model, stop=-1, length=3, seed=0)) == 3
     assert len(nn.generate(model, [0, 1, 2], stop=-1, seed=0)) == 4
-    with pytest.raises(ValueError, match=r"GPT\.positions .*at most 6 places"):
+    with pytest.raises(ValueError, match=r"GPT\.positions .*at most 6 positions"):
         nn.generate(model, stop=-1, length=8, seed=0)
 
 

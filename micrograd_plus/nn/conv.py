@@ -102,7 +102,7 @@ class _Sliding(Module):
         places = [slide(*setting) for setting in settings]
         if not all(places):
             raise ValueError(
-                f"{where()} was given an example of {' × '.join(map(str, found))} : this is "
+                f"{where()} was given an example of {' × '.join(map(str, found))}: this is "
                 "smaller than the kernel, even with the padding"
             )
         return places
