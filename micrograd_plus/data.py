@@ -68,7 +68,10 @@ def spirals(
 
 
 def blobs(n: int = 90, centers: int = 3, std: float = 0.3, seed: int = 0) -> tuple[Rows, list[int]]:
-    """Normally distributed points around centres on a circle of radius 1; classes 0, 1, …"""
+    """Normally distributed points around centres on a circle of radius 1; classes 0, 1, …
+
+    std: the standard deviation of both coordinates.
+    """
     generator = _generator(n, std, seed)
     whole_number("centers", centers)
     X, y = [], []
@@ -105,11 +108,11 @@ def sine(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[fl
 
 
 def adding(n: int = 1000, length: int = 30, seed: int = 0) -> tuple[list[Rows], list[float]]:
-    """Sequences to be remembered: the adding problem (Hochreiter & Schmidhuber 1997, section 5.4).
+    """The adding problem, a test of memory (Hochreiter & Schmidhuber 1997, section 5.4).
 
-    Each step holds a number from 0 to 1 and a mark, which is 1 once in the first half and once in
-    the second, and else 0. The target is the sum of the two marked numbers: a model that always
-    predicts the mean, 1, has a mean squared error of 1/6.
+    Each step has a number from 0 to 1 and a mark. The mark is 1 once in the first half and once in
+    the second half, and 0 otherwise. The target is the sum of the two marked numbers. A model that
+    always predicts the mean, 1, has a mean squared error of 1/6.
     """
     generator = _generator(n, 0.0, seed)
     half = whole_number("length", length, at_least=2) // 2
@@ -130,7 +133,7 @@ def iris() -> tuple[Rows, list[int]]:
 def digits(images: bool = False) -> tuple[list[Any], list[int]]:
     """1,797 scanned digits: 64 grey values from 0 to 1, row by row; needs scikit-learn.
 
-    images: whether each digit comes as Conv2d takes it, 1 channel × 8 rows × 8 columns.
+    images: whether each digit has the shape for Conv2d, 1 channel × 8 rows × 8 columns.
     """
     bunch = _scikit_learn().load_digits()
     grey = bunch.data / 16
@@ -138,10 +141,10 @@ def digits(images: bool = False) -> tuple[list[Any], list[int]]:
 
 
 def names() -> list[str]:
-    """5,163 given names in lower case, the commonest first.
+    """5,163 given names in lower case, the most common first.
 
-    Nine in ten people in the United States had one of them, as the Census Bureau found in the
-    census of 1990 (its lists dist.male.first and dist.female.first, in the public domain).
+    In the census of 1990, 90 % of the people in the United States had one of these names. The
+    source is the Census Bureau (its lists dist.male.first and dist.female.first, public domain).
 
     >>> names()[:4]
     ['james', 'john', 'robert', 'michael']
@@ -150,7 +153,7 @@ def names() -> list[str]:
 
 
 def text(path: str | Path) -> list[str]:
-    """The lines of a text file in UTF-8, one item each, without blank ones."""
+    """The lines of a text file in UTF-8, without empty lines."""
     lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
@@ -158,9 +161,9 @@ def text(path: str | Path) -> list[str]:
 def batches(
     X: Sequence[Any], y: Sequence[Any], batch_size: int, generator: random.Random | None = None
 ) -> Iterator[tuple[list[Any], list[Any]]]:
-    """The examples in batches; in a new order each time if there is a `generator`.
+    """Yields the examples in batches, shuffled if there is a `generator`.
 
-    The last batch holds what is left over.
+    The last batch may be smaller.
     """
     check_lengths(X, y)
     whole_number("batch_size", batch_size)
@@ -175,10 +178,10 @@ def batches(
 def bucketed_batches(
     X: Sequence[Any], y: Sequence[Any], batch_size: int, generator: random.Random | None = None
 ) -> Iterator[tuple[list[Any], list[Any]]]:
-    """As `batches`, for sequences of different lengths: those in one batch are equally long.
+    """As `batches`, for sequences of different lengths: each batch has sequences of one length.
 
-    So a compiled step runs one program for each batch. Without a `generator` the shortest come
-    first; with one, the examples of each length are shuffled, and then the batches.
+    A compiled step then runs one program for each batch. Without a `generator` the shortest
+    sequences come first; with one, the examples of each length and the batches are shuffled.
     """
     check_lengths(X, y)
     buckets: dict[int, tuple[list[Any], list[Any]]] = {}
@@ -199,13 +202,13 @@ def bucketed_batches(
 def train_test_split(
     X: Sequence[Any], y: Sequence[Any], test_size: float = 0.25, seed: int = 0
 ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
-    """X_train, X_test, y_train, y_test, shuffled; test_size is the share held out."""
+    """Returns X_train, X_test, y_train, y_test, shuffled; test_size is a share of the examples."""
     check_lengths(X, y)
     held_out = round(len(X) * test_size)
     if not 0 < held_out < len(X):
         raise ValueError(
-            f"test_size={test_size!r} of {len(X)} examples leaves {held_out} to test on and "
-            f"{len(X) - held_out} to train on: both must be at least 1"
+            f"test_size={test_size!r} of {len(X)} examples gives {held_out} test examples and "
+            f"{len(X) - held_out} training examples: both must be at least 1"
         )
     order = list(range(len(X)))
     random.Random(seed).shuffle(order)
@@ -221,7 +224,7 @@ def _generator(n: int, noise: float, seed: int) -> random.Random:
 
 
 def _spread(n: int) -> list[float]:
-    """n numbers from 0 to 1, evenly."""
+    """Returns n evenly spaced numbers from 0 to 1."""
     return [k / max(n - 1, 1) for k in range(n)]
 
 
@@ -230,11 +233,11 @@ def _jitter(X: Rows, noise: float, generator: random.Random) -> Rows:
 
 
 def check_lengths(X: Sequence[Any], y: Sequence[Any]) -> None:
-    """ValueError unless there are examples, and as many targets."""
+    """ValueError if there are no examples, or not one target for each."""
     if not len(X):
         raise ValueError("X has no examples")
     if len(X) != len(y):
-        raise ValueError(f"X has {len(X)} examples and y has {len(y)} targets")
+        raise ValueError(f"X has {len(X)} examples, but y has {len(y)} targets")
 
 
 def _scikit_learn() -> Any:

@@ -1,14 +1,14 @@
-"""Losses: how wrong a prediction is, for one example or a batch.
+"""Losses: numbers that measure the error of a prediction, for one example or a batch.
 
 >>> print(f"{mse([1.0, 3.0], [1.0, 1.0]):g}")
 2
 >>> print(f"{cross_entropy([2.0, 0.0, -1.0], 0):.4f}")
 0.1698
 
-`prediction` and `target` hold Values or numbers, nested in the same way; a column of
-predictions, [[p], [p]], may meet a flat list of targets. `reduction` is "mean" for the mean
-over everything, "sum", or "none" for a list of the single losses. Formulas and edge cases are
-PyTorch's. A target that does not fit raises ValueError.
+`prediction` and `target` are nested lists of Values or numbers, with the same shape; a column of
+predictions, [[p], [p]], may also have a flat list of targets. `reduction` is "mean", "sum", or
+"none" for a list of the single losses. Formulas and edge cases are PyTorch's. A target that does
+not fit raises ValueError.
 """
 
 from __future__ import annotations
@@ -38,17 +38,14 @@ def l1(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 def huber(prediction: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """Half the squared error up to the distance delta, from there on a straight line.
-
-    (Huber 1964)
-    """
+    """Half the squared error up to the distance delta, linear beyond it (Huber 1964)."""
     if not delta > 0:
         raise ValueError(f"delta must be above 0, not {delta!r}")
 
     def one(p: Value, t: Operand) -> Value:
         distance = abs(p - t)
         is_near = distance <= delta
-        near = where(is_near, distance, 0.0)  # 0 where it is not used, so that there is no 0 * inf
+        near = where(is_near, distance, 0.0)  # 0 if it is not used, to avoid 0 * inf
         far = where(is_near, 0.0, distance - 0.5 * delta)
         return 0.5 * near * near + delta * far
 
@@ -56,7 +53,7 @@ def huber(prediction: Any, target: Any, reduction: str = "mean", delta: float = 
 
 
 def hinge(prediction: Any, target: Any, reduction: str = "mean") -> Any:
-    """max(0, 1 - target * score): 0 once the score is on the right side by 1.
+    """max(0, 1 - target * score): 0 if the score has the right sign and a size of at least 1.
 
     The target is -1 or 1 (Cortes & Vapnik 1995).
     """
@@ -106,15 +103,15 @@ def _require_share(name: str, target: Operand) -> None:
         target,
         lambda t: 0 <= t <= 1,
         f"the target of {name} is a number from 0 to 1, not {{}}: "
-        "for the classes -1 and 1 there is hinge",
+        "for the classes -1 and 1 use hinge",
     )
 
 
 def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """-log of the softmax probability of the right class.
 
-    prediction: a row of logits, one per class, with the class's index as target; or a list
-    of rows with a list of indices.
+    prediction: a row of logits, one per class; or a list of rows.
+    target: the index of the right class; or a list of indices.
     """
     logits, indices = plain(prediction), plain(target)
     one_example = not is_nested(logits)
@@ -122,12 +119,12 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     if not isinstance(logits, (list, tuple)) or (one_example and logits and many_targets):
         raise ValueError(
             "cross_entropy takes a row of logits, one for each class, and was given single "
-            "numbers: the model needs as many outputs as there are classes"
+            "numbers: the model needs one output for each class"
         )
     if not one_example and is_nested(plain(logits[0])):
         raise ValueError(
             "cross_entropy takes the rows of logits of one sequence, and was given several "
-            "sequences: take the mean of the loss of each, or mp.compile the loss of one"
+            "sequences: compute the mean of their losses, or mp.compile the loss of one sequence"
         )
     rows, indices = ([logits], [indices]) if one_example else (logits, indices)
     _check_lengths("cross_entropy", rows if logits else [], indices)
@@ -142,7 +139,7 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 
 def _class_index(index: Any, count: int) -> Any:
     if isinstance(index, Value):
-        return index  # `pick` says whether that may be
+        return index  # `pick` checks it
     try:
         i = operator.index(index)
     except TypeError:
@@ -153,7 +150,7 @@ def _class_index(index: Any, count: int) -> Any:
 
 
 def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool | None:
-    """Whether a model trained with `loss` is right for one example; None for regression."""
+    """Whether a prediction is right, for a model trained with `loss`; None for regression."""
     outputs = [number_of(output) for output in flatten(prediction)]
     goals = list(flatten(target))
     if loss is cross_entropy:
@@ -169,11 +166,11 @@ _BOUNDARIES: dict[Callable[..., Any], tuple[float, float]] = {
     bce: (0.5, 0.5),
     bce_with_logits: (0, 0.5),
 }
-"""Loss → above which output a model says yes, and above which target that is right."""
+"""Loss → the limits above which an output, and a target, mean the second class."""
 
 
 def check_reduction(reduction: str) -> str:
-    """`reduction`, if it is one; else ValueError."""
+    """Returns `reduction`; ValueError if it is none."""
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
     return reduction
@@ -193,7 +190,7 @@ def _check_lengths(name: str, predictions: Sequence[Any], targets: Sequence[Any]
         raise ValueError(f"{name} was given no predictions")
     if len(predictions) != len(targets):
         raise ValueError(
-            f"{name} was given {len(predictions)} predictions and {len(targets)} targets"
+            f"{name} was given {len(predictions)} predictions, but {len(targets)} targets"
         )
 
 

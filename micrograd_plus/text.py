@@ -6,8 +6,9 @@
 >>> letters.decode([2, 4, 1])
 'bea'
 
-For training, `examples` gives each text's tokens, with token 0 in front, and for each of them the
-token that follows, 0 in the end: from them a model learns where texts begin and end, too.
+For training, `examples` returns the tokens of each text with token 0 at the beginning, and the
+targets: for each token the next token, with 0 at the end. A model trained on them also learns where
+texts begin and end.
 
 >>> letters.examples(["ada"])
 ([[0, 1, 3, 1]], [[1, 3, 1, 0]])
@@ -21,16 +22,16 @@ Tokens = list[list[int]]
 
 
 class CharacterTokenizer:
-    """Each character of `texts` is a token: 1, 2, … in their alphabetical order.
+    """Numbers the characters of `texts` in alphabetical order: 1, 2, …
 
-    Token 0 stands for the beginning and the end of a text. `len(tokenizer)` is the number of all
-    tokens, a model's vocabulary, and `CharacterTokenizer(tokenizer.alphabet)` makes the same again.
+    Token 0 marks the beginning and the end of a text. `len(tokenizer)` is the number of tokens, the
+    size of a model's vocabulary. `CharacterTokenizer(tokenizer.alphabet)` is an equal tokenizer.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.alphabet = "".join(sorted({character for text in texts for character in text}))
         if not self.alphabet:
-            raise ValueError("texts hold no character: there is nothing to make tokens of")
+            raise ValueError("texts must contain at least one character")
         self._tokens = {character: i for i, character in enumerate(self.alphabet, start=1)}
 
     def __len__(self) -> int:
@@ -40,13 +41,13 @@ class CharacterTokenizer:
         return f"CharacterTokenizer({self.alphabet!r})"
 
     def encode(self, text: str) -> list[int]:
-        """The token of each character; ValueError for one that is not in the alphabet."""
+        """Returns the token of each character; ValueError if one is not in the alphabet."""
         if unknown := sorted(set(text) - set(self.alphabet)):
-            raise ValueError(f"{text!r} has {unknown}, and the alphabet is {self.alphabet!r}")
+            raise ValueError(f"{text!r} contains {unknown}, but the alphabet is {self.alphabet!r}")
         return [self._tokens[character] for character in text]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text that has these tokens; nothing is written for token 0."""
+        """Returns the text with these tokens; token 0 is left out."""
         characters = ("", *self.alphabet)
         try:
             return "".join(characters[len(characters) if t < 0 else t] for t in tokens)
@@ -56,6 +57,6 @@ class CharacterTokenizer:
             ) from None
 
     def examples(self, texts: Iterable[str]) -> tuple[Tokens, Tokens]:
-        """X, y: the tokens of each text, 0 in front; and what follows each, 0 in the end."""
+        """Returns X, the tokens of each text after a 0, and y, the same tokens before a 0."""
         encoded = [self.encode(text) for text in texts]
         return [[0, *tokens] for tokens in encoded], [[*tokens, 0] for tokens in encoded]

@@ -35,17 +35,18 @@ LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)
     for name in ("mse", "l1", "huber", "hinge", "bce", "bce_with_logits", "cross_entropy")
 }
-"""The losses by the names that `fit` takes."""
+"""The names for the argument `loss` of `fit`."""
 
 
 @dataclass(repr=False)
 class History:
     """The history of a training: one number per complete epoch in every list.
 
-    loss and accuracy are means over the epoch's examples, as they were before each update;
-    accuracy is empty for a loss of regression, and val_* without validation data.
-    grad_norm is the mean length of the gradient, before any clipping; lr the learning rate.
-    stopped is the reason if training ended before its last epoch.
+    loss, accuracy: means over the examples of the epoch, measured before each update; accuracy is
+        empty for regression.
+    val_loss, val_accuracy: the same for the validation data; empty without them.
+    grad_norm: the mean norm of the gradient, before clipping. lr: the learning rate.
+    stopped: the reason, if training ended before its last epoch.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -98,26 +99,26 @@ def fit(
     """Trains `model` on the examples X with the targets y, and returns the `History`.
 
     loss: a name from `LOSSES`, or a function or module of (predictions, targets).
-    optimizer: Adam with a learning rate of 0.01 unless one is given.
-    batch_size: all examples at once unless a number is given; the batches are then shuffled
-        by `generator`, which starts from seed 0.
+    optimizer: by default Adam with a learning rate of 0.01.
+    batch_size: the number of examples for each step, by default all. With a number, the examples
+        are shuffled by `generator`, by default one with seed 0.
     validation: X and y of examples on which the loss is measured after every epoch.
     schedule: stepped after every epoch.
     clip_grad_norm: the largest norm of the gradient; a longer gradient is scaled down.
-    early_stop: ends the training when the loss, on the validation data if there is any, has
-        not improved for that many epochs; the model then has the parameters of the best loss,
-        also when all epochs were needed.
-    callbacks: called with the history after every epoch; one that returns True ends the
-        training.
-    progress: whether to show a bar.
+    early_stop: ends the training if the loss (of the validation data, if there are any) has not
+        improved for this many epochs. The model then gets the parameters with the best loss, even
+        if the training did not end early.
+    callbacks: functions that are called with the history after every epoch; a function that
+        returns True ends the training.
+    progress: whether to show a progress bar.
     compiled: whether to train with a compiled step (see `compile`), which is some thousand times
-        faster. "auto": where numba is installed and the loss is known to be the mean over the
+        faster. "auto" compiles if numba is installed and the loss is known to be the mean over the
         examples; if compiling fails, a UserWarning says why, and eager code does the training.
-        Dropout draws other numbers than eager code.
+        In compiled code Dropout draws other random numbers than in eager code.
 
-    If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning
-    and the parameters that gave the last finite loss. Ctrl-C ends it with the parameters of
-    the last whole step. The model is left in evaluation mode.
+    If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning, and the
+    model gets the parameters with the last finite loss. After Ctrl-C it has the parameters of the
+    last complete step. The model is in evaluation mode at the end.
     """
     _check_kinds(validation, optimizer, schedule, callbacks, clip_grad_norm)
     X, y = _examples(X, y)
@@ -194,7 +195,7 @@ def fit(
 def evaluate(
     model: Module, X: Sequence[Any], y: Sequence[Any], *, loss: str | Callable[[Any, Any], Value]
 ) -> tuple[float, float | None]:
-    """The loss over all examples, and the share of right decisions (None for regression).
+    """Returns the loss over all examples, and the accuracy (None for regression).
 
     The model is in evaluation mode during this call, and no graph is kept.
     """
@@ -205,7 +206,7 @@ def evaluate(
 def _evaluate(
     model: Module, predict: Callable[[Any], Any], X: list[Any], y: list[Any], loss: Any
 ) -> tuple[float, float | None]:
-    """As `evaluate`, with the predictions that `predict` gives."""
+    """As `evaluate`, with the predictions of `predict`."""
     with model.evaluating(), no_grad():
         predictions = plain(predict(X))
         return _one(loss(predictions, y)).data, _accuracy(loss, predictions, y)
@@ -216,11 +217,11 @@ class _DivergedError(Exception):
 
 
 _Snapshot = tuple[list[float], list[dict[str, float]]]
-"""The parameters' numbers, and what the optimizer remembers of each."""
+"""The numbers of the parameters, and the optimizer's state of each."""
 
 
 class _Run:
-    """The state of one training: the counts, and the numbers to restore after a failure."""
+    """The state of one training: the counters, and the numbers to restore after a failure."""
 
     def __init__(
         self,
@@ -234,7 +235,8 @@ class _Run:
         self.loss = loss
         parameters = model.parameters()
         self.optimizer = optimizer or Adam(parameters, lr=0.01)
-        self.values = [*parameters, *self.optimizer.parameters]  # it may leave some out
+        # The optimizer may lack some of the model's parameters, and have others.
+        self.values = [*parameters, *self.optimizer.parameters]
         if set(parameters).isdisjoint(self.optimizer.parameters):
             raise ValueError(
                 "the optimizer updates none of the model's parameters: make a new one from "
@@ -247,9 +249,9 @@ class _Run:
         self.steps = 0
         self.batch: tuple[list[Any], list[Any]] = ([], [])
         self.lr = self.optimizer.lr  # of the last update
-        self.before = self.snapshot()  # it, and the loss there
+        self.before = self.snapshot()  # before the last update; good_loss is the loss there
         self.good_loss = math.nan
-        self.moving = False
+        self.moving = False  # whether an update is in progress
         self.why_eager = ""  # the error with which compiling failed
 
     def snapshot(self) -> _Snapshot:
@@ -263,7 +265,7 @@ class _Run:
         self.optimizer.state = [dict(remembered) for remembered in memory]
 
     def good(self) -> _Snapshot:
-        """The numbers before the last update."""
+        """Returns the numbers before the last update."""
         return self.before
 
     def go_back(self) -> None:
@@ -271,13 +273,13 @@ class _Run:
         self.restore(self.before)
 
     def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
-        """The loss and the accuracy, as `evaluate` gives them."""
+        """Returns the loss and the accuracy, as `evaluate` does."""
         return _evaluate(self.model, self.model, X, y, self.loss)
 
     def epoch(
         self, X: list[Any], y: list[Any], size: int, shuffler: random.Random | None
     ) -> dict[str, float | None]:
-        """One update per batch; what the history holds of it."""
+        """Makes one update per batch; returns the epoch's numbers for the history."""
         seen, loss_sum, right, norms = 0, 0.0, 0.0, []
         for rows, targets in batches(X, y, size, shuffler):
             loss, accuracy, norm = self.step(rows, targets)
@@ -293,7 +295,7 @@ class _Run:
         }
 
     def step(self, rows: list[Any], targets: list[Any]) -> tuple[float, float | None, float]:
-        """One update: the loss, the accuracy and the gradient's norm before it."""
+        """Makes one update; returns loss, accuracy and gradient norm before it."""
         self.steps += 1
         self.batch = rows, targets
         for value in self.values:
@@ -302,8 +304,8 @@ class _Run:
         loss = _one(self.loss(predictions, targets))
         if loss.op is None:
             raise RuntimeError(
-                "the loss leads back to no parameter: it was computed inside `with no_grad():`, "
-                "or from numbers (v.data) instead of Values"
+                "the loss does not depend on any parameter: it was computed inside "
+                "`with no_grad():`, or from numbers (v.data) instead of Values"
             )
         if not math.isfinite(loss.data):
             raise self.diverged("the loss", loss.data)
@@ -332,7 +334,7 @@ class _Run:
 
     def diverged(self, what: str, number: float) -> _DivergedError:
         happened = f"{what} became {number} at step {self.steps} with lr={self.lr:g}"
-        named = "inside `with detect_anomaly():` the first value that breaks is named"
+        named = "use `with detect_anomaly():` to find the first value that is not finite"
         if math.isnan(self.good_loss):
             return _DivergedError(
                 f"{happened}, before any update. Look for nan, inf and very large numbers in X "
@@ -344,7 +346,7 @@ class _Run:
         )
 
     def advice(self) -> str:
-        """What to try when the loss does not fall."""
+        """Returns advice for a loss that does not fall."""
         return (
             f"try lr={min(self.lr / 10, 0.01):g}, clip_grad_norm=1.0, or inputs and targets scaled "
             "to about -1 to 1"
@@ -352,7 +354,7 @@ class _Run:
 
 
 class _CompiledRun(_Run):
-    """A training by a compiled step: an epoch at a time."""
+    """A training with a compiled step, which runs a whole epoch in one call."""
 
     def __init__(self, X: list[Any], y: list[Any], *settings: Any) -> None:
         super().__init__(*settings)
@@ -409,7 +411,7 @@ class _CompiledRun(_Run):
 
 
 def _run(compiled: bool | str, *arguments: Any) -> _Run:
-    """A training, compiled if that is wanted and possible; the last arguments are X and y."""
+    """Returns a training, compiled if requested and possible; the last arguments are X, y."""
     *settings, X, y = arguments
     if compiled not in (True, False, "auto"):
         raise ValueError(f"compiled is True, False or 'auto', not {compiled!r}")
@@ -434,11 +436,11 @@ def _is_mean(loss: Any) -> bool:
 def _loss_function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, Any], Value]:
     if isinstance(loss, str):
         if loss not in LOSSES:
-            raise ValueError(f"there is no loss {loss!r}; there are {', '.join(LOSSES)}")
+            raise ValueError(f"there is no loss {loss!r}; the losses are {', '.join(LOSSES)}")
         return LOSSES[loss]
     if not callable(loss) or isinstance(loss, type):
         raise TypeError(
-            f"loss must be a name, a function, or a module as nn.BCELoss(), not {loss!r}"
+            f"loss must be a name, a function, or a module such as nn.BCELoss(), not {loss!r}"
         )
     return loss
 
@@ -452,7 +454,7 @@ def _one(loss: Any) -> Value:
 def _accuracy(
     loss: Callable[[Any, Any], Value], predictions: Sequence[Any], targets: Sequence[Any]
 ) -> float | None:
-    rule = getattr(type(loss), "function", loss)  # a loss module decides as its function does
+    rule = getattr(type(loss), "function", loss)  # the function of a loss module
     decisions = [losses.is_correct(rule, p, t) for p, t in zip(predictions, targets)]
     return None if None in decisions else sum(map(bool, decisions)) / len(decisions)
 
@@ -460,29 +462,31 @@ def _accuracy(
 def _check_kinds(
     validation: Any, optimizer: Any, schedule: Any, callbacks: Any, clip_grad_norm: Any
 ) -> None:
-    """TypeError or ValueError for the arguments of `fit` that are easily mistaken."""
+    """TypeError or ValueError for common mistakes in the arguments of `fit`."""
     if validation is not None and not (
         isinstance(validation, (list, tuple)) and len(validation) == 2
     ):
-        raise TypeError("validation is a pair of examples and targets, as (X_test, y_test)")
+        raise TypeError(
+            "validation must be a pair of examples and targets, such as (X_test, y_test)"
+        )
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(
-            "optimizer is made before, as optim.Adam(model.parameters(), lr=0.01); "
-            f"it was given as {optimizer!r}"
+            "optimizer must be an Optimizer, such as optim.Adam(model.parameters(), lr=0.01), not "
+            f"{optimizer!r}"
         )
     if schedule is not None and not isinstance(schedule, Schedule):
         raise TypeError(
-            "schedule is made before, as optim.StepLR(optimizer, step_size=10); "
-            f"it was given as {schedule!r}"
+            "schedule must be a Schedule, such as optim.StepLR(optimizer, step_size=10), not "
+            f"{schedule!r}"
         )
     if callable(callbacks):
-        raise TypeError("callbacks is a list of functions: write callbacks=[function]")
+        raise TypeError("callbacks must be a list of functions: write callbacks=[function]")
     if clip_grad_norm is not None and not clip_grad_norm > 0:
         raise ValueError(f"clip_grad_norm must be above 0, not {clip_grad_norm!r}")
 
 
 def _examples(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
-    """X and y as lists; ValueError if they do not belong together."""
+    """Returns X and y as lists; ValueError if their lengths differ."""
     X, y = list(plain(X)), list(plain(y))
     check_lengths(X, y)
     return X, y

@@ -305,7 +305,7 @@ def test_rows_of_a_wrong_width(machine: str) -> None:
     with pytest.raises(ValueError, match="takes 2 numbers for each example, and was given 3"):
         mp.compile(nn.MLP(2, [3, 1]))([[1.0, 2.0, 3.0]])
     assert_refused(
-        lambda x, y: losses.mse(x, y) * watched.w[0], ValueError, "2 predictions and 1 targets",
+        lambda x, y: losses.mse(x, y) * watched.w[0], ValueError, "2 predictions, but 1 targets",
         watched, [[1.0, 2.0]], [[1.0]],
     )  # fmt: skip
 

@@ -20,14 +20,14 @@ NEURON = """\
 Given
   x1 = 2, w1 = −3, x2 = 0, w2 = 1, b = 6.881
 
-Forward: each value from those before it
+Forward: each value, computed from earlier values
   v1 = x1 · w1  = 2 × −3       = −6
   v2 = x2 · w2  = 0 × 1        = 0
   v3 = v1 + v2  = −6 + 0       = −6
   v4 = v3 + b   = −6 + 6.881   = 0.8814
   L  = tanh(v4) = tanh(0.8814) = 0.7071
 
-Local derivatives: how each value changes with what it was computed from
+Local derivatives: the slope of each value with respect to each operand
   ∂v1/∂x1 = w1     = −3
   ∂v1/∂w1 = x1     = 2
   ∂v2/∂x2 = w2     = 1
@@ -38,14 +38,14 @@ Local derivatives: how each value changes with what it was computed from
   ∂v4/∂b  = 1
   ∂L/∂v4  = 1 − L² = 1 − 0.7071² = 0.5
 
-Chain rule: the product along each path from L down, the sum over all paths
+Chain rule: multiply along each path from L down, then add all paths
   ∂L/∂x1 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v1 · ∂v1/∂x1 = 0.5 × 1 × 1 × −3 = −1.5
   ∂L/∂w1 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v1 · ∂v1/∂w1 = 0.5 × 1 × 1 × 2  = 1
   ∂L/∂x2 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v2 · ∂v2/∂x2 = 0.5 × 1 × 1 × 1  = 0.5
   ∂L/∂w2 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v2 · ∂v2/∂w2 = 0.5 × 1 × 1 × 0  = 0
   ∂L/∂b  = ∂L/∂v4 · ∂v4/∂b                      = 0.5 × 1          = 0.5
 
-The gradients, which backward() computes as well
+Gradients, the same as those of backward()
   ∂L/∂x1 = −1.5
   ∂L/∂w1 = 1
   ∂L/∂x2 = 0.5

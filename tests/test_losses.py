@@ -306,7 +306,7 @@ def test_cross_entropy_of_a_model_with_one_output():
 
 
 def test_cross_entropy_of_a_batch_of_sequences():
-    with pytest.raises(ValueError, match="several sequences: take the mean of the loss of each"):
+    with pytest.raises(ValueError, match="several sequences: compute the mean of their losses"):
         losses.cross_entropy([[[1.0, 2.0], [0.5, 0.0]], [[1.0, 0.0]]], [[0, 1], [1]])
 
 

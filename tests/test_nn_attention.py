@@ -194,7 +194,7 @@ def test_learned_positions_like_torch():
     assert numbers(module(x[0], start=2)) == [
         [a.data + b.data for a, b in zip(row, place)] for row, place in zip(x[0], module.weight[2:])
     ]
-    with pytest.raises(ValueError, match=r"context=6.* at most 6 places, and was given 7"):
+    with pytest.raises(ValueError, match=r"context=6.* at most 6 positions, and was given 7"):
         module(noise(4, 2), start=3)
 
 
@@ -356,12 +356,14 @@ def test_what_attention_refuses():
     with pytest.raises(TypeError, match=r"MultiHeadAttention .*takes a list of 4 numbers"):
         attention([1.0, 2.0, 3.0, 4.0])
     x = numbers(noise(2, 4))
-    with pytest.raises(ValueError, match="takes a value for each key: 2 keys, 1 values"):
+    with pytest.raises(
+        ValueError, match="takes one value for each key, and was given 2 keys and 1 values"
+    ):
         attention(x, x, x[:1])
     for mask in ([[True, False]], [[True]] * 2):
         with pytest.raises(ValueError, match=r"attn_mask with a list of 2 bools.* of 2 queries"):
             attention(x, attn_mask=mask)
-    with pytest.raises(ValueError, match=r"MultiHeadAttention.*: query 1 may look at no key"):
+    with pytest.raises(ValueError, match=r"MultiHeadAttention.*: query 1 attends to no key"):
         attention(x, attn_mask=[[False, True], [True, True]])
     with pytest.raises(ValueError, match="norm must be 'layer' or 'rms', not 'batch'"):
         nn.TransformerBlock(4, 2, norm="batch")

@@ -360,7 +360,7 @@ IMAGE = numbers(noise(1, 3, 3))
         (
             nn.Conv2d(1, 1, 4),
             IMAGE,
-            "was given an example of 1 × 3 × 3: with its padding that is smaller than the kernel",
+            "an example of 1 × 3 × 3: this is smaller than the kernel, even with the padding",
         ),
         (nn.Conv2d(1, 1, 2, dilation=3), IMAGE, "smaller than the kernel"),
         (nn.MaxPool2d(4), IMAGE, "MaxPool2d (MaxPool2d(kernel_size=4)) was given an example of"),
@@ -368,7 +368,7 @@ IMAGE = numbers(noise(1, 3, 3))
         (
             nn.Sequential(nn.Flatten()),
             [[1.0]],
-            "Sequential.0 (Flatten(start_dim=-3)) joins the dimensions from -3 on, and was given 2",
+            "Sequential.0 (Flatten(start_dim=-3)) flattens the dimensions from -3 on",
         ),
     ],
 )

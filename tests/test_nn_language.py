@@ -213,11 +213,11 @@ def test_what_it_refuses():
     model = small()
     with pytest.raises(IndexError, match=r"GPT\.tokens \(Embedding.* ints from 0 to 4, not 5"):
         model([0, 5])
-    with pytest.raises(ValueError, match=r"GPT\.positions .* at most 6 places, and was given 7"):
+    with pytest.raises(ValueError, match=r"GPT\.positions .* at most 6 positions, and was given 7"):
         model([0] * 7)
     cache = []
     model([0] * 6, cache)
-    with pytest.raises(ValueError, match="at most 6 places, and was given 7"):
+    with pytest.raises(ValueError, match="at most 6 positions, and was given 7"):
         model([0], cache)
     for wrong in ([], 3, "abc"):
         with pytest.raises(ValueError, match=r"^GPT .* takes a list of at least one token, not "):
@@ -239,7 +239,7 @@ def test_what_a_char_rnn_refuses():
         ValueError, match=r"^CharRNN .* takes a list of at least one token, not \[\]"
     ):
         small_rnn()([])
-    with pytest.raises(ValueError, match="length must be given: a CharRNN could write for ever"):
+    with pytest.raises(ValueError, match="length must be given: a CharRNN has no maximum length"):
         nn.generate(small_rnn())
 
 
@@ -299,7 +299,7 @@ def test_generate_with_lengths():
     model = small()
     assert len(nn.generate(model, stop=-1, length=3, seed=0)) == 3
     assert len(nn.generate(model, [0, 1, 2], stop=-1, seed=0)) == 4
-    with pytest.raises(ValueError, match=r"GPT\.positions .*at most 6 places"):
+    with pytest.raises(ValueError, match=r"GPT\.positions .*at most 6 positions"):
         nn.generate(model, stop=-1, length=8, seed=0)
 
 

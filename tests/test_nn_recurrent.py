@@ -323,9 +323,9 @@ ROW = [1.0, 2.0]
     ("call", "message"),
     [
         (lambda: nn.LSTM(2, 3)([]), f"{LSTM23} takes a sequence of at least one step, a list of"),
-        (lambda: nn.LSTM(2, 3)(ROW), f"rows of 2 numbers, or a batch of such lists, and not {ROW}"),
-        (lambda: nn.LSTM(2, 3)(1.0), "and not 1.0"),
-        (lambda: nn.LSTM(2, 3)([[ROW], []]), "and not []"),
+        (lambda: nn.LSTM(2, 3)(ROW), f"rows of 2 numbers, or a batch of such lists, not {ROW}"),
+        (lambda: nn.LSTM(2, 3)(1.0), "such lists, not 1.0"),
+        (lambda: nn.LSTM(2, 3)([[ROW], []]), "such lists, not []"),
         (
             lambda: nn.LSTM(2, 3)([ROW, [1.0]]),
             f"{LSTM23} takes 2 numbers for each step, and was given 1: [1.0]",

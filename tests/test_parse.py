@@ -111,7 +111,7 @@ def place(text: str, /, **numbers: float) -> tuple[str, str]:
     [
         ("a + zzz * 2", "'zzz' has no number: add zzz=...", "zzz * 2"),
         ("1 + a ^ 2", "^ is not a power here: write a ** b", "1 + a ^ 2"),
-        ("a + foo(a)", "there is no function 'foo'; there are add, sub, mul", "foo(a)"),
+        ("a + foo(a)", "there is no function 'foo'; the functions are add, sub, mul", "foo(a)"),
         ("a * tanh(a, 2)", "tanh(x) was called as tanh(a value, a value)", "tanh(a, 2)"),
         ("a * maximum(a)", "maximum(a, b) was called as maximum(a value)", "maximum(a)"),
         ("a + max()", "max(x) was called as max()", "max()"),
@@ -205,7 +205,7 @@ def test_deep_nesting_is_refused_or_read(text: str) -> None:
 
 
 def test_long_texts_are_refused() -> None:
-    with pytest.raises(ValueError, match="has 1,000,001 characters; at most 10,000 are read"):
+    with pytest.raises(ValueError, match="has 1,000,001 characters; at most 10,000 are allowed"):
         parse("1" + "+" * 10**6)
 
 

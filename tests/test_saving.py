@@ -218,7 +218,7 @@ def test_truncated_anywhere(path):
     whole = path.read_bytes()
     for end in range(len(whole) - 1):  # without the last newline it is still whole
         path.write_bytes(whole[:end])
-        _assert_refused(path, "not a whole JSON file", model)
+        _assert_refused(path, "not a complete JSON file", model)
 
 
 @pytest.mark.parametrize(
@@ -256,11 +256,11 @@ GOOD = {
     [
         ("model", None, ""),
         ("model", "Linear", ""),
-        ("model", {}, "it has no 'class'"),
+        ("model", {}, "it contains no 'class'"),
         ("model", {"class": "Linaer"}, "its model is a Linaer, which is not a class"),
         ("model", {"class": "save"}, "not a class"),
         ("model", {"class": ["Linear"]}, "not a class"),
-        ("model", {"class": "Sequential"}, "it has no 'modules'"),
+        ("model", {"class": "Sequential"}, "it contains no 'modules'"),
         ("model", {"class": "Sequential", "modules": 3}, ""),
         ("model", {"class": "Linear", "in_features": 1}, "out_features"),
         ("model", {"class": "Linear", "in_features": 0, "out_features": 1}, "at least 1"),
@@ -285,7 +285,7 @@ def test_files_edited_by_hand(path, part, value, message):
 @pytest.mark.parametrize("part", ["model", "parameters"])
 def test_files_with_a_part_missing(path, part):
     path.write_text(json.dumps({k: v for k, v in GOOD.items() if k != part}))
-    with pytest.raises(ValueError, match=f"it has no '{part}'"):
+    with pytest.raises(ValueError, match=f"it contains no '{part}'"):
         load(path)
 
 
@@ -370,5 +370,5 @@ def test_a_module_saves_itself_and_a_class_loads_it(path):
     for made in (MLP.load(path), Module.load(path)):
         assert type(made) is MLP
         assert made.state_dict() == model.state_dict()
-    with pytest.raises(TypeError, match=r"holds a MLP, not a Linear: write MLP\.load\(path\)"):
+    with pytest.raises(TypeError, match=r"contains a MLP, not a Linear: write MLP\.load\(path\)"):
         Linear.load(path)

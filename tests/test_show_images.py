@@ -127,7 +127,7 @@ def test_no_mistakes_and_many():
 
 @pytest.mark.parametrize("layer", [nn.Linear(2, 3), nn.Conv1d(1, 1, 2), nn.ReLU(), 3.0])
 def test_only_a_conv2d_has_filters(layer):
-    with pytest.raises(TypeError, match=r"plot_filters takes a Conv2d, as model\[0\], not"):
+    with pytest.raises(TypeError, match=r"plot_filters takes a Conv2d, such as model\[0\], not"):
         plot_filters(layer)
 
 
@@ -136,7 +136,7 @@ def test_what_does_not_fit():
         plot_feature_maps(nn.Conv2d(1, 1, 2), IMAGE)
     with pytest.raises(ValueError, match="one image, channels × height × width, and was given 5"):
         plot_feature_maps(small_cnn(), IMAGE[0])
-    with pytest.raises(ValueError, match="X holds images of 2 channels: one can be shown"):
+    with pytest.raises(ValueError, match="plot_mistakes takes images with one channel, not 2"):
         plot_mistakes([IMAGE * 2], [0], [1], "ab")
     with pytest.raises(ValueError, match="zip"):
         plot_mistakes([IMAGE], [0], [1, 2], "ab")

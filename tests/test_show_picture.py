@@ -38,7 +38,7 @@ def test_save_goes_by_the_extension(picture, tmp_path, as_text):
 
 def test_save_refuses_what_it_cannot_write(picture, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(ValueError, match=r"does not say in which format.*\.svg, \.png, \.dot"):
+    with pytest.raises(ValueError, match=r"has no extension.*\.svg, \.png, \.dot"):
         picture.save(tmp_path / "picture")
     with pytest.raises(ValueError, match="'docx' is unknown"):
         picture.save(tmp_path / "x.docx")

@@ -100,7 +100,7 @@ def test_a_run_that_diverged_says_where():
 
 def test_plot_loss_refuses_what_is_no_history():
     for nothing in ([], 3.0, SimpleNamespace(loss=[])):
-        with pytest.raises(ValueError, match=r"a history with at least one epoch.*list of losses"):
+        with pytest.raises(ValueError, match=r"the history of at least one epoch.*list of losses"):
             plot_loss(nothing)
 
 
@@ -186,9 +186,9 @@ def test_the_model_is_evaluated_without_graph_and_without_dropout():
 def test_points_that_do_not_lie_in_a_plane_are_refused():
     with pytest.raises(ValueError, match=r"rows of two numbers.*not of \[3\]"):
         plot_decision_boundary(Slope(), [[1, 2, 3]], [1])
-    with pytest.raises(ValueError, match="X has 2 rows and y 1 classes"):
+    with pytest.raises(ValueError, match="X has 2 rows, but y has 1 classes"):
         plot_decision_boundary(Slope(), [[1, 2], [3, 4]], [1])
-    with pytest.raises(ValueError, match="10 different values, and at most 8 classes"):
+    with pytest.raises(ValueError, match="10 different classes, but at most 8"):
         plot_decision_boundary(Slope(), [[i, i] for i in range(10)], range(10))
 
 
@@ -312,7 +312,7 @@ def test_a_gradient_through_time_that_is_not_there():
     with pytest.raises(ValueError, match="the sequences of RNN have different lengths"):
         plot_gradient_through_time({"RNN": states_of(nn.RNN, [1.0], [1.0, 2.0])})
     for nothing in (output, {}):
-        with pytest.raises(TypeError, match="hidden states by the names of the models"):
+        with pytest.raises(TypeError, match="a dictionary of hidden states"):
             plot_gradient_through_time(nothing)
 
 
@@ -329,7 +329,7 @@ def test_a_figure_shows_and_saves_itself(tmp_path):
 
 
 def test_more_classes_than_outputs_are_refused():
-    with pytest.raises(ValueError, match="one output tells two classes apart, and y has 3"):
+    with pytest.raises(ValueError, match="one output can separate two classes, but y has 3"):
         plot_decision_boundary(lambda row: row[0], [[0.0, 1.0]] * 3, [0, 1, 2])
 
 

@@ -35,12 +35,12 @@ def test_it_takes_any_iterable():
 
 @pytest.mark.parametrize("texts", [[], "", [""]])
 def test_no_characters(texts):
-    with pytest.raises(ValueError, match="texts hold no character"):
+    with pytest.raises(ValueError, match="texts must contain at least one character"):
         CharacterTokenizer(texts)
 
 
 def test_an_unknown_character():
-    with pytest.raises(ValueError, match=r"'cab!' has \['!', 'c'\], and the alphabet is 'ab'"):
+    with pytest.raises(ValueError, match=r"'cab!' contains \['!', 'c'\], but the alphabet is 'ab'"):
         CharacterTokenizer("ab").encode("cab!")
 
 

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def neuron_after_backward() -> Value:
-    """The tanh neuron with two inputs that introductions to backpropagation use."""
+    """Returns the output of a tanh neuron with two inputs, as in many introductions."""
     neuron = Neuron(2, activation="tanh")
     neuron.load_state_dict({"w": [-3.0, 1.0], "b": 6.88})
     named = {"w1": neuron.w[0], "w2": neuron.w[1], "b": neuron.b}

@@ -1,4 +1,4 @@
-"""What the commands write and print: the model, the pictures, one line for each file."""
+"""Writes the model and the pictures of a command, and prints a line for each file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..train import History
 def require_an_epoch(history: History) -> None:
     """ValueError if a training ended before its first epoch was complete."""
     if not history.loss:
-        raise ValueError(f"no epoch was completed, and nothing is written: {history.stopped}")
+        raise ValueError(f"no epoch was completed, so nothing is written: {history.stopped}")
 
 
 def write_model(model: Module, out: Path, **about: Any) -> None:

@@ -1,4 +1,4 @@
-"""`micrograd-plus train --csv FILE`: trains a network on a table of your own."""
+"""`micrograd-plus train --csv FILE`: trains a network on your own table."""
 
 from __future__ import annotations
 
@@ -148,5 +148,5 @@ def _report_numbers(cells: list[str], guesses: list[float], encoder: Encoder) ->
     print(f"root mean squared error on the held-out rows: {rmse:.4g}, in the unit of {name}")
     if spread:
         explained = 1 - squares / spread
-        print(f"R² = {explained:.3f} (1 is perfect, 0 is what predicting the mean gives)")
+        print(f"R² = {explained:.3f} (1 is perfect; always predicting the mean gives 0)")
     return {"residuals": lambda: show.plot_residuals(truth, guesses, name)}

@@ -1,6 +1,6 @@
 """Reads a table from a CSV file and encodes it as numbers to train a model on.
 
-`read_csv` reads the cells, `Encoder.learn` decides what each column holds, and `Encoder.inputs`
+`read_csv` reads the cells, `Encoder.learn` finds the type of each column, and `Encoder.inputs`
 and `Encoder.targets` turn rows into numbers: a column of numbers is standardised (mean 0, standard
 deviation 1), a column of texts becomes one 0-or-1 input for each different text. Bad cells are
 never ignored: `Encoder.problems` lists them all by row and column.
@@ -75,7 +75,7 @@ class Column:
 
     @classmethod
     def learn(cls, name: str, cells: Sequence[str], as_text: bool = False) -> Column:
-        """Decides what a column holds: numbers, if most of the cells are numbers, else texts."""
+        """Finds the type of a column: numbers if most of its cells are numbers, otherwise texts."""
         filled = {cell for cell in cells if cell}
         if not _are_numbers(cells):
             return cls(name, texts=sorted(filled))
@@ -103,7 +103,7 @@ class Column:
         return f"{self.name} ({f'{len(self.texts)} texts' if self.texts else 'a number'})"
 
     def problem(self, cell: str) -> str:
-        """Returns what is wrong with a cell, or an empty string."""
+        """Describes the problem with a cell; returns an empty string if it is valid."""
         if not cell:
             return "is empty"
         if self.texts:
@@ -129,7 +129,7 @@ class Encoder:
     def learn(
         cls, table: Table, target: str, leave_out: Iterable[str] = (), task: str = "auto"
     ) -> Encoder:
-        """Decides what each column holds.
+        """Finds the type of each column.
 
         leave_out: columns that are not used.
         task: "classification", "regression", or "auto": a target of texts, or of at most ten
@@ -173,7 +173,7 @@ class Encoder:
             column.standardise(table.column(column.name))
 
     def problems(self, table: Table, with_target: bool = True) -> dict[int, list[str]]:
-        """Returns what cannot be read, by row number."""
+        """Returns descriptions of all invalid cells, by row number."""
         columns = [*self.columns, self.target] if with_target else self.columns
         found: dict[int, list[str]] = {}
         for row in table.rows:

@@ -1,23 +1,22 @@
-"""Formulas kept in a simple form while they are made: `x + x` is `2 * x` from the start.
+"""Simplifies formulas while they are built: `x + x` becomes `2 * x` at once.
 
->>> from ..symbols import Symbol, tanh
->>> x, y = Symbol("x"), Symbol("y")
->>> print(simplified(x * y * 1 + 0 + y * x))
+>>> from ..symbols import Symbol
+>>> algebra = Algebra()
+>>> product = algebra.make("*", Symbol("x"), Symbol("y"))
+>>> print(algebra.written(algebra.make("+", product, product)))
 (* (* 2 x) y)
->>> print(simplified(1 - tanh(x) * tanh(x)))
-(- 1 (** (tanh x) 2))
 
-Every formula is held as a sum of terms, each a coefficient times a product of powers:
-`3 * x * y**2 + 1`. So 0 and 1 vanish, numbers are computed, signs come to the front, and like
-terms and factors are collected, all by adding coefficients and exponents. Brackets stay where
-they are: nothing is multiplied out. Terms appear in the order in which they were first written,
-and so do factors: numbers, symbols, functions, brackets.
+Every formula is stored as a sum of terms. A term is a coefficient times a product of powers, as in
+`3 * x * y**2 + 1`. Adding coefficients and exponents is therefore enough to remove 0 and 1, to
+compute numbers, to move signs to the front, and to collect like terms and factors. Brackets are not
+multiplied out. Terms keep the order in which they were first written. Factors are sorted: numbers,
+symbols, functions, brackets.
 
-Where the original formula gives a finite number, the simplified one gives the same, except for
-rounding. Where it gives nan, as x / x does at 0, the simplified one may give a number.
+If the original formula gives a finite number, the simplified one gives the same number, except for
+rounding. If the original gives nan, as x / x does at 0, the simplified one may give a number.
 
-Equal parts are one object, so that a formula takes no more memory than the graph that it comes
-from, however long it would be if written out.
+Equal parts are stored once. A formula therefore takes no more memory than the graph that it comes
+from, even if it would be very long when written out.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from typing import Any
 
 from ..symbols import ON_FLOATS, Expression, Symbol, divide, power
 
-_MOST_TERMS = 64  # that are collected; a longer sum or product is nested
-_LARGEST = 10**9  # numerator or denominator of a coefficient that is kept as a fraction
-_LARGEST_POWER = 10**6  # that powers of powers are collected into
+_MOST_TERMS = 64  # a longer sum or product is nested: collecting its terms would be slow
+_LARGEST = 10**9  # the limit for numerator and denominator; beyond it a coefficient is a float
+_LARGEST_POWER = 10**6  # the limit for an exponent that is the product of two exponents
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "<": operator.lt,
@@ -46,7 +45,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 
 @dataclass(eq=False, slots=True)
 class Atom:
-    """A factor that is no sum: a symbol, a function of formulas, inf or nan."""
+    """A symbol, a call of a function, inf or nan: a part that the algebra does not look into."""
 
     name: str
     args: tuple[Sum, ...]
@@ -63,25 +62,25 @@ class Sum:
 
 
 Product = tuple[tuple[Atom | Sum, Fraction], ...]
-"""Bases and exponents; none for 1."""
+"""A product of powers, as pairs of base and exponent; no pairs for 1."""
 
 _ONE = Fraction(1)
 
 
 class Algebra:
-    """Makes formulas out of formulas; all that belong together are made by one Algebra.
+    """Builds formulas from formulas. Only formulas of the same Algebra can be combined.
 
-    functions: what computes the functions of numbers, by name.
+    functions: for each name the function that computes it for numbers.
     """
 
     def __init__(self, functions: Mapping[str, Callable[..., float]] = ON_FLOATS) -> None:
         self._functions = {**functions, **_OPERATORS}
-        self._made: dict[Any, Any] = {}  # each part once
+        self._made: dict[Any, Any] = {}  # every part, stored once
 
     # ---- making parts
 
     def formula(self, x: Any) -> Sum:
-        """A number or a symbol as a formula; a formula as it is."""
+        """Returns a number or a symbol as a formula, and a formula unchanged."""
         if isinstance(x, Sum):
             return x
         if isinstance(x, Symbol):
@@ -91,7 +90,7 @@ class Algebra:
         return self._sum({(): Fraction(x)})
 
     def make(self, name: str, *args: Any) -> Sum:
-        """The formula of the operation `name`, as in an Expression."""
+        """Returns the formula of an operation, which is named as in an Expression."""
         given = tuple([self.formula(x) for x in args])
         special = getattr(self, f"_make_{_NAMES.get(name, name)}", None)
         if special is not None:
@@ -124,7 +123,7 @@ class Algebra:
         return self._made[key]  # type: ignore[no-any-return]
 
     def _in_range(self, product: Product, by: Fraction) -> tuple[Product, Fraction]:
-        """The coefficient as a small fraction or a float's number; inf becomes a factor."""
+        """Rounds a long fraction to a float; an infinite coefficient becomes a factor inf."""
         if abs(by.numerator) < _LARGEST and by.denominator < _LARGEST:
             return product, by
         try:
@@ -158,7 +157,7 @@ class Algebra:
         return self._sum(terms)
 
     def _nested(self, x: Sum) -> Sum:
-        """The same as one term, whose bracket stays."""
+        """Returns a sum as a single term, in brackets."""
         if len(x.terms) == 1:
             return x
         product = self._product({x: _ONE})
@@ -194,7 +193,7 @@ class Algebra:
         return self._sum({self._product(factors): by_p * by_q})
 
     def _as_term(self, x: Sum) -> tuple[Product, Fraction]:
-        """x as one product with its coefficient, which is the factor that all terms share."""
+        """Returns x as one product and its coefficient, which all terms have in common."""
         if len(x.terms) == 1:
             return x.terms[0]
         coefficients = [by for _, by in x.terms]
@@ -207,7 +206,7 @@ class Algebra:
         return self._product({inner: _ONE}), shared
 
     def _as_factor(self, product: Product) -> Product:
-        """The same as one factor, whose bracket stays."""
+        """Returns a product as a single factor, in brackets."""
         inside = self._sum({product: _ONE})
         return self._product({inside: _ONE})
 
@@ -278,15 +277,14 @@ class Algebra:
             holds = _truth(test.args[0])
             if holds is not None:
                 return self._make_where(holds, otherwise, then)
-        then, otherwise = _branch(then, condition, 1), _branch(otherwise, condition, 2)
         if then is otherwise:
             return then
         return self._single(self._atom("where", (condition, then, otherwise)))
 
-    # ---- writing them out
+    # ---- from formulas to Expressions
 
     def written(self, formula: Sum) -> Any:
-        """The formula as an Expression, or as a number; equal parts are one Expression."""
+        """Returns the formula as an Expression or a number; equal parts are one Expression."""
         parts: dict[Atom | Sum, None] = {}
         stack: list[Atom | Sum] = [formula]
         while stack:
@@ -308,20 +306,8 @@ class Algebra:
 _NAMES = {"+": "plus", "-": "minus", "*": "times", "/": "over", "**": "power"}
 
 
-def simplified(expression: Any) -> Any:
-    """An Expression in the form that an `Algebra` gives it."""
-    algebra = Algebra()
-
-    def formula(part: Any) -> Any:
-        if isinstance(part, Symbol) or not isinstance(part, Expression):
-            return algebra.formula(part)
-        return algebra.make(part.name, *map(formula, part.args))
-
-    return algebra.written(formula(expression))
-
-
 def number_in(formula: Sum) -> Fraction | None:
-    """The number that the formula is, if it is a finite one."""
+    """Returns the number, if the formula is a finite number."""
     if not formula.terms:
         return Fraction(0)
     (product, by), *others = formula.terms
@@ -329,7 +315,7 @@ def number_in(formula: Sum) -> Fraction | None:
 
 
 def _function_in(formula: Sum) -> Atom | None:
-    """The function that the formula is, if it is nothing else."""
+    """Returns the atom, if the formula consists of a single atom."""
     if len(formula.terms) == 1:
         product, by = formula.terms[0]
         if by == 1 and len(product) == 1 and product[0][1] == 1:
@@ -339,7 +325,7 @@ def _function_in(formula: Sum) -> Atom | None:
 
 
 def _truth(formula: Sum) -> Sum | None:
-    """The condition under which the formula is not 0, if the formula is a condition."""
+    """Returns the condition under which the formula is not 0, if the formula is a condition."""
     test = _function_in(formula)
     if test is None:
         return None
@@ -350,16 +336,8 @@ def _truth(formula: Sum) -> Sum | None:
     return None
 
 
-def _branch(formula: Sum, condition: Sum, position: int) -> Sum:
-    """A branch of a `where`, in which another `where` on the same condition is decided."""
-    inside = _function_in(formula)
-    if inside is not None and inside.name == "where" and inside.args[0] is condition:
-        return inside.args[position]
-    return formula
-
-
 def _is_plain(zero: Sum, other: Sum) -> bool:
-    """Whether one branch is 0 and the other one term without branches of its own."""
+    """Whether `zero` is 0, and `other` has no factor that is a `where`."""
     return not zero.terms and not any(
         isinstance(base, Atom) and base.name == "where"
         for product, _ in other.terms
@@ -426,7 +404,7 @@ def _times(factors: list[Any]) -> Any:
 
 
 def _rank(factor: tuple[Atom | Sum, Fraction]) -> tuple[int, int]:
-    """Infinity first, then symbols in the order of first use, functions, brackets, branches."""
+    """Sorts factors: infinity, symbols by age, functions, brackets, branches."""
     base = factor[0]
     if isinstance(base, Sum):
         return 3, 0
@@ -436,7 +414,7 @@ def _rank(factor: tuple[Atom | Sum, Fraction]) -> tuple[int, int]:
 
 
 def _ratio(by: Fraction) -> tuple[float, float]:
-    """A coefficient as numerator and denominator: 2 and 3, but 0.75 and 1 for a short decimal."""
+    """Returns a coefficient as numerator and denominator: 2 and 3 for 2/3, 0.75 and 1 for 3/4."""
     exact = Fraction(f"{float(by):.5g}") == by and by.numerator != 1
     if exact or max(by.numerator, by.denominator) > 1000:
         return _plain_number(by), 1

@@ -1,4 +1,4 @@
-"""How a Value was made, in words: as an expression tree, or as text.
+"""Describes how a Value was computed: as an expression tree, or as text.
 
 >>> from micrograd_plus.engine import Value
 >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -21,9 +21,9 @@ _NO_NAMES: Mapping[Value, str] = MappingProxyType({})
 
 
 def expression(node: Value, depth: int = 2, names: Mapping[Value, str] = _NO_NAMES) -> Any:
-    """The formula of `node` over labels and numbers, opened down to `depth` unnamed ops.
+    """Returns the formula of `node`, made of labels and numbers, down to `depth` unnamed ops.
 
-    names: what to call Values, in place of their labels.
+    names: a name for each Value, used instead of its label.
     """
     if node.op is None:
         name = names.get(node, node.label)
@@ -43,5 +43,5 @@ def expression(node: Value, depth: int = 2, names: Mapping[Value, str] = _NO_NAM
 
 
 def formula(node: Value, depth: int = 2, names: Mapping[Value, str] = _NO_NAMES) -> str:
-    """How `node` was made, as text: `tanh(n)`, `a * b + c`; arguments as for `expression`."""
+    """Returns the formula as text, such as `tanh(n)` or `a * b + c`; arguments as above."""
     return Writer().write(expression(node, depth, names))

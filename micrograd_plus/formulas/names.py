@@ -1,4 +1,4 @@
-"""A name for every value of a graph, for texts in which each must be told from all others.
+"""Gives every value of a graph its own name, for texts about the graph.
 
 >>> from micrograd_plus.engine import Value, topological_order
 >>> a = Value(2.0, label="a")
@@ -17,10 +17,11 @@ from ..engine import Constant, Value
 
 
 def names_of(order: Sequence[Value]) -> dict[Value, str]:
-    """The name of each value of a topological order, in that order; no two are the same.
+    """Returns a different name for each value of a topological order, in that order.
 
-    A label, if there is one; a parameter's place in its model, as `1.0.w[2]`; a number for a
-    Constant; L for the root; else v1, v2, … A label that occurs again is numbered: w, w_2.
+    The name is the value's label; for a parameter without label, its place in the model, such as
+    `1.0.w[2]`; for a Constant, its number; for the root, L; for all others, v1, v2, … A label that
+    occurs twice is numbered: w, w_2.
     """
     wanted = {**_parameters(order), **{value: value.label for value in order if value.label}}
     taken = {_look(name) for name in wanted.values()}
@@ -44,7 +45,7 @@ def names_of(order: Sequence[Value]) -> dict[Value, str]:
 
 
 def _look(name: str) -> str:
-    return re.sub(r"_(\d+)$", r"\1", name)  # x_1 and x1 are both set as x with an index
+    return re.sub(r"_(\d+)$", r"\1", name)  # x_1 and x1 are both shown as x with an index
 
 
 def _numbered(name: str, taken: set[str]) -> Iterator[str]:
@@ -53,9 +54,9 @@ def _numbered(name: str, taken: set[str]) -> Iterator[str]:
 
 
 def _parameters(order: Sequence[Value]) -> dict[Value, str]:
-    """The names of parameters in the models that were called: as short as tells them apart.
+    """Returns the names of the models' parameters, as short as possible without repetition.
 
-    `w[2]` in a neuron, in a layer `0.w[2]`, and the whole path only where it must be.
+    In a neuron `w[2]` is enough, in a layer `0.w[2]`; otherwise the name is the whole path.
     """
     paths = {
         value: name.split(".")
@@ -76,7 +77,7 @@ def _parameters(order: Sequence[Value]) -> dict[Value, str]:
 
 
 def _models(order: Sequence[Value]) -> list[Any]:
-    """The outermost owners of the scopes that have parameters."""
+    """Returns the outermost modules whose calls computed the graph."""
     models: dict[int, Any] = {}
     for value in order:
         around, outermost = value.scope, None

@@ -1,13 +1,14 @@
-"""An expression typed as text, made into a graph; parsed, never run as Python code.
+"""Turns an expression typed as text into a graph. The text is parsed, never run as Python code.
 
 >>> n = parse("tanh(x1*w1 + x2*w2 + b)", x1=2, x2=0, w1=-3, w2=1, b=6.88)
 >>> n.backward()
 >>> print(f"{n:.4f}")
 0.7064
 
-Allowed are numbers, names, brackets, the operators + - * / ** and the functions of the op
-table: `max(a, b, c)` and its like take any number of values, `dot(a, b, x, y)` the first half
-times the second. Anything else is refused with a ValueError that points at the place.
+An expression consists of numbers, names, brackets, the operators + - * / ** and the functions of
+the op table. Functions such as `max(a, b, c)` take any number of values; `dot(a, b, x, y)` is the
+dot product of the first half with the second half. For anything else the ValueError points at the
+place of the error.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from ..engine import Operand, Value, apply
 from ..ops import TABLE
 
-_LONGEST = 10_000  # characters; the parser's memory grows with nesting
+_LONGEST = 10_000  # characters; nested brackets take much memory in the parser
 _OPERATORS = {
     ast.Add: "add",
     ast.Sub: "sub",
@@ -30,15 +31,15 @@ _OPERATORS = {
 
 
 def parse(text: str, values: Mapping[str, float] | None = None, /, **named: float) -> Value:
-    """The Value of the expression `text`; every name in it becomes one labelled leaf.
+    """Returns the Value of the expression `text`; every name in it becomes one labelled leaf.
 
-    values, named: the number for each name. ValueError for what is not an expression, for a
+    values, named: the number for each name. ValueError for text that is no such expression, for a
     name without a number, and for a number whose name does not occur.
     """
     numbers = {**(values or {}), **named}
     if len(text) > _LONGEST:
         raise ValueError(
-            f"the expression has {len(text):,} characters; at most {_LONGEST:,} are read"
+            f"the expression has {len(text):,} characters; at most {_LONGEST:,} are allowed"
         )
     reader = _Reader(" ".join(text.split()), numbers)
     root = reader.read()
@@ -61,7 +62,7 @@ class _Reader:
             raise self.wrong(error.msg, error.offset or 1) from None
         except (RecursionError, MemoryError):
             raise self.too_deep() from None
-        except ValueError as error:  # characters that no source may hold
+        except ValueError as error:  # characters that are not allowed in source code
             raise self.wrong(str(error), 1) from None
         try:
             return self.value(tree.body)
@@ -69,7 +70,7 @@ class _Reader:
             raise self.too_deep() from None
 
     def too_deep(self) -> ValueError:
-        return ValueError("the expression is nested too deeply to be read")
+        return ValueError("the expression has too many nested brackets or operators")
 
     def value(self, node: ast.expr) -> Operand:
         match node:
@@ -93,7 +94,7 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 if name not in TABLE:
                     known = ", ".join(TABLE)
-                    raise self.at(node, f"there is no function {name!r}; there are {known}")
+                    raise self.at(node, f"there is no function {name!r}; the functions are {known}")
                 try:
                     return apply(TABLE[name], *[self.value(argument) for argument in arguments])
                 except TypeError as error:

@@ -1,4 +1,4 @@
-"""Formulas with which Python computes, and a page as well: each is written once.
+"""Functions that both Python and the explorer's page compute, written once, in Python.
 
 >>> area = Shared("area", lambda width, height: width * height)
 >>> area(2.0, 3.0)
@@ -22,8 +22,9 @@ from .writers import JavaScript, Python, compile_python
 class Shared:
     """A function of numbers, made of + - * / ** and the functions of `micrograd_plus.symbols`.
 
-    name: of the JavaScript function. A formula that returns a tuple gives a list of numbers.
-    javascript: the source of the function; it needs `JavaScript().prelude()` before it.
+    name: the name of the JavaScript function.
+    formula: a function of symbols; if it returns a tuple, the Shared returns a list of numbers.
+    javascript: the source of the JavaScript function; `JavaScript().prelude()` must precede it.
     """
 
     def __init__(self, name: str, formula: Callable[..., Any]) -> None:
@@ -35,5 +36,5 @@ class Shared:
         (self._compute,) = compile_python(python, f"<micrograd_plus {name}>", ON_FLOATS)
 
     def __call__(self, *numbers: float) -> Any:
-        """The result for these numbers."""
+        """Returns the result for these numbers."""
         return self._compute(*numbers)

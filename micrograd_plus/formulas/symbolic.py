@@ -1,4 +1,4 @@
-"""A graph, and its derivatives, as formulas.
+"""Turns a graph and its derivatives into formulas.
 
 >>> from ..engine import Value
 >>> x, w, b = (Value(n, label=label) for n, label in [(2.0, "x"), (-3.0, "w"), (6.5, "b")])
@@ -10,8 +10,8 @@ w * (1 - tanh(x * w + b)**2)
 >>> print(symbolic(n, wrt=x).latex)
 w \\cdot \\left(1 - \\tanh\\left(x \\cdot w + b\\right)^{2}\\right)
 
-The derivative comes about as the gradient does: the chain rule over the graph, with each op's
-derivatives from the op table, only that formulas are multiplied and added and not numbers.
+A derivative is computed in the same way as a gradient: by the chain rule over the graph, with the
+derivatives of each op from the op table. Here formulas are multiplied and added, not numbers.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from .writers import LaTeX, Writer, vectors_in, walk
 if TYPE_CHECKING:
     from .algebra import Sum
 
-_MOST_VALUES = 10_000  # in a graph whose formula is worked out, which takes half a second
-_MOST_OPERATIONS = 2000  # in a formula that is written out
+_MOST_VALUES = 10_000  # in a graph; computing its formula takes half a second
+_MOST_OPERATIONS = 2000  # in a formula
 _INSTEAD = (
-    "take a smaller graph, as one neuron's output, or with wrt= a value near the root; explain() "
-    "and step_through() show a graph step by step"
+    "use a smaller graph, such as the output of one neuron, or the derivative by a value near the "
+    "root (wrt=value); explain() and step_through() show a graph step by step"
 )
-_DEEPEST = 200  # brackets in brackets; Python's own stack ends at some 1,000 calls
+_DEEPEST = 200  # levels of nested operations; Python's stack ends at some 1,000 calls
 
 
 class Formula(NamedTuple):
-    """A formula; printed, it is text, and in Jupyter typeset.
+    """A formula. `print` shows it as text, Jupyter shows it typeset.
 
-    expression: the tree of `symbols.Expression`, Symbols and numbers; its names are labels.
+    expression: a tree of `symbols.Expression`, Symbols and numbers; the names are labels.
     """
 
     expression: Any
@@ -63,36 +63,35 @@ class Formula(NamedTuple):
 
 
 class _Text(Writer):
-    """As in a textbook, -a * b is the negative of a * b."""
+    """Writes -(a * b) as -a * b, as textbooks do."""
 
     operations = {**Writer.operations, "neg": (4, "-{:5}")}  # noqa: RUF012
 
 
 def symbolic(root: Value, wrt: Value | None = None) -> Formula:
-    """The formula of d(root)/d(wrt) over the graph's leaves, simplified; without wrt, of root.
+    """Returns the simplified formula of d(root)/d(wrt), or of root itself without `wrt`.
 
-    wrt: any Value that root was computed from; if it is not a leaf, the formula is written
-        with its name, as if it were one.
+    wrt: any Value that root was computed from. If it is not a leaf, the formula treats it as one.
 
-    A leaf is called as in `explain`: by its label, or v1, v2, …; a parameter by its place in its
-    model. Constants are numbers. An op whose formula is more than one step, as sigmoid, is
-    written by its name. ValueError for a graph of more than 10,000 computed values, and for a
+    The names are those of `explain`: a leaf's label, or v1, v2, …; a parameter's place in its
+    model. Constants are numbers. An op whose formula repeats an operand, such as sigmoid, is
+    written as a call. ValueError for a graph of more than 10,000 computed values, and for a
     formula of more than 2,000 operations.
     """
     for value in (root, *([] if wrt is None else [wrt])):
         if not isinstance(value, Value):
-            raise TypeError(f"symbolic takes Values, as symbolic(loss, wrt=w), not {value!r}")
+            raise TypeError(f"symbolic takes Values, as in symbolic(loss, wrt=w), not {value!r}")
     order = _order(root, wrt)
     if wrt is not None and wrt not in order:
         raise ValueError(
-            f"{wrt!r} is not part of the graph of {root!r}, which therefore does not depend on it: "
-            "wrt is a Value that the root was computed from"
+            f"{wrt!r} is not part of the graph of {root!r}: as wrt, pass a Value that the root was "
+            "computed from"
         )
     computed = sum(value.op is not None for value in order)
     if computed > _MOST_VALUES:
         raise ValueError(
             f"the formula of a graph of {computed:,} computed values is too long to read; at most "
-            f"{_MOST_VALUES:,} are taken: {_INSTEAD}"
+            f"{_MOST_VALUES:,} are allowed: {_INSTEAD}"
         )
     derivation = _Derivation(order, wrt)
     result = derivation.values[root] if wrt is None else derivation.derivative_of(root)
@@ -107,12 +106,12 @@ def substitute(
     index: int = 0,
     make: Callable[..., Any] = Expression,
 ) -> Any:
-    """`expression` with other expressions, or numbers, in place of symbols.
+    """Returns `expression` with symbols replaced by other expressions or by numbers.
 
-    replacements: for a symbol's name what stands in its place; for a vector's name a list of
-        its elements, over which the reductions are written out.
-    index: which element takes the place of a vector outside of reductions.
-    make: makes an operation from its name and arguments.
+    replacements: for the name of a symbol its replacement; for the name of a vector a list of its
+        elements. Reductions over the vector are written out, element by element.
+    index: outside of reductions, a vector is replaced by its element with this index.
+    make: a function that builds an operation from its name and arguments.
 
     >>> x = Symbol("x", vector=True)
     >>> a, b = Symbol("a"), Symbol("b")
@@ -140,7 +139,7 @@ def substitute(
 
 
 def _joined(known: Reduction, rows: list[list[Any]], make: Callable[..., Any]) -> Any:
-    """A reduction of vectors whose elements are known, written out."""
+    """Writes out a reduction, given the elements of its vectors."""
     symbols = [Symbol(f"x{k}") for k in range(len(rows))]
     term = known.term(*symbols)
     terms = [
@@ -158,7 +157,7 @@ def _added(make: Callable[..., Any], terms: list[Any]) -> Any:
 
 
 class _Derivation:
-    """The formula of every value of a graph, and what is needed of their derivatives."""
+    """The formula and the derivative of every value of a graph."""
 
     def __init__(self, order: Sequence[Value], wrt: Value | None) -> None:
         from .algebra import Algebra  # here, so that `import micrograd_plus` is fast
@@ -180,11 +179,11 @@ class _Derivation:
                 self.derivatives[value] = self.algebra.formula(1)
 
     def derivative_of(self, value: Value) -> Sum:
-        """Its derivative by wrt."""
+        """Returns the derivative of a value with respect to wrt."""
         return self.derivatives.get(value, self.algebra.formula(0))
 
     def _compute(self, value: Value, op: Op) -> None:
-        """The value's formula and, by the chain rule, its derivative."""
+        """Computes the value's formula and, by the chain rule, its derivative."""
         if op not in self.rules:
             self.rules[op] = Rules(op)
         rules, make = self.rules[op], self.algebra.make
@@ -200,9 +199,9 @@ class _Derivation:
 
 
 class Rules:
-    """How an op and its derivatives are written over expressions that are its operands.
+    """Writes an op and its derivatives with given expressions as operands.
 
-    make: as for `substitute`.
+    make: as in `substitute`.
     """
 
     def __init__(self, op: Op) -> None:
@@ -218,7 +217,7 @@ class Rules:
         self._derivatives = [_with_names(derivative, by_name) for derivative in op.derivatives]
 
     def value(self, operands: Sequence[Any], make: Callable[..., Any] = Expression) -> Any:
-        """The op's formula, or a call of it by its name if the formula is more than one step."""
+        """Returns the op's formula, or a call of the op if `opens` is false."""
         if opens(self._op):
             return substitute(self._op.expression, self._places(operands), make=make)
         return make(self._op.name, *operands)
@@ -230,13 +229,13 @@ class Rules:
         operands: Sequence[Any],
         make: Callable[..., Any] = Expression,
     ) -> Any:
-        """The partial derivative by the operand at this position; out is the op's result."""
+        """Returns the derivative with respect to the operand at `position`; `out` is the result."""
         vector, index = divmod(position, len(operands) // len(self._op.operands))
         places = {**self._places(operands), "out": out}
         return substitute(self._derivatives[vector], places, index, make)
 
     def _places(self, operands: Sequence[Any]) -> dict[str, Any]:
-        """For each of the op's operands what stands in its place; for a vector, a list."""
+        """Returns the expression for each operand of the op; for a vector, a list."""
         op = self._op
         if not op.nary:
             return dict(zip(op.operands, operands))
@@ -245,13 +244,13 @@ class Rules:
 
 
 def opens(op: Op) -> bool:
-    """Whether the op's formula is written, and not its name: if that repeats no operand."""
+    """Whether to write the op's formula instead of its name: only if no operand is repeated."""
     symbols = [part for part in walk(op.expression) if isinstance(part, Symbol)]
     return len(symbols) == len(set(symbols))
 
 
 def _with_names(expression: Any, by_name: Mapping[Expression, Expression]) -> Any:
-    """`expression`, in which the formulas of known functions are calls of them."""
+    """Returns `expression` with the formulas of known functions replaced by calls."""
     if not isinstance(expression, Expression) or not expression.args:
         return expression
     if expression in by_name:
@@ -264,7 +263,7 @@ def _is_variable(value: Value) -> bool:
 
 
 def _order(root: Value, wrt: Value | None) -> list[Value]:
-    """The topological order of what root is computed from, wrt being given."""
+    """Returns the values needed to compute root if wrt is known, in topological order."""
     needed = {root}
     order = topological_order(root)
     for value in reversed(order):
@@ -274,20 +273,20 @@ def _order(root: Value, wrt: Value | None) -> list[Value]:
 
 
 def _check_length(expression: Any, what: str) -> None:
-    """ValueError if the expression would be too long, or too deep, to be written out."""
+    """ValueError if the expression is too long or too deeply nested."""
     size, depth = _measure(expression)
     if size > _MOST_OPERATIONS:
         shown = f"{size:,}" if size < 10**15 else f"about 10^{math.log10(size):.0f}"
-        found = f"{shown} operations; at most {_MOST_OPERATIONS:,} are written out"
+        found = f"{shown} operations; at most {_MOST_OPERATIONS:,} are allowed"
     elif depth > _DEEPEST:
-        found = f"operations nested {depth:,} deep; at most {_DEEPEST} levels are written out"
+        found = f"operations nested {depth:,} deep; at most {_DEEPEST} levels are allowed"
     else:
         return
     raise ValueError(f"{what} would have {found}: {_INSTEAD}")
 
 
 def _measure(expression: Any) -> tuple[int, int]:
-    """The number of operations, and how deeply they are nested; equal parts count each time."""
+    """Returns the number of operations and their depth; repeated parts count each time."""
     found: dict[int, tuple[int, int]] = {}
     stack = [expression]
     while stack:

@@ -1,7 +1,7 @@
-"""An expression tree, written in a language: plain text, Python, JavaScript, LaTeX or MathML.
+"""Writes an expression tree as plain text, Python, JavaScript, LaTeX or MathML.
 
-A language is a small class: a table with the precedence and the template of each operation, and
-a method for what needs more than a template. `Writer.write` reads them.
+Each language is a small class. Its table holds a template and a precedence for each operation; a
+method writes an operation for which a template is not enough. `Writer.write` uses both.
 
 >>> from ..symbols import Symbol, exp, where
 >>> x = Symbol("x")
@@ -15,8 +15,8 @@ divide(0.0 if x <= 0.0 else x, 1.0 + exp(-x))
 >>> print(MathML().write(x / 2))
 <mfrac><mi>x</mi><mn>2</mn></mfrac>
 
-The Python and JavaScript writers also write whole functions, in which a part that occurs
-more than once, and every reduction over a vector, is computed once and has a name.
+The Python and JavaScript writers also write whole functions. In a function, each part that occurs
+more than once, and each reduction over a vector, is computed once and stored in a variable.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from typing import Any
 
 from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, nothing
 
-CALL = 9  # the precedence of a call or a name: above every operator
+CALL = 9  # the precedence of a call or a name: higher than that of every operator
 
 
 class _Argument:
-    """An argument in a template: `{:5}` writes it, in brackets if it binds less than 5."""
+    """An argument of a template: `{:5}` adds brackets if its precedence is below 5."""
 
     def __init__(self, writer: Writer, expression: Any) -> None:
         self.writer = writer
@@ -45,14 +45,14 @@ class _Argument:
 
 
 class Writer:
-    """Plain text, as messages show it; the other languages change what differs.
+    """Writes plain text, as in messages; subclasses override what differs in other languages.
 
-    Chains are written as they are computed, left to right: a + (b + c) keeps its brackets,
-    because on floats it need not be the same number as (a + b) + c.
+    The brackets in a + (b + c) are written, because with floats the result may differ from that of
+    (a + b) + c.
     """
 
     separator = ", "  # between the arguments of a call
-    power_of_ten = CALL  # the precedence of 1.2e7
+    power_of_ten = CALL  # the precedence of a number such as 1.2e7
     operations: dict[str, tuple[int, str]] = {
         "where": (1, "{1:2} if {0:2} else {2:1}"),
         "and": (2, "{:2} and {:3}"),
@@ -70,7 +70,7 @@ class Writer:
     }
 
     def write(self, expression: Any, at_least: int = 0) -> str:
-        """`expression` in this language, in brackets if it binds less than `at_least`."""
+        """Returns the text, in brackets if the precedence of `expression` is below `at_least`."""
         if isinstance(expression, Symbol):
             return self.symbol(expression)
         if not isinstance(expression, Expression):
@@ -88,7 +88,7 @@ class Writer:
         return written if binds >= at_least else self.bracket(written)
 
     def _function(self, known: Function | None, expression: Expression) -> tuple[int, str]:
-        """A function in its form for this language, or as a call; the precedence comes first."""
+        """Returns the precedence and the text of a function, by its form or as a call."""
         form = known and self.form_of(known)
         if isinstance(known, Reduction):
             return self.reduction(known, expression.args)
@@ -118,7 +118,7 @@ class Writer:
 
 
 class _Code(Writer):
-    """What Python and JavaScript share: functions, and loops over vectors."""
+    """The common part of Python and JavaScript: functions, and loops over vectors."""
 
     assign: str
     unpack: str
@@ -128,10 +128,10 @@ class _Code(Writer):
         return CALL, f"{known.name}({', '.join(rows)})"
 
     def function(self, name: str, arguments: Sequence[Symbol], result: Any) -> str:
-        """The source of a function; a tuple as `result` makes it return several numbers.
+        """Returns the source of a function; with a tuple as `result` it returns several numbers.
 
-        Vectors come as one flat row of operands behind the other arguments: of a function of
-        two vectors the row's first half is the first vector. Results that are vectors are
+        Vectors are passed as one flat row of operands after the other arguments. For a function of
+        two vectors, the first half of the row is the first vector. Results that are vectors are
         returned flat in the same way.
         """
         vectors = [argument for argument in arguments if argument.vector]
@@ -159,7 +159,7 @@ class _Code(Writer):
         return self.definition(name, ", ".join(parameters), [*lines, f"return {returned}"])
 
     def each(self, element: Any, vectors: Sequence[Symbol]) -> str:
-        """The list of what `element` is for each element of the vectors."""
+        """Returns code for the list of `element`, computed for each element of the vectors."""
         if element in vectors:
             return str(element.name)
         return self.loop(self.write(element), vectors_in(element) or vectors[:1])
@@ -178,7 +178,7 @@ class _Code(Writer):
 
 
 class Python(_Code):
-    """Source for Python, and for numba, that calls the functions of `symbols` by name."""
+    """Writes source for Python and numba, which calls the functions of `symbols` by name."""
 
     operations = {
         **Writer.operations,
@@ -209,7 +209,7 @@ class Python(_Code):
 
 
 class JavaScript(_Code):
-    """Source for a browser or Node; it needs `prelude()` before it."""
+    """Writes source for a browser or Node, to be run after `prelude()`."""
 
     operations = {
         **Writer.operations,
@@ -221,8 +221,8 @@ class JavaScript(_Code):
     assign, unpack = "const {} = {};", "...{}"
 
     def prelude(self) -> str:
-        """The functions that written JavaScript calls, and NOTHING: see `symbols.nothing`."""
-        sources = ["const NOTHING = new Number(0);  // a 0 like any other, but told apart by ===\n"]
+        """Returns the functions that the source calls, and NOTHING (see `symbols.nothing`)."""
+        sources = ["const NOTHING = new Number(0);  // equals 0, but === distinguishes it from 0\n"]
         for known in FUNCTIONS.values():
             sources.append(known.javascript_source)
             if isinstance(known, Reduction):
@@ -230,7 +230,7 @@ class JavaScript(_Code):
         return "".join(sources)
 
     def _loop_of(self, known: Reduction) -> str:
-        """The function of a reduction: a loop that joins the terms."""
+        """Returns the function of a reduction: a loop that joins the terms."""
         names = known.term.__code__.co_varnames[: known.term.__code__.co_argcount]
         so_far = Symbol("soFar")
         joined = known.join(so_far, known.term(*[Symbol(name, vector=True) for name in names]))
@@ -266,7 +266,7 @@ class JavaScript(_Code):
 
 
 class LaTeX(Writer):
-    """For formulas in notebooks and papers."""
+    """Writes formulas for notebooks and papers."""
 
     power_of_ten = 6
     operations = {
@@ -294,7 +294,7 @@ class LaTeX(Writer):
         return digits.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
 
     def symbol(self, symbol: Symbol) -> str:
-        """`x12` is x with an index; a longer name is set upright, special signs as they are."""
+        """Writes `x12` as x with an index, and a longer name upright; special signs are escaped."""
         if indexed := _INDEXED.fullmatch(symbol.name):
             name = f"{indexed[1]}_{{{indexed[2]}}}"
         elif len(symbol.name) == 1 and symbol.name.isalpha():
@@ -320,11 +320,11 @@ class LaTeX(Writer):
 
 
 class MathML(Writer):
-    """For formulas in web pages, which browsers typeset themselves.
+    """Writes formulas for web pages; the browser typesets them.
 
-    What is written is the content of a `<math>` element: one element, with all text escaped.
-    A subclass may write symbols in its own way: `symbol` writes those that are a value, `bound` the
-    x_i that runs over a vector under a ∑ or a max.
+    The result is the content of a `<math>` element: one element, with all text escaped. A subclass
+    may override `symbol`, which writes the symbols that stand for a value, and `bound`, which
+    writes the x_i that runs over a vector under a ∑ or a max.
     """
 
     separator = "<mo>,</mo>"
@@ -357,7 +357,7 @@ class MathML(Writer):
         return f"<mrow><mo>−</mo>{written}</mrow>" if minus else written
 
     def symbol(self, symbol: Symbol) -> str:
-        """`x12` is x with an index; browsers set a longer name upright."""
+        """Writes `x12` as x with an index; browsers show a longer name upright."""
         if indexed := _INDEXED.fullmatch(symbol.name):
             name = f"<msub><mi>{indexed[1]}</mi><mn>{indexed[2]}</mn></msub>"
         else:
@@ -365,7 +365,7 @@ class MathML(Writer):
         return f"<msub>{name}<mi>i</mi></msub>" if symbol.vector else name
 
     def bound(self, symbol: Symbol) -> str:
-        """The element of a vector that a reduction runs over."""
+        """Writes the element of a vector that a reduction runs over."""
         return MathML.symbol(self, symbol)
 
     def call(self, name: str, arguments: str) -> str:
@@ -405,7 +405,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _cases(condition: Any, then: Any, otherwise: Any) -> tuple[list[tuple[Any, Any]], Any]:
-    """The cases of a `where`, with those of the `where` in its last branch, and the last branch."""
+    """Returns the cases of nested `where`s as (condition, result), and the last `otherwise`."""
     cases = [(condition, then)]
     while isinstance(otherwise, Expression) and otherwise.name == "where":
         condition, then, otherwise = otherwise.args
@@ -414,7 +414,7 @@ def _cases(condition: Any, then: Any, otherwise: Any) -> tuple[list[tuple[Any, A
 
 
 def _with_elements(expression: Any) -> Any:
-    """`expression`, in which each vector is marked as the element that a reduction runs over."""
+    """Returns `expression` with each vector marked as the element of a reduction."""
     if isinstance(expression, Symbol):
         return Expression("element", expression) if expression.vector else expression
     if not isinstance(expression, Expression) or is_reduction(expression):
@@ -423,12 +423,12 @@ def _with_elements(expression: Any) -> Any:
 
 
 def is_reduction(expression: Any) -> bool:
-    """Whether the expression joins the elements of vectors to one number."""
+    """Whether the expression reduces vectors to one number."""
     return isinstance(FUNCTIONS.get(expression.name), Reduction)
 
 
 def walk(expression: Any) -> Iterator[Expression]:
-    """Every expression inside `expression`, its arguments before it; numbers are passed over."""
+    """Yields every part of `expression`, arguments first; numbers are left out."""
     if isinstance(expression, Expression):
         for argument in expression.args:
             yield from walk(argument)
@@ -436,7 +436,7 @@ def walk(expression: Any) -> Iterator[Expression]:
 
 
 def vectors_in(expression: Any) -> list[Symbol]:
-    """The vectors whose elements `expression` needs, in order; a reduction needs none."""
+    """Returns the vectors that occur outside of reductions, in order."""
     if isinstance(expression, Symbol):
         return [expression] if expression.vector else []
     if not isinstance(expression, Expression) or is_reduction(expression):
@@ -450,8 +450,8 @@ def name_shared_parts(
 ) -> tuple[list[tuple[Symbol, Any]], tuple[Any, ...]]:
     """Gives a name to each part that is used more than once, and to each reduction.
 
-    Returns the named parts in the order in which they must be computed, and the results
-    written with the names. A part that differs from element to element is left in place.
+    Returns the named parts in the order in which they must be computed, and the results with the
+    names inserted. A part that is different for each element of a vector gets no name.
     """
     parts = dict.fromkeys(part for result in results for part in walk(result))
     uses = [argument for part in parts for argument in part.args] + list(results)
@@ -476,9 +476,10 @@ def name_shared_parts(
 
 
 def compile_python(source: str, filename: str, names: dict[str, Any]) -> list[Callable[..., Any]]:
-    """The functions that `source` defines, in order; debuggers and tracebacks show its lines.
+    """Runs `source` and returns the functions that it defines, in order.
 
-    `filename` is what they call the source; `names` are what it may call.
+    filename: the name that debuggers and tracebacks show, together with the lines of the source.
+    names: the functions that the source may call, by name.
     """
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     namespace = dict(names)

@@ -19,7 +19,7 @@ from .module import Module, Rowwise
 
 
 class Elementwise(Module):
-    """Applies `one`, which a subclass defines, to every number."""
+    """Applies the method `one` to every number; a subclass defines it."""
 
     def one(self, value: Value) -> Value:
         """The output for one Value."""
@@ -71,7 +71,7 @@ class Softplus(_Activation):
 
 
 class LeakyReLU(_Activation):
-    """x where it is positive, else negative_slope * x."""
+    """x if x is positive, else negative_slope * x."""
 
     op = "leaky_relu"
 
@@ -84,7 +84,7 @@ class LeakyReLU(_Activation):
 
 
 class ELU(_Activation):
-    """x where it is positive, else alpha * (exp(x) - 1)."""
+    """x if x is positive, else alpha * (exp(x) - 1)."""
 
     op = "elu"
 
@@ -97,7 +97,7 @@ class ELU(_Activation):
 
 
 class GELU(Elementwise):
-    """x times the normal distribution function of x; approximate="tanh" is close and faster."""
+    """x times the normal distribution function of x, or with approximate="tanh" nearly that."""
 
     def __init__(self, approximate: str = "none") -> None:
         if approximate not in ("none", "tanh"):
@@ -122,17 +122,17 @@ class Softmax(Rowwise):
 
 
 class Dropout(Elementwise):
-    """In training, each number is 0 with probability p and else divided by 1 - p.
+    """In training, sets each number to 0 with probability p, and divides it by 1 - p otherwise.
 
-    In evaluation the input comes out unchanged (Srivastava et al. 2014).
+    In evaluation, the output is the input (Srivastava et al. 2014).
     """
 
     def __init__(self, p: float = 0.5, *, generator: random.Random | None = None) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"p is a probability in [0, 1), not {p!r}")
-        generator_or(GLOBAL, generator)  # refuses what is none
+        generator_or(GLOBAL, generator)  # checks the type
         self.p = p
-        self.generator = generator  # and not GLOBAL, a module, which cannot be copied
+        self.generator = generator  # None and not GLOBAL: a module cannot be copied
 
     def one(self, value: Value) -> Value:
         """The output for one Value."""

@@ -35,15 +35,15 @@ from .normalization import LayerNorm, RMSNorm
 Rows = Sequence[Sequence[Any]]
 
 
-# ---- tokens and places as rows of numbers
+# ---- tokens and positions as rows of numbers
 
 
 class Embedding(Module):
-    """A row of `embedding_dim` numbers for each token, which are learned.
+    """A table with a row of `embedding_dim` learned numbers for each token.
 
-    A token is a whole number in [0, `num_embeddings`), the index of a row of
-    `weight`. Takes a token, or lists of them of any depth. In a compiled function
-    tokens may be inputs. The numbers start normally distributed around 0, with variance 1.
+    A token is a whole number in [0, `num_embeddings`), the index of a row of `weight`. The input is
+    a token, or a nested list of tokens. In a compiled function tokens may be inputs. The initial
+    numbers are normally distributed around 0, with variance 1.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class Embedding(Module):
         tokens = plain(tokens)
         if isinstance(tokens, (list, tuple)):
             return [self.forward(token) for token in tokens]
-        if isinstance(tokens, Value):  # an input of a compiled function: it is checked then
+        if isinstance(
+            tokens, Value
+        ):  # an input of a compiled function, which is checked at each call
             there = range(self.num_embeddings)
             require(tokens, lambda token: token in there, self._unknown("{}"))
         try:
@@ -86,11 +88,11 @@ class _Positions(Module):
     """Adds a row of numbers to the row at each position; a subclass defines them in `rows`."""
 
     def rows(self, start: int, count: int) -> tuple[int, Rows]:
-        """The width, and what is added at `count` places from `start` on."""
+        """Returns the width, and the rows to add at `count` positions, beginning at `start`."""
         raise NotImplementedError
 
     def forward(self, x: Any, start: int = 0) -> Any:
-        """The sequence, or batch, with its places added; `start` is the first row's place."""
+        """The sequence or batch plus its positions; `start` is the position of the first row."""
         x = plain(x)
         if _is_batch(x):
             return [self.forward(sequence, start) for sequence in x]
@@ -99,21 +101,21 @@ class _Positions(Module):
 
 
 class LearnedPositions(_Positions):
-    """Adds to the row at each place of a sequence the row of `weight` for that place.
+    """Adds a learned row of `weight` to the row at each position of a sequence.
 
-    Attention alone does not know in which order it sees its inputs. A sequence has at most
-    `context` places. The numbers start as Embedding's.
+    Attention alone does not depend on the order of its inputs. A sequence has at most `context`
+    positions. The initial numbers are those of Embedding.
     """
 
     def __init__(self, context: int, width: int, *, generator: random.Random | None = None) -> None:
         self.weight = Embedding(context, width, generator=generator).weight
 
     def rows(self, start: int, count: int) -> tuple[int, Rows]:
-        """Rows of `weight`, if there are so many."""
+        """Rows of `weight`; ValueError if the sequence is longer than the context."""
         context, width = self._size()
         if start + count > context:
             raise ValueError(
-                f"{where()} takes sequences of at most {context} places, and was given "
+                f"{where()} takes sequences of at most {context} positions, and was given "
                 f"{start + count}"
             )
         return width, self.weight[start : start + count]
@@ -129,20 +131,20 @@ class LearnedPositions(_Positions):
 class SinusoidalPositions(_Positions):
     """Adds waves to the rows of a sequence, so that each position has its own pattern.
 
-    Number 2i of the row at place p gets sin(p / 10000^(2i / width)), number 2i + 1 the cosine of
-    the same: waves from short to long (Vaswani et al. 2017, section 3.5). There are no
-    parameters, and a sequence may have any length.
+    At position p, it adds sin(p / 10000^(2i / width)) to number 2i of the row, and the cosine of
+    the same angle to number 2i + 1: waves from short to long (Vaswani et al. 2017, section 3.5). It
+    has no parameters, and a sequence may have any length.
     """
 
     def __init__(self, width: int) -> None:
         self.width = whole_number("width", width)
 
     def rows(self, start: int, count: int) -> tuple[int, Rows]:
-        """The waves at these places."""
+        """The waves at these positions."""
         return self.width, [self.wave(start + place) for place in range(count)]
 
     def wave(self, place: int) -> list[float]:
-        """What is added at a place."""
+        """Returns the row to add at a position."""
         angles = [place / 10000 ** (2 * (i // 2) / self.width) for i in range(self.width)]
         return [math.cos(a) if i % 2 else math.sin(a) for i, a in enumerate(angles)]
 
@@ -155,7 +157,7 @@ class SinusoidalPositions(_Positions):
 
 
 def attend(query: Sequence[Any], keys: Rows, values: Rows) -> tuple[list[Value], list[Value]]:
-    """The answer to one query, a mean of `values`, and the attention weights.
+    """Returns the answer to one query, which is a weighted mean of `values`, and the weights.
 
     The weights are softmax(query · key / √d) for keys of d numbers (Vaswani et al. 2017,
     formula 1).
@@ -168,13 +170,13 @@ def attend(query: Sequence[Any], keys: Rows, values: Rows) -> tuple[list[Value],
 def scaled_dot_product_attention(
     query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False
 ) -> Any:
-    """The answer to each query of a sequence, or of nested lists of sequences.
+    """Returns the answer to each query of a sequence, or of nested lists of sequences.
 
-    query: rows of d numbers; key: any number of such rows; value: as many rows.
-    attn_mask: for each query a list of bools, one for each key: True where it may attend.
+    query: rows of d numbers. key: any number of such rows. value: one row for each key.
+    attn_mask: for each query a list of bools, one for each key: True if the query attends to it.
     is_causal: no query attends to keys at later positions.
 
-    As torch.nn.functional.scaled_dot_product_attention.
+    The same as torch.nn.functional.scaled_dot_product_attention.
     """
     query, key, value = plain(query), plain(key), plain(value)
     if _is_batch(query):
@@ -191,22 +193,23 @@ def scaled_dot_product_attention(
 
 
 def _require_pairs(keys: Rows, values: Rows) -> None:
-    """ValueError unless there is a value for each key."""
+    """ValueError if there is not one value for each key."""
     if len(keys) != len(values):
         raise ValueError(
-            f"{where()} takes a value for each key: {len(keys)} keys, {len(values)} values"
+            f"{where()} takes one value for each key, and was given {len(keys)} keys and "
+            f"{len(values)} values"
         )
 
 
 def _seen(queries: int, keys: int, allowed: Any, before: int | None) -> list[list[int]]:
-    """For each query the keys at which it may look.
+    """Returns for each query the indices of the keys that it attends to.
 
-    before: if it is not None, query i looks at the first before + i + 1 keys at most.
+    before: if it is not None, query i attends to the first before + i + 1 keys at most.
     """
     if allowed is not None and [len(row) for row in allowed] != [keys] * queries:
         raise ValueError(
-            f"{where()} takes an attn_mask with a list of {keys} bools, one for each key, for each "
-            f"of {queries} queries"
+            f"{where()} takes an attn_mask with {queries} lists, one for each query, of {keys} "
+            "bools, one for each key"
         )
     seen = [
         [
@@ -217,7 +220,7 @@ def _seen(queries: int, keys: int, allowed: Any, before: int | None) -> list[lis
         for query in range(queries)
     ]
     if [] in seen:
-        raise ValueError(f"{where()}: query {seen.index([])} may look at no key")
+        raise ValueError(f"{where()}: query {seen.index([])} attends to no key")
     return seen
 
 
@@ -228,11 +231,11 @@ class MultiHeadAttention(Module):
     `embed_dim / num_heads` numbers of them, and a Linear joins the outputs of the heads (Vaswani
     et al. 2017, section 3.2.2).
 
-    in_proj_weight holds the rows for queries, keys and values, one block above the other,
-    in_proj_bias likewise; out_proj is a Linear. As in torch.nn.MultiheadAttention with
-    batch_first=True, whose state loads as it is.
+    in_proj_weight contains the rows for the queries, then for the keys, then for the values, and so
+    does in_proj_bias; out_proj is a Linear. This is as in torch.nn.MultiheadAttention with
+    batch_first=True, whose state can be loaded.
 
-    After a call in eager mode `weights` holds the attention weights of the (last) sequence as
+    After a call in eager mode `weights` contains the attention weights of the (last) sequence as
     numbers, weights[head][query][key], for `mp.plot_attention`.
     """
 
@@ -272,18 +275,20 @@ class MultiHeadAttention(Module):
         """The output for each row of `query`, a sequence or a batch.
 
         key, value: the sequences to attend to; by default the query itself.
-        attn_mask: for each query a list of bools, one for each key, True where it may NOT look,
-            as in PyTorch's module, and contrary to its scaled_dot_product_attention.
+        attn_mask: for each query a list of bools, one for each key: True if the query does NOT
+            attend to it, as in PyTorch's module; scaled_dot_product_attention has the opposite.
         is_causal: no query attends to keys at later positions.
-        cache: two lists, at first empty, of the keys and values of the sequence so far. This
-            call appends its own keys and values.
+        cache: two lists, initially empty, of the keys and values of the sequence so far. This
+            call appends its keys and values.
         """
         query = plain(query)
         key = query if key is None else plain(key)
         value = key if value is None else plain(value)
         if _is_batch(query):
             if cache is not None:
-                raise ValueError(f"{where()} takes no batch with a cache, which is a sequence's")
+                raise ValueError(
+                    f"{where()} cannot use a cache with a batch: a cache belongs to one sequence"
+                )
             options = {"attn_mask": attn_mask, "is_causal": is_causal}
             return [self.forward(*one, **options) for one in zip(query, key, value)]
         _require_pairs(key, value)
@@ -303,7 +308,7 @@ class MultiHeadAttention(Module):
         return self.out_proj([[*chain(*answers)] for answers in side_by_side])
 
     def _projected(self, part: int, x: Any) -> list[list[Value]]:
-        """The queries (part 0), keys (1) or values (2) of the rows of x."""
+        """Returns the queries (part 0), keys (1) or values (2) of the rows of x."""
         own = slice(part * self.embed_dim, (part + 1) * self.embed_dim)
         rows = [row_of_values(plain(row), self.embed_dim) for row in x]
         weight, bias = self.in_proj_weight[own], (self.in_proj_bias or [])[own]
@@ -312,7 +317,7 @@ class MultiHeadAttention(Module):
     def _head(
         self, head: int, queries: Rows, keys: Rows, values: Rows, seen: list[list[int]]
     ) -> tuple[list[list[Value]], list[list[float]]]:
-        """The output of one head for each query, and its attention weights."""
+        """Returns the output of one head for each query, and its attention weights."""
         size = self.embed_dim // self.num_heads
         own = slice(head * size, (head + 1) * size)
         answers, table = [], []
@@ -346,7 +351,7 @@ class TransformerBlock(Module):
     bias: whether the weighted sums have biases.
 
     With "layer" it is torch.nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0,
-    norm_first=True, batch_first=True), whose state loads as it is.
+    norm_first=True, batch_first=True), whose state can be loaded.
     """
 
     def __init__(
@@ -391,7 +396,7 @@ class TransformerBlock(Module):
 
 
 def add(x: Any, y: Any) -> Any:
-    """x + y, number by number, for nested lists of one shape."""
+    """Returns x + y, number by number, for nested lists of the same shape."""
     x = plain(x)
     return [add(a, b) for a, b in zip(x, y)] if isinstance(x, (list, tuple)) else x + y
 

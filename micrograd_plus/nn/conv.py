@@ -15,7 +15,7 @@ from dark to bright, and finds it in the middle of each row:
 
 An image is a list of channels, each a list of rows: channels × height × width, as in PyTorch; a
 sequence is channels × length. A batch is a list of such examples. Names, parameters and their
-first numbers are those of torch.nn, so that `load_state_dict(torch_module.state_dict())` works.
+initial numbers are as in torch.nn, and `load_state_dict(torch_module.state_dict())` works.
 
 Train with `mp.fit` or `mp.compile`: a network of 16 and 32 kernels applies 5,000 ops to an image
 of 8 × 8 pixels. On two cores a step takes 47 ms per image in eager mode and 0.03 ms compiled.
@@ -38,11 +38,11 @@ from .init import Initializer
 from .module import Module, values_of, where
 
 Meetings = list[tuple[int, int]]
-"""Which places of a kernel lie on which places of the input, along one axis."""
+"""Pairs (place in the kernel, place in the input below it), along one axis."""
 
 
 def slide(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[Meetings]:
-    """For each place where a kernel can lie along an axis: the pairs (in kernel, in input).
+    """Returns the pairs (in kernel, in input) for each position of a kernel along an axis.
 
     Pairs on the padding are omitted, because they would add zeros.
 
@@ -69,7 +69,7 @@ class _Sliding(Module):
     dilation: tuple[int, ...]
 
     def sizes(self, name: str, given: Any, at_least: int = 1) -> tuple[int, ...]:
-        """One whole number for each axis, from a single one or from a tuple of them."""
+        """Returns one whole number for each axis, given one number or a tuple."""
         each = given if isinstance(given, (list, tuple)) else [given] * len(self.axes)
         if len(each) != len(self.axes):
             raise ValueError(f"{name} must be a whole number or {self.axes}, not {given!r}")
@@ -87,7 +87,7 @@ class _Sliding(Module):
         raise NotImplementedError
 
     def places(self, x: Any, channels: int | None = None) -> list[list[Meetings]]:
-        """What `slide` gives along each axis of an example; ValueError if that does not fit."""
+        """Returns the result of `slide` along each axis; ValueError if the shape does not fit."""
         wanted = " × ".join([str(channels or "channels"), *self.axes])
         try:
             found = shape(x)
@@ -102,8 +102,8 @@ class _Sliding(Module):
         places = [slide(*setting) for setting in settings]
         if not all(places):
             raise ValueError(
-                f"{where()} was given an example of {' × '.join(map(str, found))}: with its "
-                f"padding that is smaller than the kernel"
+                f"{where()} was given an example of {' × '.join(map(str, found))}: this is "
+                "smaller than the kernel, even with the padding"
             )
         return places
 
@@ -169,8 +169,8 @@ class _Conv(_Sliding):
 class Conv1d(_Conv):
     """A convolution along a sequence: in_channels × length to out_channels × places.
 
-    stride: how far the kernel moves each time. padding: how many zeros are put before and after the
-    sequence. dilation: how far the kernel's weights lie apart.
+    stride: the distance between two positions of the kernel. padding: the number of zeros before
+    and after the sequence. dilation: the distance between two weights of the kernel.
     """
 
     axes = ("length",)
@@ -190,8 +190,8 @@ class Conv2d(_Conv):
     """A convolution over an image: in_channels × height × width to out_channels × rows × columns.
 
     kernel_size, stride, padding, dilation: one number for both axes, or a pair, rows first.
-    stride: how far the kernel moves each time. padding: how many zeros are put around the image.
-    dilation: how far the kernel's weights lie apart.
+    stride: the distance between two positions of the kernel. padding: the number of zeros on each
+    side of the image. dilation: the distance between two weights of the kernel.
     """
 
     def example(self, x: Any) -> list[list[list[Value]]]:
@@ -214,9 +214,11 @@ class Conv2d(_Conv):
 
 
 def _weighted_sum(pairs: list[tuple[Value, Value]], bias: Value | None) -> Value:
-    """The sum of the products of all pairs, in one node, plus the bias."""
+    """Returns the sum of the products of all pairs, as one node, plus the bias."""
     operands = (*[w for w, _ in pairs], *[x for _, x in pairs])
-    products = record(TABLE["dot"], operands) if pairs else as_value(0.0)  # on padding alone
+    products = (
+        record(TABLE["dot"], operands) if pairs else as_value(0.0)
+    )  # if the kernel lies on the padding only
     return products if bias is None else products + bias
 
 
@@ -224,7 +226,7 @@ def _weighted_sum(pairs: list[tuple[Value, Value]], bias: Value | None) -> Value
 
 
 class _Pool2d(_Sliding):
-    """Makes one number of each window of each channel, by `one`, which a subclass defines."""
+    """Reduces each window of each channel to a number, by the method `one` of a subclass."""
 
     dilation = (1, 1)
 
@@ -239,12 +241,12 @@ class _Pool2d(_Sliding):
         self.padding = self.sizes("padding", padding, at_least=0)
         if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size)):
             raise ValueError(
-                f"padding must be at most half of kernel_size={kernel_size!r}, not {padding!r}: "
-                "so that every window holds a number"
+                f"padding must be at most half of kernel_size={kernel_size!r}, not {padding!r}; "
+                "otherwise a window could lie on the padding only"
             )
 
     def example(self, x: Any) -> list[list[list[Value]]]:
-        """As many smaller images as there are channels."""
+        """A smaller image for each channel."""
         rows, columns = self.places(x)
         return [
             [
@@ -266,9 +268,9 @@ class _Pool2d(_Sliding):
 
 
 class MaxPool2d(_Pool2d):
-    """The largest number of each window; windows lie side by side unless a stride is given.
+    """The largest number of each window. By default the windows do not overlap.
 
-    Numbers that tie share the gradient equally, where PyTorch gives all of it to the first.
+    Equal largest numbers share the gradient equally; in PyTorch the first one gets all of it.
     """
 
     def one(self, window: list[Value]) -> Value:
@@ -277,7 +279,7 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """The mean of each window, the zeros of the padding included, as in PyTorch."""
+    """The mean of each window, including the zeros of the padding, as in PyTorch."""
 
     def one(self, window: list[Value]) -> Value:
         """The mean."""
@@ -288,11 +290,11 @@ class AvgPool2d(_Pool2d):
 
 
 class Flatten(Module):
-    """One row of all numbers of an image, for the `Linear` that follows.
+    """Turns an image into one row of numbers, for a `Linear` after it.
 
-    start_dim: the first dimension that is joined with those after it, counted as in PyTorch.
-    There it is 1, which needs a batch; -3, the last three, is an image's channels, rows and
-    columns, with a batch around them or without. After Conv1d write Flatten(-2).
+    start_dim: the first dimension to flatten, counted as in PyTorch; all later ones are flattened
+    too. PyTorch's default, 1, needs a batch. The default here, -3, means the channels, rows and
+    columns of an image, with or without a batch. After Conv1d write Flatten(-2).
     """
 
     def __init__(self, start_dim: int = -3) -> None:
@@ -304,7 +306,7 @@ class Flatten(Module):
         kept = self.start_dim if self.start_dim >= 0 else depth + self.start_dim
         if not 0 <= kept < depth:
             raise ValueError(
-                f"{where()} joins the dimensions from {self.start_dim} on, and was given {depth}"
+                f"{where()} flattens the dimensions from {self.start_dim} on, and was given {depth}"
             )
         return _joined(x, kept)
 
@@ -321,7 +323,7 @@ def _joined(x: Any, kept: int) -> list[Any]:
 
 
 def _depth(x: Any) -> int:
-    """How deep lists are nested, looking at the first of each."""
+    """Returns the depth of nested lists, by the first item of each."""
     x = plain(x)
     return 1 + (_depth(x[0]) if x else 0) if isinstance(x, (list, tuple)) else 0
 
@@ -331,7 +333,7 @@ def _filled(shape: Sequence[int], make: Callable[[], Value]) -> Any:
 
 
 def _short(sizes: tuple[int, ...]) -> int | tuple[int, ...]:
-    """The one number if all are equal."""
+    """Returns one number if all are equal."""
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
 

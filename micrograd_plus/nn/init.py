@@ -1,7 +1,7 @@
-"""Where weights start: an initialiser draws one weight, given how many come in and go out.
+"""Initialisers: each is a function that draws one weight from (fan_in, fan_out, generator).
 
-fan_in is the number of inputs of a neuron, fan_out the number of neurons in its layer. Any
-function of (fan_in, fan_out, generator) that returns a float can be used.
+fan_in is the number of inputs of a neuron, fan_out the number of neurons in its layer. Any such
+function that returns a float can be used.
 
 >>> import random
 >>> from micrograd_plus.nn import Linear
@@ -20,22 +20,22 @@ from ..support.checks import generator_or as generator_or
 Initializer = Callable[[int, int, random.Random], float]
 
 GLOBAL = cast(random.Random, random)
-"""Python's own generator, which `random.seed` seeds: used where none is passed."""
+"""Python's global generator, which `random.seed` seeds; used if no generator is passed."""
 
 
 def uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:
-    """Between -1 and 1, as micrograd starts."""
+    """Uniform between -1 and 1, as in micrograd."""
     return generator.uniform(-1.0, 1.0)
 
 
 def pytorch_default(fan_in: int, fan_out: int, generator: random.Random) -> float:
-    """Between ±1/√fan_in, as torch.nn.Linear starts (LeCun et al. 1998, section 4.6)."""
+    """Uniform between ±1/√fan_in, as in torch.nn.Linear (LeCun et al. 1998, section 4.6)."""
     bound = 1 / math.sqrt(fan_in)
     return generator.uniform(-bound, bound)
 
 
 def xavier_uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:
-    """Between ±√(6 / (fan_in + fan_out)), for tanh (Glorot & Bengio 2010, formula 16)."""
+    """Uniform between ±√(6 / (fan_in + fan_out)), for tanh (Glorot & Bengio 2010, formula 16)."""
     bound = math.sqrt(6 / (fan_in + fan_out))
     return generator.uniform(-bound, bound)
 
@@ -46,7 +46,7 @@ def xavier_normal(fan_in: int, fan_out: int, generator: random.Random) -> float:
 
 
 def kaiming_uniform(fan_in: int, fan_out: int, generator: random.Random) -> float:
-    """Between ±√(6 / fan_in), for relu (He et al. 2015)."""
+    """Uniform between ±√(6 / fan_in), for relu (He et al. 2015)."""
     bound = math.sqrt(6 / fan_in)
     return generator.uniform(-bound, bound)
 

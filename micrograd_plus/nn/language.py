@@ -1,8 +1,8 @@
-"""Language models, which predict the next token of a text and so can write: GPT and CharRNN.
+"""Language models, which predict the next token of a text: GPT and CharRNN.
 
-Given a sequence of tokens, small whole numbers, a language model has for each of them a row of
-logits: the larger the logit of a token, the more likely it comes next. `generate` draws a token,
-appends it, and repeats.
+The input of a language model is a sequence of tokens, which are small whole numbers. Its output is,
+for each of them, a row of logits for the next token: a token with a larger logit is more likely.
+`generate` writes text: it draws a token, appends it, and repeats.
 
 >>> model = GPT(27, generator=random.Random(0))
 >>> logits = model([0, 5, 3])
@@ -11,8 +11,8 @@ appends it, and repeats.
 >>> len(generate(model, length=5, stop=-1, seed=0))
 5
 
-`text.CharacterTokenizer` makes tokens of text. A step of training on one name takes a GPT of this
-size 36 ms in eager mode: `mp.compile` the loss of one sequence, and it takes 0.04 ms.
+`text.CharacterTokenizer` turns text into tokens. A training step of this GPT on one name takes
+36 ms in eager mode, and 0.04 ms if the loss of one sequence is compiled with `mp.compile`.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from .normalization import RMSNorm
 from .recurrent import GRU, LSTM, RNN
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
-"""What a CharRNN can be made of."""
+"""The recurrent networks that a CharRNN can contain, by name."""
 
 
 class LanguageModel(Module):
-    """For each token of a sequence the logits of the next; a subclass defines `read`."""
+    """Predicts the next token after each token of a sequence; a subclass defines `read`."""
 
-    context: int | None = None  # the most tokens that it can look at, if there is such a number
+    context: int | None = None  # the maximum number of tokens, if there is one
 
     def read(self, tokens: Sequence[Any], cache: list[Any]) -> Any:
-        """A row of logits for each token, where `cache` holds what is kept of the tokens before."""
+        """Returns a row of logits for each token; `cache` has the data of the earlier tokens."""
         raise NotImplementedError
 
     def forward(self, tokens: Any, cache: list[Any] | None = None) -> Any:
-        """For each token of a sequence a row of `vocabulary` logits, for the next token.
+        """Returns for each token of a sequence a row of `vocabulary` logits for the next token.
 
         tokens: a list of ints, or a batch of such lists, of any lengths up to `context`.
-        cache: a list, at first empty, that keeps what later calls need of these tokens. The
-            next call takes the tokens that follow, so that no token is computed twice.
+        cache: a list, initially empty, that stores data for later calls. Pass only the new tokens
+            to the next call, so that no token is computed twice.
         """
         tokens = plain(tokens)
         if is_nested(tokens):
             if cache is not None:
                 raise ValueError(
-                    f"{where()} takes no batch with a cache: a cache belongs to one sequence"
+                    f"{where()} cannot use a cache with a batch: a cache belongs to one sequence"
                 )
             return [self.forward(sequence) for sequence in tokens]
         if not isinstance(tokens, (list, tuple)) or not tokens:
@@ -67,16 +67,17 @@ class LanguageModel(Module):
 
 
 class GPT(LanguageModel):
-    """The smallest network that has all of a GPT's parts (Radford et al. 2019).
+    """A small network with all parts of a GPT (Radford et al. 2019).
 
-    vocabulary: how many tokens there are.
-    width: how many numbers stand for a token, at each place and in each layer.
-    heads, layers: how many attention heads each of how many `TransformerBlock` has.
-    context: the most tokens it can look at.
+    vocabulary: the number of different tokens.
+    width: the number of numbers that represent a token, in every layer.
+    heads: the number of attention heads in each layer.
+    layers: the number of `TransformerBlock`s.
+    context: the maximum number of tokens in a sequence.
 
-    As a modern GPT it has RMSNorm, without weights, in LayerNorm's place, and no biases; and as
-    small ones do well with it, ReLU in GELU's. All weights start normally distributed around 0
-    with a standard deviation of 0.08.
+    Like modern GPTs it has RMSNorm without weights instead of LayerNorm, and no biases. It has ReLU
+    instead of GELU, which is good enough in a small network. The initial weights are normally
+    distributed around 0 with a standard deviation of 0.08.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class GPT(LanguageModel):
             parameter.data = draw.gauss(0.0, 0.08)
 
     def read(self, tokens: Sequence[Any], cache: list[Any]) -> Any:
-        """The cache holds, for each block, the keys and the values of all tokens so far."""
+        """The cache contains, for each block, the keys and the values of all tokens so far."""
         cache += [([], []) for _ in self.blocks[len(cache) :]]
         start = len(cache[0][0])
         x = self.norm(self.positions(self.tokens(tokens), start))
@@ -124,11 +125,11 @@ class GPT(LanguageModel):
 
 
 class CharRNN(LanguageModel):
-    """A recurrent network that reads text: all that it knows of it is in its state.
+    """A recurrent network that reads text and stores in its state what it has read.
 
-    vocabulary: how many tokens there are.
-    width: how many numbers stand for a token, and how many a state has.
-    layers: how many layers of cells; cell: "lstm", "gru" or "rnn".
+    vocabulary: the number of different tokens.
+    width: the number of numbers that represent a token, and the size of the state.
+    layers: the number of layers. cell: "lstm", "gru" or "rnn".
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class CharRNN(LanguageModel):
         self.head = Linear(width, vocabulary, generator=generator)
 
     def read(self, tokens: Sequence[Any], cache: list[Any]) -> Any:
-        """The cache holds the state after the last token."""
+        """The cache contains the state after the last token."""
         output, state = self.recurrent(self.tokens(tokens), *cache)
         cache[:] = [state]
         return self.head(output)
@@ -172,18 +173,18 @@ def generate(
     top_k: int | None = None,
     seed: int | None = None,
 ) -> list[int]:
-    """Tokens that the model writes after `start`, each drawn by its probability.
+    """Returns tokens that the model writes after `start`, drawn with the model's probabilities.
 
-    It ends before the token `stop`, or when it is `length` tokens long: as many as the model's
-    context allows if that is left out.
+    The text ends before the token `stop`, or after `length` tokens; the default of `length` is the
+    largest that the model's context allows.
 
-    temperature: logits are divided by it: below 1 likely tokens become likelier.
-    top_k: only so many of the likeliest tokens are drawn from; 1 always takes the likeliest.
-    seed: the same seed, the same tokens.
+    temperature: the logits are divided by it; below 1, likely tokens become more likely.
+    top_k: only the `top_k` most likely tokens can be drawn; with 1, always the most likely one.
+    seed: the same seed gives the same tokens.
     """
     if not temperature > 0:
         raise ValueError(
-            f"temperature must be above 0, not {temperature!r}: top_k=1 takes the likeliest token"
+            f"temperature must be above 0, not {temperature!r}; top_k=1 gives the most likely token"
         )
     if top_k is not None:
         whole_number("top_k", top_k)
@@ -192,7 +193,7 @@ def generate(
     elif model.context is not None:
         length = model.context + 1 - len(start)
     else:
-        raise ValueError(f"length must be given: a {type(model).__name__} could write for ever")
+        raise ValueError(f"length must be given: a {type(model).__name__} has no maximum length")
     generator = random.Random(seed)
     written: list[int] = []
     cache: list[Any] = []

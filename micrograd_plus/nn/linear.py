@@ -1,4 +1,4 @@
-"""`Linear`, PyTorch's fully connected layer, and `Sequential`, modules in a row."""
+"""`Linear`, a fully connected layer, and `Sequential`, a chain of modules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .module import Module, Rowwise, row_of_values
 def weighted_sums(
     weight: Sequence[Sequence[Value]], bias: Sequence[Value] | None, x: Sequence[Value]
 ) -> list[Value]:
-    """One number for each row of `weight`, its products with x added up in one node; plus bias."""
+    """Returns the dot product of each row of `weight` with x, as one node, plus the bias."""
     sums = [record(TABLE["dot"], (*row, *x)) for row in weight]
     return [s + b for s, b in zip(sums, bias)] if bias else sums
 
@@ -25,8 +25,8 @@ def weighted_sums(
 class Linear(Rowwise):
     """x · weightᵀ + bias: from `in_features` numbers to `out_features`.
 
-    weight is a list of `out_features` rows of `in_features` Values, bias a list of
-    `out_features` Values or None, both named and started as torch.nn.Linear's.
+    weight is a list of `out_features` rows of `in_features` Values; bias is a list of
+    `out_features` Values, or None. Names and initial numbers are as in torch.nn.Linear.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Linear(Rowwise):
 
 
 class Sequential(Module):
-    """Modules in a row, each fed with what the one before gives; `model[0]` is the first."""
+    """A chain of modules: the output of each is the input of the next; `model[0]` is the first."""
 
     def __init__(self, *modules: Module) -> None:
         for module in modules:
@@ -72,12 +72,12 @@ class Sequential(Module):
         self.chain = list(modules)
 
     def named_members(self) -> Iterator[tuple[str, Any]]:
-        """The modules in the row are called "0", "1", …, as in PyTorch."""
+        """Yields the modules under the names "0", "1", …, as in PyTorch."""
         for name, member in super().named_members():
             yield name.removeprefix("chain."), member
 
     def forward(self, x: Any) -> Any:
-        """What the last module gives for what the one before it gives, and so on."""
+        """The output of the last module."""
         for module in self.chain:
             x = module(x)
         return x

@@ -10,7 +10,7 @@ from .module import Module
 
 
 class Loss(Module):
-    """A loss of `losses` as a module; reduction is "mean", "sum" or "none"."""
+    """Wraps a loss of `losses` as a module; reduction is "mean", "sum" or "none"."""
 
     function: Callable[..., Any]
 
@@ -39,7 +39,7 @@ class L1Loss(Loss):
 
 
 class HuberLoss(Loss):
-    """Half the squared error near the target, delta times the distance further out."""
+    """Half the squared error up to the distance delta, linear beyond it."""
 
     function = losses.huber
 

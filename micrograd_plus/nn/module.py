@@ -1,8 +1,8 @@
-"""`Module`: what every network and every part of one can do.
+"""`Module`: the base class of networks and of their parts.
 
 A module is an object whose attributes hold its parameters: Values, other modules, and lists or
-dictionaries of them. `Module` finds them there, so a class of your own only needs an `__init__`
-that makes them and a `forward` that uses them:
+dictionaries of them. `Module` finds them there, so your own class only needs an `__init__` that
+creates them and a `forward` that uses them:
 
 >>> from micrograd_plus.engine import Value
 >>> class Line(Module):
@@ -31,9 +31,9 @@ from ..support.rich import mimebundle
 
 
 class Buffer(Value):
-    """A number that a module keeps beside its parameters, such as a running mean; not learned.
+    """A number of a module that is not learned, such as a running mean.
 
-    It is part of `state_dict()`, and not of `parameters()`.
+    It is part of `state_dict()`, but not of `parameters()`.
     """
 
     __slots__ = ()
@@ -46,36 +46,36 @@ class Module:
     in_tree = True  # whether repr lists it below its parent
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module computes; a subclass defines it, and calls go through `__call__`."""
+        """Computes the output; a subclass defines it, and users call the module itself."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """`forward`, in a scope of its own: pictures show its values as one group."""
+        """Calls `forward` in a new scope: pictures show the values inside as one group."""
         with scope(self):
             return self.forward(*inputs, **options)
 
     # ---- parameters
 
     def named_members(self) -> Iterator[tuple[str, Any]]:
-        """What holds parameters or buffers, by name: modules, Values, nested lists of Values."""
+        """Yields all modules, Values and nested lists of Values in the module, with their names."""
         return _members(vars(self))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly inside this one, by name."""
+        """Yields the modules directly inside this one, with their names."""
         for name, member in self.named_members():
             if isinstance(member, Module):
                 yield name, member
 
     def modules(self) -> Iterator[Module]:
-        """This module and every module inside it."""
+        """Yields this module and every module inside it."""
         yield self
         for _, child in self.named_children():
             yield from child.modules()
 
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
-        """Every parameter with its name, as `layers.0.neurons.3.w[1]`.
+        """Yields every parameter with its name, such as `layers.0.neurons.3.w[1]`.
 
-        A parameter with two names, as in tied layers, comes once, under its first name.
+        A parameter with two names, as in tied layers, is yielded once, with its first name.
         """
         seen: set[Value] = set()
         for name, parameter in self._named_places(""):
@@ -84,7 +84,7 @@ class Module:
                 yield name, parameter
 
     def _named_places(self, prefix: str) -> Iterator[tuple[str, Value]]:
-        """Every name of a parameter or buffer, in the order of `state_dict`."""
+        """Yields every name of a parameter or buffer, in the order of `state_dict`."""
         for name, member in self.named_members():
             if isinstance(member, Module):
                 yield from member._named_places(f"{prefix}{name}.")
@@ -92,27 +92,27 @@ class Module:
                 yield from _named_values(member, prefix + name)
 
     def parameters(self) -> list[Value]:
-        """Every parameter, once."""
+        """Returns every parameter once."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def zero_grad(self) -> None:
-        """Sets every parameter's `grad` to 0, as before each `backward()` of a training loop."""
+        """Sets every parameter's `grad` to 0; call it before each `backward()` in training."""
         for parameter in self.parameters():
             parameter.grad = 0.0
 
     def train(self, mode: bool = True) -> Self:
-        """Sets training mode: Dropout drops, BatchNorm1d uses the statistics of the batch."""
+        """Sets training mode: Dropout is active, BatchNorm1d uses the statistics of the batch."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Sets evaluation mode: Dropout drops nothing, BatchNorm1d uses its running statistics."""
+        """Sets evaluation mode: Dropout is inactive, BatchNorm1d uses its running statistics."""
         return self.train(False)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Evaluation mode inside a `with`; at its end each module returns to its mode before."""
+        """Sets evaluation mode inside a `with`, and restores the mode of each module at its end."""
         modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
@@ -124,26 +124,26 @@ class Module:
     # ---- state
 
     def save(self, path: str | Path) -> None:
-        """Writes the module to a JSON file, as `save(module, path)`."""
+        """Writes the module to a JSON file, like `save(module, path)`."""
         from .saving import save
 
         save(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The module in the file that `save` wrote; TypeError if it is of another class."""
+        """Returns the module from a file that `save` wrote; TypeError if its class is another."""
         from .saving import load
 
         model = load(path)
         if not isinstance(model, cls):
             raise TypeError(
-                f"{path} holds a {type(model).__name__}, not a {cls.__name__}: write "
+                f"{path} contains a {type(model).__name__}, not a {cls.__name__}: write "
                 f"{type(model).__name__}.load(path), or load(path) for a model of any class"
             )
         return model
 
     def state_dict(self) -> dict[str, Any]:
-        """The parameters' and buffers' numbers by name, in nested lists; names as in PyTorch."""
+        """Returns the numbers of parameters and buffers in nested lists, with PyTorch's names."""
         state: dict[str, Any] = {}
         for name, member in self.named_members():
             if isinstance(member, Module):
@@ -153,15 +153,15 @@ class Module:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes the numbers of `state`, which must have this module's names and shapes.
+        """Copies the numbers of `state`, which must have the same names and shapes.
 
-        NumPy arrays and PyTorch tensors count as nested lists. ValueError, with the module
-        unchanged, if names or shapes differ.
+        NumPy arrays and PyTorch tensors count as nested lists. ValueError if names or shapes
+        differ; then the module does not change.
         """
         if not isinstance(state, Mapping):
             raise TypeError(
-                "load_state_dict takes a dictionary, as state_dict() gives it, not a "
-                f"{type(state).__name__}; a saved file is read by load(path, model)"
+                "load_state_dict takes a dictionary, as state_dict() returns it, not a "
+                f"{type(state).__name__}; to read a saved file, write load(path, model)"
             )
         expected = self.state_dict()
         problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
@@ -177,14 +177,14 @@ class Module:
         for (_, parameter), number in zip(self._named_places(""), numbers):
             parameter.data = number
 
-    # ---- words
+    # ---- text
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments that make a module of this shape; `save` keeps them."""
+        """Returns the constructor's arguments for an equal module; `save` stores them."""
         return {}
 
     def extra_repr(self) -> str:
-        """The text between the brackets in `repr`."""
+        """Returns the text between the brackets in `repr`."""
         return ", ".join(f"{name}={value!r}" for name, value in self.config().items())
 
     def __repr__(self) -> str:
@@ -222,7 +222,7 @@ def _members(named: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _holds_parameters(member: Any) -> bool:
-    """Whether this is a Value that nothing computed, or a nested list of such."""
+    """Whether this is a leaf, or a nested list of leaves."""
     if isinstance(member, (list, tuple)):
         return bool(member) and all(_holds_parameters(item) for item in member)
     return isinstance(member, Value) and member.op is None and not isinstance(member, Constant)
@@ -237,7 +237,7 @@ def _named_values(member: Any, name: str) -> Iterator[tuple[str, Value]]:
 
 
 def misfit(given: Any, wanted: Any) -> str:
-    """What is wrong with the shape of `given`, or nothing."""
+    """Describes why the shape of `given` is wrong; returns an empty string if it is right."""
     try:
         found = shape(given)
     except ValueError as ragged:
@@ -249,11 +249,11 @@ def _numbers(member: Any) -> Any:
     return float(member.data) if isinstance(member, Value) else [_numbers(m) for m in member]
 
 
-# ---- what modules do with their inputs
+# ---- inputs of modules
 
 
 class Rowwise(Module):
-    """Applies `row`, which a subclass defines, to every example."""
+    """Applies the method `row` to every example; a subclass defines it."""
 
     def row(self, x: Any) -> Any:
         """The output for one example."""
@@ -266,7 +266,7 @@ class Rowwise(Module):
 
 
 def row_of_values(x: Any, width: int, of: str = "example") -> list[Value]:
-    """One example as Values; ValueError unless it has `width` numbers.
+    """Returns one example as Values; ValueError if it does not have `width` numbers.
 
     of: the noun for the row in the error message.
     """
@@ -283,13 +283,13 @@ def row_of_values(x: Any, width: int, of: str = "example") -> list[Value]:
 
 
 def values_of(x: Any) -> Any:
-    """Nested lists of numbers and Values as nested lists of Values."""
+    """Converts nested lists of numbers and Values to nested lists of Values."""
     x = plain(x)
     return [values_of(item) for item in x] if isinstance(x, (list, tuple)) else as_value(x)
 
 
 def where() -> str:
-    """Which module is being called, as `MLP.layers.1 (Layer(16 → 1, linear))`."""
+    """Returns the path of the module being called, as `MLP.layers.1 (Layer(16 → 1, linear))`."""
     owners: list[Module] = []
     opened = current_scope()
     while opened is not None:

@@ -1,7 +1,7 @@
 """A neuron, a layer of neurons, and a network of layers: the multi-layer perceptron.
 
-The classes are micrograd's, with a choice of activation; a neuron's weighted sum is one node
-of the graph (`dot`), which makes training many times faster.
+The classes are micrograd's, but with any activation. The weighted sum of a neuron is one node of
+the graph (`dot`), which makes training many times faster.
 
 >>> neuron = Neuron(3, activation="sigmoid")
 >>> neuron.load_state_dict({"w": [0.4, 0.7, 0.1], "b": -0.3})
@@ -27,13 +27,13 @@ from .module import Rowwise, row_of_values
 class Neuron(Rowwise):
     """activation(w · x + b), for a row x of `nin` numbers: one Value.
 
-    nin: how many inputs.
-    nonlin: whether there is an activation at all.
-    activation: the name of a function in the op table, as "relu" or "tanh".
-    init, generator: how each weight is drawn, and from which random numbers; the bias is 0.
+    nin: the number of inputs.
+    nonlin: whether the neuron has an activation.
+    activation: the name of a function in the op table, such as "relu" or "tanh".
+    init, generator: the initialiser of the weights and its random numbers; the bias starts at 0.
     """
 
-    in_tree = False  # a layer's many neurons are alike: the tree does not list them
+    in_tree = False  # all neurons of a layer look the same, so the tree does not list them
 
     def __init__(
         self,
@@ -71,15 +71,15 @@ class Neuron(Rowwise):
         return {**shape, "activation": self.activation} if self.nonlin else shape
 
     def extra_repr(self) -> str:
-        """As `3 → 1, sigmoid`."""
+        """Sizes and activation, such as `3 → 1, sigmoid`."""
         return f"{len(self.w)} → 1, {self.activation}"
 
 
 class Layer(Rowwise):
     """`nout` neurons with the same `nin` inputs.
 
-    Gives a list of `nout` Values, or the Value itself if `nout` is 1. `options` go to every
-    `Neuron`.
+    The output is a list of `nout` Values, or one Value if `nout` is 1. `options` are passed to
+    every `Neuron`.
     """
 
     def __init__(self, nin: int, nout: int, **options: Any) -> None:
@@ -87,7 +87,7 @@ class Layer(Rowwise):
         self.neurons = [Neuron(nin, fan_out=nout, **options) for _ in range(nout)]
 
     def row(self, x: Any) -> Any:
-        """A list of `nout` Values, or the one."""
+        """A list of `nout` Values, or one Value if `nout` is 1."""
         values = row_of_values(x, len(self.neurons[0].w))
         out = []
         for neuron in self.neurons:
@@ -100,7 +100,7 @@ class Layer(Rowwise):
         return {"nout": len(self.neurons), **self.neurons[0].config()}
 
     def extra_repr(self) -> str:
-        """As `2 → 16, relu`."""
+        """Sizes and activation, such as `2 → 16, relu`."""
         first = self.neurons[0]
         return f"{len(first.w)} → {len(self.neurons)}, {first.activation}"
 
@@ -108,8 +108,8 @@ class Layer(Rowwise):
 class MLP(Rowwise):
     """A multi-layer perceptron: layers of the widths `nouts`, one after the other.
 
-    Every layer but the last has the activation; the last is linear. `options` go to every
-    `Layer`: init, generator.
+    Every layer except the last has the activation; the last is linear. `options` (init, generator)
+    are passed to every `Layer`.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class MLP(Rowwise):
 
     @property
     def widths(self) -> list[int]:
-        """The number of inputs, then of each layer's neurons."""
+        """The number of inputs, and the number of neurons of each layer."""
         return [len(self.layers[0].neurons[0].w), *[len(layer.neurons) for layer in self.layers]]
 
     def config(self) -> dict[str, Any]:
@@ -142,5 +142,5 @@ class MLP(Rowwise):
         return {"nin": self.widths[0], "nouts": self.widths[1:], "activation": self.activation}
 
     def extra_repr(self) -> str:
-        """As `2 → 16 → 1, relu`."""
+        """Sizes and activation, such as `2 → 16 → 1, relu`."""
         return f"{' → '.join(map(str, self.widths))}, {self.activation}"

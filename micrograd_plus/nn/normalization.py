@@ -1,4 +1,4 @@
-"""Normalisation: it keeps the numbers of a deep network at about the same size.
+"""Normalisation, which keeps the numbers in a deep network at about the same size.
 
 `LayerNorm` and `RMSNorm` normalise the numbers of one row; `BatchNorm1d` normalises one feature,
 or channel, over all examples of a batch.
@@ -24,12 +24,12 @@ from .module import Buffer, Module, Rowwise, row_of_values, where
 
 
 class LayerNorm(Rowwise):
-    """Each row with mean 0 and variance 1, then times `weight`, plus `bias` (Ba et al. 2016).
+    """Scales each row to mean 0 and variance 1, times `weight`, plus `bias` (Ba et al. 2016).
 
-    normalized_shape: how many numbers a row has.
-    eps: is added to the variance, so that a row of equal numbers does not divide by 0.
-    elementwise_affine: whether there is a weight for each number, at first 1.
-    bias: whether there is a bias for each number too, at first 0.
+    normalized_shape: the number of numbers in a row.
+    eps: a number added to the variance, which prevents a division by 0.
+    elementwise_affine: whether there is a weight for each number, initially 1.
+    bias: whether there is also a bias for each number, initially 0.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class LayerNorm(Rowwise):
 
 
 class RMSNorm(Rowwise):
-    """Each row with a mean square of 1, then times `weight` (Zhang & Sennrich 2019, formula 4).
+    """Scales each row to a mean square of 1, times `weight` (Zhang & Sennrich 2019, formula 4).
 
-    It is LayerNorm without the mean and the bias, and works as well in Transformers. The
-    arguments are LayerNorm's; PyTorch's eps is the smallest that changes 1.
+    This is LayerNorm without the mean and the bias; in Transformers it works equally well. The
+    arguments are those of LayerNorm. The default of eps, as in PyTorch, is the machine epsilon.
     """
 
     def __init__(
@@ -91,22 +91,23 @@ class RMSNorm(Rowwise):
 
 
 def _to_unit_size(values: Sequence[Value], eps: float) -> list[Value]:
-    """The values over the root of their mean square."""
+    """Divides the values by the root of their mean square."""
     scale = (dot(values, values) / len(values) + eps) ** -0.5
     return [value * scale for value in values]
 
 
 class BatchNorm1d(Module):
-    """Each feature with mean 0 and variance 1 over the batch (Ioffe & Szegedy 2015).
+    """Scales each feature to mean 0 and variance 1 over the batch (Ioffe & Szegedy 2015).
 
-    Takes a batch of rows of `num_features` numbers; or of examples with `num_features` channels,
-    each a list of numbers, as Conv1d gives them, where a channel's mean is over its places too.
-    Then come `weight` and `bias`, as in LayerNorm.
+    The input is a batch of rows of `num_features` numbers, or of examples with `num_features`
+    channels, each a list of numbers, as from Conv1d; then mean and variance are also taken over
+    the places of a channel. The result is multiplied by `weight`, and `bias` is added, as in
+    LayerNorm.
 
     In training, mean and variance are those of the batch, and running_mean and running_var
-    move towards them by the factor `momentum`. In evaluation the running ones are used, and a
-    single example is allowed. A compiled function gets one example at a time and no batch:
-    train in eager mode, and compile after `model.eval()`.
+    move towards them by the factor `momentum`. In evaluation, running_mean and running_var are
+    used, and a single example is allowed. A compiled function processes one example at a time, not
+    a batch: train in eager mode, and compile after `model.eval()`.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
@@ -120,7 +121,7 @@ class BatchNorm1d(Module):
         self.num_batches_tracked = Buffer(0.0)
 
     def forward(self, x: Any) -> Any:
-        """The batch, or in evaluation the example, in the form in which it came."""
+        """The output, with the shape of the input."""
         x = plain(x)
         if not is_nested(x):
             return self.forward([x])[0]
@@ -133,8 +134,8 @@ class BatchNorm1d(Module):
                 )
         if self.training and recorder() is not None:
             raise TypeError(
-                f"{where()} in training keeps running statistics of whole batches, and a compiled "
-                "function sees one example: train in eager mode, or call model.eval() before"
+                f"{where()} in training needs whole batches, but a compiled function processes one "
+                "example at a time: train in eager mode, or call model.eval() first"
             )
         features = [self._feature(i, column) for i, column in enumerate(zip(*batch))]
         if self.training:
@@ -142,7 +143,7 @@ class BatchNorm1d(Module):
         return [list(example) for example in zip(*features)]
 
     def _feature(self, i: int, column: Sequence[Any]) -> list[Any]:
-        """The normalised feature i, given its number, or numbers, in each example."""
+        """Normalises feature i; `column` has its number, or numbers, in each example."""
         if self.training:
             centre, variance = self._seen(i, [as_value(v) for v in flatten(column)])
         else:
@@ -159,12 +160,12 @@ class BatchNorm1d(Module):
         return [normalised(x) for x in column]
 
     def _seen(self, i: int, values: list[Value]) -> tuple[Value, Value]:
-        """Mean and variance of the values; in training the running ones are updated."""
+        """Returns mean and variance of the values, and updates the running ones."""
         n = len(values)
         if n < 2:
             raise ValueError(
                 f"{where()} in training takes a batch of at least two examples, and was given "
-                "one: call model.eval() to go by the running mean and variance"
+                "one: call model.eval() to use the running mean and variance"
             )
         centre = mean(values)
         centred = [value - centre for value in values]

@@ -1,9 +1,9 @@
-"""Recurrent networks, which read a sequence step by step and keep a state: RNN, LSTM and GRU.
+"""Recurrent networks, which read a sequence step by step and update a state: RNN, LSTM and GRU.
 
-A cell makes the next state out of the state before and one row of numbers. `RNN`, `LSTM` and
-`GRU` run a whole sequence through layers of cells. A cell has the same weights at every step,
-so their gradients add up over time: backpropagation through time is the chain rule over a
-long graph.
+A cell computes the next state from the previous state and one row of numbers. `RNN`, `LSTM` and
+`GRU` run a whole sequence through layers of cells. A cell uses the same weights at every step, so
+the gradients of all steps are added: backpropagation through time is the chain rule over a long
+graph.
 
 >>> import random
 >>> lstm = LSTM(1, 2, generator=random.Random(0))
@@ -14,11 +14,11 @@ long graph.
 >>> lstm
 LSTM(input_size=1, hidden_size=2)  40 parameters
 
-Names, shapes, formulas and the order of the gates are PyTorch's, with `batch_first=True`: the
-state of a `torch.nn.LSTM` is loaded as it is. The sequences of a batch may differ in length.
+Names, shapes, formulas and the order of the gates are PyTorch's, with `batch_first=True`, so the
+state of a `torch.nn.LSTM` can be loaded. The sequences of a batch may have different lengths.
 
-A step of training on 20 sequences of 30 takes an LSTM of width 8 half a second: `mp.fit` and
-`mp.compile` do it a thousand times faster, with one program for each length.
+A training step of an LSTM of width 8 on 20 sequences of length 30 takes half a second in eager
+mode. `mp.fit` and `mp.compile` are a thousand times faster, with one program for each length.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Row = list[Value]
 
 
 class _Cell(Module):
-    """One step through time, from state to state, by `step`, which a subclass defines.
+    """One step through time, from state to state; a subclass defines it in `step`.
 
     weight_ih, for the input, and weight_hh, for the hidden state, are lists of rows of Values:
-    `hidden_size` rows for each gate, gate after gate. bias_ih and bias_hh are lists of Values,
-    or None. All start between ±1/√hidden_size.
+    `hidden_size` rows for the first gate, then for the next. bias_ih and bias_hh are lists of
+    Values, or None. The initial numbers lie between ±1/√hidden_size.
     """
 
     gates = 1
@@ -72,13 +72,13 @@ class _Cell(Module):
         self.bias_hh = start(rows) if bias else None
 
     def step(self, x: Row, *state: Row) -> Sequence[Row]:
-        """The state after the input x, where `state` was before."""
+        """Returns the state after the input x, given the state before it."""
         raise NotImplementedError
 
     def forward(self, x: Any, hx: Any = None) -> Any:
-        """The state after the input x, where hx was before; zeros, if it is not given.
+        """Returns the state after the input x, given the state hx before it, by default zeros.
 
-        x holds `input_size` numbers, and each part of a state `hidden_size`; for a batch, they
+        x has `input_size` numbers, and each part of a state has `hidden_size`; for a batch, they
         are lists of such rows.
         """
         x = plain(x)
@@ -90,14 +90,14 @@ class _Cell(Module):
         return _packed([list(part) for part in zip(*map(self.step, rows, *state))])
 
     def gate(self, index: int, activation: str, x: Row, h: Row) -> Row:
-        """activation(W_ih · x + b_ih + W_hh · h + b_hh), by the rows of one gate."""
+        """Returns activation(W_ih · x + b_ih + W_hh · h + b_hh) with the rows of one gate."""
         w_ih, w_hh, b_ih, b_hh = self.rows(index)
         weight = [[*a, *b] for a, b in zip(w_ih, w_hh)]
-        bias = [a + b for a, b in zip(b_ih, b_hh)]  # when compiled, once for all steps
+        bias = [a + b for a, b in zip(b_ih, b_hh)]  # compiled code computes it once for all steps
         return [apply(TABLE[activation], s) for s in weighted_sums(weight, bias, [*x, *h])]
 
     def rows(self, index: int) -> tuple[list[Row], list[Row], Row, Row]:
-        """What weight_ih, weight_hh, bias_ih and bias_hh have for one gate."""
+        """Returns the rows of weight_ih, weight_hh, bias_ih and bias_hh for one gate."""
         own = slice(index * self.hidden_size, (index + 1) * self.hidden_size)
         biases = (self.bias_ih or [])[own], (self.bias_hh or [])[own]
         return self.weight_ih[own], self.weight_hh[own], *biases
@@ -109,7 +109,7 @@ class _Cell(Module):
 
 
 class RNNCell(_Cell):
-    """h' = tanh(W_ih · x + b_ih + W_hh · h + b_hh), or relu of it (Elman 1990)."""
+    """h' = tanh(W_ih · x + b_ih + W_hh · h + b_hh), or with relu (Elman 1990)."""
 
     def __init__(
         self,
@@ -136,10 +136,10 @@ class RNNCell(_Cell):
 
 
 class LSTMCell(_Cell):
-    """The state is a pair: h, which is seen, and c, the memory (Hochreiter & Schmidhuber 1997).
+    """A cell with two states: the output h and the memory c (Hochreiter & Schmidhuber 1997).
 
     c' = f · c + i · g and h' = o · tanh(c'). The forget gate f, the input gate i and the output
-    gate o are sigmoids, the candidate g is a tanh, each of its own weighted sum of x and h. The
+    gate o are sigmoids of weighted sums of x and h; the candidate g is a tanh of such a sum. The
     rows of the weights are those of i, f, g and o, in this order.
 
     `draw(h[0], fold="forget gate")` shows every gate as one box.
@@ -163,7 +163,7 @@ class LSTMCell(_Cell):
 
 
 class GRUCell(_Cell):
-    """h' = (1 - z) · n + z · h, a mean of old and new (Cho et al. 2014).
+    """h' = (1 - z) · n + z · h, a weighted mean of new and old (Cho et al. 2014).
 
     The reset gate r and the update gate z are sigmoids of weighted sums of x and h, and the
     candidate n = tanh(W_in · x + b_in + r · (W_hn · h + b_hn)). The rows of the weights are
@@ -187,9 +187,9 @@ class GRUCell(_Cell):
 
 
 class _Layers(Module):
-    """A sequence through layers of cells, each of which reads the hidden states of the one before.
+    """Runs a sequence through layers of cells; the input of a layer is the output of the previous.
 
-    The weights are those of the cells, with _l0, _l1, … at the end of their names.
+    The weights have the names of the cells' weights, with _l0, _l1, … at the end.
     """
 
     cell: type[_Cell]
@@ -211,18 +211,20 @@ class _Layers(Module):
         ]
 
     def named_members(self) -> Iterator[tuple[str, Any]]:
-        """The weights of layer k end in _lk, as in PyTorch."""
+        """Yields the weights; the names in layer k end with _lk, as in PyTorch."""
         for k, cell in enumerate(self.cells):
             for name, member in cell.named_members():
                 yield f"{name}_l{k}", member
 
     def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
-        """The hidden states of the last layer at every step, and the last state of all layers.
+        """Returns the last layer's hidden states at every step, and the last state of all layers.
 
-        x is a sequence of any length, a list of rows of `input_size` numbers, or a batch of
-        sequences. hx is the state to begin with; zeros, if it is not given. Each part of a state
-        has a row of `hidden_size` numbers for each layer, or a list of rows for a batch, so that
-        h_n[-1] sums up the whole sequence.
+        x: a sequence of any length, which is a list of rows of `input_size` numbers; or a batch of
+            sequences.
+        hx: the initial state, by default zeros.
+
+        Each part of a state has a row of `hidden_size` numbers for each layer, or a list of rows
+        for a batch. h_n[-1] is the state of the last layer after the whole sequence.
         """
         x = plain(x)
         first, layers = self.cells[0], len(self.cells)
@@ -237,7 +239,7 @@ class _Layers(Module):
         return list(outputs), _packed([_turned(part) for part in zip(*lasts)])
 
     def _read(self, sequence: list[Row], start: Sequence[Sequence[Row]]) -> tuple[list[Row], Any]:
-        """One sequence through all layers; a state has for each part the rows of the layers."""
+        """Runs one sequence through all layers; each part of a state has a row for each layer."""
         last = []
         for cell, *state in zip(self.cells, *start):
             output = []
@@ -256,7 +258,7 @@ class _Layers(Module):
 
 
 class RNN(_Layers):
-    """Layers of `RNNCell`; gives (output, h_n)."""
+    """Layers of `RNNCell`; returns (output, h_n)."""
 
     cell = RNNCell
 
@@ -281,33 +283,33 @@ class RNN(_Layers):
 
 
 class LSTM(_Layers):
-    """Layers of `LSTMCell`; gives (output, (h_n, c_n)), and begins with a pair (h_0, c_0)."""
+    """Layers of `LSTMCell`; returns (output, (h_n, c_n)), and takes a pair (h_0, c_0)."""
 
     cell = LSTMCell
 
 
 class GRU(_Layers):
-    """Layers of `GRUCell`; gives (output, h_n)."""
+    """Layers of `GRUCell`; returns (output, h_n)."""
 
     cell = GRUCell
 
 
-# ---- what goes in and comes out
+# ---- inputs and states
 
 
 def _sequence(x: Any, width: int) -> list[Row]:
-    """A sequence as rows of Values; ValueError unless each has `width` numbers."""
+    """Returns a sequence as rows of Values; ValueError if one does not have `width` numbers."""
     x = plain(x)
     if not is_nested(x):
         raise ValueError(
             f"{where()} takes a sequence of at least one step, a list of rows of {width} numbers, "
-            f"or a batch of such lists, and not {x!r:.60}"
+            f"or a batch of such lists, not {x!r:.60}"
         )
     return [row_of_values(plain(row), width, "step") for row in x]
 
 
 def _state(parts: int, hx: Any, size: tuple[int, ...]) -> list[Any]:
-    """For each part of a state, nested lists of Values of this size: those of hx, or zeros."""
+    """Returns each part of the state hx as nested lists of Values of this size; or zeros."""
     zeros = _zeros(size)
     if hx is None:
         return [zeros] * parts
@@ -325,10 +327,10 @@ def _zeros(size: tuple[int, ...]) -> Any:
 
 
 def _packed(state: Sequence[Any]) -> Any:
-    """A state as PyTorch gives it: h alone, or (h, c)."""
+    """Returns a state as PyTorch does: h alone, or (h, c)."""
     return state[0] if len(state) == 1 else tuple(state)
 
 
 def _turned(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Rows as columns."""
+    """Turns rows into columns."""
     return [list(column) for column in zip(*rows)]

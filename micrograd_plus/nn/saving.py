@@ -1,4 +1,4 @@
-"""Saving a model as a JSON file that a person can read, and loading it again.
+"""Saves a model as a readable JSON file, and loads it.
 
 >>> import pathlib, tempfile
 >>> from micrograd_plus.nn import MLP
@@ -8,8 +8,8 @@
 >>> load(path).state_dict() == model.state_dict()
 True
 
-The file holds the class and the constructor's arguments of every module, and the parameters'
-numbers. A model of a class of your own is loaded into one that you made: `load(path, model)`.
+The file contains the class and the constructor's arguments of every module, and the numbers of the
+parameters. To load a model of your own class, make one first: `load(path, model)`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _FORMAT = "micrograd_plus model 1"
 def save(model: Module, path: str | Path, **about: Any) -> None:
     """Writes `model` to `path`; a crash while saving leaves the old file as it was.
 
-    about: more data for the file, of types that JSON has.
+    about: more data for the file, of types that JSON supports.
     """
     if not isinstance(model, Module):
         raise TypeError(f"save takes a model, a Module, not {model!r}")
     if taken := about.keys() & {"format", "model", "parameters"}:
-        raise ValueError(f"{', '.join(taken)} is what the file itself needs: use another name")
+        raise ValueError(f"{', '.join(taken)} is a reserved name in the file: use another name")
     content = {
         "format": _FORMAT,
         "model": _describe(model),
@@ -46,32 +46,32 @@ def save(model: Module, path: str | Path, **about: Any) -> None:
 
 
 def load(path: str | Path, model: Module | None = None) -> Module:
-    """The model that `save` wrote to `path`, or `model` with the parameters from there.
+    """Returns the model that `save` wrote to `path`; with `model`, only loads its parameters.
 
-    ValueError, with `model` unchanged, for a file that is truncated or of another kind, or
-    whose parameters do not fit.
+    ValueError for a file that is truncated or of another kind, or whose parameters do not fit; then
+    `model` does not change.
     """
     return model_in(read(path), path, model)
 
 
 def model_in(content: dict[str, Any], path: str | Path, model: Module | None = None) -> Module:
-    """As `load`, from what `read` gave of the file at `path`."""
+    """As `load`, but with the content that `read` returned."""
     try:
         made = _build(content["model"]) if model is None else model
         made.load_state_dict(content["parameters"])
     except KeyError as error:
-        raise ValueError(f"{path} cannot be loaded: it has no {error}") from error
+        raise ValueError(f"{path} cannot be loaded: it contains no {error}") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
     return made
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """The content of the file at `path`: the model's description, its parameters, the rest."""
+    """Returns the content of a file: the model's description, its parameters, and other data."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # not JSON, not text, nested too deeply
-        raise ValueError(f"{path} is not a whole JSON file: {error}") from error
+        raise ValueError(f"{path} is not a complete JSON file: {error}") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path} is not a model saved by micrograd_plus")
     return content
@@ -99,7 +99,7 @@ def _build(description: dict[str, Any]) -> Module:
 
 
 def _readable(content: dict[str, Any]) -> str:
-    """JSON with one line for each row of numbers."""
+    """Writes JSON with one line for each row of numbers."""
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    row = re.compile(r"\[\n *([^\[\]{}]*?)\n *\]")  # inside a string no line ends
+    row = re.compile(r"\[\n *([^\[\]{}]*?)\n *\]")  # strings contain no line breaks
     return row.sub(lambda match: "[" + re.sub(r",\n *", ", ", match[1]) + "]", text) + "\n"

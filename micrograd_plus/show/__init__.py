@@ -1,42 +1,27 @@
-"""Pictures: computation graphs, networks, training curves; and derivations in words.
+"""Pictures of computation graphs, networks and training, and derivations of gradients.
 
-`draw(value)` draws the graph of a Value, `network(model)` the neurons and weights of a model;
-both give a graphviz `Digraph` that shows itself in a notebook and is written to a file with
-`.save("x.svg")`. The `plot_...` functions give matplotlib figures. `explain(value)` writes out
-how the gradients of a Value come about.
+`draw(value)` draws the graph of a Value, `network(model)` the neurons and weights of a model. Both
+return a graphviz `Digraph`, which notebooks display and `.save("x.svg")` writes to a file. The
+`plot_...` functions return matplotlib figures. `explain(value)` derives the gradients of a Value
+step by step.
 
 Importing this package imports neither graphviz nor matplotlib.
 """
 
-from .explain import explain
-from .graph import draw, draw_dot
-from .images import plot_feature_maps, plot_filters, plot_mistakes
-from .network import network
-from .plots import (
-    plot_activations,
-    plot_attention,
-    plot_confusion_matrix,
-    plot_decision_boundary,
-    plot_gradient_through_time,
-    plot_gradients,
-    plot_loss,
-    plot_residuals,
-)
+from .explain import explain as explain
+from .graph import draw as draw
+from .graph import draw_dot as draw_dot
+from .images import plot_feature_maps as plot_feature_maps
+from .images import plot_filters as plot_filters
+from .images import plot_mistakes as plot_mistakes
+from .network import network as network
+from .plots import plot_activations as plot_activations
+from .plots import plot_attention as plot_attention
+from .plots import plot_confusion_matrix as plot_confusion_matrix
+from .plots import plot_decision_boundary as plot_decision_boundary
+from .plots import plot_gradient_through_time as plot_gradient_through_time
+from .plots import plot_gradients as plot_gradients
+from .plots import plot_loss as plot_loss
+from .plots import plot_residuals as plot_residuals
 
-__all__ = [
-    "draw",
-    "draw_dot",
-    "explain",
-    "network",
-    "plot_activations",
-    "plot_attention",
-    "plot_confusion_matrix",
-    "plot_decision_boundary",
-    "plot_feature_maps",
-    "plot_filters",
-    "plot_gradient_through_time",
-    "plot_gradients",
-    "plot_loss",
-    "plot_mistakes",
-    "plot_residuals",
-]
+__all__ = [name for name, thing in vars().items() if callable(thing)]

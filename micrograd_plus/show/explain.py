@@ -1,4 +1,4 @@
-"""A graph's gradients derived as a textbook would: `print(explain(loss))`.
+"""Derives the gradients of a graph step by step, as a textbook does: `print(explain(loss))`.
 
 >>> from micrograd_plus.engine import Value
 >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -6,22 +6,22 @@
 Given
   a = 2, b = −3
 <BLANKLINE>
-Forward: each value from those before it
+Forward: each value, computed from earlier values
   v1 = a · b  = 2 × −3 = −6
   L  = v1 + a = −6 + 2 = −4
 <BLANKLINE>
-Local derivatives: how each value changes with what it was computed from
+Local derivatives: the slope of each value with respect to each operand
   ∂v1/∂a = b = −3
   ∂L/∂v1 = 1
   ∂L/∂a  = 1
 <BLANKLINE>
-Chain rule: the product along each path from L down, the sum over all paths
+Chain rule: multiply along each path from L down, then add all paths
   ∂L/∂a: 2 paths
     ∂L/∂v1 · ∂v1/∂a = 1 × −3 = −3   through v1
     ∂L/∂a           = 1             directly
     sum             = −3 + 1 = −2
 <BLANKLINE>
-The gradients, which backward() computes as well
+Gradients, the same as those of backward()
   ∂L/∂a = −2
 """
 
@@ -44,26 +44,27 @@ from ..ops import Op
 from ..symbols import Expression, Symbol
 from .paths import Edge, Path, between, edges_of, paths
 
-_MOST_VALUES = 60  # that are computed, and whose gradient is explained
-_MOST_OPERANDS = 6  # of an op of vectors whose formula is written out
+_MOST_VALUES = 60  # computed values, and gradients
+_MOST_OPERANDS = 6  # of an op whose formula is written out
 _MOST_CHARACTERS = 60  # of a local derivative's formula
-_MOST_NAMES = 4  # that say which path it is
-_WIDEST = 96  # line, in characters
-_MARGIN = 24  # at most, before the equal signs of rows that take several lines
+_MOST_NAMES = 4  # of values that describe a path
+_WIDEST = 96  # characters in a line
+_MARGIN = 24  # the widest column before the equal signs, if a row needs several lines
+_MORE_THAN_IF = 2  # the lowest precedence between equal signs; `a if b else c` needs brackets
 
 
 def explain(root: Value, wrt: Value | None = None) -> Explanation:
-    """The derivation of the gradients of `root`: numbers, local derivatives, chain rule.
+    """Derives the gradients of `root`: numbers, local derivatives, chain rule.
 
-    wrt: the one Value whose gradient is explained, any that root was computed from; else all
-        leaves. With it, only what depends on it is derived, and all else is given.
+    wrt: the Value whose gradient is derived, any Value that root was computed from; by default all
+        leaves. With `wrt`, values that do not depend on it are given, not derived.
 
-    Printed, it is text; in Jupyter, typeset. No `grad` is changed. ValueError for a graph of
-    more than 60 computed values or leaves.
+    `print` shows the derivation as text, Jupyter shows it typeset. No `grad` is changed. ValueError
+    for a graph of more than 60 computed values or leaves.
     """
     for value in (root, *([] if wrt is None else [wrt])):
         if not isinstance(value, Value):
-            raise TypeError(f"explain takes Values, as explain(loss, wrt=w), not {value!r}")
+            raise TypeError(f"explain takes Values, as in explain(loss, wrt=w), not {value!r}")
     order = topological_order(root)
     explained = order if wrt is None else between(root, wrt)
     steps = [value for value in explained if value.op is not None and value is not wrt]
@@ -72,15 +73,15 @@ def explain(root: Value, wrt: Value | None = None) -> Explanation:
     if max(len(steps), len(targets)) > _MOST_VALUES:
         raise ValueError(
             f"a derivation of {len(steps):,} computed values and {len(targets):,} gradients is too "
-            f"long to read; at most {_MOST_VALUES} of each are written: explain a smaller part, as "
-            "one neuron's output, or one gradient with wrt= a value near the root; step_through() "
-            "shows larger graphs"
+            f"long to read; at most {_MOST_VALUES} of each are allowed: explain a smaller part, "
+            "such as the output of one neuron, or the gradient of one value near the root "
+            "(wrt=value); step_through() shows larger graphs"
         )
     return Explanation(order, steps, targets)
 
 
 class Explanation:
-    """The derivation that `explain` gives; `str()` is text, `_repr_markdown_` for Jupyter."""
+    """A derivation, as text by `str()`, and as Markdown for Jupyter."""
 
     def __init__(self, order: list[Value], steps: list[Value], targets: list[Value]) -> None:
         self._root = order[-1]
@@ -128,36 +129,36 @@ class Explanation:
                 blocks.append(rf"$$\begin{{aligned}} {lines} \end{{aligned}}$$")
         return "\n\n".join(blocks)
 
-    # ---- what is said, in a language
+    # ---- the sections, in one of the two languages
 
-    def _sections(self, language: _Text | _Typeset) -> list[_Section]:
+    def _sections(self, language: _Language) -> list[_Section]:
         name = language.formula(self._symbol(self._root))
         sections = [
             _Section(
                 "Given", words=[" = ".join(self._number_of(x, language)) for x in self._given]
             ),
             _Section(
-                "Forward: each value from those before it",
+                "Forward: each value, computed from earlier values",
                 tables=[("", [self._forward(value, language) for value in self._steps])],
             ),
             _Section(
-                "Local derivatives: how each value changes with what it was computed from",
+                "Local derivatives: the slope of each value with respect to each operand",
                 tables=[("", [self._local(edge, language) for edge in self._edges])],
             ),
             _Section(
-                "Chain rule: the product along each path from "
-                f"{language.inline(name)} down, the sum over all paths",
+                f"Chain rule: multiply along each path from {language.inline(name)} down, then add "
+                "all paths",
                 tables=self._chains(language),
             ),
             _Section(
-                "The gradients, which backward() computes as well",
+                "Gradients, the same as those of backward()",
                 tables=[("", self._results(language))],
             ),
         ]
         return [x for x in sections if x.words or any(rows for _, rows in x.tables)]
 
     def _symbol(self, value: Value) -> Any:
-        """What stands for a value in a formula: its name, or a Constant's number."""
+        """Returns the symbol with a value's name, or the number of a Constant."""
         return value.data if isinstance(value, Constant) else Symbol(self._names[value])
 
     def _rules_of(self, op: Op) -> Rules:
@@ -165,10 +166,10 @@ class Explanation:
             self._rules[op] = Rules(op)
         return self._rules[op]
 
-    def _number_of(self, value: Value, language: _Text | _Typeset) -> tuple[str, str]:
+    def _number_of(self, value: Value, language: _Language) -> tuple[str, str]:
         return language.formula(self._symbol(value)), language.figures(value.data)
 
-    def _forward(self, value: Value, language: _Text | _Typeset) -> _Row:
+    def _forward(self, value: Value, language: _Language) -> _Row:
         name, number = self._number_of(value, language)
         op, operands = value.op, value.operands
         if op is None or len(operands) > _MOST_OPERANDS:
@@ -179,7 +180,7 @@ class Explanation:
         figures = rules.value([x.data for x in operands])
         return _Row([name, language.formula(formula), language.figures(figures), number])
 
-    def _local(self, edge: Edge, language: _Text | _Typeset) -> _Row:
+    def _local(self, edge: Edge, language: _Language) -> _Row:
         user, operands = edge.user, edge.user.operands
         algebra = Algebra()
         rules = self._rules_of(user.op)  # type: ignore[arg-type]
@@ -194,11 +195,11 @@ class Explanation:
                 cells.append(language.figures(substitute(formula, numbers)))
         return _Row([*cells, language.figures(edge.local)], language.note(" ".join(_place(edge))))
 
-    def _derivative(self, edge: Edge, language: _Text | _Typeset) -> str:
+    def _derivative(self, edge: Edge, language: _Language) -> str:
         return language.derivative(self._symbol(edge.user), self._symbol(edge.operand))
 
-    def _chains(self, language: _Text | _Typeset) -> list[tuple[str, list[_Row]]]:
-        """A heading and rows for each gradient; those of one path stand together."""
+    def _chains(self, language: _Language) -> list[tuple[str, list[_Row]]]:
+        """Returns tables of rows with headings; gradients with a single path share one table."""
         tables: list[tuple[str, list[_Row]]] = []
         for found in self._found:
             wanted = language.derivative(self._symbol(self._root), self._symbol(found.value))
@@ -222,8 +223,8 @@ class Explanation:
             tables.append((heading, rows))
         return tables
 
-    def _product(self, path: Path, language: _Text | _Typeset) -> list[str]:
-        """The derivatives along the path, their numbers, and the product."""
+    def _product(self, path: Path, language: _Language) -> list[str]:
+        """Returns the derivatives along a path, their numbers, and the product."""
         if not path.edges:
             return ["1"]
         times = language.times.join(self._derivative(edge, language) for edge in path.edges)
@@ -231,8 +232,8 @@ class Explanation:
         figures = [language.figures(numbers)] if len(path.edges) > 1 else []
         return [times, *figures, language.figures(path.product)]
 
-    def _path(self, path: Path, language: _Text | _Typeset) -> _Row:
-        """One of several paths, told from the others by what lies on it."""
+    def _path(self, path: Path, language: _Language) -> _Row:
+        """Returns the row of one of several paths, with the names of the values on it."""
         names = [language.formula(self._symbol(edge.operand)) for edge in path.edges[:-1]]
         if not names:
             note = language.note(", ".join(["directly", *_place(path.edges[-1])]))
@@ -242,8 +243,8 @@ class Explanation:
             note = ""
         return _Row(self._product(path, language), note)
 
-    def _results(self, language: _Text | _Typeset) -> list[_Row]:
-        """Every gradient; where backward() gives another one, as with a wrong rule, that too."""
+    def _results(self, language: _Language) -> list[_Row]:
+        """Returns every gradient, and that of backward() if it differs, as with a wrong rule."""
         rows = []
         for found in self._found:
             by, computed = found.gradient, self._gradients[found.value]
@@ -256,14 +257,14 @@ class Explanation:
 
 
 class _Row(NamedTuple):
-    """What is equal: `a`, `b`, `c` for a = b = c; and a note behind it."""
+    """Equal terms, `a`, `b`, `c` for a = b = c, and a note after them."""
 
     cells: list[str]
     note: str = ""
 
 
 class _Section(NamedTuple):
-    """words: single statements; tables: rows that are aligned, each table under its heading."""
+    """words: short texts in one line; tables: a heading and aligned rows each."""
 
     title: str
     words: Sequence[str] = ()
@@ -279,7 +280,7 @@ def _plus(a: Any, b: float) -> Any:
 
 
 def _place(edge: Edge) -> list[str]:
-    """Which operand it is, where the same Value is more than one."""
+    """Returns the number of the operand, if the same Value occurs several times."""
     several = edge.user.operands.count(edge.operand) > 1
     return [f"as operand {edge.position + 1}"] if several else []
 
@@ -288,29 +289,28 @@ def _place(edge: Edge) -> list[str]:
 
 
 def _rounded(number: float) -> float:
-    """A number with as many digits as a derivation shows."""
+    """Rounds a number to the four digits that a derivation shows."""
     return float(f"{number:.4g}")
 
 
-class _Words(Writer):
-    """Formulas as text with the signs of a textbook."""
+class _Text(Writer):
+    """Writes a derivation as plain text, with the signs of a textbook."""
 
+    times = " · "
     operations = {  # noqa: RUF012
         **Writer.operations,
         "equal": (3, "{:4} = {:4}"),
         "<=": (3, "{:4} ≤ {:4}"),
         ">=": (3, "{:4} ≥ {:4}"),
         "-": (4, "{:4} − {:5}"),
+        "*": (5, f"{{:5}}{times}{{:6}}"),
         "neg": (6, "−{:7}"),
         "sqrt": (9, "√({})"),
         "abs": (9, "|{}|"),
     }
 
-    def __init__(self, times: str = "·") -> None:
-        self.operations = {**self.operations, "*": (5, f"{{:5}} {times} {{:6}}")}
-
     def write(self, expression: Any, at_least: int = 0) -> str:
-        """Small whole powers are raised."""
+        """Writes the powers 2, 3 and 4 as raised digits."""
         if isinstance(expression, Expression) and expression.name == "**":
             base, exponent = expression.args
             if exponent in (2, 3, 4):
@@ -324,10 +324,31 @@ class _Words(Writer):
     def symbol(self, symbol: Symbol) -> str:
         return " ".join(symbol.name.split())
 
+    def formula(self, expression: Any) -> str:
+        """Writes a formula with names, such as a · b."""
+        return self.write(expression, _MORE_THAN_IF)
 
-class _Signs(LaTeX):
-    def __init__(self, times: str = r"\cdot") -> None:
-        self.operations = {**self.operations, "*": (5, f"{{:5}} {times} {{:6}}")}
+    def figures(self, expression: Any) -> str:
+        """Writes a formula with numbers, such as 2 × 3."""
+        return self.formula(expression).replace(self.times, " × ")
+
+    def derivative(self, of: Any, by: Any) -> str:
+        """Writes ∂of/∂by."""
+        return f"∂{self.formula(of)}/∂{self.formula(by)}"
+
+    def note(self, words: str, names: Sequence[str] = ()) -> str:
+        """Writes words, and names after them."""
+        return " ".join([words, ", ".join(names)]).strip()
+
+    def inline(self, written: str) -> str:
+        """Writes a formula inside a sentence."""
+        return written
+
+
+class _Typeset(LaTeX):
+    """Writes a derivation as LaTeX."""
+
+    times = r" \cdot "
 
     def number(self, number: float) -> str:
         return super().number(_rounded(number))
@@ -335,46 +356,11 @@ class _Signs(LaTeX):
     def symbol(self, symbol: Symbol) -> str:
         return super().symbol(Symbol(" ".join(symbol.name.split())))
 
-
-_MORE_THAN_IF = 2  # how tightly a part binds that may stand between two equal signs
-
-
-class _Text:
-    """A derivation's parts as plain text."""
-
-    times = " · "
-
     def formula(self, expression: Any) -> str:
-        """With names, as a · b."""
-        return _Words().write(expression, _MORE_THAN_IF)
+        return self.write(expression)
 
     def figures(self, expression: Any) -> str:
-        """With numbers, as 2 × 3."""
-        return _Words("×").write(expression, _MORE_THAN_IF)
-
-    def derivative(self, of: Any, by: Any) -> str:
-        """∂of/∂by."""
-        return f"∂{self.formula(of)}/∂{self.formula(by)}"
-
-    def note(self, words: str, names: Sequence[str] = ()) -> str:
-        """Words, and formulas of names after them."""
-        return " ".join([words, ", ".join(names)]).strip()
-
-    def inline(self, written: str) -> str:
-        """A formula inside a sentence."""
-        return written
-
-
-class _Typeset:
-    """The same as LaTeX."""
-
-    times = r" \cdot "
-
-    def formula(self, expression: Any) -> str:
-        return _Signs().write(expression)
-
-    def figures(self, expression: Any) -> str:
-        return _Signs(r"\times").write(expression)
+        return self.formula(expression).replace(self.times, r" \times ")
 
     def derivative(self, of: Any, by: Any) -> str:
         return rf"\frac{{\partial {self.formula(of)}}}{{\partial {self.formula(by)}}}"
@@ -386,11 +372,13 @@ class _Typeset:
         return f"${written}$"
 
 
+_Language = _Text | _Typeset
+
 # ---- lines of text
 
 
 def _aligned(rows: Sequence[_Row], indent: str) -> list[str]:
-    """One line a row, with the equal signs below one another, if that is not too wide."""
+    """Writes each row in one line, with aligned equal signs, if the lines are not too wide."""
     columns = range(max(len(row.cells) for row in rows))
     widths = [max(len(row.cells[i]) for row in rows if i < len(row.cells)) for i in columns]
     lines = [
@@ -405,7 +393,7 @@ def _aligned(rows: Sequence[_Row], indent: str) -> list[str]:
 
 
 def _filled(row: _Row, indent: str, width: int) -> list[str]:
-    """A row in as many lines as it takes, each of which goes on with an equal sign."""
+    """Writes a row in several lines; each new line continues with an equal sign."""
     width = min(width, _MARGIN)
     first, *others = row.cells
     lines = [indent + first.ljust(width)]
@@ -419,7 +407,7 @@ def _filled(row: _Row, indent: str, width: int) -> list[str]:
 
 
 def _wrapped(words: Sequence[str]) -> list[str]:
-    """Words with commas between them, in lines that break between two of them."""
+    """Joins words with commas, in lines that break between two words."""
     text = ", ".join(word.replace(" ", "\N{NO-BREAK SPACE}") for word in words)
     lines = textwrap.wrap(text, _WIDEST, initial_indent="  ", subsequent_indent="  ")
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]

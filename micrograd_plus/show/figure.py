@@ -1,6 +1,6 @@
-"""`Plot`: matplotlib's `Figure`, which shows itself in a notebook without pyplot.
+"""`Plot`: a matplotlib `Figure` that notebooks display without pyplot.
 
-This module is imported when the first plot is made, as it needs matplotlib.
+This module needs matplotlib, so it is imported only when the first plot is made.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _DOTS_PER_INCH = 150
 
 
 class Plot(Figure):
-    """A figure, sharp enough for a projector; `save("x.png")` writes it to a file."""
+    """A figure with enough pixels for a projector; `save("x.png")` writes it to a file."""
 
     def save(self, path: str | Path) -> Path:
-        """Writes the figure in the format that the file's name ends in; returns the path."""
+        """Writes the figure to a file, in the format of the file's extension; returns the path."""
         path = Path(path)
         return write_atomically(path, self._content(path.suffix[1:] or "png"))
 

@@ -1,7 +1,7 @@
-"""Pictures of convolutional networks: their filters, what these see, and what they get wrong.
+"""Plots of convolutional networks: filters, feature maps, and images classified wrongly.
 
-Orange is negative, blue positive, white zero, as in all pictures here. Like the other plots they
-are matplotlib figures, and `path=` also writes them to a file.
+Orange is negative, blue positive, white zero, as in all pictures of this library. Like the other
+plots, each is a matplotlib figure, and `path=` also writes it to a file.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from .figure import Plot
 
 _MOST_IN_A_ROW = 16
-_INCHES = 0.75  # for a tile
-_GAP = 0.1  # between tiles, as a share of one
+_INCHES = 0.75  # the size of a tile
+_GAP = 0.1  # between tiles, as a share of a tile
 _Plane = list[list[float]]
 
 
 def plot_filters(layer: Any, *, path: str | Path | None = None) -> Plot:
-    """The weights of a Conv2d: a column for each channel it makes, a row for each it reads."""
+    """Plots the weights of a Conv2d: a column per output channel, a row per input channel."""
     found = shape(getattr(layer, "weight", None))
     if len(found) != 4:
-        raise TypeError(f"plot_filters takes a Conv2d, as model[0], not {layer!r:.60}")
+        raise TypeError(f"plot_filters takes a Conv2d, such as model[0], not {layer!r:.60}")
     outputs, inputs, _, _ = found
     largest = _largest(layer.weight)
     tile = min(_INCHES, 12 / max(outputs, inputs))
@@ -49,17 +49,17 @@ def plot_filters(layer: Any, *, path: str | Path | None = None) -> Plot:
 
 
 def plot_feature_maps(model: Any, image: Any, *, path: str | Path | None = None) -> Plot:
-    """What each layer of a Sequential makes of one image, channels × height × width.
+    """Plots the output of each layer of a Sequential for one image, channels × height × width.
 
-    Every layer that gives an image has a block of tiles, one for each channel; the colours of
-    each block reach from minus to plus its largest number.
+    Every layer whose output is an image has a block of tiles, one for each channel. The colours of
+    a block cover the range from -m to m, where m is its largest |number|.
     """
     if not hasattr(model, "__iter__"):
         raise TypeError(f"plot_feature_maps takes a Sequential, not a {type(model).__name__}")
     if len(shape(image)) != 3:
         raise ValueError(
             "plot_feature_maps takes one image, channels × height × width, and was given "
-            f"{' × '.join(map(str, shape(image)))}"
+            f"{' × '.join(map(str, shape(image)))} numbers"
         )
     blocks = [("input", image)]
     with evaluating(model):
@@ -93,21 +93,21 @@ def plot_mistakes(
     most: int = 24,
     path: str | Path | None = None,
 ) -> Plot:
-    """The images whose class was not recognised: what each is, and what it was taken for.
+    """Plots the images that were classified wrongly, with their true and predicted classes.
 
     X: the images, rows of grey values, or one channel of such rows.
-    y, predicted: the true and the predicted class of each, as indices of `classes`.
-    most: of more mistakes than that, the first are shown.
+    y, predicted: the true and the predicted class of each image, as indices of `classes`.
+    most: at most this many images are shown, the first ones.
     """
     wrong = [i for i, (truth, guess) in enumerate(zip(y, predicted, strict=True)) if truth != guess]
     columns, rows = 8, max(1, ceil(len(wrong[:most]) / 8))
-    tall = 1.4  # a tile with the line above it
+    tall = 1.4  # the height of a tile with its title
     width, height = 1.2 * _INCHES * columns, 1.2 * _INCHES * tall * rows
     with new_figure(1 + width, 0.8 + height, 1, 1, path) as (figure, (ax,)):
         for place, i in enumerate(wrong[:most]):
             planes = X[i] if len(shape(X[i])) == 3 else [X[i]]
             if len(planes) != 1:
-                raise ValueError(f"X holds images of {len(planes)} channels: one can be shown")
+                raise ValueError(f"plot_mistakes takes images with one channel, not {len(planes)}")
             column, top = place % columns, tall * (place // columns) + tall - 1
             _tile(ax, numbers_of(planes[0]), column, top, None)
             ax.text(
@@ -122,9 +122,9 @@ def plot_mistakes(
 
 
 def _tile(ax: Any, plane: _Plane, column: float, row: float, largest: float | None) -> None:
-    """Draws a plane into the unit square at a column and a row, from -largest to largest.
+    """Draws a plane as a tile at a column and a row, with colours from -largest to largest.
 
-    In grey from white for the smallest number to black if `largest` is None.
+    If `largest` is None, the tile is grey: white for the smallest number, black for the largest.
     """
     from matplotlib.patches import Rectangle
 
@@ -145,7 +145,7 @@ def _signed() -> Any:
 
 
 def _frame(ax: Any, columns: float, rows: float) -> None:
-    """Shows so many columns and rows of tiles, the first row on top, and no lines around."""
+    """Sets the number of columns and rows of tiles, the first row on top, without a frame."""
     ax.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -1,7 +1,7 @@
-"""`network`: a model as the diagram of its neurons and weights.
+"""`network` draws a model as a diagram of its neurons and weights.
 
-Every circle is a neuron, filled by its bias, every line a weight: blue if it is positive,
-orange if it is negative, the thicker the larger it is. Or all of that by gradient.
+Every circle is a neuron, and its colour shows the bias. Every line is a weight: blue if positive,
+orange if negative, and thicker if larger. The diagram can also show the gradients instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 600
 _MOST_LAYERS = 40
-_CIRCLE, _ROW, _COLUMN = 30.0, 38.0, 150.0  # points: a circle's width, and from one to the next
+_CIRCLE, _ROW, _COLUMN = 30.0, 38.0, 150.0  # in points: a circle's width, and two distances
 
 
 class _Layer(NamedTuple):
@@ -31,34 +31,34 @@ class _Layer(NamedTuple):
 
 
 def network(model: Any, *, color: str = "weight", format: str = "svg") -> Picture:  # noqa: A002
-    """The neurons and weights of a Neuron, Layer, MLP or Linear, or a Sequential of these.
+    """Draws the neurons and weights of a Neuron, Layer, MLP or Linear, or a Sequential of these.
 
-    Of a layer with many neurons the first and the last are drawn.
+    In a layer with many neurons, only the first and the last ones are drawn.
 
-    color: what the colours and widths show: "weight" or "gradient".
-    format: what `.render()` writes; `.save("x.png")` goes by the name.
+    color: "weight" or "gradient", the number that colours and widths show.
+    format: the format for `.render()`; `.save("x.png")` uses the extension.
 
-    TypeError for a model that has no such layers, ValueError for one of too many layers.
+    TypeError for a model without such layers, ValueError for a model with too many layers.
     """
     if color not in ("weight", "gradient"):
         raise ValueError(f"color is 'weight' or 'gradient', not {color!r}")
     layers = _layers(model)
     if len(layers) > _MOST_LAYERS:
         raise ValueError(
-            f"the model has {len(layers)} layers, and at most {_MOST_LAYERS} are drawn: "
-            "draw a part of it, as network(model.layers[0])"
+            f"the model has {len(layers)} layers, but at most {_MOST_LAYERS} can be drawn: "
+            "draw a part of it, such as network(model.layers[0])"
         )
     for before, layer in pairwise(layers):
         if len(layer.weights[0]) != len(before.weights):
             raise ValueError(
-                f"a layer gives {len(before.weights)} numbers and the next takes "
-                f"{len(layer.weights[0])}: only layers that fit together are drawn"
+                f"a layer returns {len(before.weights)} numbers, but the next layer takes "
+                f"{len(layer.weights[0])}: these sizes must be equal"
             )
     return _Diagram(layers, color).paint(format)
 
 
 def _layers(model: Any) -> list[_Layer]:
-    """The layers of a model, known by their attributes; activations go into the captions."""
+    """Finds the layers of a model by their attributes; activations become captions."""
     if hasattr(model, "layers"):
         return _in_a_row(model.layers)
     if hasattr(model, "neurons"):
@@ -71,8 +71,8 @@ def _layers(model: Any) -> list[_Layer]:
     if hasattr(model, "__iter__"):
         return _in_a_row(model)
     raise TypeError(
-        f"network draws a Neuron, Layer, MLP or Linear, or a Sequential of these with "
-        f"activations between them; {type(model).__name__} is none of them"
+        "network draws a Neuron, Layer, MLP or Linear, or a Sequential of these with activations, "
+        f"not a {type(model).__name__}"
     )
 
 
@@ -86,17 +86,17 @@ def _in_a_row(modules: Iterable[Any]) -> list[_Layer]:
         else:
             layers += _layers(module)
     if not layers:
-        raise TypeError("network draws neurons and their weights, and this model has none")
+        raise TypeError("network draws neurons and their weights, but this model has none")
     return layers
 
 
 def _activation(neuron: Any) -> str:
-    """Its name; micrograd's neurons only say whether they have one."""
+    """Returns the activation's name; neurons of micrograd have only `nonlin`."""
     return str(getattr(neuron, "activation", "relu" if getattr(neuron, "nonlin", False) else ""))
 
 
 class _Diagram:
-    """Circles in columns and lines between them, at positions that are given in points."""
+    """Circles in columns and lines between them; all positions are in points."""
 
     def __init__(self, layers: list[_Layer], color: str) -> None:
         self.layers = layers
@@ -112,13 +112,13 @@ class _Diagram:
         self.distance = max(_COLUMN, self.height / 2)
 
     def number(self, value: Value) -> float:
-        """What the colour of a weight or bias stands for."""
+        """Returns the number that the colour of a weight or bias shows."""
         return value.data if self.color == "weight" else value.grad
 
     def paint(self, format: str) -> Picture:  # noqa: A002
-        """The diagram, its columns from left to right."""
+        """Draws the columns from left to right, the lines, and the legend."""
         picture = new_picture(format)
-        picture.engine = "neato"  # which puts each node where it is told to
+        picture.engine = "neato"  # it keeps the given positions
         picture.attr(outputorder="edgesfirst", splines="line")
         picture.attr("node", shape="circle", fixedsize="true", width=f"{_CIRCLE / 72:.3f}")
         picture.attr("node", style="filled", fillcolor="white")
@@ -138,9 +138,9 @@ class _Diagram:
         return picture
 
     def _line(self, number: float) -> dict[str, str]:
-        """As the scale says, and the weaker the more transparent, as hundreds of lines cross.
+        """Returns the scale's colour and width; weak lines are also transparent, as many cross.
 
-        A negative number's line is dashed too: the sign stays where colours do not, in print.
+        The line of a negative number is dashed, so that the sign is visible without colours.
         """
         if self.is_empty:
             return {"color": "#bbbbbb", "penwidth": "0.8"}
@@ -150,7 +150,7 @@ class _Diagram:
         return {**line, "color": f"{line['color']}{opacity:02x}", "style": style}
 
     def _add_column(self, picture: Picture, column: int) -> None:
-        """A circle for each neuron, or input, that is shown, and the caption below."""
+        """Adds a circle for each neuron or input shown, and the caption below."""
         x, shown, width = column * self.distance, self.shown[column], self.widths[column]
         biases = self.layers[column - 1].biases if column else None
         letter = "x" if column == 0 else "y" if column == len(self.layers) else ""
@@ -170,7 +170,7 @@ class _Diagram:
         _add_text(picture, f"caption{column}", caption, _at(x, -self.height / 2 - 25))
 
     def _add_legend(self, picture: Picture) -> None:
-        """Below all, the colours of a few numbers, or why there are none."""
+        """Adds the colours of a few numbers below the diagram, or the reason why there are none."""
         middle, y = len(self.layers) * self.distance / 2, -self.height / 2 - 75
         if self.is_empty:
             _add_text(picture, "legend", NO_GRADIENTS, _at(middle, y))
@@ -192,7 +192,7 @@ class _Diagram:
 
 
 def _shown(widths: list[int]) -> list[list[int | None]]:
-    """The neurons to be drawn in each column; None stands for those between that are not."""
+    """Returns the neurons to draw in each column; None stands for the neurons left out."""
     for most in (18, 12, 8, 6, 4):
         kept = [min(width, most) for width in widths]
         if sum(a * b for a, b in pairwise(kept)) <= _MOST_LINES:
@@ -206,7 +206,7 @@ def _shown(widths: list[int]) -> list[list[int | None]]:
 
 
 def _at(x: float, y: float) -> str:
-    """A position in inches, where neato is to leave the node."""
+    """Returns a position in inches that neato keeps."""
     return f"{x / 72:.3f},{y / 72:.3f}!"
 
 

@@ -1,4 +1,4 @@
-"""Where a gradient comes from: the paths from a value up to the root, and what each adds.
+"""The paths from a root down to a value, and the contribution of each path to the gradient.
 
 >>> from micrograd_plus.engine import Value
 >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -20,7 +20,7 @@ from ..engine import Value, local_derivatives, topological_order
 class Edge(NamedTuple):
     """One step of a path: from a value down to its operand at `position`.
 
-    local: the derivative of the value by this operand.
+    local: the derivative of the value with respect to this operand.
     """
 
     user: Value
@@ -29,14 +29,14 @@ class Edge(NamedTuple):
 
     @property
     def operand(self) -> Value:
-        """The Value that the edge leads to."""
+        """The operand at the lower end of the edge."""
         return self.user.operands[self.position]
 
 
 class Path(NamedTuple):
-    """A way from the root down to a value; none of its edges if they are the same.
+    """A path from the root down to a value; without edges if the value is the root.
 
-    product: that of the edges' local derivatives, which is what the path adds to the gradient.
+    product: the product of the edges' local derivatives, the path's contribution to the gradient.
     """
 
     edges: tuple[Edge, ...]
@@ -47,9 +47,9 @@ class Path(NamedTuple):
 class Paths:
     """All paths from a root down to a value.
 
-    count: how many there are; `a * a` has two to a.
-    largest: those with the largest products, by size, the largest first.
-    gradient: the sum of all products.
+    count: the number of paths; `a * a` has two paths to a.
+    largest: the paths with the largest |product|, the largest first.
+    gradient: the sum of the products of all paths.
     """
 
     value: Value
@@ -59,7 +59,7 @@ class Paths:
 
     @property
     def rest(self) -> float:
-        """What the paths that are not among the largest add up to."""
+        """The sum of the products of all paths that are not among the largest."""
         return self.gradient - sum(path.product for path in self.largest)
 
 
@@ -75,7 +75,7 @@ class _Partial(NamedTuple):
 
     @property
     def size(self) -> float:
-        """What they are sorted by; nan counts as the largest."""
+        """|product|, by which paths are sorted; nan counts as the largest."""
         return math.inf if math.isnan(self.product) else abs(self.product)
 
     def path(self) -> Path:
@@ -88,12 +88,11 @@ class _Partial(NamedTuple):
 
 
 def paths(root: Value, value: Value, most: int = 8) -> Paths:
-    """The paths from root to value: their number, the `most` largest, the sum of all.
+    """Finds the paths from root to value: their number, the `most` largest, the sum of all.
 
-    The time is that of a backward pass, times `most`, however many paths there are: a value's
-    largest paths are among the largest of those that it is an operand of. (With infinite
-    derivatives the order is not certain: 0 times infinity is nan.) ValueError if value is not
-    part of the graph.
+    It takes `most` times the time of a backward pass, for any number of paths: a largest path to a
+    value always continues a largest path to one of its users. (With infinite derivatives the order
+    is not certain, because 0 times infinity is nan.) ValueError if value is not part of the graph.
     """
     order = between(root, value)
     counts = dict.fromkeys(order, 0)
@@ -113,19 +112,19 @@ def paths(root: Value, value: Value, most: int = 8) -> Paths:
 
 
 def between(root: Value, value: Value) -> list[Value]:
-    """What root is computed by from value, both included, each after its operands."""
+    """Returns the values that lie on paths from value to root, in topological order."""
     depends = {value: None}
     for node in topological_order(root):
         if any(operand in depends for operand in node.operands):
             depends[node] = None
     if root not in depends:
         raise ValueError(
-            f"{value!r} is not part of the graph of {root!r}: give a Value that it was computed "
-            "from"
+            f"{value!r} is not part of the graph of {root!r}: pass a Value that the root was "
+            "computed from"
         )
     return list(depends)
 
 
 def edges_of(node: Value) -> list[Edge]:
-    """The edges from a value to its operands, with their local derivatives."""
+    """Returns the edges from a value to its operands, with the local derivatives."""
     return [Edge(node, i, local) for i, (_, local) in enumerate(local_derivatives(node))]

@@ -1,6 +1,6 @@
-"""`Picture`: graphviz's `Digraph`, made to work where no Graphviz is installed.
+"""`Picture`: a graphviz `Digraph` that also works without a Graphviz installation.
 
-This module is imported when the first picture is made, as it needs the package graphviz.
+This module needs the package graphviz, so it is imported only when the first picture is made.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Name = str | os.PathLike[str]
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
-    """A directed graph that shows itself in a notebook and saves itself to a file.
+    """A directed graph that notebooks display and that can be saved to a file.
 
-    `save("x.svg")` writes a file in the format that its name ends in. All else is as in
+    `save("x.svg")` writes a file in the format of its extension. The other methods are those of
     graphviz.Digraph: `source`, `node`, `edge`, `pipe()`, `render("x")`.
     """
 
@@ -35,15 +35,15 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         extension = path.suffix.removeprefix(".")
         if not extension:
             raise ValueError(
-                f"{str(filename)!r} does not say in which format to save: "
-                f"end it in .{', .'.join(FORMATS[:3])} or another"
+                f"{str(filename)!r} has no extension, so the format is unknown: "
+                f"use .{', .'.join(FORMATS[:3])} or another"
             )
         return write_atomically(path, self.pipe(extension))
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
     ) -> dict[str, Any]:
-        """For a notebook: the SVG, and as HTML an image of it that is never wider than the page."""
+        """Returns the SVG, and HTML with an image of it that is at most as wide as the page."""
         svg = self.pipe("svg", encoding="utf-8")
         encoded = base64.b64encode(svg.encode()).decode()
         source = f"data:image/svg+xml;base64,{encoded}"
@@ -71,7 +71,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         encoding: str | None = None,
         **_: Any,
     ) -> Any:
-        """The picture in a format, svg unless another was chosen; as text if given an encoding."""
+        """Returns the picture as bytes, or as text if there is an encoding; the default is SVG."""
         content = render(self.source, format or self.format, engine or self.engine)
         return content.decode(encoding) if encoding else content
 
@@ -90,9 +90,9 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     ) -> str:
         """Writes the DOT source to `filename` and the picture to `filename.svg`.
 
-        format: another format than svg. outfile: the picture's name, if it is to be another.
-        cleanup: whether the source is removed again. view: whether the picture is opened.
-        Returns the picture's path.
+        format: the format of the picture, by default svg. outfile: another name for the picture.
+        cleanup: whether not to keep the source. view: whether to open the picture.
+        Returns the path of the picture.
         """
         folder = Path(directory or self.directory)
         chosen = format or (Path(outfile).suffix[1:] if outfile else "") or self.format

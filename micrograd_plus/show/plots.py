@@ -1,11 +1,11 @@
-"""Plots of training and of what was learned, as matplotlib figures.
+"""Plots of training and of its results, as matplotlib figures.
 
 >>> figure = plot_loss([0.9, 0.5, 0.3])
 >>> figure = plot_activations(["relu", "tanh"])
 
-Each function returns a matplotlib `Figure`, which shows itself in a notebook, and with `path=`
-also writes it to a file, PNG, SVG or PDF by its name. No window is opened, and nothing is left
-behind in matplotlib's global state. They need `pip install "micrograd-plus[plot]"`.
+Each function returns a matplotlib `Figure`, which notebooks display. `path=` also writes it to a
+file, in the format of the extension, such as .png, .svg or .pdf. No window is opened, and
+matplotlib's global state is not changed. Plots need `pip install "micrograd-plus[plot]"`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
 if TYPE_CHECKING:
     from .figure import Plot
 
-# Okabe and Ito's palette (2008), which people of all kinds of colour vision tell apart.
+# The palette of Okabe and Ito (2008), whose colours can be distinguished by the colour-blind.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = "os^Dv*PX"
 _STYLE: Any = {
@@ -50,7 +50,7 @@ _STYLE: Any = {
 def new_figure(
     width: float, height: float, rows: int, columns: int, path: str | Path | None
 ) -> Iterator[tuple[Plot, list[Any]]]:
-    """A figure of so many inches with its axes, drawn on inside `with`, then saved to `path`."""
+    """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`."""
     try:
         import matplotlib
 
@@ -67,14 +67,15 @@ def new_figure(
 
 
 def plot_loss(history: Any, *, unit: str = "epoch", path: str | Path | None = None) -> Plot:
-    """The loss over the epochs and, if the history has them, accuracy and gradient norm.
+    """Plots the loss over the epochs and, if the history has them, accuracy and gradient norm.
 
-    history: what `train.fit` returns, or any object with lists of one number per epoch called
-        loss, accuracy, val_loss, val_accuracy, grad_norm; or a plain list of losses; or several
-        of these by name, whose losses are then compared.
-    unit: what there is one number for: "step", for the losses that a compiled step's `run` gives.
+    history: the result of `train.fit`, or an object with lists called loss, accuracy, val_loss,
+        val_accuracy and grad_norm, with one number per epoch; or a list of losses; or a dictionary
+        of several of these by name, to compare their losses.
+    unit: the name of the x axis: "step" for the losses that `run` of a compiled step returns.
 
-    Of more than 200 numbers the mean of each twentieth is drawn over the single ones.
+    If there are more than 200 numbers, they are divided into 20 parts, and the mean of each part is
+    drawn too.
     """
     if isinstance(history, Mapping):
         losses = [(name, _series(one)["loss"]) for name, one in history.items()]
@@ -113,7 +114,7 @@ def plot_loss(history: Any, *, unit: str = "epoch", path: str | Path | None = No
 
 
 def _series(history: Any) -> dict[str, list[float]]:
-    """What `plot_loss` draws of one training."""
+    """Returns the lists of numbers of one training, by name."""
     if isinstance(history, (list, tuple)) or hasattr(history, "tolist"):
         series = {"loss": list(plain(history))}
     else:
@@ -121,14 +122,14 @@ def _series(history: Any) -> dict[str, list[float]]:
         series = {name: list(plain(getattr(history, name, ()))) for name in names}
     if not series["loss"]:
         raise ValueError(
-            "plot_loss takes a history with at least one epoch, as train.fit returns it, or a "
-            f"list of losses; not {history!r:.60}"
+            "plot_loss takes the history of at least one epoch, as train.fit returns it, or a "
+            f"list of losses, not {history!r:.60}"
         )
     return series
 
 
 def _curve(ax: Any, numbers: list[float], line: dict[str, Any]) -> None:
-    """One line; of many numbers a pale one, and over it their means."""
+    """Draws one line; many numbers become a pale line, with a line of means over it."""
     shown = [number if isfinite(number) else nan for number in numbers]
     places: list[float] = list(range(1, len(shown) + 1))
     if len(shown) > 200:
@@ -141,7 +142,7 @@ def _curve(ax: Any, numbers: list[float], line: dict[str, Any]) -> None:
 
 
 def _mark_the_end(ax: Any, numbers: list[float], unit: str) -> None:
-    """Says where a run diverged: nothing is drawn from there on."""
+    """Marks the first number that is inf or nan, if there is one."""
     for place, number in enumerate(numbers, start=1):
         if not isfinite(number):
             ax.axvline(place, color=_PALETTE[1], linestyle=":")
@@ -159,12 +160,12 @@ def plot_decision_boundary(
     resolution: int = 60,
     path: str | Path | None = None,
 ) -> Plot:
-    """What a classifier of points in the plane answers everywhere, and the points themselves.
+    """Plots the predictions of a classifier of points in the plane, and the points.
 
-    model: called with a row of two numbers, it gives one Value, for two classes, or a list
-        of Values, one for each class, of which the largest wins.
+    model: it takes a row of two numbers and returns one Value, for two classes, or a list of
+        Values, one for each class; the class with the largest Value is the prediction.
     X, y: the points, n rows of two numbers, and their n classes.
-    threshold: where the one Value's answer changes: 0 for scores, 0.5 for probabilities.
+    threshold: the limit between two classes: 0 for scores, 0.5 for probabilities.
     resolution: the model is called resolution × resolution times.
     """
     points = numbers_of(X)
@@ -172,20 +173,20 @@ def plot_decision_boundary(
     classes = sorted(set(labels))
     if not points or any(len(point) != 2 for point in points):
         widths = sorted({len(point) for point in points})
-        raise ValueError(f"X must be rows of two numbers to be drawn in a plane, not of {widths}")
+        raise ValueError(f"X must have rows of two numbers, not of {widths}")
     if len(labels) != len(points):
-        raise ValueError(f"X has {len(points)} rows and y {len(labels)} classes")
+        raise ValueError(f"X has {len(points)} rows, but y has {len(labels)} classes")
     if len(classes) > len(_PALETTE):
         raise ValueError(
-            f"y has {len(classes)} different values, and at most {len(_PALETTE)} classes are drawn"
+            f"y has {len(classes)} different classes, but at most {len(_PALETTE)} can be drawn"
         )
     xs, ys = (_ticks([point[i] for point in points], resolution) for i in (0, 1))
     answers = _answers(model, [[x1, x2] for x2 in ys for x1 in xs])
     several = len(answers[0]) > 1
     if not several and len(classes) > 2:
         raise ValueError(
-            f"a model with one output tells two classes apart, and y has {len(classes)}: "
-            "let it have one output for each class"
+            f"a model with one output can separate two classes, but y has {len(classes)}: "
+            "use a model with one output for each class"
         )
 
     with new_figure(7.2, 5.6, 1, 1, path) as (figure, (ax,)):
@@ -217,7 +218,7 @@ def plot_decision_boundary(
 
 
 def numbers_of(rows: Any) -> list[list[float]]:
-    """Rows of numbers or Values as rows of floats."""
+    """Converts rows of numbers or Values to rows of floats."""
     return [[number_of(v) for v in plain(row)] for row in plain(rows)]
 
 
@@ -226,7 +227,7 @@ def _grid(numbers: list[float], columns: int) -> list[list[float]]:
 
 
 def _spread(heights: list[list[float]], level: float) -> tuple[bool, bool]:
-    """Whether heights lie above the level, and below: a contour is drawn only between."""
+    """Whether heights lie above, and below, the level; a contour needs both."""
     flat = [height for row in heights for height in row if isfinite(height)]
     return any(height > level for height in flat), any(height < level for height in flat)
 
@@ -261,33 +262,33 @@ def _fill_by_score(
 
 
 def _ticks(numbers: list[float], count: int) -> list[float]:
-    """`count` numbers from a little below the smallest to a little above the largest."""
+    """Returns `count` numbers from a little below the smallest to a little above the largest."""
     margin = 0.1 * (max(numbers) - min(numbers)) or 1.0
     low, high = min(numbers) - margin, max(numbers) + margin
     return [low + (high - low) * i / (count - 1) for i in range(count)]
 
 
 def _answers(model: Any, rows: list[list[float]]) -> list[list[float]]:
-    """The numbers that the model gives for each row, without its Dropout."""
+    """Returns the model's outputs for each row, in evaluation mode."""
     with evaluating(model):
         return [[number_of(v) for v in flatten(model(row))] for row in rows]
 
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Inside, no graph is recorded, and the model, if it is a module, is in evaluation."""
+    """Records no graph inside the `with`, and sets the evaluation mode of a module."""
     with no_grad(), getattr(model, "evaluating", nullcontext)():
         yield
 
 
 def plot_activations(names: str | Sequence[str], *, path: str | Path | None = None) -> Plot:
-    """Functions of the op table and their derivatives, from -5 to 5.
+    """Plots functions of the op table and their derivatives, from -5 to 5.
 
-    names: one name, as "tanh", or a list of them.
+    names: a name, such as "tanh", or a list of names.
     """
     ops = [function_of_one(name) for name in ([names] if isinstance(names, str) else names)]
     if not ops:
-        raise ValueError("plot_activations takes at least one name, as 'tanh'")
+        raise ValueError("plot_activations takes at least one name, such as 'tanh'")
     columns = min(len(ops), 3)
     rows = ceil(len(ops) / columns)
     xs = [i / 50 for i in range(-250, 251)]
@@ -314,11 +315,11 @@ def plot_activations(names: str | Sequence[str], *, path: str | Path | None = No
 
 
 def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
-    """How large the gradients of each layer's weights and biases are, on a logarithmic scale.
+    """Plots the sizes of the gradients of each layer's weights and biases, on a logarithmic scale.
 
-    Boxes hold the middle half of the gradients, whiskers reach to the smallest and largest;
-    how many are exactly 0 stands below. A row of boxes that sinks towards the input shows
-    gradients that vanish.
+    A box contains the middle half of the gradients; its whiskers end at the smallest and the
+    largest. The text below gives the number of gradients that are exactly 0. If the boxes become
+    lower towards the input, the gradients vanish.
     """
     if not hasattr(model, "named_parameters"):
         raise TypeError(
@@ -356,21 +357,21 @@ def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
 def plot_gradient_through_time(
     states: Mapping[str, Any], *, path: str | Path | None = None
 ) -> Plot:
-    """How much of the gradient of the last state arrives at each step, on a logarithmic scale.
+    """Plots the gradient at each step as a share of the last state's, on a logarithmic scale.
 
-    states: by the names of models, the hidden states of a sequence, a row of Values for each step,
-        as the `output` of an RNN; or a list of such, for many sequences of one length. A loss that
-        depends on the last state has gone backward. Several such mappings by their titles are
-        drawn side by side.
+    states: for each model's name the hidden states of one sequence, a row of Values for each step,
+        such as the `output` of an RNN, or a list of these, for many sequences of the same length,
+        after `backward()` from a loss that depends on the last state. A dictionary of several such
+        dictionaries, with titles as keys, is drawn side by side.
 
-    The gradient of a state is the length of the vector of its numbers' gradients; here it is
-    divided by that of the last state. The line is the median over the sequences, the band reaches
-    from the smallest to the largest. The legend says by which factor the median changes per step
-    back in time. A line that falls to the left is a gradient that vanishes (Bengio et al. 1994).
+    The gradient of a state is the norm of the vector of its numbers' gradients, divided by that of
+    the last state. The line is the median over the sequences; the band is the range from the
+    smallest to the largest. The legend gives the factor by which the median changes per step back
+    in time. If a line falls towards the left, the gradient vanishes (Bengio et al. 1994).
     """
     if not isinstance(states, Mapping) or not states:
         raise TypeError(
-            "plot_gradient_through_time takes the hidden states by the names of the models, as "
+            "plot_gradient_through_time takes a dictionary of hidden states, such as "
             f"{{'LSTM': output}}, not {states!r:.60}"
         )
     nested = all(isinstance(models, Mapping) for models in states.values())
@@ -433,7 +434,7 @@ def plot_confusion_matrix(
     *,
     path: str | Path | None = None,
 ) -> Plot:
-    """How often each class was taken for each other: the right answers lie on the diagonal.
+    """Plots how often each class was predicted for each true class; the diagonal is correct.
 
     y, predicted: the true and the predicted class of each example, as indices of `classes`.
     """
@@ -466,11 +467,11 @@ def plot_attention(
     *,
     path: str | Path | None = None,
 ) -> Plot:
-    """How much each query, a row, looks at each key, a column: one picture for each head.
+    """Plots the attention weight of each query (row) for each key (column), for each head.
 
-    weights: weights[head][query][key], as MultiHeadAttention keeps them, or a single head's.
-    tokens: what stands at each place of the sequence: a text, or a list of words.
-    keys: the same for the keys, where they come from another sequence.
+    weights: weights[head][query][key], as in MultiHeadAttention, or weights[query][key].
+    tokens: the labels of the queries: a text, or a list of words.
+    keys: the labels of the keys, if they belong to another sequence.
     """
     table = plain(weights)
     heads = table if is_nested(table) and is_nested(plain(table[0])) else [table]
@@ -481,8 +482,8 @@ def plot_attention(
         for head in numbers
     ):
         raise ValueError(
-            f"there are {len(tokens)} queries and {len(columns)} keys, and so each head's weights "
-            f"must be {len(tokens)} rows of {len(columns)} numbers"
+            f"for {len(tokens)} queries and {len(columns)} keys, the weights of each head must be "
+            f"{len(tokens)} rows of {len(columns)} numbers"
         )
     across = min(len(heads), 4)
     down = ceil(len(heads) / across)
@@ -507,9 +508,9 @@ def plot_attention(
 def plot_residuals(
     y: Sequence[float], predicted: Sequence[float], name: str, *, path: str | Path | None = None
 ) -> Plot:
-    """Predicted against true numbers, and what is left over: good guesses lie on the lines.
+    """Plots predicted against true numbers, and the residuals; exact predictions lie on the lines.
 
-    name: what the numbers are, with their unit.
+    name: the name of the quantity, with its unit.
     """
     residuals = [guess - truth for truth, guess in zip(y, predicted, strict=True)]
     low, high = min([*y, *predicted]), max([*y, *predicted])

@@ -1,8 +1,8 @@
-"""The colours and line widths that stand for a number's sign and size, in every picture.
+"""The colours and line widths that show the sign and the size of a number, in every picture.
 
-Orange is negative, blue positive, white zero: people of all kinds of colour vision tell them
-apart. The strength grows with the square root of |number| / largest, so that a gradient of a
-hundredth of the largest is still seen; a legend in the picture shows the colours of a few numbers.
+Orange is negative, blue positive, white zero: these colours can be distinguished with every kind of
+colour vision. The strength grows with the square root of |number| / largest, so that a gradient of
+a hundredth of the largest is still visible. A legend shows the colours of a few numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..symbols import equal, where
 
 NEGATIVE, POSITIVE = "#f59b4c", "#62aaf0"  # the strongest fills; black text is legible on them
 NEGATIVE_LINE, POSITIVE_LINE = "#c05a00", "#1f6fb4"
-MIXED = "#c4c4cc"  # for a box that stands for numbers of both signs
+MIXED = "#c4c4cc"  # for a box that contains numbers of both signs
 NOT_FINITE, NOT_FINITE_LINE = "#e3a6dc", "#a0219a"
 NEUTRAL_LINE = "#757575"
 TEXT = "#1a1a1a"
@@ -33,11 +33,11 @@ def _strength(size: Any, largest: Any, exponent: Any) -> Any:
 
 
 strength = Shared("strength", _strength)
-"""strength(size, largest, exponent): from 0 for 0 to 1 for the largest, and for inf and nan."""
+"""strength(size, largest, exponent): 0 for a size of 0; 1 for the largest, inf and nan."""
 
 
 class Scale(NamedTuple):
-    """Colours and widths for numbers from -largest to largest; inf and nan have their own.
+    """Colours and widths for numbers from -largest to largest; inf and nan have other colours.
 
     power: the strength is (|number| / largest) to this power.
     thickest: the width of the largest number's line, in points.
@@ -49,21 +49,21 @@ class Scale(NamedTuple):
 
     @classmethod
     def over(cls, numbers: Iterable[float], **how: float) -> Scale:
-        """The scale that fits the finite ones of `numbers`."""
+        """Returns the scale for these numbers; inf and nan are ignored."""
         largest = max((abs(number) for number in numbers if isfinite(number)), default=0.0)
         return cls(largest, **how)
 
     def strength(self, numbers: Sequence[float]) -> float:
-        """From 0 if all are 0 to 1 for the largest."""
+        """Returns the strength of the largest of these numbers, from 0 to 1."""
         size = max(map(abs, numbers)) if all(map(isfinite, numbers)) else math.inf
         return float(strength(size, self.largest, self.power))
 
     def fill(self, *numbers: float) -> str:
-        """The colour of a box for these numbers, as #rrggbb."""
+        """Returns the colour of a box with these numbers, as #rrggbb."""
         return _mix(_hue(numbers, NEGATIVE, MIXED, POSITIVE, NOT_FINITE), self.strength(numbers))
 
     def line(self, *numbers: float) -> dict[str, str]:
-        """The attributes of an arrow or line: its colour and width, dashed if all are 0."""
+        """Returns the colour and the width of an arrow or line, dashed if all numbers are 0."""
         if not any(numbers):
             return {"color": NEUTRAL_LINE, "penwidth": f"{_THINNEST}", "style": "dashed"}
         width = _THINNEST + (self.thickest - _THINNEST) * self.strength(numbers)
@@ -71,7 +71,7 @@ class Scale(NamedTuple):
         return {"color": color, "penwidth": f"{width:.2f}"}
 
     def key(self) -> list[tuple[str, str]]:
-        """The numbers and colours of a legend: five from -largest to largest; none if all are 0."""
+        """Returns five numbers and their colours for a legend; none if all numbers are 0."""
         numbers = [self.largest * step for step in (-1.0, -0.25, 0.0, 0.25, 1.0)]
         return [(f"{number:.3g}", self.fill(number)) for number in numbers if self.largest]
 
@@ -85,13 +85,13 @@ def _hue(numbers: Sequence[float], negative: str, mixed: str, positive: str, wil
 
 
 def _mix(color: str, strength: float) -> str:
-    """White for strength 0, `color` for 1, between them in proportion."""
+    """Mixes white (strength 0) with `color` (strength 1)."""
     parts = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
 
 
 def number(x: float, precision: int) -> str:
-    """`x` with `precision` decimals; in powers of ten where those would show 0 or a long row."""
+    """Formats `x` with `precision` decimals; very small and very large numbers as powers of ten."""
     text = f"{x + 0.0:.{precision}f}"  # + 0.0 makes 0 of -0
     if isfinite(x) and ((x != 0 and float(text) == 0) or abs(x) >= 1e6):
         return f"{x:.{max(precision - 1, 0)}e}"

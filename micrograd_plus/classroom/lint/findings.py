@@ -129,7 +129,7 @@ class Finding:
 class Report:
     """A list of findings in the order in which they were found, false if it is empty.
 
-    watched: what was checked, in words.
+    watched: a description of the code or the model that was checked.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Analyses one graph: its models and layers, what is inside them, and what stops gradients."""
+"""Analyses one graph: its models and layers, the values in them, and what stops gradients."""
 
 from __future__ import annotations
 

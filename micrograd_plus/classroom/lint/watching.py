@@ -108,7 +108,7 @@ class Watch:
         if not self.quiet:
             print(self.report)
 
-    # ---- what the wrapped methods do
+    # ---- replacements of the wrapped methods
 
     def backward(self, original: Callable[..., None], root: Value, *args: Any, **kw: Any) -> None:
         """`Value.backward`."""
@@ -328,7 +328,7 @@ _WRAPPED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (clipping, "grad_norm", Watch.grad_norm),
     (graph, "_paint", Watch.paint),
 )
-"""What is wrapped: its owner, its name, and the method that is called instead."""
+"""The wrapped methods: owner, name, and the method that is called instead."""
 
 _lock = Lock()
 _originals: list[Callable[..., Any]] = []
