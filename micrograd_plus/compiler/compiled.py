@@ -171,7 +171,7 @@ class Predict(Compiled):
         entries = programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count, stored=True)
-        programs.machine.run(batch, 0, 1, Task(False, programs.seeds()), serial=0)
+        programs.machine.run(batch, 0, 1, Task(False, programs.seeds()))
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -198,7 +198,7 @@ class LossAndGradient(Compiled):
         programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count)
-        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds()), serial=0)
+        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds()))
         programs.pull()
         return float(outcome.losses[0])
 
@@ -287,7 +287,7 @@ class Step(LossAndGradient):
         while done < count:
             started = time.perf_counter()
             at_once = min(part, count - done)
-            outcome = self._programs.machine.run(batches, done, at_once, task, done << 32)
+            outcome = self._programs.machine.run(batches, done, at_once, task)
             done += outcome.completed
             yield outcome
             if outcome.completed < at_once:

@@ -624,6 +624,14 @@ def uniform(seed: int, count: int) -> float:
     return ((high << 31 | low) >> 9) * 2.0**-53
 
 
+def first_serial(step: int) -> int:
+    """The serial number of the first example of a step; no other step's examples have it.
+
+    It depends on the step alone, and not on how many steps one call runs.
+    """
+    return step << 32
+
+
 def load_examples(work: Work, program: Header, first: int, serial: int, width: int) -> None:
     """Copies the inputs of `width` examples, and their random numbers, to their lanes."""
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
@@ -647,11 +655,11 @@ def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
             to += 1
 
 
-def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
+def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
     """Runs a program on a group of examples and returns the sum of their losses.
 
     The examples are taken as many at a time as there are lanes. The gradient of that sum times
-    `seed`, if that is not 0, is added to the gradients of the parameters.
+    `upstream`, if that is not 0, is added to the gradients of the parameters.
     """
     program = header_at(work.headers, group.program)
     data, grad, lane_begin = floats(work.data), floats(work.grad), work.lane_begin
@@ -659,7 +667,7 @@ def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
     numbers = program.numbers_end - program.numbers_begin
     copy(floats(work.numbers), program.numbers_begin, data, program.base, numbers)
     forward(work, program.shared_begin, program.shared_end, 1)
-    if seed != 0.0:
+    if upstream != 0.0:
         clear(grad, program.base, program.top - program.base)
     total = 0.0
     done = 0
@@ -671,13 +679,13 @@ def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
             store_outputs(work, program, group.first + done, width)
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
-        if seed != 0.0:
+        if upstream != 0.0:
             clear(grad, lane_begin, program.width * width)
             for lane in range(width):
-                grad[lane_begin + root * width + lane if root >= 0 else ~root] += seed
+                grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream
             backward(work, program.per_example_begin, program.per_example_end, width)
         done += width
-    if seed != 0.0:
+    if upstream != 0.0:
         backward(work, program.shared_begin, program.shared_end, 1)
     return total
 
@@ -688,25 +696,27 @@ def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
 def run(address: int) -> int:
     """Runs the steps of the `Work` at this address and returns how many were completed.
 
-    Step s is the groups from steps[s] to steps[s + 1]. A guarded run ends before the update of a
+    A step s is the groups from steps[s] to steps[s + 1]. A guarded run ends before the update of a
     step whose loss or gradient is not finite; `guard` then holds what the last update changed.
     """
     work = work_at(address, 0)
     data, grad, guard = floats(work.data), floats(work.grad), floats(work.guard)
-    steps, losses, norms = integers(work.steps), floats(work.losses), floats(work.norms)
+    losses, norms = floats(work.losses), floats(work.norms)
     settings, memory = floats(work.settings), floats(work.memory)
-    moved, serial, update = work.moved, work.serial, work.first_update
+    moved, update = work.moved, work.first_update
     for s in range(work.step_count):
+        step = work.first_step + s
+        begin, end = integers(work.steps)[step], integers(work.steps)[step + 1]
         examples = 0
-        for g in range(steps[s], steps[s + 1]):
+        for g in range(begin, end):
             examples += group_at(work.groups, g).size
         if work.differentiated:
             clear(grad, 0, work.parameters)
-        seed = 1.0 / examples if work.differentiated else 0.0
-        loss = 0.0
-        for g in range(steps[s], steps[s + 1]):
+        upstream = 1.0 / examples if work.differentiated else 0.0
+        loss, serial = 0.0, first_serial(step)
+        for g in range(begin, end):
             group = group_at(work.groups, g)
-            loss += run_group(work, group, seed, serial)
+            loss += run_group(work, group, upstream, serial)
             serial += group.size
         losses[s] = loss / examples
         if work.guarded or work.clip > 0.0:

@@ -21,7 +21,7 @@ from ..optim.updates import Update
 from . import interpreter
 from .batches import Batches
 from .examples import has_numpy
-from .kernels import uniform
+from .kernels import first_serial, uniform
 from .layout import ROOM, Program
 from .tape import MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 
@@ -163,11 +163,8 @@ class NativeMachine:
             outputs=np.array(batches.outputs, np.float64),
         )
 
-    def run(self, batches: Batches, first: int, count: int, task: Task, serial: int) -> Outcome:
-        """Runs `count` steps of the batches from step `first` on.
-
-        serial: how many examples have been run before, which the random numbers depend on.
-        """
+    def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        """Runs `count` steps of the batches from step `first` on."""
         np = self.np
         losses, norms = np.empty(count), np.zeros(count)
         seeds = np.array(task.seeds, np.int64)
@@ -180,10 +177,10 @@ class NativeMachine:
             inputs=_address(batches.inputs),
             starts=_address(batches.starts),
             groups=_address(batches.groups),
-            steps=_address(batches.steps) + first * self.at.itemsize,
+            steps=_address(batches.steps),
+            first_step=first,
             step_count=count,
             seeds=_address(seeds),
-            serial=serial,
             stored=len(batches.outputs) > 0,
             outputs=_address(batches.outputs),
             output_starts=_address(batches.output_starts),
@@ -326,7 +323,7 @@ class PlainMachine:
         """The batches in the form in which `run` takes them."""
         return replace(batches, inputs=list(map(float, batches.inputs)))
 
-    def run(self, batches: Batches, first: int, count: int, task: Task, serial: int) -> Outcome:
+    def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
         losses: list[float] = []
         norms: list[float] = []
@@ -335,7 +332,7 @@ class PlainMachine:
             examples = sum(group.size for group in groups)
             if task.differentiated:
                 self.grad[: self.parameters] = [0.0] * self.parameters
-            total = 0.0
+            total, serial = 0.0, first_serial(s)
             for group in groups:
                 total += self._group(group, batches, examples, task, serial)
                 serial += group.size
@@ -350,8 +347,8 @@ class PlainMachine:
                     self.grad[i] *= task.clip / (norms[-1] + 1e-6)
             if task.differentiated:
                 for i, state in enumerate(self.states):
-                    moved = self.optimizer.update(self.grad[i], self.data[i], state)
-                    self.data[i] = float(moved)
+                    new = self.optimizer.update(self.grad[i], self.data[i], state)
+                    self.data[i] = float(new)
         return Outcome(count, losses, norms)
 
     def _group(

@@ -158,9 +158,9 @@ class Work:
     starts: Address
     groups: Address
     steps: Address
+    first_step: int
     step_count: int
     seeds: Address
-    serial: int
     stored: bool
     outputs: Address
     output_starts: Address
