@@ -44,10 +44,8 @@ from .tape import (
     Pattern,
 )
 
-ROOM = 8 * BLOCK  # for intermediate results of an op of vectors, which takes several passes
-LANE_BYTES = (
-    1 << 19
-)  # memory for the values and gradients of all lanes, so that they stay in the cache
+# The values and gradients of all lanes take so many bytes, so that they stay in the CPU's cache.
+LANE_BYTES = 1 << 19
 FEWEST_LANES, MOST_LANES = 16, 128
 
 

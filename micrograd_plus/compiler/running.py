@@ -22,8 +22,8 @@ from . import interpreter
 from .batches import Batches
 from .examples import has_numpy
 from .kernels import first_serial, uniform
-from .layout import ROOM, Program
-from .tape import MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
+from .layout import Program
+from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 
 State = dict[str, float]
 """The state of an optimizer for one parameter, by name."""
@@ -87,9 +87,10 @@ class NativeMachine:
         lane_begin = max(program.top for program in programs)
         lanes = max(program.width * program.lanes for program in programs)
         region = max(program.region for program in programs)
-        most_operands = max([2, *[node.operand_count for node in tape.instructions]])
+        most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
         room = lane_begin + lanes + region * most_operands
-        data, grad = np.zeros(room + ROOM), np.zeros(room + ROOM)
+        size = room + BLOCK * tape.kept  # no loop computes more than BLOCK results at a time
+        data, grad = np.zeros(size), np.zeros(size)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
@@ -226,6 +227,7 @@ class _Encoder:
         self.numbers: list[float] = []
         self.loops: list[int] = []
         self.loop_of: dict[Op, int] = {}
+        self.kept = 0  # how many numbers an op's loops keep for each result
         seeds = 0
         for program in programs:
             self._add(program, seeds)
@@ -274,11 +276,13 @@ class _Encoder:
         op = instruction.op
         if op is None or instruction.kind not in (MAP, REDUCE):
             return 0
-        from .native import loop_addresses
+        from .native import loops_of
 
         if op not in self.loop_of:
+            addresses, kept = loops_of(op)
             self.loop_of[op] = len(self.loops)
-            self.loops += loop_addresses(op)
+            self.loops += addresses
+            self.kept = max(self.kept, kept)
         return self.loop_of[op]
 
 
