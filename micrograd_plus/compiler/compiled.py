@@ -16,13 +16,12 @@ from ..support.checks import generator_or, whole_number
 from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
-from .batches import Batches, shuffled
+from .batches import Batches, Outcome, Task, shuffled
 from .examples import Examples, has_numpy
 from .layout import Program
 from .optimizer_memory import OptimizerMemory
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
-from .running import Outcome, Task
 
 
 class Model(Protocol):

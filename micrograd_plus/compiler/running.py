@@ -1,58 +1,26 @@
 """Run: the memory in which programs work, and what starts them.
 
-A machine holds the numbers of the parameters and the optimizer's state, and runs
-many steps in one call: `NativeMachine` in machine code, `PlainMachine` in Python. Both take
-the programs of `layout.py`, and `Batches`, which say on which examples.
+A machine holds the numbers of the parameters and the optimizer's state, and runs many steps in
+one call: `NativeMachine`, here, in machine code, and `interpreter.PlainMachine` in Python. Both
+take the programs of `layout.py`, and `Batches`, which say on which examples.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import math
 import warnings
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import interpreter
-from .batches import Batches
+from .batches import Batches, Outcome, Task
 from .examples import has_numpy
-from .kernels import first_serial, uniform
+from .interpreter import PlainMachine
 from .layout import Program
 from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
-
-State = dict[str, float]
-"""The state of an optimizer for one parameter, by name."""
-
-
-@dataclass
-class Task:
-    """How to run batches.
-
-    differentiated: whether to compute gradients, and, with an optimizer, to move the parameters.
-    seeds: one for each random number of each program.
-    clip: the largest norm of the gradient, or 0 for no limit.
-    guarded: whether a step whose loss or gradient is not finite ends the run before its update;
-        `restore` can then undo the update before it.
-    """
-
-    differentiated: bool
-    seeds: Sequence[int]
-    clip: float = 0.0
-    guarded: bool = False
-
-
-@dataclass
-class Outcome:
-    """A number for each step that was completed, and one more where a guarded run ended."""
-
-    completed: int
-    losses: list[float]
-    norms: list[float]
 
 
 class NativeMachine:
@@ -127,7 +95,7 @@ class NativeMachine:
         """Sets the numbers of all parameters."""
         self.data[: self.parameters] = numbers
 
-    def read_state(self) -> list[State]:
+    def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
         if not self.remembers:
             return [{} for _ in range(self.moved)]
@@ -138,7 +106,7 @@ class NativeMachine:
         }
         return [{**shared, **dict(zip(self.kept, row))} for row in self.memory.T.tolist()]
 
-    def write_state(self, states: Sequence[State]) -> None:
+    def write_state(self, states: Sequence[dict[str, float]]) -> None:
         """Sets the optimizer's state: for all parameters, or for none."""
         self.remembers = any(states)
         if self.remembers:
@@ -284,109 +252,6 @@ class _Encoder:
             self.loops += addresses
             self.kept = max(self.kept, kept)
         return self.loop_of[op]
-
-
-class PlainMachine:
-    """Runs programs in plain Python, as `NativeMachine` does."""
-
-    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
-        self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
-        self.data = [0.0] * parameters
-        self.grad = [0.0] * parameters
-        self.states: list[State] = [{} for _ in range(moved)]
-        self.guard: tuple[list[float], list[State]] = ([], [])
-
-    def load(self, programs: Sequence[Program]) -> None:
-        """Takes these programs; a `Group` names them by their position."""
-        self.programs = list(programs)
-        room = [0.0] * (max(program.top for program in programs) - self.parameters)
-        self.data = self.data[: self.parameters] + room
-        self.grad = self.grad[: self.parameters] + room
-
-    def read(self) -> tuple[list[float], list[float]]:
-        """The numbers and the gradients of all parameters."""
-        return self.data[: self.parameters], self.grad[: self.parameters]
-
-    def write(self, numbers: Sequence[float]) -> None:
-        """Sets the numbers of all parameters."""
-        self.data[: self.parameters] = map(float, numbers)
-
-    def read_state(self) -> list[State]:
-        """The optimizer's state for each parameter that it moves."""
-        return [dict(state) for state in self.states]
-
-    def write_state(self, states: Sequence[State]) -> None:
-        """Sets the optimizer's state for each parameter."""
-        self.states = [dict(state) for state in states]
-
-    def restore(self) -> None:
-        """Undoes the last update of a guarded run."""
-        self.data[: self.moved], self.states = self.guard
-
-    def take(self, batches: Batches) -> Batches:
-        """The batches in the form in which `run` takes them."""
-        return replace(batches, inputs=list(map(float, batches.inputs)))
-
-    def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
-        """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
-        losses: list[float] = []
-        norms: list[float] = []
-        for s in range(first, first + count):
-            groups = [batches.groups[g] for g in range(*batches.steps[s : s + 2])]
-            examples = sum(group.size for group in groups)
-            if task.differentiated:
-                self.grad[: self.parameters] = [0.0] * self.parameters
-            total, serial = 0.0, first_serial(s)
-            for group in groups:
-                total += self._group(group, batches, examples, task, serial)
-                serial += group.size
-            losses.append(total / examples)
-            norms.append(math.sqrt(math.fsum(g * g for g in self.grad[: self.moved])))
-            if task.guarded:
-                if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
-                    return Outcome(s - first, losses, norms)
-                self.guard = self.data[: self.moved], self.read_state()
-            if task.clip and norms[-1] + 1e-6 > task.clip:
-                for i in range(self.moved):
-                    self.grad[i] *= task.clip / (norms[-1] + 1e-6)
-            if task.differentiated:
-                for i, state in enumerate(self.states):
-                    new = self.optimizer.update(self.grad[i], self.data[i], state)
-                    self.data[i] = float(new)
-        return Outcome(count, losses, norms)
-
-    def _group(
-        self, group: Group, batches: Batches, examples: int, task: Task, serial: int
-    ) -> float:
-        """The sum of the losses of a group; the gradients of their mean are added."""
-        program = self.programs[group.program]
-        series = sum(len(before.generators) for before in self.programs[: group.program])
-        self.data[program.base : program.base + len(program.numbers)] = program.numbers
-        self.grad[program.base : program.top] = [0.0] * (program.top - program.base)
-        data = interpreter.Numbers(self.data, program.width)
-        grad = interpreter.Numbers(self.grad, program.width)
-        interpreter.forward(program.shared, data)
-        total, randoms = 0.0, len(program.generators)
-        for lane, example in enumerate(range(group.first, group.first + group.size)):
-            start = batches.starts[example]
-            data.per_example[: program.inputs] = batches.inputs[start : start + program.inputs]
-            for j in range(randoms):
-                number = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
-                data.per_example[program.inputs + j] = number
-            interpreter.forward(program.per_example, data)
-            if batches.outputs:
-                to = batches.output_starts[example]
-                batches.outputs[to : to + len(program.outputs)] = [
-                    data[place] for place in program.outputs
-                ]
-            total += data[program.outputs[0]]
-            if task.differentiated:
-                grad.per_example[:] = [0.0] * program.width
-                grad[program.outputs[0]] += 1 / examples
-                interpreter.backward(program.per_example, data, grad)
-        if task.differentiated:
-            interpreter.backward(program.shared, data, grad)
-        return total
 
 
 # ---- which machine
