@@ -149,7 +149,7 @@ def test_shuffled_batches_are_those_of_the_data_helper(machine: str) -> None:
     assert got == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_schedule_moves_on_after_every_step(machine: str) -> None:
+def test_a_schedule_is_stepped_after_every_step(machine: str) -> None:
     X, y = data.moons(11, seed=3)
     one, two = network(), network()
     sgds = [optim.SGD(model.parameters(), lr=0.1, momentum=0.9) for model in (one, two)]

@@ -23,9 +23,9 @@ from .tape import DOT, MATMUL, PICK, Group, Instruction
 class Numbers:
     """Values or gradients: the shared ones, and those of one example."""
 
-    def __init__(self, shared: list[float], width: int) -> None:
+    def __init__(self, shared: list[float], slots: int) -> None:
         self.shared = shared
-        self.per_example = [0.0] * width
+        self.per_example = [0.0] * slots
 
     def __getitem__(self, place: int) -> float:
         return self.per_example[place] if place >= 0 else self.shared[~place]
@@ -106,7 +106,7 @@ class PlainMachine:
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
         self.programs = list(programs)
-        room = [0.0] * (max(program.top for program in programs) - self.parameters)
+        room = [0.0] * (max(program.own_end for program in programs) - self.parameters)
         self.data = self.data[: self.parameters] + room
         self.grad = self.grad[: self.parameters] + room
 
@@ -168,10 +168,12 @@ class PlainMachine:
         """The sum of the losses of a group; the gradients of their mean are added."""
         program = self.programs[group.program]
         series = sum(len(before.generators) for before in self.programs[: group.program])
-        self.data[program.base : program.base + len(program.numbers)] = program.numbers
-        self.grad[program.base : program.top] = [0.0] * (program.top - program.base)
-        data = Numbers(self.data, program.width)
-        grad = Numbers(self.grad, program.width)
+        self.data[program.own_begin : program.own_begin + len(program.numbers)] = program.numbers
+        self.grad[program.own_begin : program.own_end] = [0.0] * (
+            program.own_end - program.own_begin
+        )
+        data = Numbers(self.data, program.slots)
+        grad = Numbers(self.grad, program.slots)
         forward(program.shared, data)
         total, randoms = 0.0, len(program.generators)
         for lane, example in enumerate(range(group.first, group.first + group.size)):
@@ -188,7 +190,7 @@ class PlainMachine:
                 ]
             total += data[program.outputs[0]]
             if task.differentiated:
-                grad.per_example[:] = [0.0] * program.width
+                grad.per_example[:] = [0.0] * program.slots
                 grad[program.outputs[0]] += 1 / examples
                 backward(program.per_example, data, grad)
         if task.differentiated:

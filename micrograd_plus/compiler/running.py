@@ -52,8 +52,8 @@ class NativeMachine:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
         tape = _Encoder(programs)
-        lane_begin = max(program.top for program in programs)
-        lanes = max(program.width * program.lanes for program in programs)
+        lane_begin = max(program.own_end for program in programs)
+        lanes = max(program.slots * program.lanes for program in programs)
         region = max(program.region for program in programs)
         most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
         room = lane_begin + lanes + region * most_operands
@@ -67,7 +67,7 @@ class NativeMachine:
             "headers": packed(Header, tape.headers),
             "instructions": packed(Instruction, tape.instructions),
             "patterns": packed(Pattern, tape.patterns),
-            "table": np.array(tape.table, np.int32),
+            "all_places": np.array(tape.places, np.int32),
             "loops": np.array(tape.loops, np.int64),
             "numbers": np.array(tape.numbers, np.float64),
         }
@@ -191,7 +191,7 @@ class _Encoder:
         self.headers: list[Header] = []
         self.instructions: list[Instruction] = []
         self.patterns: list[Pattern] = []
-        self.table = array("i")
+        self.places = array("i")
         self.numbers: list[float] = []
         self.loops: list[int] = []
         self.loop_of: dict[Op, int] = {}
@@ -205,9 +205,9 @@ class _Encoder:
         begin = len(self.instructions)
         for instruction in (*program.shared, *program.per_example):
             self._add_instruction(instruction)
-        numbers, outputs = len(self.numbers), len(self.table)
+        numbers, outputs = len(self.numbers), len(self.places)
         self.numbers += program.numbers
-        self.table.extend(program.outputs)
+        self.places.extend(program.outputs)
         self.headers.append(
             Header(
                 shared_begin=begin,
@@ -215,17 +215,17 @@ class _Encoder:
                 per_example_begin=begin + len(program.shared),
                 per_example_end=len(self.instructions),
                 lanes=program.lanes,
-                width=program.width,
+                slots=program.slots,
                 inputs=program.inputs,
                 randoms=len(program.generators),
                 root=program.outputs[0],
-                base=program.base,
-                top=program.top,
+                own_begin=program.own_begin,
+                own_end=program.own_end,
                 numbers_begin=numbers,
                 numbers_end=len(self.numbers),
                 outputs_begin=outputs,
-                outputs_end=len(self.table),
-                seed=seeds,
+                outputs_end=len(self.places),
+                first_seed=seeds,
             )
         )
 
@@ -235,8 +235,8 @@ class _Encoder:
         instruction.operand_count = len(instruction.operands)
         self.instructions.append(instruction)
         for pattern in instruction.operands:
-            pattern.table = len(self.table)
-            self.table.extend(pattern.places)
+            pattern.first_place = len(self.places)
+            self.places.extend(pattern.places)
             self.patterns.append(pattern)
 
     def _loop(self, instruction: Instruction) -> int:
