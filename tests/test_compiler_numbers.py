@@ -747,7 +747,7 @@ def test_the_nn_of_micrograd_compiles_and_trains(
 # ---- random numbers
 
 
-def test_random_numbers_are_drawn_anew(machine: str) -> None:
+def test_random_numbers_are_drawn_at_every_call(machine: str) -> None:
     w = Value(1.0)
     generator = random.Random(3)
     compiled = mp.compile(lambda x: w * mp.rand(generator))

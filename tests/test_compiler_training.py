@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machines import values
 from optimizers import CASES, SCHEDULES, ids, start, valley
 
 import micrograd_plus as mp
-from micrograd_plus import Value, data, losses, nn, optim
+from micrograd_plus import Value, data, losses, nn, optim, symbols
 from micrograd_plus.compiler import machine_code, native, running
 
 STEPS = 200
@@ -148,7 +149,7 @@ def test_shuffled_batches_are_those_of_the_data_helper(machine: str) -> None:
     assert got == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_schedule_moves_on_after_every_step(machine: str) -> None:
+def test_a_schedule_is_stepped_after_every_step(machine: str) -> None:
     X, y = data.moons(11, seed=3)
     one, two = network(), network()
     sgds = [optim.SGD(model.parameters(), lr=0.1, momentum=0.9) for model in (one, two)]
@@ -424,7 +425,7 @@ def test_fit_keeps_the_best_parameters(numba: None) -> None:
     assert mp.evaluate(model, X[:10], y[:10], loss="hinge")[0] == pytest.approx(best, rel=1e-9)
 
 
-def test_dropout_is_drawn_anew_and_reproducible(numba: None) -> None:
+def test_dropout_is_random_and_reproducible(numba: None) -> None:
     X, y = data.moons(30, seed=1)
     runs = []
     for seed in (1, 1, 2):
@@ -441,6 +442,21 @@ def test_dropout_is_drawn_anew_and_reproducible(numba: None) -> None:
     first, second = frozen([1.0] * 500), frozen([1.0] * 500)
     assert first != second
     assert abs(first - 0.5) < 0.05
+
+
+def test_random_numbers_do_not_depend_on_how_fast_steps_run(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run` divides its steps into parts by the clock; the parts may not change the numbers."""
+
+    def run(seconds: float) -> list[float]:
+        monkeypatch.setattr("micrograd_plus.compiler.compiled._PART", seconds)
+        w, generator = Value(0.0), random.Random(1)
+        step = mp.compile(lambda x: (w - mp.rand(generator) * x) ** 2, optim.SGD([w], lr=0.1))
+        return step.run([1.0, 2.0, 3.0], epochs=10, batch_size=2, progress=False)
+
+    assert len(set(run(1e-9))) == 20  # each step is a part of its own
+    assert run(1e-9) == run(10.0)
 
 
 # ---- the machine code on disk
@@ -556,6 +572,25 @@ def test_an_op_of_the_users_own_compiles(machine: str) -> None:
         assert w.grad == pytest.approx((12 + 96) / 2)
     finally:
         del mp.ops.TABLE[cube.name], mp.ops.Methods.cube  # type: ignore[attr-defined]
+
+
+def test_an_op_of_vectors_that_keeps_many_numbers(machine: str) -> None:
+    """Each sum that another one needs is kept for every result that is computed at a time."""
+
+    def nested(x: Any) -> Any:
+        y: Any = 0.0
+        for k in range(1, 13):
+            y = symbols.log(2.0 + symbols.total(symbols.sin(x * k + y)) ** 2)
+        return y
+
+    many = mp.op("many_sums", nested, lambda out, x: x * 0.0 + out, nary=True)
+    try:
+        w = values(*[0.01 * i for i in range(1100)])
+        loss = mp.compile(lambda x: mp.sum([many([wi]) for wi in w]) * x)
+        assert loss([1.0]) == pytest.approx(sum(many([wi]).data for wi in w), rel=1e-9)
+        assert [wi.grad for wi in w] == pytest.approx([many([wi]).data for wi in w], rel=1e-9)
+    finally:
+        del mp.ops.TABLE[many.name]
 
 
 def test_without_numba_a_note_says_once_how_to_get_the_speed(

@@ -1,4 +1,8 @@
-"""Batches: which examples each step takes, and through which program each of them runs."""
+"""Batches: what a machine is given to run, and what it gives back.
+
+`Batches` say which examples each step takes, and through which program each of them runs; a
+`Task` says what to do with them.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,32 @@ class Batches:
     steps: Any
     output_starts: Any
     outputs: Any
+
+
+@dataclass
+class Task:
+    """How to run batches.
+
+    differentiated: whether to compute gradients, and, with an optimizer, to move the parameters.
+    seeds: one for each random number of each program.
+    clip: the largest norm of the gradient, or 0 for no limit.
+    guarded: whether a step whose loss or gradient is not finite ends the run before its update;
+        `restore` can then undo the update before it.
+    """
+
+    differentiated: bool
+    seeds: Sequence[int]
+    clip: float = 0.0
+    guarded: bool = False
+
+
+@dataclass
+class Outcome:
+    """A number for each step that was completed, and one more where a guarded run ended."""
+
+    completed: int
+    losses: list[float]
+    norms: list[float]
 
 
 def in_batches(

@@ -16,13 +16,12 @@ from ..support.checks import generator_or, whole_number
 from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
-from .batches import Batches, shuffled
+from .batches import Batches, Outcome, Task, shuffled
 from .examples import Examples, has_numpy
 from .layout import Program
 from .optimizer_memory import OptimizerMemory
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
-from .running import Outcome, Task
 
 
 class Model(Protocol):
@@ -171,7 +170,7 @@ class Predict(Compiled):
         entries = programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count, stored=True)
-        programs.machine.run(batch, 0, 1, Task(False, programs.seeds()), serial=0)
+        programs.machine.run(batch, 0, 1, Task(False, programs.seeds()))
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -198,7 +197,7 @@ class LossAndGradient(Compiled):
         programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count)
-        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds()), serial=0)
+        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds()))
         programs.pull()
         return float(outcome.losses[0])
 
@@ -287,7 +286,7 @@ class Step(LossAndGradient):
         while done < count:
             started = time.perf_counter()
             at_once = min(part, count - done)
-            outcome = self._programs.machine.run(batches, done, at_once, task, done << 32)
+            outcome = self._programs.machine.run(batches, done, at_once, task)
             done += outcome.completed
             yield outcome
             if outcome.completed < at_once:

@@ -1,23 +1,31 @@
 """Run, in plain Python: the same programs without numba, one example after the other.
 
 Slow, and short enough to read: what the kernels do, without what makes them fast. An instruction
-is computed by the op table's own functions, number by number.
+is computed by the op table's own functions, number by number. `PlainMachine` does what
+`running.NativeMachine` does, with the same methods.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from ..ops import TABLE, Op
-from .tape import DOT, MATMUL, PICK, Instruction
+from ..optim.updates import Update
+from .batches import Batches, Outcome, Task
+from .kernels import first_serial, uniform
+from .layout import Program
+from .tape import DOT, MATMUL, PICK, Group, Instruction
 
 
 class Numbers:
     """Values or gradients: the shared ones, and those of one example."""
 
-    def __init__(self, shared: list[float], width: int) -> None:
+    def __init__(self, shared: list[float], slots: int) -> None:
         self.shared = shared
-        self.per_example = [0.0] * width
+        self.per_example = [0.0] * slots
 
     def __getitem__(self, place: int) -> float:
         return self.per_example[place] if place >= 0 else self.shared[~place]
@@ -83,3 +91,108 @@ def _results(
         else:
             operands = [pattern.place(i, k) for pattern in instruction.operands for k in length]
             yield place, instruction.op, operands, None
+
+
+class PlainMachine:
+    """Runs programs in plain Python, as `NativeMachine` does."""
+
+    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
+        self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
+        self.data = [0.0] * parameters
+        self.grad = [0.0] * parameters
+        self.states: list[dict[str, float]] = [{} for _ in range(moved)]
+        self.guard: tuple[list[float], list[dict[str, float]]] = ([], [])
+
+    def load(self, programs: Sequence[Program]) -> None:
+        """Takes these programs; a `Group` names them by their position."""
+        self.programs = list(programs)
+        room = [0.0] * (max(program.own_end for program in programs) - self.parameters)
+        self.data = self.data[: self.parameters] + room
+        self.grad = self.grad[: self.parameters] + room
+
+    def read(self) -> tuple[list[float], list[float]]:
+        """The numbers and the gradients of all parameters."""
+        return self.data[: self.parameters], self.grad[: self.parameters]
+
+    def write(self, numbers: Sequence[float]) -> None:
+        """Sets the numbers of all parameters."""
+        self.data[: self.parameters] = map(float, numbers)
+
+    def read_state(self) -> list[dict[str, float]]:
+        """The optimizer's state for each parameter that it moves."""
+        return [dict(state) for state in self.states]
+
+    def write_state(self, states: Sequence[dict[str, float]]) -> None:
+        """Sets the optimizer's state for each parameter."""
+        self.states = [dict(state) for state in states]
+
+    def restore(self) -> None:
+        """Undoes the last update of a guarded run."""
+        self.data[: self.moved], self.states = self.guard
+
+    def take(self, batches: Batches) -> Batches:
+        """The batches in the form in which `run` takes them."""
+        return replace(batches, inputs=list(map(float, batches.inputs)))
+
+    def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
+        losses: list[float] = []
+        norms: list[float] = []
+        for s in range(first, first + count):
+            groups = [batches.groups[g] for g in range(*batches.steps[s : s + 2])]
+            examples = sum(group.size for group in groups)
+            if task.differentiated:
+                self.grad[: self.parameters] = [0.0] * self.parameters
+            total, serial = 0.0, first_serial(s)
+            for group in groups:
+                total += self._group(group, batches, examples, task, serial)
+                serial += group.size
+            losses.append(total / examples)
+            norms.append(math.sqrt(math.fsum(g * g for g in self.grad[: self.moved])))
+            if task.guarded:
+                if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
+                    return Outcome(s - first, losses, norms)
+                self.guard = self.data[: self.moved], self.read_state()
+            if task.clip and norms[-1] + 1e-6 > task.clip:
+                for i in range(self.moved):
+                    self.grad[i] *= task.clip / (norms[-1] + 1e-6)
+            if task.differentiated:
+                for i, state in enumerate(self.states):
+                    new = self.optimizer.update(self.grad[i], self.data[i], state)
+                    self.data[i] = float(new)
+        return Outcome(count, losses, norms)
+
+    def _group(
+        self, group: Group, batches: Batches, examples: int, task: Task, serial: int
+    ) -> float:
+        """The sum of the losses of a group; the gradients of their mean are added."""
+        program = self.programs[group.program]
+        series = sum(len(before.generators) for before in self.programs[: group.program])
+        self.data[program.own_begin : program.own_begin + len(program.numbers)] = program.numbers
+        self.grad[program.own_begin : program.own_end] = [0.0] * (
+            program.own_end - program.own_begin
+        )
+        data = Numbers(self.data, program.slots)
+        grad = Numbers(self.grad, program.slots)
+        forward(program.shared, data)
+        total, randoms = 0.0, len(program.generators)
+        for lane, example in enumerate(range(group.first, group.first + group.size)):
+            start = batches.starts[example]
+            data.per_example[: program.inputs] = batches.inputs[start : start + program.inputs]
+            for j in range(randoms):
+                number = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
+                data.per_example[program.inputs + j] = number
+            forward(program.per_example, data)
+            if batches.outputs:
+                to = batches.output_starts[example]
+                batches.outputs[to : to + len(program.outputs)] = [
+                    data[place] for place in program.outputs
+                ]
+            total += data[program.outputs[0]]
+            if task.differentiated:
+                grad.per_example[:] = [0.0] * program.slots
+                grad[program.outputs[0]] += 1 / examples
+                backward(program.per_example, data, grad)
+        if task.differentiated:
+            backward(program.shared, data, grad)
+        return total

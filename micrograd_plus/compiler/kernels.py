@@ -10,7 +10,8 @@ All numbers are in two long rows of memory, `data` and `grad`, at the same place
     the scratch            copies of operands that are not side by side
 
 `width` is how many examples are computed together; for what is computed once per batch it is 1.
-`tape.py` defines the records: `Work` has the addresses of everything else.
+`tape.py` defines the records: `Work` has the addresses of everything else. The file is read from
+its end: `run` calls `run_group`, this `forward` and `backward`, and these what stands before them.
 """
 
 from __future__ import annotations
@@ -112,12 +113,7 @@ def multiply_transposed(
             s11 = s12 = s13 = s14 = s21 = s22 = s23 = s24 = 0.0
             s31 = s32 = s33 = s34 = s41 = s42 = s43 = s44 = 0.0
             for k in range(inner):
-                x1, x2, x3, x4 = (
-                    a[a1 + k],
-                    a[a2 + k],
-                    a[a3 + k],
-                    a[a4 + k],
-                )
+                x1, x2, x3, x4 = a[a1 + k], a[a2 + k], a[a3 + k], a[a4 + k]
                 y = b[b1 + k]
                 s11 += x1 * y
                 s21 += x2 * y
@@ -182,12 +178,12 @@ def multiply_transposed(
 # ---- where an operand's numbers are
 
 
-def element(table: Places, x: Pattern, i: int, k: int) -> int:
+def element(where: Places, x: Pattern, i: int, k: int) -> int:
     """The place of element k of row i: a slot per example, or ~slot of a shared number."""
     if x.rule == BY_ELEMENT:
-        return int(table[x.table + i * x.row_stride + k])
+        return int(where[x.first_place + i * x.row_stride + k])
     if x.rule == BY_ROW:
-        slot = int(table[x.table + i]) + k * x.stride
+        slot = int(where[x.first_place + i]) + k * x.stride
     else:
         slot = x.base + i * x.row_stride + k * x.stride
     return slot if x.per_example else ~slot
@@ -195,7 +191,7 @@ def element(table: Places, x: Pattern, i: int, k: int) -> int:
 
 def row_begin(work: Work, x: Pattern, i: int, width: int) -> int:
     """Where row i of an operand begins in `data`."""
-    slot = element(places(work.table), x, i, 0)
+    slot = element(places(work.all_places), x, i, 0)
     return work.lane_begin + slot * width if slot >= 0 else ~slot
 
 
@@ -217,11 +213,11 @@ def pack(
 
     Row after row, or, by element, all first elements and then all second ones.
     """
-    data, table, lane_begin = floats(work.data), places(work.table), work.lane_begin
+    data, where, lane_begin = floats(work.data), places(work.all_places), work.lane_begin
     for i in range(count):
         for k in range(length):
             to = begin + width * (k * count + i if by_element else i * length + k)
-            slot = element(table, x, first + i, k)
+            slot = element(where, x, first + i, k)
             if width == 1:
                 data[to] = data[lane_begin + slot if slot >= 0 else ~slot]
             elif slot >= 0:
@@ -239,11 +235,11 @@ def unpack(
     width: int, begin: int, by_element: int,
 ) -> None:  # fmt: skip
     """Adds the gradients of packed rows to those of the numbers that were packed."""
-    grad, table, lane_begin = floats(work.grad), places(work.table), work.lane_begin
+    grad, where, lane_begin = floats(work.grad), places(work.all_places), work.lane_begin
     for i in range(count):
         for k in range(length):
             at = begin + width * (k * count + i if by_element else i * length + k)
-            slot = element(table, x, first + i, k)
+            slot = element(where, x, first + i, k)
             if width == 1:
                 grad[lane_begin + slot if slot >= 0 else ~slot] += grad[at]
             elif slot >= 0:
@@ -272,70 +268,72 @@ def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> Non
 # ---- ops number by number: the loops that are written from the op table
 
 
-def usable(node: Instruction, x: Pattern, width: int) -> int:
+def usable(instruction: Instruction, x: Pattern, width: int) -> int:
     """Whether the loop of an op can read operand x where it is.
 
     The elements of a vector must follow each other with all rows side by side: one row alone.
     """
-    one_row = node.count == 1 or node.kind != REDUCE
-    return one_row and in_place(x, node.count, node.length, width)
+    one_row = instruction.count == 1 or instruction.kind != REDUCE
+    return one_row and in_place(x, instruction.count, instruction.length, width)
 
 
-def block_of(work: Work, node: Instruction, width: int) -> int:
+def block_of(work: Work, instruction: Instruction, width: int) -> int:
     """How many rows are done at a time: all, if no operand must be packed."""
-    for j in range(node.operand_count):
-        if not usable(node, pattern_at(work.patterns, node.first_operand + j), width):
-            return min(node.count, max(1, BLOCK // (node.length * width)))
-    return node.count
+    for j in range(instruction.operand_count):
+        if not usable(instruction, pattern_at(work.patterns, instruction.first_operand + j), width):
+            return min(instruction.count, max(1, BLOCK // (instruction.length * width)))
+    return instruction.count
 
 
-def locate(work: Work, node: Instruction, i: int, n: int, width: int) -> None:
+def locate(work: Work, instruction: Instruction, i: int, n: int, width: int) -> None:
     """Writes to `work.at` where n rows of each operand are, from row i on.
 
     Packs those that are not in place.
     """
     at = integers(work.at)
-    for j in range(node.operand_count):
-        x = pattern_at(work.patterns, node.first_operand + j)
-        if usable(node, x, width):
+    for j in range(instruction.operand_count):
+        x = pattern_at(work.patterns, instruction.first_operand + j)
+        if usable(instruction, x, width):
             at[j] = row_begin(work, x, i, width)
         else:
             at[j] = work.scratch_begin + j * work.region
-            pack(work, x, i, n, node.length, width, at[j], node.kind == REDUCE)
+            pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
 
 
-def each_forward(work: Work, node: Instruction, out: int, width: int) -> None:
+def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The results of one op, by the loop that is written from the op table."""
     data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
-    block = block_of(work, node, width)
+    block = block_of(work, instruction, width)
     i = 0
-    while i < node.count:
-        n = min(block, node.count - i)
-        locate(work, node, i, n, width)
-        loop = integers(work.loops)[node.loop]
-        call(loop, (node.length, n * width, data, grad, out + i * width, at))
+    while i < instruction.count:
+        n = min(block, instruction.count - i)
+        locate(work, instruction, i, n, width)
+        loop = integers(work.loops)[instruction.loop]
+        call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
         i += n
 
 
-def each_backward(work: Work, node: Instruction, out: int, width: int) -> None:
+def each_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradients of the operands of one op, by the loops that follow the forward one."""
     data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
-    block = block_of(work, node, width)
+    block = block_of(work, instruction, width)
     i = 0
-    while i < node.count:
-        n = min(block, node.count - i)
-        locate(work, node, i, n, width)
-        for j in range(node.operand_count):
-            x = pattern_at(work.patterns, node.first_operand + j)
-            if x.active and not usable(node, x, width):
-                clear(grad, at[j], n * node.length * width)
-        for j in range(node.operand_count):
-            x = pattern_at(work.patterns, node.first_operand + j)
+    while i < instruction.count:
+        n = min(block, instruction.count - i)
+        locate(work, instruction, i, n, width)
+        for j in range(instruction.operand_count):
+            x = pattern_at(work.patterns, instruction.first_operand + j)
+            if x.active and not usable(instruction, x, width):
+                clear(grad, at[j], n * instruction.length * width)
+        for j in range(instruction.operand_count):
+            x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
-                loop = integers(work.loops)[node.loop + 1 + j]
-                call(loop, (node.length, n * width, data, grad, out + i * width, at))
-                if not usable(node, x, width):
-                    unpack(work, x, i, n, node.length, width, at[j], node.kind == REDUCE)
+                loop = integers(work.loops)[instruction.loop + 1 + j]
+                call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
+                if not usable(instruction, x, width):
+                    unpack(
+                        work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE
+                    )
         i += n
 
 
@@ -343,37 +341,37 @@ def each_backward(work: Work, node: Instruction, out: int, width: int) -> None:
 
 
 def begin_with(
-    work: Work, node: Instruction, rows: int, columns: int, out: int, width: int
+    work: Work, instruction: Instruction, rows: int, columns: int, out: int, width: int
 ) -> None:
     """Sets results to the numbers that are added to them, which are shared; or to 0."""
     data = floats(work.data)
-    if node.operand_count < 3:
+    if instruction.operand_count < 3:
         clear(data, out, rows * columns * width)
         return
-    bias = pattern_at(work.patterns, node.first_operand + 2)
+    bias = pattern_at(work.patterns, instruction.first_operand + 2)
     for i in range(rows):
         for j in range(columns):
-            number = data[~element(places(work.table), bias, i, j)]
+            number = data[~element(places(work.all_places), bias, i, j)]
             for lane in range(width):
                 data[out + lane] = number
             out += width
 
 
 def add_gradients(
-    work: Work, node: Instruction, rows: int, columns: int, out: int, width: int
+    work: Work, instruction: Instruction, rows: int, columns: int, out: int, width: int
 ) -> None:
     """The gradients of the numbers that were added to results."""
-    if node.operand_count < 3:
+    if instruction.operand_count < 3:
         return
     grad = floats(work.grad)
-    bias = pattern_at(work.patterns, node.first_operand + 2)
+    bias = pattern_at(work.patterns, instruction.first_operand + 2)
     if bias.active:
         for i in range(rows):
             for j in range(columns):
                 total = 0.0
                 for lane in range(width):
                     total += grad[out + lane]
-                grad[~element(places(work.table), bias, i, j)] += total
+                grad[~element(places(work.all_places), bias, i, j)] += total
                 out += width
 
 
@@ -397,13 +395,13 @@ def has_lanes(x: Pattern) -> int:
     return x.per_example or x.rule == BY_ELEMENT
 
 
-def dots_forward(work: Work, node: Instruction, out: int, width: int) -> None:
+def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """Adds dots, each of a row of x and a row of y, to the results."""
-    x = pattern_at(work.patterns, node.first_operand)
-    y = pattern_at(work.patterns, node.first_operand + 1)
-    data, length, scratch = floats(work.data), node.length, work.scratch_begin
+    x = pattern_at(work.patterns, instruction.first_operand)
+    y = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, length, scratch = floats(work.data), instruction.length, work.scratch_begin
     x_step, y_step = step_of(x, width), step_of(y, width)
-    for i in range(node.count):
+    for i in range(instruction.count):
         a = vector(work, x, i, length, width, scratch)
         b = vector(work, y, i, length, width, scratch + work.region)
         total = 0.0
@@ -425,14 +423,14 @@ def dots_forward(work: Work, node: Instruction, out: int, width: int) -> None:
         out += width
 
 
-def dots_backward(work: Work, node: Instruction, out: int, width: int) -> None:
+def dots_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradients of the elements of dots' vectors."""
-    x = pattern_at(work.patterns, node.first_operand)
-    y = pattern_at(work.patterns, node.first_operand + 1)
-    data, grad, length = floats(work.data), floats(work.grad), node.length
+    x = pattern_at(work.patterns, instruction.first_operand)
+    y = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, grad, length = floats(work.data), floats(work.grad), instruction.length
     scratch = work.scratch_begin
     x_step, y_step = step_of(x, width), step_of(y, width)
-    for i in range(node.count):
+    for i in range(instruction.count):
         a = vector(work, x, i, length, width, scratch)
         b = vector(work, y, i, length, width, scratch + work.region)
         if x.rule == BY_ELEMENT:
@@ -478,11 +476,16 @@ def is_matrix(x: Pattern) -> int:
     return x.rule == AFFINE and x.stride == 1
 
 
-def matmul_forward(work: Work, node: Instruction, out: int, width: int) -> None:
+def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """Adds `rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
-    x = pattern_at(work.patterns, node.first_operand)
-    y = pattern_at(work.patterns, node.first_operand + 1)
-    data, rows, columns, length = floats(work.data), node.rows, node.columns, node.length
+    x = pattern_at(work.patterns, instruction.first_operand)
+    y = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, rows, columns, length = (
+        floats(work.data),
+        instruction.rows,
+        instruction.columns,
+        instruction.length,
+    )
     a, a_row = work.scratch_begin, length
     if is_matrix(x):
         a, a_row = x.base, x.row_stride
@@ -503,12 +506,12 @@ def matmul_forward(work: Work, node: Instruction, out: int, width: int) -> None:
             multiply(columns, length, width, data, a, a_row, 1, data, r, width, data, c, width)
 
 
-def matmul_backward(work: Work, node: Instruction, out: int, width: int) -> None:
+def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradients of both operands of a matrix product: two matrix products more."""
-    x = pattern_at(work.patterns, node.first_operand)
-    y = pattern_at(work.patterns, node.first_operand + 1)
+    x = pattern_at(work.patterns, instruction.first_operand)
+    y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad = floats(work.data), floats(work.grad)
-    rows, columns, length = node.rows, node.columns, node.length
+    rows, columns, length = instruction.rows, instruction.columns, instruction.length
     a, a_row = work.scratch_begin, length
     if is_matrix(x):
         a, a_row = x.base, x.row_stride
@@ -544,29 +547,29 @@ def matmul_backward(work: Work, node: Instruction, out: int, width: int) -> None
 # ---- picks
 
 
-def picked(work: Work, node: Instruction, i: int, width: int, lane: int) -> int:
+def picked(work: Work, instruction: Instruction, i: int, width: int, lane: int) -> int:
     """Where the number is that row i of a pick takes from its values, by its index."""
-    index = pattern_at(work.patterns, node.first_operand)
-    values = pattern_at(work.patterns, node.first_operand + 1)
+    index = pattern_at(work.patterns, instruction.first_operand)
+    values = pattern_at(work.patterns, instruction.first_operand + 1)
     chosen = int(floats(work.data)[row_begin(work, index, i, width) + lane])
-    slot = element(places(work.table), values, i, chosen)
+    slot = element(places(work.all_places), values, i, chosen)
     return work.lane_begin + slot * width + lane if slot >= 0 else ~slot
 
 
-def picks_forward(work: Work, node: Instruction, out: int, width: int) -> None:
+def picks_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """Numbers, each taken from where its index says."""
     data = floats(work.data)
-    for i in range(node.count):
+    for i in range(instruction.count):
         for lane in range(width):
-            data[out + i * width + lane] = data[picked(work, node, i, width, lane)]
+            data[out + i * width + lane] = data[picked(work, instruction, i, width, lane)]
 
 
-def picks_backward(work: Work, node: Instruction, out: int, width: int) -> None:
+def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradient goes to the number that was taken."""
     grad = floats(work.grad)
-    for i in range(node.count):
+    for i in range(instruction.count):
         for lane in range(width):
-            grad[picked(work, node, i, width, lane)] += grad[out + i * width + lane]
+            grad[picked(work, instruction, i, width, lane)] += grad[out + i * width + lane]
 
 
 # ---- the tape
@@ -575,35 +578,43 @@ def picks_backward(work: Work, node: Instruction, out: int, width: int) -> None:
 def forward(work: Work, begin: int, end: int, width: int) -> None:
     """Computes the values of the instructions from `begin` to `end`."""
     for t in range(begin, end):
-        node = instruction_at(work.instructions, t)
-        out = work.lane_begin + node.out * width if node.per_example else node.out
-        if node.kind == MATMUL:
-            begin_with(work, node, node.rows, node.columns, out, width)
-            matmul_forward(work, node, out, width)
-        elif node.kind == DOT:
-            begin_with(work, node, node.count, 1, out, width)
-            dots_forward(work, node, out, width)
-        elif node.kind == PICK:
-            picks_forward(work, node, out, width)
+        instruction = instruction_at(work.instructions, t)
+        out = (
+            work.lane_begin + instruction.out * width
+            if instruction.per_example
+            else instruction.out
+        )
+        if instruction.kind == MATMUL:
+            begin_with(work, instruction, instruction.rows, instruction.columns, out, width)
+            matmul_forward(work, instruction, out, width)
+        elif instruction.kind == DOT:
+            begin_with(work, instruction, instruction.count, 1, out, width)
+            dots_forward(work, instruction, out, width)
+        elif instruction.kind == PICK:
+            picks_forward(work, instruction, out, width)
         else:
-            each_forward(work, node, out, width)
+            each_forward(work, instruction, out, width)
 
 
 def backward(work: Work, begin: int, end: int, width: int) -> None:
     """The chain rule: the instructions from `end` back to `begin`, each to its operands."""
     for t in range(end - 1, begin - 1, -1):
-        node = instruction_at(work.instructions, t)
-        out = work.lane_begin + node.out * width if node.per_example else node.out
-        if node.kind == MATMUL:
-            add_gradients(work, node, node.rows, node.columns, out, width)
-            matmul_backward(work, node, out, width)
-        elif node.kind == DOT:
-            add_gradients(work, node, node.count, 1, out, width)
-            dots_backward(work, node, out, width)
-        elif node.kind == PICK:
-            picks_backward(work, node, out, width)
+        instruction = instruction_at(work.instructions, t)
+        out = (
+            work.lane_begin + instruction.out * width
+            if instruction.per_example
+            else instruction.out
+        )
+        if instruction.kind == MATMUL:
+            add_gradients(work, instruction, instruction.rows, instruction.columns, out, width)
+            matmul_backward(work, instruction, out, width)
+        elif instruction.kind == DOT:
+            add_gradients(work, instruction, instruction.count, 1, out, width)
+            dots_backward(work, instruction, out, width)
+        elif instruction.kind == PICK:
+            picks_backward(work, instruction, out, width)
         else:
-            each_backward(work, node, out, width)
+            each_backward(work, instruction, out, width)
 
 
 # ---- one group of examples
@@ -624,6 +635,14 @@ def uniform(seed: int, count: int) -> float:
     return ((high << 31 | low) >> 9) * 2.0**-53
 
 
+def first_serial(step: int) -> int:
+    """The serial number of the first example of a step; no other step's examples have it.
+
+    It depends on the step alone, and not on how many steps one call runs.
+    """
+    return step << 32
+
+
 def load_examples(work: Work, program: Header, first: int, serial: int, width: int) -> None:
     """Copies the inputs of `width` examples, and their random numbers, to their lanes."""
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
@@ -633,34 +652,34 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
             data[to + j * width] = inputs[start + j]
         for j in range(program.randoms):
             count = (serial + lane) * program.randoms + j
-            data[to + (program.inputs + j) * width] = uniform(seeds[program.seed + j], count)
+            data[to + (program.inputs + j) * width] = uniform(seeds[program.first_seed + j], count)
 
 
 def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
     """Copies what the program gives for `width` examples to where the outputs are stored."""
-    data, outputs, table = floats(work.data), floats(work.outputs), places(work.table)
+    data, outputs, where = floats(work.data), floats(work.outputs), places(work.all_places)
     for lane in range(width):
         to = integers(work.output_starts)[first + lane]
         for j in range(program.outputs_begin, program.outputs_end):
-            slot = int(table[j])
+            slot = int(where[j])
             outputs[to] = data[work.lane_begin + slot * width + lane if slot >= 0 else ~slot]
             to += 1
 
 
-def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
+def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
     """Runs a program on a group of examples and returns the sum of their losses.
 
     The examples are taken as many at a time as there are lanes. The gradient of that sum times
-    `seed`, if that is not 0, is added to the gradients of the parameters.
+    `upstream`, if that is not 0, is added to the gradients of the parameters.
     """
     program = header_at(work.headers, group.program)
     data, grad, lane_begin = floats(work.data), floats(work.grad), work.lane_begin
     root = program.root
     numbers = program.numbers_end - program.numbers_begin
-    copy(floats(work.numbers), program.numbers_begin, data, program.base, numbers)
+    copy(floats(work.numbers), program.numbers_begin, data, program.own_begin, numbers)
     forward(work, program.shared_begin, program.shared_end, 1)
-    if seed != 0.0:
-        clear(grad, program.base, program.top - program.base)
+    if upstream != 0.0:
+        clear(grad, program.own_begin, program.own_end - program.own_begin)
     total = 0.0
     done = 0
     while done < group.size:
@@ -671,13 +690,13 @@ def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
             store_outputs(work, program, group.first + done, width)
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
-        if seed != 0.0:
-            clear(grad, lane_begin, program.width * width)
+        if upstream != 0.0:
+            clear(grad, lane_begin, program.slots * width)
             for lane in range(width):
-                grad[lane_begin + root * width + lane if root >= 0 else ~root] += seed
+                grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream
             backward(work, program.per_example_begin, program.per_example_end, width)
         done += width
-    if seed != 0.0:
+    if upstream != 0.0:
         backward(work, program.shared_begin, program.shared_end, 1)
     return total
 
@@ -688,25 +707,27 @@ def run_group(work: Work, group: Group, seed: float, serial: int) -> float:
 def run(address: int) -> int:
     """Runs the steps of the `Work` at this address and returns how many were completed.
 
-    Step s is the groups from steps[s] to steps[s + 1]. A guarded run ends before the update of a
+    A step s is the groups from steps[s] to steps[s + 1]. A guarded run ends before the update of a
     step whose loss or gradient is not finite; `guard` then holds what the last update changed.
     """
     work = work_at(address, 0)
     data, grad, guard = floats(work.data), floats(work.grad), floats(work.guard)
-    steps, losses, norms = integers(work.steps), floats(work.losses), floats(work.norms)
+    losses, norms = floats(work.losses), floats(work.norms)
     settings, memory = floats(work.settings), floats(work.memory)
-    moved, serial, update = work.moved, work.serial, work.first_update
+    moved, update = work.moved, work.first_update
     for s in range(work.step_count):
+        step = work.first_step + s
+        begin, end = integers(work.steps)[step], integers(work.steps)[step + 1]
         examples = 0
-        for g in range(steps[s], steps[s + 1]):
+        for g in range(begin, end):
             examples += group_at(work.groups, g).size
         if work.differentiated:
             clear(grad, 0, work.parameters)
-        seed = 1.0 / examples if work.differentiated else 0.0
-        loss = 0.0
-        for g in range(steps[s], steps[s + 1]):
+        upstream = 1.0 / examples if work.differentiated else 0.0
+        loss, serial = 0.0, first_serial(step)
+        for g in range(begin, end):
             group = group_at(work.groups, g)
-            loss += run_group(work, group, seed, serial)
+            loss += run_group(work, group, upstream, serial)
             serial += group.size
         losses[s] = loss / examples
         if work.guarded or work.clip > 0.0:

@@ -44,10 +44,8 @@ from .tape import (
     Pattern,
 )
 
-ROOM = 8 * BLOCK  # for intermediate results of an op of vectors, which takes several passes
-LANE_BYTES = (
-    1 << 19
-)  # memory for the values and gradients of all lanes, so that they stay in the cache
+# The values and gradients of all lanes take so many bytes, so that they stay in the CPU's cache.
+LANE_BYTES = 1 << 19
 FEWEST_LANES, MOST_LANES = 16, 128
 
 
@@ -93,26 +91,28 @@ class Store:
 class Program:
     """What runs: instructions once per batch, and instructions for each example.
 
-    numbers: the constants, which come first among the program's shared slots from `base` on.
-    width: how many slots per example there are: inputs, random numbers, results.
+    numbers: the constants.
+    own_begin, own_end: the program's own shared slots, behind those of the parameters: first the
+        constants, then the results that depend on no example.
+    slots: how many slots there are per example: inputs, random numbers, results.
     outputs: the places of the results, the loss first, as `Pattern.place` gives them.
     """
 
     shared: list[Instruction]
     per_example: list[Instruction]
     numbers: list[float]
-    base: int
-    top: int
+    own_begin: int
+    own_end: int
     inputs: int
     generators: list[random.Random | None]
-    width: int
+    slots: int
     outputs: list[int]
     nodes: int
 
     @property
     def lanes(self) -> int:
         """How many examples are computed together."""
-        fitting = LANE_BYTES // (16 * max(self.width, 1))
+        fitting = LANE_BYTES // (16 * max(self.slots, 1))
         return max(FEWEST_LANES, min(MOST_LANES, fitting - fitting % 8))  # of vector units
 
     @property
@@ -133,7 +133,7 @@ class Program:
             lines.append("once per batch")
             lines += [f"  {instruction}" for instruction in self.shared]
         if self.per_example:
-            lines.append(f"for each example ({self.inputs} numbers in, {self.width} values)")
+            lines.append(f"for each example ({self.inputs} numbers in, {self.slots} values)")
             lines += [f"  {instruction}" for instruction in self.per_example]
         return "\n".join(lines)
 
@@ -182,11 +182,11 @@ class _Layout:
             shared=self.instructions[False],
             per_example=self.instructions[True],
             numbers=self.numbers,
-            base=len(self.store),
-            top=self.next_shared,
+            own_begin=len(self.store),
+            own_end=self.next_shared,
             inputs=self.inputs,
             generators=self.generators,
-            width=self.next_per_example,
+            slots=self.next_per_example,
             outputs=self._places(self.graph.outputs),
             nodes=len(self.graph),
         )
@@ -232,16 +232,16 @@ class _Layout:
                 self.place[node] = ~slot
         self.instructions[per_example].append(
             Instruction(
-                kind,
-                op if isinstance(op, Op) else None,
-                len(nodes),
-                length,
-                out,
-                per_example,
-                operands,
-                rows,
-                columns,
-                self.graph.scopes[nodes[0]],
+                kind=kind,
+                op=op if isinstance(op, Op) else None,
+                count=len(nodes),
+                length=length,
+                out=out,
+                per_example=per_example,
+                operands=operands,
+                rows=rows,
+                columns=columns,
+                scope=self.graph.scopes[nodes[0]],
             )
         )
 

@@ -213,12 +213,17 @@ def run_address() -> int:
 
 
 @cache
-def loop_addresses(op: Op) -> list[int]:
-    """The addresses of an op's loops: forward, then backward by each operand."""
-    loops = {"forward": OpLoops(op).forward()}
-    loops |= {f"backward_{j}": OpLoops(op).backward(j) for j in range(len(op.operands))}
+def loops_of(op: Op) -> tuple[list[int], int]:
+    """The addresses of an op's loops, forward and then backward by each operand.
+
+    And how many numbers they keep, at most, for each result that they compute.
+    """
+    writers = [OpLoops(op) for _ in (op, *op.operands)]
+    loops = {"forward": writers[0].forward()}
+    loops |= {f"backward_{j}": writer.backward(j) for j, writer in enumerate(writers[1:])}
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
-    return _loop_addresses(f"op_{op.name}", arguments, loops)
+    addresses = _loop_addresses(f"op_{op.name}", arguments, loops)
+    return addresses, max(len(writer.kept) for writer in writers)
 
 
 def update_addresses(name: str, update: Update) -> list[int]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from ..engine import Value
 from ..optim.updates import Update
-from .running import State
 
 
 class OptimizerMemory:
@@ -38,7 +37,7 @@ class OptimizerMemory:
         by_slot = dict(zip(self.slots, states))
         self.machine.write_state([by_slot[slot] for slot in range(len(states))])
 
-    def __call__(self) -> list[State]:
+    def __call__(self) -> list[dict[str, float]]:
         """The optimizer's state, one dictionary for each parameter."""
         states = self.machine.read_state()
         return [states[slot] for slot in self.slots]

@@ -1,58 +1,26 @@
 """Run: the memory in which programs work, and what starts them.
 
-A machine holds the numbers of the parameters and the optimizer's state, and runs
-many steps in one call: `NativeMachine` in machine code, `PlainMachine` in Python. Both take
-the programs of `layout.py`, and `Batches`, which say on which examples.
+A machine holds the numbers of the parameters and the optimizer's state, and runs many steps in
+one call: `NativeMachine`, here, in machine code, and `interpreter.PlainMachine` in Python. Both
+take the programs of `layout.py`, and `Batches`, which say on which examples.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import math
 import warnings
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import interpreter
-from .batches import Batches
+from .batches import Batches, Outcome, Task
 from .examples import has_numpy
-from .kernels import uniform
-from .layout import ROOM, Program
-from .tape import MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
-
-State = dict[str, float]
-"""The state of an optimizer for one parameter, by name."""
-
-
-@dataclass
-class Task:
-    """How to run batches.
-
-    differentiated: whether to compute gradients, and, with an optimizer, to move the parameters.
-    seeds: one for each random number of each program.
-    clip: the largest norm of the gradient, or 0 for no limit.
-    guarded: whether a step whose loss or gradient is not finite ends the run before its update;
-        `restore` can then undo the update before it.
-    """
-
-    differentiated: bool
-    seeds: Sequence[int]
-    clip: float = 0.0
-    guarded: bool = False
-
-
-@dataclass
-class Outcome:
-    """A number for each step that was completed, and one more where a guarded run ended."""
-
-    completed: int
-    losses: list[float]
-    norms: list[float]
+from .interpreter import PlainMachine
+from .layout import Program
+from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 
 
 class NativeMachine:
@@ -84,12 +52,13 @@ class NativeMachine:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
         tape = _Encoder(programs)
-        lane_begin = max(program.top for program in programs)
-        lanes = max(program.width * program.lanes for program in programs)
+        lane_begin = max(program.own_end for program in programs)
+        lanes = max(program.slots * program.lanes for program in programs)
         region = max(program.region for program in programs)
-        most_operands = max([2, *[node.operand_count for node in tape.instructions]])
+        most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
         room = lane_begin + lanes + region * most_operands
-        data, grad = np.zeros(room + ROOM), np.zeros(room + ROOM)
+        size = room + BLOCK * tape.kept  # no loop computes more than BLOCK results at a time
+        data, grad = np.zeros(size), np.zeros(size)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
@@ -98,7 +67,7 @@ class NativeMachine:
             "headers": packed(Header, tape.headers),
             "instructions": packed(Instruction, tape.instructions),
             "patterns": packed(Pattern, tape.patterns),
-            "table": np.array(tape.table, np.int32),
+            "all_places": np.array(tape.places, np.int32),
             "loops": np.array(tape.loops, np.int64),
             "numbers": np.array(tape.numbers, np.float64),
         }
@@ -126,7 +95,7 @@ class NativeMachine:
         """Sets the numbers of all parameters."""
         self.data[: self.parameters] = numbers
 
-    def read_state(self) -> list[State]:
+    def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
         if not self.remembers:
             return [{} for _ in range(self.moved)]
@@ -137,7 +106,7 @@ class NativeMachine:
         }
         return [{**shared, **dict(zip(self.kept, row))} for row in self.memory.T.tolist()]
 
-    def write_state(self, states: Sequence[State]) -> None:
+    def write_state(self, states: Sequence[dict[str, float]]) -> None:
         """Sets the optimizer's state: for all parameters, or for none."""
         self.remembers = any(states)
         if self.remembers:
@@ -163,11 +132,8 @@ class NativeMachine:
             outputs=np.array(batches.outputs, np.float64),
         )
 
-    def run(self, batches: Batches, first: int, count: int, task: Task, serial: int) -> Outcome:
-        """Runs `count` steps of the batches from step `first` on.
-
-        serial: how many examples have been run before, which the random numbers depend on.
-        """
+    def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        """Runs `count` steps of the batches from step `first` on."""
         np = self.np
         losses, norms = np.empty(count), np.zeros(count)
         seeds = np.array(task.seeds, np.int64)
@@ -180,10 +146,10 @@ class NativeMachine:
             inputs=_address(batches.inputs),
             starts=_address(batches.starts),
             groups=_address(batches.groups),
-            steps=_address(batches.steps) + first * self.at.itemsize,
+            steps=_address(batches.steps),
+            first_step=first,
             step_count=count,
             seeds=_address(seeds),
-            serial=serial,
             stored=len(batches.outputs) > 0,
             outputs=_address(batches.outputs),
             output_starts=_address(batches.output_starts),
@@ -225,10 +191,11 @@ class _Encoder:
         self.headers: list[Header] = []
         self.instructions: list[Instruction] = []
         self.patterns: list[Pattern] = []
-        self.table = array("i")
+        self.places = array("i")
         self.numbers: list[float] = []
         self.loops: list[int] = []
         self.loop_of: dict[Op, int] = {}
+        self.kept = 0  # how many numbers an op's loops keep for each result
         seeds = 0
         for program in programs:
             self._add(program, seeds)
@@ -238,9 +205,9 @@ class _Encoder:
         begin = len(self.instructions)
         for instruction in (*program.shared, *program.per_example):
             self._add_instruction(instruction)
-        numbers, outputs = len(self.numbers), len(self.table)
+        numbers, outputs = len(self.numbers), len(self.places)
         self.numbers += program.numbers
-        self.table.extend(program.outputs)
+        self.places.extend(program.outputs)
         self.headers.append(
             Header(
                 shared_begin=begin,
@@ -248,17 +215,17 @@ class _Encoder:
                 per_example_begin=begin + len(program.shared),
                 per_example_end=len(self.instructions),
                 lanes=program.lanes,
-                width=program.width,
+                slots=program.slots,
                 inputs=program.inputs,
                 randoms=len(program.generators),
                 root=program.outputs[0],
-                base=program.base,
-                top=program.top,
+                own_begin=program.own_begin,
+                own_end=program.own_end,
                 numbers_begin=numbers,
                 numbers_end=len(self.numbers),
                 outputs_begin=outputs,
-                outputs_end=len(self.table),
-                seed=seeds,
+                outputs_end=len(self.places),
+                first_seed=seeds,
             )
         )
 
@@ -268,8 +235,8 @@ class _Encoder:
         instruction.operand_count = len(instruction.operands)
         self.instructions.append(instruction)
         for pattern in instruction.operands:
-            pattern.table = len(self.table)
-            self.table.extend(pattern.places)
+            pattern.first_place = len(self.places)
+            self.places.extend(pattern.places)
             self.patterns.append(pattern)
 
     def _loop(self, instruction: Instruction) -> int:
@@ -277,115 +244,14 @@ class _Encoder:
         op = instruction.op
         if op is None or instruction.kind not in (MAP, REDUCE):
             return 0
-        from .native import loop_addresses
+        from .native import loops_of
 
         if op not in self.loop_of:
+            addresses, kept = loops_of(op)
             self.loop_of[op] = len(self.loops)
-            self.loops += loop_addresses(op)
+            self.loops += addresses
+            self.kept = max(self.kept, kept)
         return self.loop_of[op]
-
-
-class PlainMachine:
-    """Runs programs in plain Python, as `NativeMachine` does."""
-
-    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
-        self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
-        self.data = [0.0] * parameters
-        self.grad = [0.0] * parameters
-        self.states: list[State] = [{} for _ in range(moved)]
-        self.guard: tuple[list[float], list[State]] = ([], [])
-
-    def load(self, programs: Sequence[Program]) -> None:
-        """Takes these programs; a `Group` names them by their position."""
-        self.programs = list(programs)
-        room = [0.0] * (max(program.top for program in programs) - self.parameters)
-        self.data = self.data[: self.parameters] + room
-        self.grad = self.grad[: self.parameters] + room
-
-    def read(self) -> tuple[list[float], list[float]]:
-        """The numbers and the gradients of all parameters."""
-        return self.data[: self.parameters], self.grad[: self.parameters]
-
-    def write(self, numbers: Sequence[float]) -> None:
-        """Sets the numbers of all parameters."""
-        self.data[: self.parameters] = map(float, numbers)
-
-    def read_state(self) -> list[State]:
-        """The optimizer's state for each parameter that it moves."""
-        return [dict(state) for state in self.states]
-
-    def write_state(self, states: Sequence[State]) -> None:
-        """Sets the optimizer's state for each parameter."""
-        self.states = [dict(state) for state in states]
-
-    def restore(self) -> None:
-        """Undoes the last update of a guarded run."""
-        self.data[: self.moved], self.states = self.guard
-
-    def take(self, batches: Batches) -> Batches:
-        """The batches in the form in which `run` takes them."""
-        return replace(batches, inputs=list(map(float, batches.inputs)))
-
-    def run(self, batches: Batches, first: int, count: int, task: Task, serial: int) -> Outcome:
-        """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
-        losses: list[float] = []
-        norms: list[float] = []
-        for s in range(first, first + count):
-            groups = [batches.groups[g] for g in range(*batches.steps[s : s + 2])]
-            examples = sum(group.size for group in groups)
-            if task.differentiated:
-                self.grad[: self.parameters] = [0.0] * self.parameters
-            total = 0.0
-            for group in groups:
-                total += self._group(group, batches, examples, task, serial)
-                serial += group.size
-            losses.append(total / examples)
-            norms.append(math.sqrt(math.fsum(g * g for g in self.grad[: self.moved])))
-            if task.guarded:
-                if not (math.isfinite(losses[-1]) and math.isfinite(norms[-1])):
-                    return Outcome(s - first, losses, norms)
-                self.guard = self.data[: self.moved], self.read_state()
-            if task.clip and norms[-1] + 1e-6 > task.clip:
-                for i in range(self.moved):
-                    self.grad[i] *= task.clip / (norms[-1] + 1e-6)
-            if task.differentiated:
-                for i, state in enumerate(self.states):
-                    moved = self.optimizer.update(self.grad[i], self.data[i], state)
-                    self.data[i] = float(moved)
-        return Outcome(count, losses, norms)
-
-    def _group(
-        self, group: Group, batches: Batches, examples: int, task: Task, serial: int
-    ) -> float:
-        """The sum of the losses of a group; the gradients of their mean are added."""
-        program = self.programs[group.program]
-        series = sum(len(before.generators) for before in self.programs[: group.program])
-        self.data[program.base : program.base + len(program.numbers)] = program.numbers
-        self.grad[program.base : program.top] = [0.0] * (program.top - program.base)
-        data = interpreter.Numbers(self.data, program.width)
-        grad = interpreter.Numbers(self.grad, program.width)
-        interpreter.forward(program.shared, data)
-        total, randoms = 0.0, len(program.generators)
-        for lane, example in enumerate(range(group.first, group.first + group.size)):
-            start = batches.starts[example]
-            data.per_example[: program.inputs] = batches.inputs[start : start + program.inputs]
-            for j in range(randoms):
-                number = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
-                data.per_example[program.inputs + j] = number
-            interpreter.forward(program.per_example, data)
-            if batches.outputs:
-                to = batches.output_starts[example]
-                batches.outputs[to : to + len(program.outputs)] = [
-                    data[place] for place in program.outputs
-                ]
-            total += data[program.outputs[0]]
-            if task.differentiated:
-                grad.per_example[:] = [0.0] * program.width
-                grad[program.outputs[0]] += 1 / examples
-                interpreter.backward(program.per_example, data, grad)
-        if task.differentiated:
-            interpreter.backward(program.shared, data, grad)
-        return total
 
 
 # ---- which machine

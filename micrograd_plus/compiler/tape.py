@@ -32,12 +32,12 @@ BLOCK = 1024  # how many numbers are packed at a time
 class Pattern:
     """Where the numbers of one operand are, for each row and each element of the row.
 
-    rule: AFFINE, in equal steps from `base`; BY_ROW, rows that begin at `places` and go on in
-        equal steps; BY_ELEMENT, all of `places`.
+    rule: AFFINE, in equal steps from `base`; BY_ROW, each row in equal steps from its slot in
+        `places`; BY_ELEMENT, each element at its place in `places`.
     per_example: whether each example has numbers of its own. BY_ELEMENT tells it by the place:
         a slot per example, or ~slot of a shared number.
     active: whether a gradient goes to the operand.
-    table: where `places` begin in the table of all programs; set when the tape is written.
+    first_place: where `places` begin in those of all programs; set when the tape is written.
     """
 
     rule: int
@@ -47,7 +47,7 @@ class Pattern:
     stride: int
     active: bool
     places: Sequence[int]
-    table: int = 0
+    first_place: int = 0
 
     def place(self, i: int, k: int) -> int:
         """The place of element k of row i: a slot per example, or ~slot of a shared number."""
@@ -97,11 +97,12 @@ class Instruction:
 
 @dataclass(slots=True)
 class Header:
-    """A program on the tape. Each pair of begin and end is a range of the list that it names.
+    """A program on the tape: ranges of what all programs have together, and its own sizes.
 
-    width: how many slots per example; inputs, randoms: how many of them are filled before it runs.
-    root: the place of the loss. base, top: the program's own shared numbers, constants first.
-    seed: where its seeds begin.
+    shared, per_example: its instructions; numbers: its constants; outputs: the places of its
+        results, in `Work.all_places`; first_seed: where its seeds begin.
+    lanes, slots, own_begin, own_end: as in `layout.Program`.
+    inputs, randoms: how many of the slots are filled before it runs; root: the place of the loss.
     """
 
     shared_begin: int
@@ -109,17 +110,17 @@ class Header:
     per_example_begin: int
     per_example_end: int
     lanes: int
-    width: int
+    slots: int
     inputs: int
     randoms: int
     root: int
-    base: int
-    top: int
+    own_begin: int
+    own_end: int
     numbers_begin: int
     numbers_end: int
     outputs_begin: int
     outputs_end: int
-    seed: int
+    first_seed: int
 
 
 @dataclass(slots=True)
@@ -133,19 +134,17 @@ class Group:
 
 @dataclass(slots=True)
 class Work:
-    """All that a run of steps reads and writes.
+    """All that a run of steps reads and writes; `running.NativeMachine` fills it."""
 
-    The first part describes the programs, the second the memory, the third the steps, and the
-    last what happens to the parameters. See `running.NativeMachine` for who fills it.
-    """
-
+    # the programs: the records of this file, and the lists into which they point
     headers: Address
     instructions: Address
     patterns: Address
-    table: Address
+    all_places: Address
     loops: Address
     numbers: Address
 
+    # the memory, as `kernels.py` describes it
     data: Address
     grad: Address
     parameters: int
@@ -154,19 +153,23 @@ class Work:
     region: int  # how many numbers the scratch holds for each operand
     at: Address  # where the operands of one op are; before it, what its loops keep
 
+    # the steps, as `batches.Batches` and `batches.Task`; losses and norms have one number a step
     inputs: Address
     starts: Address
     groups: Address
     steps: Address
+    first_step: int
     step_count: int
     seeds: Address
-    serial: int
     stored: bool
     outputs: Address
     output_starts: Address
     losses: Address
     norms: Address
 
+    # what happens to the parameters, of which the optimizer moves the first `moved`; its settings
+    # (lr and what is counted) and memory (a row for each name that is kept) are as in `loops.py`;
+    # guard: data, memory and settings as they were before the last update
     differentiated: bool
     moved: int
     first_update: Address
