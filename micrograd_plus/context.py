@@ -72,6 +72,12 @@ def no_grad() -> Iterator[None]:
     """Inside `with no_grad():`, or under `@no_grad()`, results keep no graph.
 
     For predictions and measurements: it saves the memory and most of the time.
+
+    >>> a = Value(3.0)
+    >>> with no_grad():
+    ...     b = a * a
+    >>> b.operands
+    ()
     """
     with using(_NoGrad(current_engine.get())):
         yield
@@ -90,6 +96,12 @@ def detect_anomaly() -> Iterator[None]:
     """Inside `with detect_anomaly():` the first inf or nan raises FloatingPointError.
 
     The message names the value, or the gradient, by how it was made, and its operands.
+
+    >>> with detect_anomaly():
+    ...     Value(0.0, label="a").log()
+    Traceback (most recent call last):
+        ...
+    FloatingPointError: log(a) with a = 0 became -inf
     """
     with using(_AnomalyDetector(current_engine.get())):
         yield
@@ -210,6 +222,11 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
     the values of a neuron or a layer are known to belong together.
 
     owner: a name, or the object (a Module) whose class gives the name.
+
+    >>> with scope("square"):
+    ...     b = Value(3.0) ** 2
+    >>> b.scope.name
+    'square'
     """
 
     __slots__ = ("is_open", "owner", "parent")

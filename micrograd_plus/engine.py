@@ -1,11 +1,5 @@
 """`Value`: a number that knows how it was made, and the chain rule over a graph of them.
 
->>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
->>> c = a * b + a.tanh()
->>> c.backward()
->>> print(f"c = {c:.4f}, dc/da = {a.grad:.4f}, dc/db = {b.grad:.4f}")
-c = -5.0360, dc/da = -2.9293, dc/db = 2.0000
-
 First what a Value is, then how an op makes one, then the chain rule, which is one loop. The engine
 in use, `current_engine`, does both; inside `with no_grad():` and the like it is another one.
 """
@@ -47,6 +41,12 @@ class Value(Number, Methods):
     scope: the innermost `with scope(...)`, or call of a module, in which it was made.
 
     Every op of the table is a method too, `v.tanh()`. `Number` says how Values compare and print.
+
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> c = a * b + a.tanh()
+    >>> c.backward()
+    >>> print(f"c = {c:.4f}, dc/da = {a.grad:.4f}, dc/db = {b.grad:.4f}")
+    c = -5.0360, dc/da = -2.9293, dc/db = 2.0000
     """
 
     __slots__ = ("data", "grad", "label", "op", "operands", "scope")
@@ -112,12 +112,13 @@ class Value(Number, Methods):
 
 
 class Constant(Value):
-    """A number in an expression, as the 2 in `2 * v`: a leaf whose `grad` nothing reads."""
+    """A number in an expression: a leaf whose `grad` nothing reads.
+
+    >>> (2 * Value(3.0)).operands
+    (Constant(data=2.0, grad=0.0), Value(data=3.0, grad=0.0))
+    """
 
     __slots__ = ()
-
-
-# ---- how an op makes a Value, and the chain rule
 
 
 class Engine:
@@ -191,7 +192,6 @@ def local_derivatives(node: Value) -> Iterable[tuple[Value, float]]:
 
 current_engine: ContextVar[Engine] = ContextVar("current_engine", default=Engine())  # noqa: B039
 """The engine in use; another one inside `with no_grad():` and the like, in that thread alone."""
-
 open_scope: ContextVar[Any] = ContextVar("open_scope", default=None)  # the innermost scope
 
 _new = Value.__new__

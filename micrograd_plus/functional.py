@@ -54,8 +54,26 @@ def _function(op: Op) -> Callable[..., Value]:
 
     made = function_of_vectors if op.nary else function
     made.__name__ = made.__qualname__ = op.name
-    made.__doc__ = f"{op.signature}: {op.doc}."
+    made.__doc__ = f"{op.signature}: {op.doc}.\n\n{_example(op)}"
     return made
+
+
+def _example(op: Op) -> str:
+    """A call of `op`, its result, and the derivative by its first operand, as a doctest."""
+    rows = [[0.5 + i, 2.5 + i] if op.nary else [0.5 + i] for i in range(len(op.operands))]
+    numbers = [number for row in rows for number in row]
+    values = [", ".join(f"Value({number})" for number in row) for row in rows]
+    out = op.forward(*numbers)
+    slope = op.partials(out, *numbers)[0] + 0.0  # no minus before a 0
+    names = ", ".join(op.operands)
+    first = op.operands[0] + "[0]" * op.nary
+    return f""">>> import micrograd_plus as mp
+>>> from micrograd_plus import Value
+>>> {names} = {", ".join(f"[{row}]" if op.nary else row for row in values)}
+>>> out = mp.{op.name}({names})
+>>> out.backward()
+>>> print(f"{{out:.4f}}, derivative by {first}: {{{first}.grad:.4f}}")
+{out:.4f}, derivative by {first}: {slope:.4f}"""
 
 
 def _call(op: Op, *operands: Operand | Vector, **named: Operand) -> Value:
@@ -84,6 +102,10 @@ def where(condition: Operand | bool, a: Operand, b: Operand) -> Value:
     A bool, Python's or NumPy's, chooses at once: the result is a or b itself, as a Value. In a
     compiled program both are computed, and so are their gradients, as in PyTorch: an infinite
     derivative of what was not chosen gives 0 * inf = nan.
+
+    >>> x = Value(-2.0)
+    >>> where(x < 0, -x, x)
+    Value(data=2.0, grad=0.0)
     """
     if type(condition).__name__ in ("bool", "bool_"):
         return as_value(a if condition else b)
@@ -91,13 +113,21 @@ def where(condition: Operand | bool, a: Operand, b: Operand) -> Value:
 
 
 def mean(values: Vector) -> Value:
-    """The arithmetic mean."""
+    """The arithmetic mean.
+
+    >>> mean([1.0, 2.0, 6.0])
+    Value(data=3.0, grad=0.0)
+    """
     values = list(values)
     return _sum(values) / (len(values) or 1)
 
 
 def var(values: Vector, correction: int = 1) -> Value:
-    """The variance: squared distances from the mean, summed and divided by n - correction."""
+    """The variance: squared distances from the mean, summed and divided by n - correction.
+
+    >>> var([1.0, 2.0, 6.0])
+    Value(data=7.0, grad=0.0)
+    """
     values = list(values)
     if len(values) <= correction:
         raise ValueError(f"var of {len(values)} values with correction={correction} is 0 / 0")
@@ -106,12 +136,20 @@ def var(values: Vector, correction: int = 1) -> Value:
 
 
 def log_softmax(values: Vector) -> list[Value]:
-    """log(softmax(values)), exact where softmax itself rounds to 0."""
+    """log(softmax(values)), exact where softmax itself rounds to 0.
+
+    >>> [f"{value:.4f}" for value in log_softmax([1.0, 1.0])]
+    ['-0.6931', '-0.6931']
+    """
     values = [as_value(value) for value in values]
     normaliser = _logsumexp(values)
     return [value - normaliser for value in values]
 
 
 def softmax(values: Vector) -> list[Value]:
-    """exp(x) / (sum of all exp(x)) for each x: positive numbers that add up to 1."""
+    """exp(x) / (sum of all exp(x)) for each x: positive numbers that add up to 1.
+
+    >>> [f"{value:.3f}" for value in softmax([0.0, 1.0, 3.0])]
+    ['0.042', '0.114', '0.844']
+    """
     return [value.exp() for value in log_softmax(values)]

@@ -147,6 +147,10 @@ def gradcheck(
     every input, with calls of the function, so that it also finds a graph that was lost inside (by
     `v.data`, by `no_grad`). `data` and `grad` of every Value stay as they were. Each leaf costs
     about ten forward passes over the values that depend on it.
+
+    >>> report = gradcheck(lambda x: x.tanh() * x, [0.5])
+    >>> bool(report), len(report.leaves)
+    (True, 1)
     """
     if isinstance(root, Value):
         order = topological_order(root)

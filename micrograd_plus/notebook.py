@@ -160,6 +160,9 @@ def interact(root: Value) -> Any:
 
     TypeError for what is not a Value; ValueError for a graph without leaves or with more than 20;
     ImportError without ipywidgets: pip install ipywidgets.
+
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> box = interact(a * b + a.tanh())
     """
     if not isinstance(root, Value):
         raise TypeError(f"interact takes a Value, not {root!r:.60}")

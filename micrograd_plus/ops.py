@@ -279,6 +279,11 @@ def op(name: str, formula: Formula, *derivatives: Formula, **how: Any) -> Op:
     how: symbol, for pictures; doc, for help; why, linear and so on as in `Op`.
 
         op("cube", lambda x: x * x * x, lambda out, x: 3 * x * x, doc="x to the power 3")
+
+    >>> double = op("double", lambda x: 2.0 * x, lambda out, x: 2.0)
+    >>> double.forward(3.0), double.partials(6.0, 3.0)
+    (6.0, [2.0])
+    >>> del TABLE["double"], Methods.double
     """
     if not name.isidentifier():
         raise ValueError(f"the name of an op must be a Python identifier, not {name!r}")

@@ -30,6 +30,10 @@ def rand(generator: random.Random | None = None) -> Value:
 
     A compiled program draws another one at every replay, and for every example. Without a
     generator, Python's own is used, which `random.seed` seeds.
+
+    >>> import random
+    >>> 0.0 <= rand(random.Random(0)).data < 1.0
+    True
     """
     generator = generator_or(None, generator)
     active = recorder()
@@ -43,6 +47,10 @@ def pick(values: Sequence[Any], index: Any) -> Any:
 
     In a compiled program the index may be one of its inputs, as a token or a class is.
     IndexError if there is no such element, TypeError if the index is no int.
+
+    >>> from micrograd_plus.engine import Value
+    >>> pick([Value(10.0), Value(20.0)], 1)
+    Value(data=20.0, grad=0.0)
     """
     active = recorder()
     if active is not None and isinstance(index, Value):

@@ -119,6 +119,14 @@ def fit(
     If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning, and the
     model gets the parameters with the last finite loss. After Ctrl-C it has the parameters of the
     last complete step. The model is in evaluation mode at the end.
+
+    >>> import random
+    >>> from micrograd_plus import data, nn
+    >>> X, y = data.moons(40, seed=0)
+    >>> model = nn.MLP(2, [4, 1], generator=random.Random(0))
+    >>> history = fit(model, X, y, loss="hinge", epochs=5, compiled=False, progress=False)
+    >>> len(history.loss), history.loss[-1] < history.loss[0]
+    (5, True)
     """
     _check_kinds(validation, optimizer, schedule, callbacks, clip_grad_norm)
     X, y = _examples(X, y)
@@ -198,6 +206,10 @@ def evaluate(
     """Returns the loss over all examples, and the accuracy (None for regression).
 
     The model is in evaluation mode during this call, and no graph is kept.
+
+    >>> from micrograd_plus.nn import ReLU
+    >>> evaluate(ReLU(), [1.0, 0.5], [1, -1], loss="hinge")
+    (0.75, 0.5)
     """
     X, y = _examples(X, y)
     return _evaluate(model, model, X, y, _loss_function(loss))

@@ -96,6 +96,11 @@ def questions(root: Value, n: int = 5, seed: int | None = None) -> list[Question
     operands, or with numbers whose first five digits do not lead to the answer.
 
     seed: the same seed gives the same questions. ValueError if the graph has fewer than n steps.
+
+    >>> from micrograd_plus.engine import Value
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> questions(a * b + a, n=1, seed=3)
+    [Question('L = v1 + a, with v1 = -6 and a = 2. What is L?')]
     """
     if not isinstance(root, Value):
         raise TypeError(f"questions() takes a Value, not {root!r}")

@@ -118,6 +118,11 @@ def step_through(
     title: what stands above; the formula, if it is short.
 
     ValueError for a graph that is too large to be looked at, with advice.
+
+    >>> from micrograd_plus.engine import Value
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> step_through((a * b).tanh())
+    <Explorer of 4 values: .save('lesson.html') writes it to a file>
     """
     if isinstance(root, Module):
         if loss is None or x is None:

@@ -35,6 +35,10 @@ def parse(text: str, values: Mapping[str, float] | None = None, /, **named: floa
 
     values, named: the number for each name. ValueError for text that is no such expression, for a
     name without a number, and for a number whose name does not occur.
+
+    >>> root = parse("a*b + tanh(a)", {"a": 2.0, "b": -3.0})
+    >>> print(f"{root:.4f}")
+    -5.0360
     """
     numbers = {**(values or {}), **named}
     if len(text) > _LONGEST:

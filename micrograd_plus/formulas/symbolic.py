@@ -77,6 +77,11 @@ def symbolic(root: Value, wrt: Value | None = None) -> Formula:
     model. Constants are numbers. An op whose formula repeats an operand, such as sigmoid, is
     written as a call. ValueError for a graph of more than 10,000 computed values, and for a
     formula of more than 2,000 operations.
+
+    >>> from micrograd_plus.engine import Value
+    >>> x, w = Value(2.0, label="x"), Value(-3.0, label="w")
+    >>> print(symbolic((w * x).tanh(), wrt=x))
+    w * (1 - tanh(w * x)**2)
     """
     for value in (root, *([] if wrt is None else [wrt])):
         if not isinstance(value, Value):

@@ -31,6 +31,14 @@ def save(model: Module, path: str | Path, **about: Any) -> None:
     """Writes `model` to `path`; a crash while saving leaves the old file as it was.
 
     about: more data for the file, of types that JSON supports.
+
+    >>> import random, tempfile
+    >>> from micrograd_plus.nn import MLP
+    >>> model = MLP(2, [3, 1], generator=random.Random(0))
+    >>> path = Path(tempfile.mkdtemp()) / "model.json"
+    >>> save(model, path)
+    >>> load(path)([1.0, 2.0]).data == model([1.0, 2.0]).data
+    True
     """
     if not isinstance(model, Module):
         raise TypeError(f"save takes a model, a Module, not {model!r}")
@@ -50,6 +58,13 @@ def load(path: str | Path, model: Module | None = None) -> Module:
 
     ValueError for a file that is truncated or of another kind, or whose parameters do not fit; then
     `model` does not change.
+
+    >>> import random, tempfile
+    >>> from micrograd_plus.nn import Linear
+    >>> path = Path(tempfile.mkdtemp()) / "model.json"
+    >>> save(Linear(2, 1, generator=random.Random(0)), path)
+    >>> load(path)
+    Linear(in_features=2, out_features=1)  3 parameters
     """
     return model_in(read(path), path, model)
 

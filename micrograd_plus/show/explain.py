@@ -61,6 +61,13 @@ def explain(root: Value, wrt: Value | None = None) -> Explanation:
 
     `print` shows the derivation as text, Jupyter shows it typeset. No `grad` is changed. ValueError
     for a graph of more than 60 computed values or leaves.
+
+    >>> from micrograd_plus.engine import Value
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> print(explain(a * b + a, wrt=a))
+    Given
+      a = 2, b = −3
+    ...
     """
     for value in (root, *([] if wrt is None else [wrt])):
         if not isinstance(value, Value):

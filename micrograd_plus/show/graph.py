@@ -57,6 +57,11 @@ def draw(
     merge: whether all calls of the same module are one box, as over a batch; None, if needed.
 
     ValueError for a graph that is too large to be read even so, with advice.
+
+    >>> from micrograd_plus.engine import Value
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> draw(a * b, direction="TB")
+    <Picture: .save('x.svg') writes it to a file>
     """
     if not isinstance(root, Value):
         advice = ": draw one of its elements" if isinstance(root, (list, tuple)) else ""
@@ -72,7 +77,12 @@ def draw(
 
 
 def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", **options: Any) -> Picture:  # noqa: A002
-    """`draw` under the name and with the arguments it has in micrograd's notebooks."""
+    """`draw` under the name and with the arguments it has in micrograd's notebooks.
+
+    >>> from micrograd_plus.engine import Value
+    >>> draw_dot(Value(2.0, label="a") ** 2)
+    <Picture: .save('x.svg') writes it to a file>
+    """
     return draw(root, format=format, direction=rankdir, **options)
 
 

@@ -27,7 +27,11 @@ _Plane = list[list[float]]
 
 
 def plot_filters(layer: Any, *, path: str | Path | None = None) -> Plot:
-    """Plots the weights of a Conv2d: a column per output channel, a row per input channel."""
+    """Plots the weights of a Conv2d: a column per output channel, a row per input channel.
+
+    >>> from micrograd_plus.nn import Conv2d
+    >>> figure = plot_filters(Conv2d(1, 4, 3))
+    """
     found = shape(getattr(layer, "weight", None))
     if len(found) != 4:
         raise TypeError(f"plot_filters takes a Conv2d, such as model[0], not {layer!r:.60}")
@@ -53,6 +57,10 @@ def plot_feature_maps(model: Any, image: Any, *, path: str | Path | None = None)
 
     Every layer whose output is an image has a block of tiles, one for each channel. The colours of
     a block cover the range from -m to m, where m is its largest |number|.
+
+    >>> from micrograd_plus.nn import Conv2d, Sequential
+    >>> image = [[[0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 0.0]]]
+    >>> figure = plot_feature_maps(Sequential(Conv2d(1, 4, 2)), image)
     """
     if not hasattr(model, "__iter__"):
         raise TypeError(f"plot_feature_maps takes a Sequential, not a {type(model).__name__}")
@@ -98,6 +106,9 @@ def plot_mistakes(
     X: the images, rows of grey values, or one channel of such rows.
     y, predicted: the true and the predicted class of each image, as indices of `classes`.
     most: at most this many images are shown, the first ones.
+
+    >>> images = [[[[0.0, 1.0], [1.0, 0.0]]], [[[1.0, 0.0], [0.0, 1.0]]]]
+    >>> figure = plot_mistakes(images, [0, 1], [0, 0], ["up", "down"])
     """
     wrong = [i for i, (truth, guess) in enumerate(zip(y, predicted, strict=True)) if truth != guess]
     columns, rows = 8, max(1, ceil(len(wrong[:most]) / 8))

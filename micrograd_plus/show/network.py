@@ -39,6 +39,11 @@ def network(model: Any, *, color: str = "weight", format: str = "svg") -> Pictur
     format: the format for `.render()`; `.save("x.png")` uses the extension.
 
     TypeError for a model without such layers, ValueError for a model with too many layers.
+
+    >>> import random
+    >>> from micrograd_plus.nn import MLP
+    >>> network(MLP(2, [3, 1], generator=random.Random(0)))
+    <Picture: .save('x.svg') writes it to a file>
     """
     if color not in ("weight", "gradient"):
         raise ValueError(f"color is 'weight' or 'gradient', not {color!r}")

@@ -76,6 +76,8 @@ def plot_loss(history: Any, *, unit: str = "epoch", path: str | Path | None = No
 
     If there are more than 200 numbers, they are divided into 20 parts, and the mean of each part is
     drawn too.
+
+    >>> figure = plot_loss({"lr = 0.1": [0.9, 0.5, 0.3], "lr = 0.01": [0.9, 0.8, 0.7]})
     """
     if isinstance(history, Mapping):
         losses = [(name, _series(one)["loss"]) for name, one in history.items()]
@@ -167,6 +169,10 @@ def plot_decision_boundary(
     X, y: the points, n rows of two numbers, and their n classes.
     threshold: the limit between two classes: 0 for scores, 0.5 for probabilities.
     resolution: the model is called resolution × resolution times.
+
+    >>> from micrograd_plus import data, nn
+    >>> X, y = data.moons(20, seed=0)
+    >>> figure = plot_decision_boundary(nn.MLP(2, [4, 1]), X, y)
     """
     points = numbers_of(X)
     labels = [number_of(label) for label in flatten(list(plain(y)))]
@@ -285,6 +291,8 @@ def plot_activations(names: str | Sequence[str], *, path: str | Path | None = No
     """Plots functions of the op table and their derivatives, from -5 to 5.
 
     names: a name, such as "tanh", or a list of names.
+
+    >>> figure = plot_activations(["relu", "tanh", "gelu"])
     """
     ops = [function_of_one(name) for name in ([names] if isinstance(names, str) else names)]
     if not ops:
@@ -320,6 +328,11 @@ def plot_gradients(model: Any, *, path: str | Path | None = None) -> Plot:
     A box contains the middle half of the gradients; its whiskers end at the smallest and the
     largest. The text below gives the number of gradients that are exactly 0. If the boxes become
     lower towards the input, the gradients vanish.
+
+    >>> from micrograd_plus import nn
+    >>> model = nn.MLP(2, [4, 1])
+    >>> model([1.0, -2.0]).backward()
+    >>> figure = plot_gradients(model)
     """
     if not hasattr(model, "named_parameters"):
         raise TypeError(
@@ -368,6 +381,11 @@ def plot_gradient_through_time(
     the last state. The line is the median over the sequences; the band is the range from the
     smallest to the largest. The legend gives the factor by which the median changes per step back
     in time. If a line falls towards the left, the gradient vanishes (Bengio et al. 1994).
+
+    >>> from micrograd_plus.nn import LSTM
+    >>> states, _ = LSTM(1, 2)([[0.5], [1.0], [-1.0]])
+    >>> sum(states[-1]).backward()
+    >>> figure = plot_gradient_through_time({"LSTM": states})
     """
     if not isinstance(states, Mapping) or not states:
         raise TypeError(
@@ -437,6 +455,8 @@ def plot_confusion_matrix(
     """Plots how often each class was predicted for each true class; the diagonal is correct.
 
     y, predicted: the true and the predicted class of each example, as indices of `classes`.
+
+    >>> figure = plot_confusion_matrix([0, 1, 1], [0, 1, 0], ["cat", "dog"])
     """
     counts = [[0] * len(classes) for _ in classes]
     for truth, guess in zip(y, predicted, strict=True):
@@ -472,6 +492,8 @@ def plot_attention(
     weights: weights[head][query][key], as in MultiHeadAttention, or weights[query][key].
     tokens: the labels of the queries: a text, or a list of words.
     keys: the labels of the keys, if they belong to another sequence.
+
+    >>> figure = plot_attention([[[1.0, 0.0], [0.4, 0.6]]], ["a", "b"])
     """
     table = plain(weights)
     heads = table if is_nested(table) and is_nested(plain(table[0])) else [table]
@@ -511,6 +533,8 @@ def plot_residuals(
     """Plots predicted against true numbers, and the residuals; exact predictions lie on the lines.
 
     name: the name of the quantity, with its unit.
+
+    >>> figure = plot_residuals([1.0, 2.0, 3.0], [1.1, 1.9, 3.2], "height in m")
     """
     residuals = [guess - truth for truth, guess in zip(y, predicted, strict=True)]
     low, high = min([*y, *predicted]), max([*y, *predicted])

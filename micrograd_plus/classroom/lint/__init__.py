@@ -83,6 +83,15 @@ def lint(
 
     A report is a list of findings, false if it is empty. Each finding has a `kind`, a `message`, a
     `fix`, a `place` in the code and a `count`.
+
+    >>> import random
+    >>> from micrograd_plus import nn, optim
+    >>> model = nn.MLP(1, [1], generator=random.Random(0))
+    >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+    >>> with lint(quiet=True) as report:
+    ...     optimizer.step()
+    >>> [finding.kind for finding in report]
+    ['step-without-backward']
     """
     if model is None:
         if not (X is None and y is None and loss is None and optimizer is None):

@@ -1,0 +1,41 @@
+"""Every public name has an example in its docstring that runs."""
+
+import doctest
+import inspect
+
+import pytest
+
+import micrograd_plus as mp
+from micrograd_plus import functional
+from micrograd_plus.ops import TABLE, Methods, op
+
+NAMES = [name for name in dir(mp) if callable(getattr(mp, name))]
+
+
+def examples_of(name, thing):
+    return doctest.DocTestParser().get_doctest(inspect.getdoc(thing) or "", {}, name, None, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_is_an_example(name):
+    """pytest's doctests run those that are written in a file."""
+    assert examples_of(name, getattr(mp, name)).examples
+
+
+@pytest.mark.parametrize("name", sorted(TABLE.keys() - vars(functional)))
+def test_the_example_of_an_op_runs(name):
+    """It is written from the op's entry."""
+    runner = doctest.DocTestRunner()
+    runner.run(examples_of(name, getattr(mp, name)))
+    assert runner.summarize(verbose=False) == (0, 6)
+
+
+def test_a_new_op_has_an_example_too():
+    op("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+    try:
+        runner = doctest.DocTestRunner()
+        runner.run(examples_of("cube", mp.cube))
+        assert runner.summarize(verbose=False) == (0, 6)
+        assert "0.1250, derivative by x: 0.7500" in mp.cube.__doc__
+    finally:
+        del TABLE["cube"], Methods.cube
