@@ -381,12 +381,18 @@ def check_gradients(before, after):
 
 @pytest.mark.filterwarnings("ignore:numba is not installed")
 def test_train_rnn_writes_with_an_rnn(run, tmp_path, monkeypatch):
-    """Without numba, too: slow, but it can be waited for if there is little to do."""
+    """Without numba, too; plain Python is slow, so there is little data."""
     pytest.importorskip("matplotlib")
     monkeypatch.setattr("micrograd_plus.train.is_native", lambda: False)
     monkeypatch.setattr("micrograd_plus.compiler.running.is_native", lambda: False)
+    adding = data.adding
+    monkeypatch.setattr(
+        "micrograd_plus.commands.recurrent.adding",
+        lambda n, *steps, **seed: adding(n // 25, *steps, **seed),
+    )
+    (tmp_path / "names.txt").write_text("\n".join(data.names()[:100]))
     arguments = ("--epochs", 1, "--length", 2, "--steps", 20, "--width", 5, "--out", "here")
-    status, printed, _ = run("train", "rnn", *arguments)
+    status, printed, _ = run("train", "rnn", "--text", "names.txt", *arguments)
     assert status == 0
     assert "add the two marked numbers of 2\n" in printed
     assert load(tmp_path / "here" / "model.json").config()["cell"] == "rnn"

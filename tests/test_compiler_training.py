@@ -517,10 +517,36 @@ def test_damaged_machine_code_is_compiled_again(
     assert run_with_cache(tmp_path) == [*first[:2], "False"]
 
 
-def test_a_cache_that_cannot_be_written(cache: tuple[Path, list[str]], tmp_path: Path) -> None:
-    _, first = cache
+def test_a_file_of_the_cache_that_cannot_be_written(
+    cache: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """A folder has the place of a small file: this code is compiled in every process."""
+    folder, first = cache
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (path,) = tmp_path.glob("micrograd_plus_op_exp_*.bin")
+    path.unlink()
+    path.mkdir()
+    assert run_with_cache(tmp_path) == first
+    assert run_with_cache(tmp_path) == first
+
+
+def test_a_cache_that_cannot_be_written(
+    cache: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The code is compiled, and runs; here, compiling gives the code of another folder."""
+    (path,) = cache[0].glob("micrograd_plus_op_exp_*.bin")
+    codes = machine_code._read(path)
     (tmp_path / "file").write_text("in the way")
-    assert run_with_cache(tmp_path / "file" / "cache") == first
+    monkeypatch.setenv("MICROGRAD_PLUS_CACHE", str(tmp_path / "file" / "cache"))
+    asked = []
+
+    def compiled(name: str, text: str) -> dict[str, machine_code.Code]:
+        asked.append(text)
+        return codes
+
+    for text in ("once", "again", "once"):
+        assert machine_code.load("unwritable", text, compiled).keys() == codes.keys()
+    assert asked == ["once", "again", "once"]
 
 
 def test_the_key_of_machine_code_holds_all_that_made_it(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from browser import Visit
 from graphs import LEAVES, STEPS, build, ours
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import HOSTILE, chain, close, corrected, diamonds, gradients, mlp, neuron, played
 
@@ -251,11 +251,34 @@ def test_nudging_is_the_finite_difference(visit: Open) -> None:
     assert "h must be a number other than 0" in page.text_content("#leaf-list .slope:visible")
 
 
+@pytest.fixture(scope="module")
+def one_page(browser: Any) -> Iterator[Visit]:
+    """One page for the graphs of hypothesis, one after the other; it is small and paints little."""
+    visit = Visit(browser, viewport={"width": 480, "height": 320}, reduced_motion="reduce")
+    yield visit
+    visit.close()
+
+
+FILL = """
+(numbers) => [...document.querySelectorAll("#leaf-list .number")].forEach((field, i) => {
+  field.value = numbers[i];
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+})
+"""
+"""Types a number into each leaf's field."""
+
+
 @given(LEAVES, STEPS, st.lists(st.floats(-3, 3), min_size=4, max_size=4))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_random_graphs(visit: Open, numbers: list[float], steps: Any, others: list[float]) -> None:
+@settings(max_examples=25)
+def test_random_graphs(
+    one_page: Visit,
+    tmp_path_factory: pytest.TempPathFactory,
+    numbers: list[float],
+    steps: Any,
+    others: list[float],
+) -> None:
     root = build([Value(x) for x in numbers], steps[:8], ours)
-    page = visit(root)
+    page = one_page.go(step_through(root).save(tmp_path_factory.getbasetemp() / "random.html"))
     found = page.evaluate("passes.steps")
     assert [(step["kind"], step["node"]) for step in found] == [
         (step.kind, topological_order(root).index(step.value)) for step in tape(root)
@@ -263,11 +286,9 @@ def test_random_graphs(visit: Open, numbers: list[float], steps: Any, others: li
     largest = max([1.0, *[abs(step.after) for step in tape(root)]])
     assert_as_the_engine(page, root, largest)
     count = page.locator("#leaf-list .number").count()
-    for i in range(count):
-        page.locator("#leaf-list .number").nth(i).fill(repr(others[i]))
+    page.evaluate(FILL, [repr(number) for number in others])
     recomputed(root, others[:count])
     assert_as_the_engine(page, root, max(abs(step.after) for step in tape(root)))
-    page.context.close()
 
 
 ROWS = [
@@ -509,11 +530,10 @@ def test_folded_layers_open(visit: Open) -> None:
 
 
 def test_each_view_reaches_the_end(visit: Open) -> None:
-    page = visit(folded())
+    page = visit(folded(), reduced_motion="reduce")
     for view in range(page.evaluate("LESSON.views.length")):
         page.evaluate(f"open({view})")
-        for _ in range(min(20, page.evaluate("stops.length"))):
-            page.evaluate("go(shown.stop + 1)")
+        page.evaluate("for (let i = 0; i < Math.min(20, stops.length); i++) go(shown.stop + 1)")
         page.evaluate("go(stops.length)")
         assert page.evaluate("countAt(shown.stop) === passes.steps.length")
         assert page.locator("#graph .waiting").count() == 0
@@ -616,21 +636,21 @@ TEXTS_OUTSIDE = """
 """
 
 
-@pytest.mark.parametrize("mode", ["step", "predict", "break"])
 @pytest.mark.parametrize("name", LESSONS)
-def test_on_a_phone(visit: Open, name: str, mode: str) -> None:
+def test_on_a_phone(visit: Open, name: str) -> None:
     page = visit(LESSONS[name](), viewport=PHONE)
-    page.click(f"#mode-{mode}")
-    page.evaluate("go(stops.length)")
-    page.evaluate("pick({ node: LEAVES[0] })")
-    page.evaluate("shown.nudged = LEAVES[0]; refresh()")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    assert page.evaluate(OUTSIDE) == []
-    if mode != "predict":
-        for button in ("first", "back", "play", "forward", "last"):
-            room = page.locator(f"#{button}").bounding_box()
-            assert 0 <= room["x"] <= PHONE["width"] - room["width"]
-            assert 0 <= room["y"] <= PHONE["height"] - room["height"]
+    for mode in ("step", "predict", "break"):
+        page.click(f"#mode-{mode}")
+        page.evaluate("go(stops.length)")
+        page.evaluate("pick({ node: LEAVES[0] })")
+        page.evaluate("shown.nudged = LEAVES[0]; refresh()")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], mode
+        assert page.evaluate(OUTSIDE) == [], mode
+        if mode != "predict":
+            for button in ("first", "back", "play", "forward", "last"):
+                room = page.locator(f"#{button}").bounding_box()
+                assert 0 <= room["x"] <= PHONE["width"] - room["width"], mode
+                assert 0 <= room["y"] <= PHONE["height"] - room["height"], mode
 
 
 @pytest.mark.parametrize("name", LESSONS)
