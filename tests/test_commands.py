@@ -394,7 +394,7 @@ def test_train_rnn_writes_with_an_rnn(run, tmp_path, monkeypatch):
     arguments = ("--epochs", 1, "--length", 2, "--steps", 20, "--width", 5, "--out", "here")
     status, printed, _ = run("train", "rnn", "--text", "names.txt", *arguments)
     assert status == 0
-    assert "add the two marked numbers of 2\n" in printed
+    assert "add the two marked numbers of 2; 5 trainings each\n" in printed
     assert load(tmp_path / "here" / "model.json").config()["cell"] == "rnn"
 
 
