@@ -818,30 +818,6 @@ def test_inputs_that_are_values_with_new_numbers_are_silent() -> None:
     assert not report, report
 
 
-SHOWS_AN_ERROR = ("b.backward()\nprint(a.grad)", "deep = ", "reckless = ")
-"""How cells begin that make a mistake on purpose."""
-
-
-@pytest.mark.parametrize("name", ["01", "02", "03"])
-@pytest.mark.filterwarnings("ignore")
-def test_the_notebooks_are_silent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    (path,) = NOTEBOOKS.glob(f"{name}-*.ipynb")
-    cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-    names: dict[str, Any] = {"__name__": "__main__"}
-    table = dict(mp.ops.TABLE)
-    try:
-        with watch() as report:
-            for i, source in enumerate(cells):
-                if not source.removeprefix("import warnings\n\n").startswith(SHOWS_AN_ERROR):
-                    exec(compile(source, f"<cell {i}>", "exec"), names)
-    finally:
-        mp.ops.TABLE.clear()
-        mp.ops.TABLE.update(table)
-    assert not report, report
-
-
 def test_the_mistakes_in_the_notebooks_are_found() -> None:
     a = Value(3.0, label="a")
     b = a + a

@@ -9,6 +9,28 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
+LINTED = ("01", "02", "03")
+SHOWS_A_MISTAKE = ("b.backward()\nprint(a.grad)", "deep = ", "import warnings\n\nreckless = ")
+"""How cells begin that make a mistake on purpose."""
+
+
+def add_lint(notebook):
+    """Adds cells that watch all others with `lint`, except those, and at the end print findings."""
+
+    def cell(source):
+        return nbformat.v4.new_code_cell(source)
+
+    start = cell("reports = [*reports, (watching := lint(quiet=True)).__enter__()]")
+    end = cell("watching.__exit__(None, None, None)")
+    cells = []
+    for original in notebook.cells:
+        is_mistake = original.source.startswith(SHOWS_A_MISTAKE)
+        cells += [end, original, start] if is_mistake else [original]
+    first = cell("from micrograd_plus import lint\n\nreports = []")
+    last = cell("print([finding for report in reports for finding in report])")
+    notebook.cells = [first, start, *cells, end, last]
+
+
 def test_there_are_notebooks():
     assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 9)]
 
@@ -26,6 +48,8 @@ def test_is_committed_without_outputs(path):
 def test_runs_from_top_to_bottom(path):
     pytest.importorskip("matplotlib")
     notebook = nbformat.read(path, as_version=4)
+    if path.name[:2] in LINTED:
+        add_lint(notebook)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     shown = [
@@ -39,3 +63,5 @@ def test_runs_from_top_to_bottom(path):
         out["text"] for out in outputs if out.get("name") == "stderr" and "Warning" in out["text"]
     ]
     assert warned == []
+    if path.name[:2] in LINTED:
+        assert outputs[-1]["text"] == "[]\n", "the linter finds nothing, except where it is shown"
