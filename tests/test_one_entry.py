@@ -247,3 +247,24 @@ def test_the_kernels_dot_is_that_of_the_table(
     assert mp.compile(grid.loss)(X) == pytest.approx(wanted, rel=1e-12)
     for parameter, gradient in gradients.items():
         assert parameter.grad == pytest.approx(gradient, rel=1e-11, abs=1e-13)
+
+
+def test_the_kernels_dot_of_two_vectors_that_differ_by_example() -> None:
+    """Eager code uses the table's entry."""
+    pytest.importorskip("numba")
+    generator = random.Random(0)
+    w, v = ([Value(generator.uniform(-1, 1)) for _ in range(5)] for _ in range(2))
+
+    def loss(x: Any) -> Value:
+        return mp.dot([wi * x for wi in w], [vi + x for vi in v]).tanh()
+
+    X = [0.5, -1.5, 2.0, 0.1, -0.3, 1.1, 0.9]
+    parameters = [*w, *v]
+    program = lay_out(simplify(record(loss, [()], parameters)), Store(parameters), inputs=1)
+    assert DOT in {instruction.kind for instruction in program.per_example}
+    (mp.sum([loss(x) for x in X]) / len(X)).backward()
+    wanted = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = 0.0
+    mp.compile(loss)(X)
+    assert [parameter.grad for parameter in parameters] == pytest.approx(wanted, rel=1e-11)

@@ -525,7 +525,7 @@ def test_no_progress_bar(capsys):
 
 
 def test_without_tqdm(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     X, y = moons(6)
     history = fit(network(), X, y, loss="hinge", epochs=3)
     assert len(history.loss) == 3
