@@ -7,7 +7,7 @@ run and to read, is written from the op table.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..classroom.faults import ALL, Fault
@@ -24,11 +24,12 @@ from ..formulas.symbolic import opens, substitute
 from ..formulas.writers import JavaScript, MathML
 from ..ops import Op
 from ..optim import Optimizer
-from ..optim.updates import trace
+from ..optim.updates import Update, symbols_in, trace
 from ..show.scale import Scale, strength
 from ..symbols import Expression, Symbol
 
 _MOST_TERMS = 6  # of an op of vectors that a formula shows
+_NEXT = "next_"  # before the name of what an optimizer has just remembered
 
 
 class Lesson:
@@ -79,17 +80,24 @@ class Lesson:
         }
 
     def _update(self) -> dict[str, Any] | None:
-        """The optimizer's formula, and what it remembers of each parameter in the graph."""
+        """The optimizer's formulas, and what it remembers of each parameter in the graph."""
         if self.optimizer is None:
             return None
-        moved, remembered = _step(self.optimizer)
-        names = ["gradient", "data", "lr", *remembered]
+        update = trace(self.optimizer)
+        settings = {name: x for name, x in self.optimizer.settings.items() if name != "lr" and x}
         return {
-            "math": _Template({name: f'data-u="{name}"' for name in names}).write(moved),
-            "names": names,
+            "optimizer": ", ".join(
+                [type(self.optimizer).__name__, *(f"{name} {x}" for name, x in settings.items())]
+            ),
             "rate": as_json(self.optimizer.lr),
+            "remembered": _remembered(update),
+            "first": _assignments(update.first),
+            "later": _assignments(update.later),
             "parameters": [
-                {"node": self.index[parameter], "state": [as_json(state[x]) for x in remembered]}
+                {
+                    "node": self.index[parameter],
+                    "state": [as_json(state[name]) for name in _remembered(update)] if state else None,
+                }
                 for parameter, state in zip(self.optimizer.parameters, self.optimizer.state)
                 if parameter in self.index
             ],
@@ -104,9 +112,7 @@ class Lesson:
         sources = [op.javascript for op in self.ops]
         sources += [shared.javascript for shared in _SHARED]
         if self.optimizer is not None:
-            moved, remembered = _step(self.optimizer)
-            arguments = [Symbol(x) for x in ("gradient", "data", "lr", *remembered)]
-            sources.append(JavaScript().function("update", arguments, moved))
+            sources += _update_functions(trace(self.optimizer))
         return f"{JavaScript().prelude()}{''.join(sources)}const OPS = {{\n{''.join(entries)}}};\n"
 
 
@@ -114,11 +120,49 @@ _SHARED = (is_near, backward_mistakes, operand_mistake, strength)
 """Formulas that Python and the page have in common."""
 
 
-def _step(optimizer: Optimizer) -> tuple[Any, list[str]]:
-    """What a parameter becomes at the next step, as a formula, and what is remembered of it."""
-    update = trace(optimizer)
-    remembered = list(optimizer.state[0])
-    return (update.later if remembered else update.first)["data"], remembered
+def _remembered(update: Update) -> list[str]:
+    return [name for name in update.first if name != "data"]
+
+
+def _update_functions(update: Update) -> Iterator[str]:
+    """`firstUpdate` and `laterUpdate` give a parameter's new number, and what is remembered."""
+    names = _remembered(update)
+    arguments = [Symbol(name) for name in ("gradient", "data", "lr")]
+    for name, formulas, more in (
+        ("firstUpdate", update.first, []),
+        ("laterUpdate", update.later, [Symbol(name) for name in names]),
+    ):
+        results = tuple(formulas[x] for x in ("data", *names))
+        yield JavaScript().function(name, [*arguments, *more], results)
+
+
+def _assignments(formulas: Mapping[str, Any]) -> dict[str, str]:
+    """What is remembered, and at last "data": each as a formula with places for its numbers.
+
+    A formula that needs what has just been remembered has the place "next_velocity" for it.
+    """
+    known: dict[Any, Symbol] = {}
+    written = {}
+    for name in [*(name for name in formulas if name != "data"), "data"]:
+        short = _shortened(formulas[name], known)
+        places = {symbol: f'data-u="{symbol}"' for symbol in symbols_in(short)}
+        written[name] = _Template(places).write(short)
+        known[formulas[name]] = Symbol(f"{_NEXT}{name}")
+    return written
+
+
+def _shortened(formula: Any, known: Mapping[Any, Symbol]) -> Any:
+    """The formula with names for its known parts, and without "0 +" and "1 ·"."""
+    if not isinstance(formula, Expression) or not formula.args:
+        return formula
+    if formula in known:
+        return known[formula]
+    args = [_shortened(x, known) for x in formula.args]
+    for name, neutral in (("+", 0.0), ("*", 1.0)):
+        if formula.name == name and neutral in args:
+            args.remove(neutral)
+            return args[0]
+    return Expression(formula.name, *args)
 
 
 def as_json(number: float) -> float | str:
@@ -146,7 +190,7 @@ class _Template(MathML):
         self.places = places
 
     def symbol(self, symbol: Symbol) -> str:
-        return f"<mi {self.places[symbol.name]}>{symbol.name}</mi>"
+        return f"<mi {self.places[symbol.name]}>{symbol.name.removeprefix(_NEXT)}</mi>"
 
 
 def _rules(op: Op) -> dict[str, Any]:
