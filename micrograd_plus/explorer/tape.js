@@ -5,6 +5,26 @@
 
 const MOST_STEPS = 20_000; // of a recursion that may take exponentially many
 
+/** The forward pass, from the leaves' numbers: the nodes' `data`, the `partials`, and `steps`. */
+function forward(numbers, fault = null) {
+  const data = Float64Array.from(numbers);
+  const partials = [];
+  const steps = [];
+  LESSON.nodes.forEach(({ op, operands }, i) => {
+    if (!op) return;
+    const inputs = operands.map((k) => data[k]);
+    const doubled = fault?.doubles && fault.op === op;
+    const right = OPS[op].forward(...inputs);
+    data[i] = doubled ? 2 * right : right;
+    const signs = fault?.signs[op];
+    const slopes = OPS[op].partials(right, ...inputs); // also where only the forward pass changed
+    partials[i] = slopes.map((slope, k) => (slope === NOTHING ? slope
+      : slope * (signs ? signs[k] : 1) * (doubled && fault.bothPasses ? 2 : 1)));
+    steps.push({ kind: "forward", node: i, before: 0, after: data[i] });
+  });
+  return { data, partials, steps };
+}
+
 /** Both passes over the graph, from the leaves' numbers.
  *
  * numbers: one for each node; those of the leaves are read.
@@ -20,26 +40,8 @@ const MOST_STEPS = 20_000; // of a recursion that may take exponentially many
 function run(numbers, fault = null, from = null) {
   const { nodes } = LESSON;
   const root = nodes.length - 1;
-  const data = Float64Array.from(numbers);
-  const grad = new Float64Array(nodes.length);
-  const partials = [];
-  const steps = [];
-
-  nodes.forEach(({ op, operands }, i) => {
-    if (!op) {
-      if (from) grad[i] = from[i];
-      return;
-    }
-    const inputs = operands.map((k) => data[k]);
-    const doubled = fault?.doubles && fault.op === op;
-    const right = OPS[op].forward(...inputs);
-    data[i] = doubled ? 2 * right : right;
-    const signs = fault?.signs[op];
-    const slopes = OPS[op].partials(right, ...inputs); // also where only the forward pass changed
-    partials[i] = slopes.map((slope, k) => (slope === NOTHING ? slope
-      : slope * (signs ? signs[k] : 1) * (doubled && fault.bothPasses ? 2 : 1)));
-    steps.push({ kind: "forward", node: i, before: 0, after: data[i] });
-  });
+  const { data, partials, steps } = forward(numbers, fault);
+  const grad = Float64Array.from(nodes, ({ op }, i) => (from && !op ? from[i] : 0));
 
   const seed = grad[root];
   grad[root] += 1;
@@ -78,11 +80,15 @@ function run(numbers, fault = null, from = null) {
 
 /** Everything that the page shows: the passes, with the fault that is on, and as they should be.
  *
- * Without a fault, an optimizer's step follows if the lesson has one.
+ * Without a fault, an optimizer's step follows if the lesson has one, and a second forward pass
+ * that shows what it has done to the loss. With these come the `next` numbers, the optimizer's
+ * `memory` after the step, and the `data` of the second pass.
+ *
+ * training: the learning rate, and the memory before the step.
  */
-function play(numbers, fault) {
+function play(numbers, fault, training = beginning()) {
   const right = run(numbers, fault?.doubles ? { ...fault, bothPasses: true } : null);
-  if (!fault) return { ...right, right, steps: [...right.steps, ...updates(right)] };
+  if (!fault) return { ...right, right, ...(LESSON.update && reward(right, training)) };
   const wrong = run(numbers, fault);
   if (fault.keeps) {
     const again = run(numbers, fault, wrong.grad);
@@ -92,16 +98,58 @@ function play(numbers, fault) {
   return { ...wrong, right };
 }
 
-/** The optimizer's step: one for each parameter. */
-function updates({ data, grad }) {
-  const { parameters = [], names, rate } = LESSON.update ?? {};
-  return parameters.map(({ node, state }) => {
-    const numbers = [grad[node], data[node], Number(rate), ...state.map(Number)];
+/** A training before its first step: what the optimizer remembers of each parameter is null where
+ * it has not moved it yet. */
+const beginning = () => ({
+  rate: Number(LESSON.update?.rate),
+  memory: LESSON.update?.parameters.map(({ state }) => state && state.map(Number)),
+  losses: [], // before each of the training steps that are behind us
+});
+
+/** The optimizer's step, the second forward pass, and how the loss has changed. */
+function reward(passes, training) {
+  const { steps, next, memory } = update(passes, training);
+  const root = LESSON.nodes.length - 1;
+  const second = forward(next);
+  return {
+    next, memory, nextData: second.data,
+    steps: [
+      ...passes.steps, ...steps, ...second.steps.map((step) => ({ ...step, second: true })),
+      { kind: "reward", node: root, second: true, before: passes.data[root], after: second.data[root] },
+    ],
+  };
+}
+
+/** The optimizer's step: one for each parameter, the numbers after it, and what it remembers. */
+function update({ data, grad }, { rate, memory }) {
+  const { parameters, remembered, first, later } = LESSON.update;
+  const next = [...data];
+  const steps = parameters.map(({ node }, k) => {
+    const old = memory[k];
+    const known = [grad[node], data[node], rate];
+    const [after, ...kept] = old ? laterUpdate(...known, ...old) : firstUpdate(...known);
+    next[node] = after;
     return {
-      kind: "update", node, before: data[node], after: update(...numbers),
-      inputs: Object.fromEntries(names.map((name, i) => [name, numbers[i]])),
+      kind: "update", node, before: data[node], after, kept, formulas: old ? later : first,
+      inputs: {
+        gradient: grad[node], data: data[node], lr: rate,
+        ...Object.fromEntries(remembered.flatMap((name, i) =>
+          [[name, old?.[i]], [`next_${name}`, kept[i]]])),
+      },
     };
   });
+  return { steps, next, memory: steps.map(({ kept }) => kept) };
+}
+
+/** The numbers and the training after `count` training steps. */
+function trained(numbers, training, count) {
+  let { memory, losses: [...losses] } = training;
+  for (let i = 0; i < count; i++) {
+    const passes = run(numbers);
+    losses.push(passes.data[LESSON.nodes.length - 1]);
+    ({ next: numbers, memory } = update(passes, { ...training, memory }));
+  }
+  return { numbers, training: { ...training, memory, losses } };
 }
 
 /** Whether a number is not the right one, by more than rounding. */
@@ -127,13 +175,17 @@ function stateAfter(steps, count, numbers) {
   let grad = nodes.map(() => undefined);
   const arrived = nodes.map(() => 0);
   const flows = new Map();
-  for (const { kind, node, after, user, position, flow } of steps.slice(0, count)) {
-    if (kind === "again") {
+  let isSecond = false;
+  for (const { kind, node, second, after, user, position, flow } of steps.slice(0, count)) {
+    if (kind === "again" || (second && !isSecond)) { // a new graph, over the same leaves
       data.forEach((_, i) => { if (nodes[i].op) data[i] = undefined; });
-      grad = grad.map((g, i) => (nodes[i].op ? undefined : g));
+      grad = grad.map((g, i) => (nodes[i].op || second ? undefined : g));
       arrived.fill(0);
       flows.clear();
-    } else if (kind === "forward" || kind === "update") {
+      isSecond = second;
+    }
+    if (kind === "again") continue;
+    if (["forward", "update", "reward"].includes(kind)) {
       data[node] = after;
     } else {
       if (kind === "seed") grad = grad.map((g) => g ?? 0);

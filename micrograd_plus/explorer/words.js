@@ -60,10 +60,10 @@ function bracketed(written, before) {
   return negative && /(<mo>[−+]<\/mo>|<msup>)$/.test(before) ? row(op("("), written, op(")")) : written;
 }
 
-/** The optimizer's formula with numbers in place of gradient, data, lr and what it remembers. */
-const updateWithNumbers = (inputs) =>
-  LESSON.update.math.replace(/<mi data-u="(\w+)">[^<]*<\/mi>/g, (_, name, at) =>
-    bracketed(mathNumber(inputs[name]), LESSON.update.math.slice(0, at))).replaceAll("·", "×");
+/** An optimizer's formula with numbers in place of gradient, data, lr and what it remembers. */
+const updateWithNumbers = (formula, inputs) =>
+  formula.replace(/<mi data-u="(\w+)">[^<]*<\/mi>/g, (_, name, at) =>
+    bracketed(mathNumber(inputs[name]), formula.slice(0, at))).replaceAll("·", "×");
 
 const withNames = (template, node, position = 0) => filled(template, node, position, named);
 const withNumbers = (template, node, data, position = 0) =>
@@ -81,6 +81,8 @@ function partialOf(user, position) {
 const equals = (...sides) => sides.filter((side, i) => side !== sides[i - 1]).join(op("="));
 
 /** A step as formulas, a line each, and as text for a screen reader.
+ *
+ * A reward also has `words` to read.
  *
  * hidden: whether the number that becomes known is shown as a question mark.
  */
@@ -108,11 +110,21 @@ function sentence(step, data, hidden = false) {
     };
   }
   if (kind === "update") {
+    const { formulas, inputs } = step;
     return {
-      lines: [
-        equals(row(named(node), op("←"), LESSON.update.math), updateWithNumbers(step.inputs), result),
-      ],
+      lines: Object.entries(formulas).map(([kept, formula]) => equals(
+        row(kept === "data" ? named(node) : `<mi>${kept}</mi>`, op("←"), formula),
+        updateWithNumbers(formula, inputs),
+        mathNumber(kept === "data" ? after : inputs[`next_${kept}`]),
+      )),
       text: `Update: ${name} goes from ${format(before)} to ${said}.`,
+    };
+  }
+  if (kind === "reward") {
+    const words = rewardInWords(before, after);
+    return {
+      lines: [row(text("loss&#xA0;"), mathNumber(before), op("→"), result)],
+      words, text: `The loss goes from ${format(before)} to ${said}. ${words}`,
     };
   }
   const product = row(mathNumber(upstream), op("×"), mathNumber(local));
@@ -127,6 +139,16 @@ function sentence(step, data, hidden = false) {
       `${format(upstream)} times local derivative ${hidden ? "what?" : format(local)}; ` +
       `its gradient goes from ${format(before)} to ${said}.`,
   };
+}
+
+/** What an optimizer's step has done to the loss. */
+function rewardInWords(before, after) {
+  if (!Number.isFinite(after)) return "It is no finite number any more: the training has diverged.";
+  const change = format(Math.abs(after - before));
+  if (after < before) return `The step has lowered the loss by ${change}.`;
+  if (after === before) return "The step has not changed the loss.";
+  return `The loss rose by ${change}. A gradient gives the slope here, and not how far it reaches: ` +
+    "with a smaller learning rate the step is shorter.";
 }
 
 /** Why a local derivative is what it is: its rule with names and numbers, and a sentence. */
