@@ -27,6 +27,7 @@ from ..optim import Optimizer
 from ..optim.updates import Update, symbols_in, trace
 from ..show.scale import Scale, strength
 from ..symbols import Expression, Symbol
+from .leaves import groups_of
 
 _MOST_TERMS = 6  # of an op of vectors that a formula shows
 _NEXT = "next_"  # before the name of what an optimizer has just remembered
@@ -63,6 +64,14 @@ class Lesson:
                 for value in self.order
                 if (op := value.op) is not None
             },
+            "leafGroups": [
+                {
+                    "title": group.title,
+                    "path": group.path,
+                    "leaves": [self.index[leaf] for leaf in group.leaves],
+                }
+                for group in groups_of(self.order, self.optimizer.parameters if self.optimizer else ())
+            ],
             "update": self._update(),
             "faults": [_fault(fault) for fault in ALL],
             "hints": HINTS,

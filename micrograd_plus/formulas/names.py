@@ -60,7 +60,7 @@ def _parameters(order: Sequence[Value]) -> dict[Value, str]:
     """
     paths = {
         value: name.split(".")
-        for model in _models(order)
+        for model in models_of(order)
         for name, value in model.named_parameters()
     }
     paths = {value: paths[value] for value in order if value in paths}
@@ -76,7 +76,7 @@ def _parameters(order: Sequence[Value]) -> dict[Value, str]:
     return whole
 
 
-def _models(order: Sequence[Value]) -> list[Any]:
+def models_of(order: Sequence[Value]) -> list[Any]:
     """Returns the outermost modules whose calls computed the graph."""
     models: dict[int, Any] = {}
     for value in order:

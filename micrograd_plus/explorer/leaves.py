@@ -1,0 +1,82 @@
+"""The leaves of a graph in groups, as the page lists them: inputs first, then layer by layer.
+
+>>> import random
+>>> from ..engine import topological_order
+>>> from ..nn import MLP
+>>> model = MLP(2, [3, 1], generator=random.Random(0))
+>>> for group in groups_of(topological_order(model([Value(1.0), Value(2.0)]))):
+...     print(group.title, len(group.leaves))
+inputs 2
+layer 1 · Layer(2 → 3, relu) 9
+layer 2 · Layer(3 → 1, linear) 4
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..engine import Constant, Value
+from ..formulas.names import models_of
+from ..nn import Module
+from ..support.nested import flatten
+
+
+@dataclass
+class Group:
+    """Leaves that belong together. path: the names that lead to their module, as `layers.0`."""
+
+    title: str
+    path: str = ""
+    leaves: list[Value] = field(default_factory=list)
+
+
+def groups_of(order: Sequence[Value], trained: Sequence[Value] = ()) -> list[Group]:
+    """The leaves of a graph in topological order, grouped by the module that holds them.
+
+    What no module holds is an input, or a parameter if it is among the `trained`.
+    """
+    loose = {value: None for value in order if value.op is None and not isinstance(value, Constant)}
+    groups = [Group("inputs"), Group("parameters")]
+    for model in models_of(order):
+        for group in _groups_in(model, "", []):
+            group.leaves = [leaf for leaf in dict.fromkeys(group.leaves) if leaf in loose]
+            for leaf in group.leaves:
+                del loose[leaf]
+            groups.append(group)
+    moved = set(trained)
+    for leaf in loose:
+        groups[leaf in moved].leaves.append(leaf)
+    return [group for group in groups if group.leaves]
+
+
+def _groups_in(module: Module, path: str, place: list[str]) -> Iterator[Group]:
+    """A group for each module inside this one that holds leaves; neurons count as their layer."""
+    described = f"{type(module).__name__}({_short(module.extra_repr())})"
+    group = Group(" · ".join([*place, described]), path, [])
+    members = list(module.named_members())
+    children = []
+    for name, member in members:
+        if isinstance(member, Module) and member.in_tree:
+            children.append((name, member))
+        else:
+            group.leaves += member.parameters() if isinstance(member, Module) else flatten(member)
+    yield group
+    count = 0
+    for name, child in children:
+        count += bool(child.parameters())
+        yield from _groups_in(child, f"{path}.{name}".strip("."), [*place, _place(name, count)])
+
+
+def _place(name: str, count: int) -> str:
+    """`layers.0` as "layer 1"; `0`, in a list of layers without a name, by its count."""
+    kind, _, index = name.rpartition(".")
+    if not index.isdigit():
+        return name
+    return f"{kind.removesuffix('s')} {int(index) + 1}" if kind else f"layer {count}"
+
+
+def _short(described: str) -> str:
+    """`in_features=2, out_features=8` as `2 → 8`."""
+    return re.sub(r"\bin_\w+=(\d+), out_\w+=(\d+)", r"\1 → \2", described)
