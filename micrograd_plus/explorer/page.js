@@ -2,15 +2,14 @@
 
 const $ = (id) => document.getElementById(id);
 const MOST_PATHS = 12;
-const LONG = 6; // letters, from which on a leaf's name takes a line of its own
 const [SMALLEST, LARGEST] = [0.8, 1.6]; // zoom of the picture
 
 const INITIAL = LESSON.nodes.map(({ data }) => Number(data)); // "Infinity" and "NaN" are texts
-const LEAVES = LESSON.nodes.flatMap(({ op, constant }, i) => (op || constant ? [] : [i]));
 
 const shown = {
   mode: "step", // or "predict", "break"
   numbers: [...INITIAL],
+  training: beginning(),
   fault: null,
   view: 0,
   stop: 0, // how many stops of the view's tape are behind us
@@ -20,7 +19,7 @@ const shown = {
   // what has been asked in predict mode: stop -> "right", "wrong", "revealed"
   answers: new Map(),
 };
-let passes = play(shown.numbers, null);
+let passes = play(shown.numbers, null, shown.training);
 let stops = [];
 let graph = null;
 
@@ -28,6 +27,7 @@ let graph = null;
 
 /** Where a step happens: the same text for all that folded boxes, or the rest, keep out of sight. */
 function hiddenPlace({ kind, node, user }) {
+  if (kind === "reward") return "";
   const place = graph.placeOf.get(kind === "backward" ? user : node);
   if (place === undefined) return kind === "backward" && graph.placeOf.has(node) ? "" : "outside";
   if (LESSON.views[shown.view].boxes[place].nodes) return `box ${place}`;
@@ -36,7 +36,10 @@ function hiddenPlace({ kind, node, user }) {
 
 /** The counts of steps at which the tape stops: what is hidden in one place is one stop. */
 function findStops() {
-  const places = passes.steps.map(hiddenPlace);
+  const places = passes.steps.map((step) => {
+    const place = hiddenPlace(step);
+    return place && `${place} ${step.kind === "update"} ${step.second}`;
+  });
   return places.flatMap((place, i) => (place && place === places[i + 1] ? [] : [i + 1]));
 }
 
@@ -54,7 +57,7 @@ function go(stop) {
 /** Computes everything again, after a number or a rule has changed. */
 function recompute() {
   const count = countAt(shown.stop);
-  passes = play(shown.numbers, shown.fault);
+  passes = play(shown.numbers, shown.fault, shown.training);
   stops = findStops();
   shown.stop = stopAt(Math.min(count, passes.steps.length));
   if (shown.mode === "predict") skipWhatIsNotAsked();
@@ -80,10 +83,14 @@ function enter(view) {
   if (shown.mode !== "predict") $("stage").focus({ preventScroll: true });
 }
 
-/** Goes to where a node gets its value or, on the way back, its gradient. */
+/** Goes to where a node gets its value, its gradient, or is moved by the optimizer. */
 function jump(node, kind) {
-  const at = passes.steps.findLastIndex((step) =>
-    step.node === node && (kind === "forward" ? step.kind === "forward" : step.kind !== "forward"));
+  const isSecond = passes.steps[countAt(shown.stop) - 1]?.second;
+  const at = passes.steps.findLastIndex((step) => step.node === node && {
+    forward: step.kind === "forward" && step.second === isSecond,
+    backward: step.kind === "backward" || step.kind === "seed",
+    update: step.kind === "update",
+  }[kind]);
   if (at >= 0) shown.stop = stopAt(at + 1);
 }
 
@@ -95,8 +102,11 @@ function pick({ node, view, nodes, output }) {
   shown.selected = node ?? output ?? nodes?.[0];
   if (shown.mode !== "predict") {
     const step = passes.steps[countAt(shown.stop) - 1];
-    const forward = (!step || step.kind === "forward") && LESSON.nodes[shown.selected].op;
-    jump(shown.selected, forward ? "forward" : "backward");
+    const isComputed = LESSON.nodes[shown.selected].op !== undefined;
+    const isForward = !step || step.kind === "forward" || step.second;
+    if (isComputed && isForward) jump(shown.selected, "forward");
+    else if (!isComputed && (step?.kind === "update" || step?.second)) jump(shown.selected, "update");
+    else jump(shown.selected, "backward");
   }
   refresh();
 }
@@ -147,6 +157,7 @@ function refresh() {
   if (asked ?? step) follow((asked ?? step).node);
   showStep(asked ?? step, state, asked);
   showGradients(state);
+  showTraining();
   showPaths();
   if (shown.mode === "break") showFault();
 }
@@ -170,7 +181,8 @@ function showStep(step, state, asked) {
   $("count").textContent = asked
     ? "What comes next?"
     : `Step ${shown.stop} of ${stops.length}${step ? `: ${phase(step)}` : ""}` +
-      (shown.stop && merged > 1 ? ` (the last of ${merged} small steps out of sight)` : "");
+      (shown.stop && merged > 1 ? ` (the last of ${merged} small steps out of sight)` : "") +
+      (passes.next ? ` · training step ${shown.training.losses.length + 1}` : "");
   $("rule").hidden = step?.kind !== "backward" || (asked !== undefined);
   if (!step) {
     const words = "Nothing is computed yet: only the leaves have numbers. Press → for the first step.";
@@ -178,17 +190,19 @@ function showStep(step, state, asked) {
     $("live").textContent = words;
     return;
   }
-  const { lines, text: said } = sentence(step, passes.data, asked !== undefined);
+  const data = step.second ? passes.nextData : passes.data;
+  const { lines, text: said, words = "" } = sentence(step, data, asked !== undefined);
   $("sentence").innerHTML = lines.map((line) => `<p>${math(line)}</p>`).join("");
   if (!lines.length) $("sentence").textContent = said;
+  if (words) $("sentence").insertAdjacentHTML("beforeend", `<p class="words">${words}</p>`);
   $("live").textContent = said;
   if (!$("rule").hidden) showRule(step);
 }
 
-function phase({ kind, node }) {
+function phase({ kind, second }) {
   const root = LESSON.nodes.length - 1;
   return {
-    forward: "forward pass", backward: "backward pass", again: "a second pass",
+    forward: second ? "second forward pass" : "forward pass", reward: "the loss after the step", backward: "backward pass", again: "a second pass",
     update: "the optimizer's step", seed: `backward() begins at ${LESSON.nodes[root].name}`,
   }[kind];
 }
@@ -204,83 +218,6 @@ function showRule(step) {
   body.children[2].textContent =
     `Try it: ${LESSON.nodes[step.node].name} + ${format(nudge.h)} changes ${name} by ` +
     `${format(nudge.change)}: a slope of ${format(nudge.slope)}.`;
-}
-
-// ---- leaves
-
-function showLeaves() {
-  const list = $("leaf-list");
-  const inView = LEAVES.filter((i) => graph.placeOf.has(i));
-  list.replaceChildren(...inView.map((i) => {
-    const item = document.createElement("li");
-    item.dataset.node = i;
-    item.innerHTML =
-      `<span class="name">${math(named(i))}</span>` +
-      `<input class="number" inputmode="decimal" autocomplete="off">` +
-      `<input class="drag" type="range" step="any">` +
-      `<output class="grad"></output><button class="nudge">nudge</button>` +
-      `<output class="slope"></output>`;
-    const { name } = LESSON.nodes[i];
-    const [label, number, drag, , button] = item.children;
-    if (name.length > LONG) {
-      item.className = "long";
-      label.textContent = name;
-    }
-    const reach = Math.max(5, 2 * Math.abs(INITIAL[i])) || 5;
-    const bound = Number.isFinite(reach) ? reach : 5;
-    [drag.min, drag.max] = [-bound, bound];
-    number.setAttribute("aria-label", `${name}, number`);
-    drag.setAttribute("aria-label", `${name}, drag`);
-    button.setAttribute("aria-label", `nudge ${name} by h`);
-    number.addEventListener("input", () => {
-      const given = readNumber(number.value);
-      number.setAttribute("aria-invalid", String(given === undefined));
-      if (given !== undefined) setLeaf(i, given);
-    });
-    drag.addEventListener("input", () => setLeaf(i, Number(Number(drag.value).toPrecision(3))));
-    button.addEventListener("click", () => {
-      shown.nudged = shown.nudged === i ? undefined : i;
-      refresh();
-    });
-    return item;
-  }));
-  $("leaves").hidden = !inView.length;
-}
-
-function setLeaf(i, x) {
-  shown.numbers[i] = x;
-  recompute();
-}
-
-/** The leaves' numbers and gradients; and, for one, what a small change does to the root. */
-function showGradients(state) {
-  for (const item of $("leaf-list").children) {
-    const i = Number(item.dataset.node);
-    const [, number, drag, grad, button, slope] = item.children;
-    if (document.activeElement !== number) {
-      number.value = String(Number(shown.numbers[i].toPrecision(6)));
-      number.title = String(shown.numbers[i]);
-      number.removeAttribute("aria-invalid");
-    }
-    if (document.activeElement !== drag) drag.value = shown.numbers[i];
-    grad.textContent = `grad ${known(state.grad[i])}`;
-    button.hidden = shown.mode === "predict";
-    slope.hidden = shown.nudged !== i || button.hidden;
-    if (!slope.hidden) slope.innerHTML = nudgeOf(i);
-  }
-}
-
-function nudgeOf(i) {
-  const h = readNumber($("h").value);
-  if (!(Math.abs(h) > 0 && Number.isFinite(h))) return "h must be a number other than 0";
-  const moved = shown.numbers.map((x, k) => (k === i ? x + h : x));
-  const root = moved.length - 1;
-  const slope = (run(moved, shown.fault).data[root] - passes.data[root]) / h;
-  const L = named(root);
-  const quotient = `<mfrac>${row(L, op("("), named(i), op("+"), mathNumber(h), op(")"), op("−"), L)}` +
-    `${mathNumber(h)}</mfrac>`;
-  return `${math(equals(quotient, mathNumber(slope)))} beside the chain rule’s ` +
-    `${math(mathNumber(passes.grad[i]))}`;
 }
 
 // ---- where a gradient comes from
@@ -347,7 +284,7 @@ function nextQuestion() {
 }
 
 const canAsk = (step) =>
-  ["forward", "backward"].includes(step.kind) &&
+  ["forward", "backward"].includes(step.kind) && !step.second &&
   [step.before, step.after].every(Number.isFinite) &&
   LESSON.views[shown.view].boxes[graph.placeOf.get(step.node)]?.nodes === undefined &&
   graph.placeOf.has(step.node);
@@ -558,6 +495,8 @@ document.addEventListener("keydown", (event) => {
     Home: () => go(0),
     End: () => go(stops.length),
     " ": toggle,
+    r: repeat,
+    R: repeat,
   }[event.key];
   if (!action) return;
   event.preventDefault();
@@ -568,7 +507,7 @@ document.addEventListener("keydown", (event) => {
 /** All steps on paper. */
 addEventListener("beforeprint", () => {
   $("all-steps").innerHTML = passes.steps
-    .map((step) => sentence(step, passes.data))
+    .map((step) => sentence(step, step.second ? passes.nextData : passes.data))
     .map(({ lines, text: said }) => `<li>${lines.length ? lines.map(math).join("<br>") : said}</li>`)
     .join("");
 });
@@ -582,10 +521,17 @@ $("speed").addEventListener("change", () => { if (shown.playing) { stop(); start
 $("slider").addEventListener("input", () => { stop(); go(Number($("slider").value)); });
 $("reset").addEventListener("click", () => {
   shown.numbers = [...INITIAL];
+  shown.training = beginning();
   shown.nudged = undefined;
   recompute();
 });
 $("h").addEventListener("input", refresh);
+$("leaf-search").addEventListener("input", () => { showLeaves(); refresh(); });
+$("rate").addEventListener("input", setRate);
+$("repeat").addEventListener("click", () => { repeat(); $("stage").focus({ preventScroll: true }); });
+for (const button of document.querySelectorAll("#training [data-steps]")) {
+  button.addEventListener("click", () => runSteps(Number(button.dataset.steps)));
+}
 $("question").addEventListener("submit", answer);
 $("reveal").addEventListener("click", reveal);
 for (const name of ["step", "predict", "break"]) {

@@ -1,0 +1,172 @@
+// The list of leaves: in groups, of which only the open ones have rows, and a search.
+
+const MANY_LEAVES = 20; // from which on there is a search
+const MOST_OPEN = 40; // rows in the groups that are open at first
+const MOST_ROWS = 50; // of a group, until more are asked for
+const LONG = 6; // letters, from which on a leaf's name takes a line of its own
+
+const LEAVES = LESSON.leafGroups.flatMap(({ leaves }) => leaves);
+const leafList = { opened: new Map(), rows: new Map() }; // by hand: group -> open, most rows
+
+/** What is searched for a leaf. */
+const searched = (group, i) => [
+  LESSON.nodes[i].name, LESSON.nodes[i].words, group.title, group.path,
+].join(" ").toLowerCase();
+
+/** The groups with the leaves that are looked for: all of them, if nothing is. */
+function foundLeaves() {
+  const wanted = $("leaf-search").value.toLowerCase().split(/\s+/);
+  return LESSON.leafGroups.map((group, k) => ({
+    k, title: group.title,
+    leaves: group.leaves.filter((i) => {
+      const words = searched(group, i);
+      return wanted.every((word) => words.includes(word));
+    }),
+  })).filter(({ leaves }) => leaves.length);
+}
+
+/** The groups that are open: those with leaves in the picture, as long as they are few rows. */
+function openGroups(groups) {
+  let rows = 0;
+  return new Set(groups.filter(({ k, leaves }) => {
+    const more = Math.min(leaves.length, MOST_ROWS);
+    const isWanted = $("leaf-search").value || LEAVES.length <= MANY_LEAVES ||
+      leaves.some((i) => graph.placeOf.has(i));
+    const open = leafList.opened.get(k) ?? (isWanted && (rows === 0 || rows + more <= MOST_OPEN));
+    if (open) rows += more;
+    return open;
+  }).map(({ k }) => k));
+}
+
+function showLeaves() {
+  const groups = foundLeaves();
+  const open = openGroups(groups);
+  const found = groups.reduce((sum, { leaves }) => sum + leaves.length, 0);
+  $("leaf-tools").hidden = LEAVES.length < MANY_LEAVES;
+  $("leaf-count").textContent =
+    found < LEAVES.length ? `${found} of ${LEAVES.length} leaves` : `${LEAVES.length} leaves`;
+  $("leaf-list").replaceChildren(...(LESSON.leafGroups.length === 1
+    ? groups.map(listOf)
+    : groups.map((group) => foldedList(group, open.has(group.k)))));
+  $("leaves").hidden = !LEAVES.length;
+}
+
+/** A group that opens: it has rows only while it is open. */
+function foldedList(group, isOpen) {
+  const details = document.createElement("details");
+  const summary = document.createElement("summary");
+  const count = document.createElement("span");
+  count.textContent = group.leaves.length;
+  summary.append(group.title, " ", count);
+  details.append(summary);
+  details.open = isOpen;
+  if (isOpen) details.append(listOf(group));
+  summary.addEventListener("click", () => leafList.opened.set(group.k, !details.open));
+  details.addEventListener("toggle", () => {
+    details.querySelector("ul")?.remove();
+    if (!details.open) return;
+    details.append(listOf(group));
+    refresh();
+  });
+  return details;
+}
+
+function listOf({ k, leaves }) {
+  const list = document.createElement("ul");
+  const most = leafList.rows.get(k) ?? MOST_ROWS;
+  list.replaceChildren(...leaves.slice(0, most).map(leafRow));
+  if (leaves.length > most) {
+    const button = document.createElement("button");
+    button.textContent = `${Math.min(MOST_ROWS, leaves.length - most)} more`;
+    button.addEventListener("click", () => {
+      leafList.rows.set(k, most + MOST_ROWS);
+      const longer = listOf({ k, leaves });
+      list.replaceWith(longer);
+      refresh();
+      longer.children[most].querySelector(".number").focus();
+    });
+    list.append(button);
+  }
+  return list;
+}
+
+function leafRow(i) {
+  const item = document.createElement("li");
+  item.dataset.node = i;
+  item.innerHTML =
+    `<span class="name">${math(named(i))}</span>` +
+    `<input class="number" inputmode="decimal" autocomplete="off">` +
+    `<input class="drag" type="range" step="any">` +
+    `<output class="grad"></output><button class="nudge">nudge</button>` +
+    `<output class="slope"></output>`;
+  const { name } = LESSON.nodes[i];
+  const [label, number, drag, , button] = item.children;
+  if (name.length > LONG) {
+    item.className = "long";
+    label.textContent = name;
+  }
+  const reach = Math.max(5, 2 * Math.abs(INITIAL[i])) || 5;
+  const bound = Number.isFinite(reach) ? reach : 5;
+  [drag.min, drag.max] = [-bound, bound];
+  number.setAttribute("aria-label", `${name}, number`);
+  drag.setAttribute("aria-label", `${name}, drag`);
+  button.setAttribute("aria-label", `nudge ${name} by h`);
+  number.addEventListener("input", () => {
+    const given = readNumber(number.value);
+    number.setAttribute("aria-invalid", String(given === undefined));
+    if (given !== undefined) setLeaf(i, given);
+  });
+  drag.addEventListener("input", () => setLeaf(i, Number(Number(drag.value).toPrecision(3))));
+  button.addEventListener("click", () => {
+    shown.nudged = shown.nudged === i ? undefined : i;
+    refresh();
+  });
+  return item;
+}
+
+/** Another number in a leaf; where the optimizer has moved it, the next training step begins. */
+function setLeaf(i, x) {
+  const behind = passes.steps.slice(0, countAt(shown.stop));
+  if (behind.some(({ kind, node }) => kind === "update" && node === i)) {
+    train(1);
+    recompute();
+    shown.stop = stopAt(passes.steps.findIndex(({ kind }) => kind === "update"));
+  }
+  shown.numbers[i] = x;
+  recompute();
+}
+
+/** The leaves' numbers and gradients; and, for one, what a small change does to the root. */
+function showGradients(state) {
+  for (const item of $("leaf-list").querySelectorAll("li")) {
+    const i = Number(item.dataset.node);
+    const [, number, drag, grad, button, slope] = item.children;
+    if (document.activeElement !== number) {
+      number.value = String(Number(state.data[i].toPrecision(6)));
+      number.title = String(state.data[i]);
+      number.removeAttribute("aria-invalid");
+    }
+    if (document.activeElement !== drag) drag.value = state.data[i];
+    grad.textContent = `grad ${known(state.grad[i])}`;
+    button.hidden = shown.mode === "predict";
+    slope.hidden = shown.nudged !== i || button.hidden;
+    if (!slope.hidden) slope.innerHTML = nudgeOf(i, state);
+  }
+}
+
+/** The finite difference at the numbers that are shown, beside the gradient there. */
+function nudgeOf(i, state) {
+  const h = readNumber($("h").value);
+  if (!(Math.abs(h) > 0 && Number.isFinite(h))) return "h must be a number other than 0";
+  const here = LEAVES.every((k) => Object.is(state.data[k], shown.numbers[k]))
+    ? passes
+    : run(shown.numbers.map((x, k) => state.data[k] ?? x));
+  const root = LESSON.nodes.length - 1;
+  const moved = Array.from(here.data, (x, k) => (k === i ? x + h : x));
+  const slope = (run(moved, shown.fault).data[root] - here.data[root]) / h;
+  const L = named(root);
+  const quotient = `<mfrac>${row(L, op("("), named(i), op("+"), mathNumber(h), op(")"), op("−"), L)}` +
+    `${mathNumber(h)}</mfrac>`;
+  return `${math(equals(quotient, mathNumber(slope)))} beside the chain rule’s ` +
+    `${math(mathNumber(here.grad[i]))}`;
+}
