@@ -490,6 +490,15 @@ def test_numbers_are_short_and_can_be_read_back(ask: Ask, number: float, shown: 
     assert close(read, number) or read == pytest.approx(number, rel=1e-4)
 
 
+@pytest.mark.parametrize("number", [1e-6, -1e-6, 2.5e12, -2.5e12])
+def test_powers_of_ten_keep_their_sign_in_formulas(ask: Ask, number: float) -> None:
+    written = ask(step_through(Value(1.0)), f"mathNumber({number!r})")
+    digits, exponent = f"{number:e}".split("e")
+    assert f"<mn>{int(exponent)}</mn>".replace("-", "−") in written
+    assert written.startswith("<mrow><mo>−</mo>") == (number < 0)
+    assert f"<mn>{abs(float(digits)):g}</mn>" in written
+
+
 @pytest.mark.parametrize(
     ("written", "number"),
     [("1,5", 1.5), (" +2 ", 2), ("−1e−3", -1e-3), ("inf", math.inf), ("", None), ("two", None),

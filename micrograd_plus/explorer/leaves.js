@@ -25,16 +25,14 @@ function foundLeaves() {
   })).filter(({ leaves }) => leaves.length);
 }
 
-/** The groups that are open: those with leaves in the picture, as long as they are few rows. */
+/** The groups that are open: the first of those that have leaves in the picture. */
 function openGroups(groups) {
-  let rows = 0;
-  return new Set(groups.filter(({ k, leaves }) => {
-    const more = Math.min(leaves.length, MOST_ROWS);
+  let room = MOST_OPEN;
+  return new Set(groups.filter(({ k, leaves }, i) => {
     const isWanted = $("leaf-search").value || LEAVES.length <= MANY_LEAVES ||
-      leaves.some((i) => graph.placeOf.has(i));
-    const open = leafList.opened.get(k) ?? (isWanted && (rows === 0 || rows + more <= MOST_OPEN));
-    if (open) rows += more;
-    return open;
+      leaves.some((leaf) => graph.placeOf.has(leaf));
+    if (isWanted) room -= Math.min(leaves.length, MOST_ROWS);
+    return leafList.opened.get(k) ?? (isWanted && (room >= 0 || i === 0));
   }).map(({ k }) => k));
 }
 
@@ -61,11 +59,12 @@ function foldedList(group, isOpen) {
   details.append(summary);
   details.open = isOpen;
   if (isOpen) details.append(listOf(group));
-  summary.addEventListener("click", () => leafList.opened.set(group.k, !details.open));
-  details.addEventListener("toggle", () => {
-    details.querySelector("ul")?.remove();
-    if (!details.open) return;
-    details.append(listOf(group));
+  summary.addEventListener("click", (event) => {
+    event.preventDefault();
+    details.open = !details.open;
+    leafList.opened.set(group.k, details.open);
+    if (details.open) details.append(listOf(group));
+    else details.querySelector("ul").remove();
     refresh();
   });
   return details;

@@ -46,7 +46,8 @@ def groups_of(order: Sequence[Value], trained: Sequence[Value] = ()) -> list[Gro
                 del loose[leaf]
             groups.append(group)
     moved = set(trained)
-    for leaf in loose:
+    in_order = sorted(loose, key=_reading_order) if len(groups) > 2 else loose
+    for leaf in in_order:
         groups[leaf in moved].leaves.append(leaf)
     return [group for group in groups if group.leaves]
 
@@ -75,6 +76,12 @@ def _place(name: str, count: int) -> str:
     if not index.isdigit():
         return name
     return f"{kind.removesuffix('s')} {int(index) + 1}" if kind else f"layer {count}"
+
+
+def _reading_order(leaf: Value) -> list[tuple[bool, int, str]]:
+    """x2 before x10, and both before y."""
+    parts = re.findall(r"\d+|\D+", leaf.label)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 def _short(described: str) -> str:

@@ -70,7 +70,9 @@ class Lesson:
                     "path": group.path,
                     "leaves": [self.index[leaf] for leaf in group.leaves],
                 }
-                for group in groups_of(self.order, self.optimizer.parameters if self.optimizer else ())
+                for group in groups_of(
+                    self.order, self.optimizer.parameters if self.optimizer else ()
+                )
             ],
             "update": self._update(),
             "faults": [_fault(fault) for fault in ALL],
@@ -105,7 +107,9 @@ class Lesson:
             "parameters": [
                 {
                     "node": self.index[parameter],
-                    "state": [as_json(state[name]) for name in _remembered(update)] if state else None,
+                    "state": [as_json(state[name]) for name in _remembered(update)]
+                    if state
+                    else None,
                 }
                 for parameter, state in zip(self.optimizer.parameters, self.optimizer.state)
                 if parameter in self.index

@@ -193,6 +193,7 @@ function showStep(step, state, asked) {
   const data = step.second ? passes.nextData : passes.data;
   const { lines, text: said, words = "" } = sentence(step, data, asked !== undefined);
   $("sentence").innerHTML = lines.map((line) => `<p>${math(line)}</p>`).join("");
+  $("sentence").classList.toggle("several", lines.length > 2);
   if (!lines.length) $("sentence").textContent = said;
   if (words) $("sentence").insertAdjacentHTML("beforeend", `<p class="words">${words}</p>`);
   $("live").textContent = said;

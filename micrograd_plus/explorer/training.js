@@ -80,7 +80,7 @@ function drawCurve(losses) {
   const top = finite.length ? lowest + 1.08 * (highest - lowest) : 1;
   const rows = ticks(lowest, top, 3);
   const left = size * (1 + 0.62 * Math.max(...rows.map((y) => format(y).length)));
-  const [right, above, below] = [width - size, 1.9 * size, height - 2.9 * size];
+  const [right, above, below] = [width - size, 1.9 * size, height - 3.1 * size];
   const most = Math.max(5, now);
   const x = (step) => left + (right - left) * step / most;
   const y = (loss) => below - (below - above) * (loss - lowest) / (top - lowest);
@@ -96,11 +96,11 @@ function drawCurve(losses) {
     make(svg, "text", { x: left - size / 2, y: y(loss) + size / 3, "text-anchor": "end" }, format(loss));
   }
   for (const step of ticks(0, most, 5).filter(Number.isInteger)) {
-    make(svg, "text", { x: x(step), y: below + 1.2 * size, "text-anchor": "middle" }, String(step));
+    make(svg, "text", { x: x(step), y: below + 1.45 * size, "text-anchor": "middle" }, String(step));
   }
   make(svg, "text", { x: 0, y: size, class: "axis" }, "loss");
   make(svg, "text", {
-    x: (left + right) / 2, y: below + 2.5 * size, "text-anchor": "middle", class: "axis",
+    x: (left + right) / 2, y: below + 2.75 * size, "text-anchor": "middle", class: "axis",
   }, "training step");
   let pen = "M";
   const line = losses.map((loss, step) => {

@@ -36,7 +36,7 @@ const partial = (above, below) =>
 const gradOf = (i) => partial(LESSON.nodes.length - 1, i);
 
 function mathNumber(x) {
-  const [digits, exponent] = format(x).replace("−", "").split("e");
+  const [digits, exponent] = format(Math.abs(x)).split("e");
   const size = exponent
     ? row(`<mn>${digits}</mn>`, op("·"), `<msup><mn>10</mn><mn>${exponent}</mn></msup>`)
     : `<mn>${digits}</mn>`;
@@ -112,11 +112,14 @@ function sentence(step, data, hidden = false) {
   if (kind === "update") {
     const { formulas, inputs } = step;
     return {
-      lines: Object.entries(formulas).map(([kept, formula]) => equals(
-        row(kept === "data" ? named(node) : `<mi>${kept}</mi>`, op("←"), formula),
-        updateWithNumbers(formula, inputs),
-        mathNumber(kept === "data" ? after : inputs[`next_${kept}`]),
-      )),
+      lines: Object.entries(formulas).flatMap(([kept, formula]) => {
+        const left = row(kept === "data" ? named(node) : `<mi>${kept}</mi>`, op("←"), formula);
+        const numbers = updateWithNumbers(formula, inputs);
+        const number = mathNumber(kept === "data" ? after : inputs[`next_${kept}`]);
+        return formula.includes("<mfrac>") // too wide for one line
+          ? [left, row(op("="), equals(numbers, number))]
+          : [equals(left, numbers, number)];
+      }),
       text: `Update: ${name} goes from ${format(before)} to ${said}.`,
     };
   }
