@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -340,7 +341,7 @@ def test_the_points_are_the_losses(visit: Open) -> None:
     assert found == pytest.approx([found[0] + scale * (y - expected[0]) for y in expected])
     assert scale < 0  # a larger loss is further up
     across = page.eval_on_selector_all("#curve .point", "all => all.map((x) => x.cx.baseVal.value)")
-    apart = [b - a for a, b in zip(across, across[1:])]
+    apart = [b - a for a, b in pairwise(across)]
     assert apart == pytest.approx([apart[0]] * 11, rel=1e-3)
     now = page.locator("#curve .now")
     assert float(now.get_attribute("cy")) == found[-1]
@@ -360,12 +361,12 @@ def test_with_a_too_large_learning_rate_the_curve_rises(visit: Open) -> None:
     page.keyboard.press("End")
     run_steps(page, 10)
     found = heights(page)
-    assert all(later >= earlier for earlier, later in zip(found, found[1:]))
+    assert all(later >= earlier for earlier, later in pairwise(found))
     page.click("#reset")
     page.fill("#rate", "0.7")  # above 2 / (2 · (1.5² + 1)), where the quadratic loss diverges
     run_steps(page, 10)
     found = heights(page)
-    assert all(later <= earlier for earlier, later in zip(found, found[1:]))
+    assert all(later <= earlier for earlier, later in pairwise(found))
     assert found[-1] < found[0] - 20
     for _ in range(4):
         run_steps(page, 100)
@@ -534,8 +535,10 @@ def test_a_search_from_twenty_leaves_on(visit: Open) -> None:
     assert rows(page) == 9
     page.fill("#leaf-search", "2.0.w[7]")
     assert page.text_content("#leaf-count") == "1 of 107 leaves"
-    page.fill("#leaf-search", "layers.1 B")  # a part of the module's path, and of the name
-    assert rows(page) == 8
+    page.fill("#leaf-search", "layers.1")  # the module's path
+    assert titles(page) == ["layer 2 · Layer(8 → 8, relu) 72"]
+    page.fill("#leaf-search", "Layer 2, layer(8")
+    assert page.text_content("#leaf-count") == "72 of 107 leaves"
     page.fill("#leaf-search", "no such thing")
     assert rows(page) == 0
     assert page.text_content("#leaf-count") == "0 of 107 leaves"

@@ -8,20 +8,18 @@ const LONG = 6; // letters, from which on a leaf's name takes a line of its own
 const LEAVES = LESSON.leafGroups.flatMap(({ leaves }) => leaves);
 const leafList = { opened: new Map(), rows: new Map() }; // by hand: group -> open, most rows
 
-/** What is searched for a leaf. */
-const searched = (group, i) => [
-  LESSON.nodes[i].name, LESSON.nodes[i].words, group.title, group.path,
-].join(" ").toLowerCase();
+/** A text as it is searched: without commas and dots between its words. */
+const plainText = (written) => written.toLowerCase().replace(/[\s,·]+/g, " ").trim();
+
+const searched = ({ title, path }, i) =>
+  plainText([LESSON.nodes[i].name, LESSON.nodes[i].words, title, path].join(" "));
 
 /** The groups with the leaves that are looked for: all of them, if nothing is. */
 function foundLeaves() {
-  const wanted = $("leaf-search").value.toLowerCase().split(/\s+/);
+  const wanted = plainText($("leaf-search").value);
   return LESSON.leafGroups.map((group, k) => ({
     k, title: group.title,
-    leaves: group.leaves.filter((i) => {
-      const words = searched(group, i);
-      return wanted.every((word) => words.includes(word));
-    }),
+    leaves: group.leaves.filter((i) => searched(group, i).includes(wanted)),
   })).filter(({ leaves }) => leaves.length);
 }
 

@@ -64,16 +64,7 @@ class Lesson:
                 for value in self.order
                 if (op := value.op) is not None
             },
-            "leafGroups": [
-                {
-                    "title": group.title,
-                    "path": group.path,
-                    "leaves": [self.index[leaf] for leaf in group.leaves],
-                }
-                for group in groups_of(
-                    self.order, self.optimizer.parameters if self.optimizer else ()
-                )
-            ],
+            "leafGroups": self._leaf_groups(),
             "update": self._update(),
             "faults": [_fault(fault) for fault in ALL],
             "hints": HINTS,
@@ -90,26 +81,36 @@ class Lesson:
             "shown": len(shown_operands(value)),
         }
 
+    def _leaf_groups(self) -> list[dict[str, Any]]:
+        trained = self.optimizer.parameters if self.optimizer else []
+        return [
+            {
+                "title": group.title,
+                "path": group.path,
+                "leaves": [self.index[leaf] for leaf in group.leaves],
+            }
+            for group in groups_of(self.order, trained)
+        ]
+
     def _update(self) -> dict[str, Any] | None:
         """The optimizer's formulas, and what it remembers of each parameter in the graph."""
         if self.optimizer is None:
             return None
         update = trace(self.optimizer)
+        names = _remembered(update)
         settings = {name: x for name, x in self.optimizer.settings.items() if name != "lr" and x}
         return {
             "optimizer": ", ".join(
                 [type(self.optimizer).__name__, *(f"{name} {x}" for name, x in settings.items())]
             ),
             "rate": as_json(self.optimizer.lr),
-            "remembered": _remembered(update),
+            "remembered": names,
             "first": _assignments(update.first),
             "later": _assignments(update.later),
             "parameters": [
                 {
                     "node": self.index[parameter],
-                    "state": [as_json(state[name]) for name in _remembered(update)]
-                    if state
-                    else None,
+                    "state": [as_json(state[name]) for name in names] if state else None,
                 }
                 for parameter, state in zip(self.optimizer.parameters, self.optimizer.state)
                 if parameter in self.index

@@ -68,12 +68,14 @@ function ticks(from, to, wanted) {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * distance).toPrecision(12)));
 }
 
-/** The losses over the training steps. A loss that is no finite number leaves a gap. */
+const canBeDrawn = (loss) => Math.abs(loss) < 1e300; // and so is not nan; the scale must not overflow
+
+/** The losses over the training steps. A loss that cannot be drawn leaves a gap. */
 function drawCurve(losses) {
   const svg = $("curve");
   const size = parseFloat(getComputedStyle(svg).fontSize);
   const [width, height] = [svg.clientWidth, 12 * size];
-  const finite = losses.filter(Number.isFinite);
+  const finite = losses.filter(canBeDrawn);
   const now = losses.length - 1;
   const lowest = Math.min(0, ...finite);
   const highest = Math.max(...finite, lowest + 1e-9);
@@ -104,20 +106,19 @@ function drawCurve(losses) {
   }, "training step");
   let pen = "M";
   const line = losses.map((loss, step) => {
-    const part = Number.isFinite(loss) ? `${pen}${x(step)},${y(loss)}` : "";
+    const part = canBeDrawn(loss) ? `${pen}${x(step)},${y(loss)}` : "";
     pen = part ? "L" : "M";
     return part;
   });
   make(svg, "path", { d: line.join(""), class: "curve" });
   if (now < 30) {
     losses.forEach((loss, step) => {
-      if (Number.isFinite(loss)) make(svg, "circle", { cx: x(step), cy: y(loss), r: size / 4, class: "point" });
+      if (canBeDrawn(loss)) make(svg, "circle", { cx: x(step), cy: y(loss), r: size / 4, class: "point" });
     });
   }
   if (now < 0) return;
-  const isFinite = Number.isFinite(losses[now]);
-  const [cx, cy] = [x(now), isFinite ? y(losses[now]) : above];
-  if (isFinite) make(svg, "circle", { cx, cy, r: size / 2.2, class: "now" });
+  const [cx, cy] = [x(now), canBeDrawn(losses[now]) ? y(losses[now]) : above];
+  if (canBeDrawn(losses[now])) make(svg, "circle", { cx, cy, r: size / 2.2, class: "now" });
   make(svg, "text", {
     x: cx + (2 * now > most ? size / 2 : -size / 2), y: cy - 0.8 * size, class: "value",
     "text-anchor": 2 * now > most ? "end" : "start",
