@@ -68,7 +68,7 @@ class Run:
             self.optimizer.step()
 
     def loss(self) -> float:
-        return losses.mse(self.model(X), Y).data
+        return float(losses.mse(self.model(X), Y).data)
 
     def numbers(self) -> list[float]:
         return [p.data for p in self.model.parameters()]
