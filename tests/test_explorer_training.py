@@ -124,7 +124,7 @@ def test_each_kind_of_step_in_formulas_with_its_numbers(visit: Open) -> None:
     page.evaluate("go(stopAt(passes.steps.findIndex(({ kind }) => kind === 'update') + 1))")
     velocity, data = page.locator("#sentence p").all_text_contents()
     update = step(page)
-    gradient, before, old = (update["inputs"][x] for x in ("gradient", "data", "velocity"))
+    gradient, before, [old] = (update[x] for x in ("gradient", "before", "old"))
     assert velocity.startswith("velocity←0.9·velocity+0.8·gradient=0.9×")
     new = 0.9 * old + 0.8 * gradient
     assert velocity.endswith(f"={page.evaluate(f'format({new!r})')}")
@@ -533,7 +533,7 @@ def test_a_search_from_twenty_leaves_on(visit: Open) -> None:
     page.fill("#leaf-search", "layer 3")
     assert titles(page) == ["layer 3 · Layer(8 → 1, linear) 9"]
     assert rows(page) == 9
-    page.fill("#leaf-search", "2.0.w[7]")
+    page.fill("#leaf-search", page.evaluate("LESSON.nodes[LEAVES.at(-1)].name"))
     assert page.text_content("#leaf-count") == "1 of 107 leaves"
     page.fill("#leaf-search", "layers.1")  # the module's path
     assert titles(page) == ["layer 2 · Layer(8 → 8, relu) 72"]

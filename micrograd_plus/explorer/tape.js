@@ -122,20 +122,16 @@ function reward(passes, training) {
 
 /** The optimizer's step: one for each parameter, the numbers after it, and what it remembers. */
 function update({ data, grad }, { rate, memory }) {
-  const { parameters, remembered, first, later } = LESSON.update;
+  const { parameters, first, later } = LESSON.update;
   const next = [...data];
   const steps = parameters.map(({ node }, k) => {
     const old = memory[k];
-    const known = [grad[node], data[node], rate];
-    const [after, ...kept] = old ? laterUpdate(...known, ...old) : firstUpdate(...known);
+    const [gradient, before] = [grad[node], data[node]];
+    const [after, ...kept] =
+      old ? laterUpdate(gradient, before, rate, ...old) : firstUpdate(gradient, before, rate);
     next[node] = after;
     return {
-      kind: "update", node, before: data[node], after, kept, formulas: old ? later : first,
-      inputs: {
-        gradient: grad[node], data: data[node], lr: rate,
-        ...Object.fromEntries(remembered.flatMap((name, i) =>
-          [[name, old?.[i]], [`next_${name}`, kept[i]]])),
-      },
+      kind: "update", node, before, after, gradient, rate, old, kept, formulas: old ? later : first,
     };
   });
   return { steps, next, memory: steps.map(({ kept }) => kept) };

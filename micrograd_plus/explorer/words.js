@@ -60,6 +60,16 @@ function bracketed(written, before) {
   return negative && /(<mo>[−+]<\/mo>|<msup>)$/.test(before) ? row(op("("), written, op(")")) : written;
 }
 
+/** The numbers in an optimizer's formulas, by name. */
+function inputsOf({ gradient, before, rate, old, kept }) {
+  const numbers = { gradient, data: before, lr: rate };
+  LESSON.update.remembered.forEach((name, i) => {
+    numbers[name] = old?.[i];
+    numbers[`next_${name}`] = kept[i];
+  });
+  return numbers;
+}
+
 /** An optimizer's formula with numbers in place of gradient, data, lr and what it remembers. */
 const updateWithNumbers = (formula, inputs) =>
   formula.replace(/<mi data-u="(\w+)">[^<]*<\/mi>/g, (_, name, at) =>
@@ -110,9 +120,9 @@ function sentence(step, data, hidden = false) {
     };
   }
   if (kind === "update") {
-    const { formulas, inputs } = step;
+    const inputs = inputsOf(step);
     return {
-      lines: Object.entries(formulas).flatMap(([kept, formula]) => {
+      lines: Object.entries(step.formulas).flatMap(([kept, formula]) => {
         const left = row(kept === "data" ? named(node) : `<mi>${kept}</mi>`, op("←"), formula);
         const numbers = updateWithNumbers(formula, inputs);
         const number = mathNumber(kept === "data" ? after : inputs[`next_${kept}`]);
