@@ -192,7 +192,7 @@ function showStep(step, state, asked) {
   }
   const data = step.second ? passes.nextData : passes.data;
   const { lines, text: said, words = "" } = sentence(step, data, asked !== undefined);
-  $("sentence").innerHTML = lines.map((line) => `<p>${math(line)}</p>`).join("");
+  $("sentence").innerHTML = lines.map((line) => `<p>${mathLine(line)}</p>`).join("");
   $("sentence").classList.toggle("several", lines.length > 2);
   if (!lines.length) $("sentence").textContent = said;
   if (words) $("sentence").insertAdjacentHTML("beforeend", `<p class="words">${words}</p>`);
@@ -509,7 +509,7 @@ document.addEventListener("keydown", (event) => {
 addEventListener("beforeprint", () => {
   $("all-steps").innerHTML = passes.steps
     .map((step) => sentence(step, step.second ? passes.nextData : passes.data))
-    .map(({ lines, text: said }) => `<li>${lines.length ? lines.map(math).join("<br>") : said}</li>`)
+    .map(({ lines, text: said }) => `<li>${lines.length ? lines.map(mathLine).join("<br>") : said}</li>`)
     .join("");
 });
 

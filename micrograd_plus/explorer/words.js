@@ -88,9 +88,13 @@ function partialOf(user, position) {
 }
 
 /** One side = the next = …, each said once. */
-const equals = (...sides) => sides.filter((side, i) => side !== sides[i - 1]).join(op("="));
+const equals = (...sides) => differing(sides).join(op("="));
+const differing = (sides) => sides.filter((side, i) => side !== sides[i - 1]);
 
-/** A step as formulas, a line each, and as text for a screen reader.
+/** A line of a sentence: one formula, or the sides of an equation that may be wrapped. */
+const mathLine = (line) => (Array.isArray(line) ? wrapping(line, "=") : math(line));
+
+/** A step as formulas, a `mathLine` each, and as text for a screen reader.
  *
  * A reward also has `words` to read.
  *
@@ -122,13 +126,11 @@ function sentence(step, data, hidden = false) {
   if (kind === "update") {
     const inputs = inputsOf(step);
     return {
-      lines: Object.entries(step.formulas).flatMap(([kept, formula]) => {
-        const left = row(kept === "data" ? named(node) : `<mi>${kept}</mi>`, op("←"), formula);
-        const numbers = updateWithNumbers(formula, inputs);
+      lines: Object.entries(step.formulas).map(([kept, formula]) => {
         const number = mathNumber(kept === "data" ? after : inputs[`next_${kept}`]);
-        return formula.includes("<mfrac>") // too wide for one line
-          ? [left, row(op("="), equals(numbers, number))]
-          : [equals(left, numbers, number)];
+        const [first, ...others] = differing([formula, updateWithNumbers(formula, inputs), number]);
+        const name = kept === "data" ? named(node) : `<mi>${kept}</mi>`;
+        return [row(name, op("←"), first), ...others];
       }),
       text: `Update: ${name} goes from ${format(before)} to ${said}.`,
     };
