@@ -109,8 +109,9 @@ def step_through(
     """A page that steps through the forward and the backward pass of `root`, number by number.
 
     `step_through(model, x, y, loss)` steps through one training step of a model: its loss
-    `loss(model(x), y)`, and the optimizer's step, SGD(lr=0.1) if none is given. The parameters
-    are left as they are.
+    `loss(model(x), y)`, the optimizer's step, SGD(lr=0.1) if none is given, and the loss after it.
+    The page repeats the step as often as one likes, and draws the loss curve. The parameters
+    themselves, and the optimizer, are left as they are.
 
     fold: whether the calls of modules and scopes are drawn as boxes that open on a click; None,
         if the graph has more than 300 values.
