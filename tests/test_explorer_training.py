@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -364,11 +365,19 @@ def test_with_a_too_large_learning_rate_the_curve_rises(visit: Open) -> None:
     found = heights(page)
     assert all(later >= earlier for earlier, later in pairwise(found))
     page.click("#reset")
-    page.fill("#rate", "0.7")  # above 2 / (2 · (1.5² + 1)), where the quadratic loss diverges
+    page.fill("#rate", "0.33")  # above 2 / (2 · (1.5² + 1)), where the quadratic loss diverges
     run_steps(page, 10)
     found = heights(page)
     assert all(later <= earlier for earlier, later in pairwise(found))
     assert found[-1] < found[0] - 20
+    assert page.locator("#curve .axis").first.text_content() == "loss"
+    page.fill("#rate", "0.7")
+    run_steps(page, 10)
+    assert page.locator("#curve .axis").first.text_content() == "loss (log scale)"
+    found, known = heights(page), page.evaluate("knownLosses()")
+    logs = [math.log10(loss) for loss in known]
+    scale = (found[-1] - found[0]) / (logs[-1] - logs[0])
+    assert found == pytest.approx([found[0] + scale * (x - logs[0]) for x in logs])
     for _ in range(4):
         run_steps(page, 100)
     assert page.evaluate("Number.isFinite(passes.nextData.at(-1))") is False

@@ -143,7 +143,11 @@ function showGradients(state) {
       number.title = String(state.data[i]);
       number.removeAttribute("aria-invalid");
     }
-    if (document.activeElement !== drag) drag.value = state.data[i];
+    if (document.activeElement !== drag) {
+      const reach = 2 * Math.abs(state.data[i]);
+      if (reach > 2 * drag.max && Number.isFinite(reach)) [drag.min, drag.max] = [-reach, reach];
+      drag.value = state.data[i];
+    }
     grad.textContent = `grad ${known(state.grad[i])}`;
     button.hidden = shown.mode === "predict";
     slope.hidden = shown.nudged !== i || button.hidden;

@@ -68,24 +68,29 @@ function ticks(from, to, wanted) {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * distance).toPrecision(12)));
 }
 
+const DIVERGED = 1000; // times the first loss, from which on the curve has a logarithmic scale
 const canBeDrawn = (loss) => Math.abs(loss) < 1e300; // and so is not nan; the scale must not overflow
 
-/** The losses over the training steps. A loss that cannot be drawn leaves a gap. */
+/** The losses over the training steps, on a linear scale while the training does not diverge.
+ * A loss that cannot be drawn leaves a gap.
+ */
 function drawCurve(losses) {
   const svg = $("curve");
   const size = parseFloat(getComputedStyle(svg).fontSize);
   const [width, height] = [svg.clientWidth, 12 * size];
   const finite = losses.filter(canBeDrawn);
   const now = losses.length - 1;
-  const lowest = Math.min(0, ...finite);
-  const highest = Math.max(...finite, lowest + 1e-9);
+  const isLog = Math.max(...finite) > DIVERGED * losses[0] && finite.every((loss) => loss > 0);
+  const [scaled, unscaled] = isLog ? [Math.log10, (x) => 10 ** x] : [(x) => x, (x) => x];
+  const lowest = Math.min(...(isLog ? [] : [0]), ...finite.map(scaled));
+  const highest = Math.max(...finite.map(scaled), lowest + 1e-9);
   const top = finite.length ? lowest + 1.08 * (highest - lowest) : 1;
-  const rows = ticks(lowest, top, 3);
-  const left = size * (1 + 0.62 * Math.max(...rows.map((y) => format(y).length)));
+  const rows = ticks(lowest, top, 3).map(unscaled);
+  const left = size * (1 + 0.62 * Math.max(...rows.map((loss) => format(loss).length)));
   const [right, above, below] = [width - size, 1.9 * size, height - 3.1 * size];
   const most = Math.max(5, now);
   const x = (step) => left + (right - left) * step / most;
-  const y = (loss) => below - (below - above) * (loss - lowest) / (top - lowest);
+  const y = (loss) => below - (below - above) * (scaled(loss) - lowest) / (top - lowest);
 
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -100,7 +105,7 @@ function drawCurve(losses) {
   for (const step of ticks(0, most, 5).filter(Number.isInteger)) {
     make(svg, "text", { x: x(step), y: below + 1.45 * size, "text-anchor": "middle" }, String(step));
   }
-  make(svg, "text", { x: 0, y: size, class: "axis" }, "loss");
+  make(svg, "text", { x: 0, y: size, class: "axis" }, isLog ? "loss (log scale)" : "loss");
   make(svg, "text", {
     x: (left + right) / 2, y: below + 2.75 * size, "text-anchor": "middle", class: "axis",
   }, "training step");
