@@ -203,7 +203,8 @@ function showStep(step, state, asked) {
 function phase({ kind, second }) {
   const root = LESSON.nodes.length - 1;
   return {
-    forward: second ? "second forward pass" : "forward pass", reward: "the loss after the step", backward: "backward pass", again: "a second pass",
+    forward: second ? "second forward pass" : "forward pass", reward: "the loss after the step",
+    backward: "backward pass", again: "a second pass",
     update: "the optimizer's step", seed: `backward() begins at ${LESSON.nodes[root].name}`,
   }[kind];
 }

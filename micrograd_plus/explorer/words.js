@@ -158,7 +158,7 @@ function sentence(step, data, hidden = false) {
 
 /** What an optimizer's step has done to the loss. */
 function rewardInWords(before, after) {
-  if (!Number.isFinite(after)) return "It is no finite number any more: the training has diverged.";
+  if (!Number.isFinite(after)) return "The loss is no finite number any more: the training has diverged.";
   const change = format(Math.abs(after - before));
   if (after < before) return `The step has lowered the loss by ${change}.`;
   if (after === before) return "The step has not changed the loss.";
