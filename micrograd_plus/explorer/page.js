@@ -3,7 +3,8 @@
 const $ = (id) => document.getElementById(id);
 const MOST_PATHS = 12;
 const LONG = 6; // letters, from which on a leaf's name takes a line of its own
-const [SMALLEST, LARGEST] = [0.8, 1.6]; // zoom of the picture
+const ZOOM = 1.25; // by which a button or a key zooms
+const PAN = 0.25; // of the window, by which a key moves the picture
 
 const INITIAL = LESSON.nodes.map(({ data }) => Number(data)); // "Infinity" and "NaN" are texts
 const LEAVES = LESSON.nodes.flatMap(({ op, constant }, i) => (op || constant ? [] : [i]));
@@ -23,6 +24,11 @@ const shown = {
 let passes = play(shown.numbers, null);
 let stops = [];
 let graph = null;
+let followed = undefined; // the stop whose step the picture was last moved to
+const viewport = new Viewport($("scroller"), $("graph"), $("map"), (out, into) => {
+  $("zoom-out").disabled = !out;
+  $("zoom-in").disabled = !into;
+});
 
 // ---- the tape of a view: what happens inside a folded box, or out of sight, is one stop
 
@@ -69,7 +75,8 @@ function open(view) {
   shown.stop = shown.mode === "predict" ? 0 : stopAt(count);
   showCrumbs();
   showLeaves();
-  fit();
+  viewport.show(graph);
+  followed = undefined;
   if (shown.mode === "predict") ask();
   else refresh();
 }
@@ -103,26 +110,18 @@ function pick({ node, view, nodes, output }) {
 
 // ---- showing
 
-/** Makes the picture as large as its room allows, and leaves the rest to the scroll bars. */
-function fit() {
-  const { width, height } = LESSON.views[shown.view];
-  const room = $("scroller");
-  const scale = Math.min((room.clientWidth - 20) / (width + 24), (room.clientHeight - 20) / (height + 34));
-  const zoom = Math.max(SMALLEST, Math.min(LARGEST, scale));
-  $("graph").setAttribute("width", zoom * (width + 24));
-  $("graph").setAttribute("height", zoom * (height + 34));
+/** Moves the picture to a step, once: what else changes on the page does not move it. */
+function follow({ node, user }) {
+  viewport.mark([node, user].map((k) => graph.placeOf.get(k)));
+  if (followed === shown.stop) return;
+  followed = shown.stop;
+  viewport.follow([node, user].map((k) => graph.elementOf(k)).filter((element) => element));
 }
 
-/** Scrolls the picture, and nothing else, to where something happens. */
-function follow(node) {
-  const box = graph.elementOf(node)?.getBoundingClientRect();
-  if (!box) return;
-  const room = $("scroller").getBoundingClientRect();
-  const beyond = (from, to, start, end) => Math.min(0, from - start - 30) + Math.max(0, to - end + 30);
-  $("scroller").scrollBy(
-    beyond(box.left, box.right, room.left, room.right),
-    beyond(box.top, box.bottom, room.top, room.bottom),
-  );
+function fit() {
+  viewport.fit();
+  followed = undefined;
+  refresh();
 }
 
 function refresh() {
@@ -144,7 +143,7 @@ function refresh() {
   $("slider").setAttribute("aria-valuetext", `${shown.stop} of ${stops.length}`);
   $("first").disabled = $("back").disabled = shown.stop === 0;
   $("last").disabled = $("forward").disabled = shown.stop === stops.length;
-  if (asked ?? step) follow((asked ?? step).node);
+  follow(asked ?? step ?? passes.steps[0]);
   showStep(asked ?? step, state, asked);
   showGradients(state);
   showPaths();
@@ -546,12 +545,41 @@ function start() {
 
 const toggle = () => (shown.playing ? stop() : start());
 
+/** Projector mode: large text and strong lines; of the side panels only what a mode needs. */
+function present(on) {
+  document.documentElement.classList.toggle("present", on);
+  $("present").setAttribute("aria-pressed", String(on));
+  fit();
+}
+
+const isPresenting = () => document.documentElement.classList.contains("present");
+
+const VIEW_KEYS = {
+  "+": () => viewport.zoomBy(ZOOM),
+  "=": () => viewport.zoomBy(ZOOM), // the key of + without Shift
+  "-": () => viewport.zoomBy(1 / ZOOM),
+  "−": () => viewport.zoomBy(1 / ZOOM),
+  0: fit,
+  p: () => present(!isPresenting()),
+  escape: () => { if (isPresenting()) present(false); },
+};
+const PAN_KEYS = {
+  ArrowLeft: [-PAN, 0], ArrowRight: [PAN, 0], ArrowUp: [0, -PAN], ArrowDown: [0, PAN],
+};
+
 document.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
   const typing = event.target.closest("input, select, textarea");
-  const onButton = event.target.closest("button, summary");
-  if (shown.mode === "predict" || event.altKey || event.ctrlKey || event.metaKey) return;
   if (typing && event.target !== $("slider")) return;
-  if (event.key === " " && onButton) return;
+  const pan = event.shiftKey && PAN_KEYS[event.key];
+  const look = pan ? () => viewport.panBy(...pan) : VIEW_KEYS[event.key.toLowerCase()];
+  if (look) {
+    event.preventDefault();
+    look();
+    return;
+  }
+  if (shown.mode === "predict") return;
+  if (event.key === " " && event.target.closest("button, summary")) return;
   const action = {
     ArrowRight: () => go(shown.stop + 1),
     ArrowLeft: () => go(shown.stop - 1),
@@ -591,6 +619,13 @@ $("reveal").addEventListener("click", reveal);
 for (const name of ["step", "predict", "break"]) {
   $(`mode-${name}`).addEventListener("click", () => setMode(name));
 }
-addEventListener("resize", fit);
+$("zoom-in").addEventListener("click", () => viewport.zoomBy(ZOOM));
+$("zoom-out").addEventListener("click", () => viewport.zoomBy(1 / ZOOM));
+$("zoom-fit").addEventListener("click", fit);
+$("present").addEventListener("click", () => present(!isPresenting()));
+$("graph").addEventListener("focusin", ({ target }) => {
+  if (target.matches(":focus-visible")) viewport.follow([target]);
+});
 listFaults();
 open(0);
+if (new URLSearchParams(location.search).has("present")) present(true);
