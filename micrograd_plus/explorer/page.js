@@ -623,7 +623,7 @@ $("zoom-in").addEventListener("click", () => viewport.zoomBy(ZOOM));
 $("zoom-out").addEventListener("click", () => viewport.zoomBy(1 / ZOOM));
 $("zoom-fit").addEventListener("click", fit);
 $("present").addEventListener("click", () => present(!isPresenting()));
-$("graph").addEventListener("focusin", ({ target }) => {
+$("scroller").addEventListener("focusin", ({ target }) => {
   if (target.matches(":focus-visible")) viewport.follow([target]);
 });
 listFaults();
