@@ -49,7 +49,8 @@ class Viewport {
 
   /** Makes the picture as large as its room allows, but no text too small to read. */
   fit() {
-    const { room } = this;
+    const { room, map } = this;
+    map.toggleAttribute("hidden", true); // there is none of a picture that fits
     const height = parseFloat(getComputedStyle(room).maxHeight) || room.clientHeight;
     const scale = Math.min(room.clientWidth / this.width, height / this.height);
     this.setZoom(Math.min(LARGEST_FITTED * this.smallest, scale));
@@ -103,10 +104,10 @@ class Viewport {
   /** Shows on the map which part is seen; there is no map of a picture that is seen whole. */
   frame() {
     const { room, svg, map } = this;
-    const larger = () =>
+    const larger =
       room.scrollWidth > room.clientWidth + 1 || room.scrollHeight > room.clientHeight + 1;
-    map.toggleAttribute("hidden", !larger());
-    room.classList.toggle("larger", larger());
+    map.toggleAttribute("hidden", !larger);
+    room.classList.toggle("larger", larger);
     const [whole, part] = [svg.getBoundingClientRect(), room.getBoundingClientRect()];
     const [x, y] = svg.getAttribute("viewBox").split(" ").map(Number);
     const set = (attribute, value) => this.seen.setAttribute(attribute, value);
