@@ -49,6 +49,7 @@ class Graph {
     this.boxes = view.boxes.map((box, i) => this.drawBox(boxes, box, i, onPick));
     this.labels = labels;
     this.chip = this.drawLabel("chip", 20);
+    this.corrections = []; // the labels that are shown
     this.lookedAt = {}; // the boxes that are hovered, focused and selected
     svg.classList.toggle("crowded", bundled.size > 0 || lines.childElementCount > CROWDED * this.boxes.length);
     this.placeOf = new Map(); // node -> index of its box
@@ -85,19 +86,19 @@ class Graph {
   }
 
   /** Writes a label around the one of some points where it hides the least. */
-  showLabel(label, words, pointsFor) {
-    const width = LETTER * words.length + 12;
-    const places = pointsFor(width, label.height).map(([x, y]) => {
-      const place = { x: x - width / 2, y: y - label.height / 2, w: width, h: label.height };
-      const hidden = this.view.boxes.reduce((sum, box) => sum + overlap(place, box), 0);
-      const inside = overlap(place, { x: -MARGIN.side, y: -MARGIN.side, w: this.width, h: this.height });
-      return { x, y, cost: hidden + width * label.height - inside };
-    });
-    const { x, y } = places.reduce((best, place) => (place.cost < best.cost ? place : best));
+  showLabel(label, words, points) {
+    const [w, h] = [LETTER * words.length + 12, label.height];
+    const picture = { x: -MARGIN.side, y: -MARGIN.side, w: this.width, h: this.height };
+    const taken = [...this.view.boxes, ...this.corrections.map(({ place }) => place)];
+    const cost = (place) =>
+      w * h - overlap(place, picture) + taken.reduce((sum, box) => sum + overlap(place, box), 0);
+    const places = points(w, h).map(([x, y]) => ({ x: x - w / 2, y: y - h / 2, w, h }));
+    const costs = places.map(cost);
+    label.place = places[costs.indexOf(Math.min(...costs))];
     put(label.words, "text", words);
-    put(label.ground, "x", -width / 2);
-    put(label.ground, "width", width);
-    put(label.group, "transform", `translate(${x},${y})`);
+    put(label.ground, "x", -w / 2);
+    put(label.ground, "width", w);
+    put(label.group, "transform", `translate(${label.place.x + w / 2},${label.place.y + h / 2})`);
     put(label.group, "visibility", "visible");
   }
 
@@ -163,6 +164,7 @@ class Graph {
 
   /** Shows a state: `step` is the one just taken, `asked` the node whose number is asked for. */
   paint({ state, step, asked, selected, largest, wrong, first }) {
+    this.corrections = [];
     this.view.boxes.forEach((box, i) => this.paintBox(this.boxes[i], box, {
       state, asked, largest, wrong,
       active: step && [step.node, step.user].some((k) => this.placeOf.get(k) === i),
@@ -237,6 +239,7 @@ class Graph {
       [middle, y + h + height / 2], [middle, y - height / 2],
       [x + w + width / 2, center], [x - width / 2, center],
     ]);
+    this.corrections.push(drawn.right);
   }
 
   /** The gradient that flows back along an edge, written on it. */
