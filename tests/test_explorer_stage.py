@@ -454,6 +454,8 @@ def test_a_bundle_stands_for_its_lines(opened: Open) -> None:
     page.evaluate(f"viewport.follow([graph.boxes[{place}].group])")
     page.mouse.move(*middle_of(page, frame_of(place)))
     assert bundled & set(page.evaluate(shown)) == its
+    opacity = "Number(getComputedStyle(graph.edges[{}].group).opacity)"
+    assert {page.evaluate(opacity.format(i)) for i in its} == {1}
     page.mouse.move(0, 0)
     assert not bundled & set(page.evaluate(shown))
     page.evaluate(f"graph.boxes[{place}].group.focus()")

@@ -51,7 +51,8 @@ class Graph {
     this.chip = this.drawLabel("chip", 20);
     this.corrections = []; // the labels that are shown
     this.lookedAt = {}; // the boxes that are hovered, focused and selected
-    svg.classList.toggle("crowded", bundled.size > 0 || lines.childElementCount > CROWDED * this.boxes.length);
+    const crowded = found.length > 0 || view.edges.length > CROWDED * view.boxes.length;
+    svg.classList.toggle("crowded", crowded);
     this.placeOf = new Map(); // node -> index of its box
     view.boxes.forEach(({ node, nodes }, i) => {
       for (const k of nodes ?? [node]) this.placeOf.set(k, i);
