@@ -214,6 +214,7 @@ def test_a_picture_is_fitted(opened: Open, size: tuple[int, int]) -> None:
     assert page.is_hidden("#map")
     fitted = zoom(page)
     page.set_viewport_size({"width": size[0] - 300, "height": size[1]})
+    page.wait_for_timeout(200)  # for the event
     assert zoom(page) < fitted or fitted == 2  # the largest
     page.evaluate("present(true)")
     assert zoom(page) >= 16 / 12
