@@ -86,6 +86,7 @@ class Viewport {
 
   /** Moves the picture until elements are seen, if they are not; the first one, if not all fit. */
   follow(elements) {
+    if (!elements.length) return;
     const room = this.room.getBoundingClientRect();
     const rects = elements.map((element) => element.getBoundingClientRect());
     const around = (side, of) => of(...rects.map((rect) => rect[side]));
