@@ -31,7 +31,10 @@ from ..support.nested import plain
 from .lesson import Lesson
 from .views import Views
 
-_SCRIPTS = ("tape.js", "words.js", "graph.js", "leaves.js", "training.js", "page.js")
+_SCRIPTS = (
+    *("tape.js", "words.js", "bundles.js", "graph.js", "viewport.js", "leaves.js"),
+    *("training.js", "predict.js", "faults.js", "page.js"),
+)
 _HEIGHT = 720  # pixels, in a notebook
 
 

@@ -22,21 +22,37 @@ function put(element, attribute, value) {
 /** The strength of a colour, from 0 to 1, for a number on the scale up to `largest`. */
 const strengthOf = (x, largest) => strength(Math.abs(x), largest, LESSON.power);
 
+const MARGIN = { side: 12, below: 22 }; // around the picture, with room for a label below a box
+const LETTER = 7.3; // the width of a letter on a label
+const CROWDED = 1.5; // lines for each box, from which on those that are not looked at are faint
+
 const hue = (x) => (!Number.isFinite(x) ? "wild" : x < 0 ? "negative" : "positive");
+
+const overlap = (a, b) =>
+  Math.max(0, Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x)) *
+  Math.max(0, Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y));
 
 class Graph {
   /** Draws a view; `onPick(box)` is called at a click, or at Enter, on a box. */
   constructor(svg, view, onPick) {
     this.view = view;
+    this.svg = svg;
+    this.width = view.width + 2 * MARGIN.side;
+    this.height = view.height + MARGIN.side + MARGIN.below;
     svg.replaceChildren();
-    svg.setAttribute("viewBox", `-12 -12 ${view.width + 24} ${view.height + 34}`);
-    const below = make(svg, "g");
-    const above = make(svg, "g");
-    this.edges = view.edges.map((edge) => this.drawEdge(below, edge));
-    this.boxes = view.boxes.map((box) => this.drawBox(above, box, onPick));
-    this.chip = make(svg, "g", { class: "chip", visibility: "hidden" });
-    this.chipFrame = make(this.chip, "rect", { rx: 9, height: 20, y: -14 });
-    this.chipText = make(this.chip, "text", { "text-anchor": "middle" });
+    svg.setAttribute("viewBox", `${-MARGIN.side} ${-MARGIN.side} ${this.width} ${this.height}`);
+    const [bundles, lines, boxes, labels] = [0, 1, 2, 3].map(() => make(svg, "g"));
+    const found = bundlesOf(view);
+    found.forEach((bundle) => this.drawBundle(bundles, bundle));
+    const bundled = new Set(found.flatMap(({ edges }) => edges));
+    this.edges = view.edges.map((edge, i) => this.drawEdge(lines, edge, bundled.has(i)));
+    this.boxes = view.boxes.map((box, i) => this.drawBox(boxes, box, i, onPick));
+    this.labels = labels;
+    this.chip = this.drawLabel("chip", 20);
+    this.corrections = []; // the labels that are shown
+    this.lookedAt = {}; // the boxes that are hovered, focused and selected
+    const crowded = found.length > 0 || view.edges.length > CROWDED * view.boxes.length;
+    svg.classList.toggle("crowded", crowded);
     this.placeOf = new Map(); // node -> index of its box
     view.boxes.forEach(({ node, nodes }, i) => {
       for (const k of nodes ?? [node]) this.placeOf.set(k, i);
@@ -47,15 +63,47 @@ class Graph {
     });
   }
 
-  drawEdge(parent, { path }) {
-    const group = make(parent, "g", { class: "edge" });
+  /** One line for many; the heads show where it leads. */
+  drawBundle(parent, { trunk, branches, ends, edges }) {
+    const group = make(parent, "g", { class: "lines" });
+    make(group, "path", { d: branches });
+    make(group, "path", { d: trunk, style: `--width: ${1 + Math.log2(edges.length)}` });
+    make(group, "path", { d: ends.map(([x, y]) => `M${x},${y}l-9,-4v8z`).join(""), class: "head" });
+  }
+
+  drawEdge(parent, { path }, bundled) {
+    const group = make(parent, "g", { class: "edge", "data-bundled": bundled });
     const line = make(group, "path", { d: path, class: "line" });
     const [, x, y] = path.match(/L([-\d.]+),([-\d.]+)$/).map(Number);
     const head = make(group, "path", { d: `M${x},${y}l-9,-4v8z`, class: "head" });
     return { group, line, head };
   }
 
-  drawBox(parent, box, onPick) {
+  /** A text above all boxes, on a ground of its own. */
+  drawLabel(name, height) {
+    const group = make(this.labels, "g", { class: name, visibility: "hidden" });
+    const ground = make(group, "rect", { rx: height / 2, y: -height / 2, height });
+    return { group, ground, words: make(group, "text", { y: 4, "text-anchor": "middle" }), height };
+  }
+
+  /** Writes a label around the one of some points where it hides the least. */
+  showLabel(label, words, points) {
+    const [w, h] = [LETTER * words.length + 12, label.height];
+    const picture = { x: -MARGIN.side, y: -MARGIN.side, w: this.width, h: this.height };
+    const taken = [...this.view.boxes, ...this.corrections.map(({ place }) => place)];
+    const cost = (place) =>
+      w * h - overlap(place, picture) + taken.reduce((sum, box) => sum + overlap(place, box), 0);
+    const places = points(w, h).map(([x, y]) => ({ x: x - w / 2, y: y - h / 2, w, h }));
+    const costs = places.map(cost);
+    label.place = places[costs.indexOf(Math.min(...costs))];
+    put(label.words, "text", words);
+    put(label.ground, "x", -w / 2);
+    put(label.ground, "width", w);
+    put(label.group, "transform", `translate(${label.place.x + w / 2},${label.place.y + h / 2})`);
+    put(label.group, "visibility", "visible");
+  }
+
+  drawBox(parent, box, i, onPick) {
     const { kind, x, y, w, h, pill = 0, title = "", rows = [] } = box;
     const group = make(parent, "g", {
       class: `box ${kind}`, transform: `translate(${x},${y})`, tabindex: 0, role: "button",
@@ -93,9 +141,12 @@ class Graph {
         });
       });
     }
-    drawn.right = make(group, "text", {
-      x: middle, y: h + 12, "text-anchor": "middle", class: "right",
-    });
+    for (const [kind, begin, end] of [
+      ["hovered", "pointerenter", "pointerleave"], ["focused", "focus", "blur"],
+    ]) {
+      group.addEventListener(begin, () => this.look(kind, i));
+      group.addEventListener(end, () => this.look(kind, undefined));
+    }
     group.addEventListener("click", () => onPick(box));
     group.addEventListener("keydown", (event) => {
       if (event.key === "Enter") onPick(box);
@@ -103,8 +154,18 @@ class Graph {
     return drawn;
   }
 
+  /** Shows the lines of the boxes that are looked at one by one, and in a crowd the others faintly. */
+  look(kind, i) {
+    this.lookedAt[kind] = i;
+    const boxes = Object.values(this.lookedAt);
+    this.svg.classList.toggle("looking", boxes.some((box) => box !== undefined));
+    this.view.edges.forEach(({ from, to }, k) =>
+      put(this.edges[k].group, "data-looked", boxes.includes(from) || boxes.includes(to)));
+  }
+
   /** Shows a state: `step` is the one just taken, `asked` the node whose number is asked for. */
   paint({ state, step, asked, selected, largest, wrong, first }) {
+    this.corrections = [];
     this.view.boxes.forEach((box, i) => this.paintBox(this.boxes[i], box, {
       state, asked, largest, wrong,
       active: step && [step.node, step.user].some((k) => this.placeOf.get(k) === i),
@@ -123,8 +184,9 @@ class Graph {
       put(parts.group, "class", ["edge", tone, i === active || arriving ? "active" : "",
         i === active ? "back" : ""].join(" "));
       const width = flows.length ? 1 + 4 * strengthOf(flow, largest) : 1;
-      put(parts.line, "style", `stroke-width: ${i === active ? Math.max(3, width) : width}`);
+      put(parts.line, "style", `--width: ${i === active ? Math.max(3, width) : width}`);
     });
+    this.look("selected", this.placeOf.get(selected));
     this.showChip(active, step, asked);
   }
 
@@ -155,26 +217,45 @@ class Graph {
           ? `fill: color-mix(in srgb, var(--${hue(g)}) ${share}%, var(--box))` : "");
       }
       const correction = wrong?.get(shown);
-      if (correction !== undefined) classes.push("wrong");
-      put(drawn.right, "text", correction === undefined ? "" : `✗ right: ${format(correction)}`);
+      if (correction !== undefined) {
+        classes.push("wrong");
+        name += `, ✗ right: ${format(correction)}`;
+      }
+      this.showCorrection(drawn, box, correction);
     }
     if (first) classes.push("first");
     put(drawn.group, "class", classes.join(" "));
     put(drawn.group, "aria-label", name);
   }
 
+  /** The right number, below a box that has a wrong one, or where there is room beside it. */
+  showCorrection(drawn, { x, y, w, h }, correction) {
+    if (correction === undefined) {
+      if (drawn.right) put(drawn.right.group, "visibility", "hidden");
+      return;
+    }
+    drawn.right ??= this.drawLabel("right", 17);
+    const [middle, center] = [x + w / 2, y + h / 2];
+    this.showLabel(drawn.right, `✗ right: ${format(correction)}`, (width, height) => [
+      [middle, y + h + height / 2], [middle, y - height / 2],
+      [x + w + width / 2, center], [x - width / 2, center],
+    ]);
+    this.corrections.push(drawn.right);
+  }
+
   /** The gradient that flows back along an edge, written on it. */
   showChip(index, step, asked) {
-    put(this.chip, "visibility", index >= 0 && index !== undefined ? "visible" : "hidden");
-    if (!(index >= 0)) return;
+    if (!(index >= 0)) {
+      put(this.chip.group, "visibility", "hidden");
+      return;
+    }
     const { line } = this.edges[index];
-    const { x, y } = line.getPointAtLength(line.getTotalLength() / 2);
-    const words = asked ? "?" : format(step.flow);
-    const width = 8 * words.length + 18;
-    put(this.chipText, "text", words);
-    put(this.chipFrame, "width", width);
-    put(this.chipFrame, "x", -width / 2);
-    put(this.chip, "transform", `translate(${x},${y - 12})`);
+    const length = line.getTotalLength();
+    this.showLabel(this.chip, asked ? "?" : format(step.flow), () =>
+      [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8].flatMap((share) => {
+        const { x, y } = line.getPointAtLength(share * length);
+        return [-14, 14, 0, -28, 28].map((down) => [x, y + down]);
+      }));
   }
 
   /** Where a node is shown, to scroll there. */

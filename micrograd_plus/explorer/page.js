@@ -2,7 +2,8 @@
 
 const $ = (id) => document.getElementById(id);
 const MOST_PATHS = 12;
-const [SMALLEST, LARGEST] = [0.8, 1.6]; // zoom of the picture
+const ZOOM = 1.25; // by which a button or a key zooms
+const PAN = 0.25; // of the window, by which a key moves the picture
 
 const INITIAL = LESSON.nodes.map(({ data }) => Number(data)); // "Infinity" and "NaN" are texts
 
@@ -22,6 +23,11 @@ const shown = {
 let passes = play(shown.numbers, null, shown.training);
 let stops = [];
 let graph = null;
+let followed = undefined; // the stop whose step the picture was last moved to
+const viewport = new Viewport($("scroller"), $("graph"), $("map"), (out, into) => {
+  $("zoom-out").disabled = !out;
+  $("zoom-in").disabled = !into;
+});
 
 // ---- the tape of a view: what happens inside a folded box, or out of sight, is one stop
 
@@ -72,7 +78,8 @@ function open(view) {
   shown.stop = shown.mode === "predict" ? 0 : stopAt(count);
   showCrumbs();
   showLeaves();
-  fit();
+  viewport.show(graph);
+  followed = undefined;
   if (shown.mode === "predict") ask();
   else refresh();
 }
@@ -113,26 +120,18 @@ function pick({ node, view, nodes, output }) {
 
 // ---- showing
 
-/** Makes the picture as large as its room allows, and leaves the rest to the scroll bars. */
-function fit() {
-  const { width, height } = LESSON.views[shown.view];
-  const room = $("scroller");
-  const scale = Math.min((room.clientWidth - 20) / (width + 24), (room.clientHeight - 20) / (height + 34));
-  const zoom = Math.max(SMALLEST, Math.min(LARGEST, scale));
-  $("graph").setAttribute("width", zoom * (width + 24));
-  $("graph").setAttribute("height", zoom * (height + 34));
+/** Moves the picture to a step, once: what else changes on the page does not move it. */
+function follow({ node, user }) {
+  viewport.mark([node, user].map((k) => graph.placeOf.get(k)));
+  if (followed === shown.stop) return;
+  followed = shown.stop;
+  viewport.follow([node, user].map((k) => graph.elementOf(k)).filter((element) => element));
 }
 
-/** Scrolls the picture, and nothing else, to where something happens. */
-function follow(node) {
-  const box = graph.elementOf(node)?.getBoundingClientRect();
-  if (!box) return;
-  const room = $("scroller").getBoundingClientRect();
-  const beyond = (from, to, start, end) => Math.min(0, from - start - 30) + Math.max(0, to - end + 30);
-  $("scroller").scrollBy(
-    beyond(box.left, box.right, room.left, room.right),
-    beyond(box.top, box.bottom, room.top, room.bottom),
-  );
+function fit() {
+  viewport.fit();
+  followed = undefined;
+  refresh();
 }
 
 function refresh() {
@@ -154,7 +153,7 @@ function refresh() {
   $("slider").setAttribute("aria-valuetext", `${shown.stop} of ${stops.length}`);
   $("first").disabled = $("back").disabled = shown.stop === 0;
   $("last").disabled = $("forward").disabled = shown.stop === stops.length;
-  if (asked ?? step) follow((asked ?? step).node);
+  follow(asked ?? step ?? passes.steps[0]);
   showStep(asked ?? step, state, asked);
   showGradients(state);
   showTraining();
@@ -278,154 +277,6 @@ function showPaths() {
   body.append(buttons);
 }
 
-// ---- predict, then reveal
-
-/** The step whose number is asked for; none at the end. */
-function nextQuestion() {
-  return shown.stop < stops.length ? passes.steps[countAt(shown.stop + 1) - 1] : undefined;
-}
-
-const canAsk = (step) =>
-  ["forward", "backward"].includes(step.kind) && !step.second &&
-  [step.before, step.after].every(Number.isFinite) &&
-  LESSON.views[shown.view].boxes[graph.placeOf.get(step.node)]?.nodes === undefined &&
-  graph.placeOf.has(step.node);
-
-function skipWhatIsNotAsked() {
-  while (shown.stop < stops.length && !canAsk(nextQuestion())) shown.stop += 1;
-}
-
-function ask() {
-  skipWhatIsNotAsked();
-  $("answer").value = "";
-  $("verdict").textContent = "";
-  showScore();
-  refresh();
-  if (shown.stop < stops.length) $("answer").focus({ preventScroll: true });
-}
-
-function showScore() {
-  const results = [...shown.answers.values()];
-  const right = results.filter((result) => result === "right").length;
-  const over = shown.stop === stops.length;
-  for (const id of ["answer", "check", "reveal"]) $(id).disabled = over;
-  $("score").textContent = results.length ? `${right} of ${results.length} right at the first try` : "";
-  if (over) {
-    $("verdict").textContent = results.length
-      ? `That was the last one: ${$("score").textContent}.`
-      : "There is nothing to ask here.";
-  }
-}
-
-function answer(event) {
-  event.preventDefault();
-  const given = readNumber($("answer").value);
-  const step = nextQuestion();
-  if (!step) return;
-  if (given === undefined) {
-    $("verdict").textContent = "Type a number, for example −1.5.";
-    return;
-  }
-  const hint = hintFor(given, step, passes.partials);
-  const key = countAt(shown.stop + 1);
-  if (hint) {
-    shown.answers.set(key, "wrong");
-    $("verdict").textContent = hint;
-    $("answer").select();
-    showScore();
-    return;
-  }
-  if (!shown.answers.has(key)) shown.answers.set(key, "right");
-  shown.stop += 1;
-  ask();
-  if (shown.stop < stops.length) $("verdict").textContent = `Right: ${format(step.after)}. Next:`;
-}
-
-function reveal() {
-  const step = nextQuestion();
-  if (!step) return;
-  shown.answers.set(countAt(shown.stop + 1), "revealed");
-  shown.stop += 1;
-  ask();
-  if (shown.stop < stops.length) $("verdict").textContent = `It was ${format(step.after)}. Next:`;
-}
-
-// ---- break it
-
-const opsInGraph = [...new Set(LESSON.nodes.flatMap(({ op: name }) => (name ? [name] : [])))];
-
-function listFaults() {
-  const choices = [null, ...LESSON.faults].map((fault) => {
-    const label = document.createElement("label");
-    const input = document.createElement("input");
-    Object.assign(input, { type: "radio", name: "fault", checked: fault === null });
-    input.value = fault?.name ?? "none";
-    label.append(input, fault?.title ?? "no bug");
-    const applies = !fault || !Object.keys(fault.signs).length ||
-      opsInGraph.some((name) => name in fault.signs);
-    input.disabled = !applies;
-    if (!applies) label.append(" (there is no − here)");
-    if (fault?.doubles) label.append(opChoice(fault, input));
-    input.addEventListener("change", () => setFault(fault));
-    return label;
-  });
-  $("fault-list").replaceChildren(...choices);
-}
-
-/** Which op's forward pass is changed. */
-function opChoice(fault, input) {
-  const select = document.createElement("select");
-  select.setAttribute("aria-label", "the op that is changed");
-  for (const name of opsInGraph) select.append(new Option(name));
-  fault.op = opsInGraph[0];
-  select.addEventListener("change", () => {
-    fault.op = select.value;
-    input.checked = true;
-    setFault(fault);
-  });
-  return select;
-}
-
-function setFault(fault) {
-  shown.fault = fault;
-  recompute();
-}
-
-function showFault() {
-  const { fault } = shown;
-  const story = $("fault-story");
-  story.innerHTML = fault
-    ? `<p class="code"><s></s><br><code class="bad"></code></p><p class="story"></p><p class="first"></p>` +
-      `<table><thead><tr><th>value</th><th>this engine</th><th>right</th></tr></thead><tbody></tbody></table>`
-    : "<p>Choose a bug: the wrong engine runs beside the right one.</p>";
-  if (!fault) return;
-  story.querySelector("s").textContent = fault.right;
-  story.querySelector(".bad").textContent = fault.wrong;
-  story.querySelector(".story").textContent = fault.story;
-  const at = firstWrong(passes);
-  const { data, grad, right } = passes;
-  const first = story.querySelector(".first");
-  if (passes.steps.length >= MOST_STEPS) {
-    first.textContent =
-      `The recursion was cut off after ${MOST_STEPS.toLocaleString("en")} steps: it follows each path again from the root.`;
-  } else if (at < 0) {
-    first.textContent = "Nothing is wrong in this graph: this bug shows only in other graphs.";
-  } else {
-    const inData = differs(data[at], right.data[at]);
-    const [was, should] = inData ? [data[at], right.data[at]] : [grad[at], right.grad[at]];
-    const name = `${LESSON.nodes[at].name}.${inData ? "data" : "grad"}`;
-    first.textContent = `The first wrong number: ${name} is ${format(was)}, and ${format(should)} is right.`;
-  }
-  const body = story.querySelector("tbody");
-  const rows = [[LESSON.nodes.length - 1, "data"], ...LEAVES.map((i) => [i, "grad"])];
-  for (const [i, what] of rows.slice(0, 40)) {
-    const cells = [`${LESSON.nodes[i].name}.${what}`, format(passes[what][i]), format(right[what][i])];
-    const line = body.insertRow();
-    for (const words of cells) line.insertCell().textContent = words;
-    if (differs(passes[what][i], right[what][i])) line.className = "bad";
-  }
-}
-
 // ---- modes, views, keys
 
 function setMode(mode) {
@@ -485,12 +336,41 @@ function start() {
 
 const toggle = () => (shown.playing ? stop() : start());
 
+/** Projector mode: large text and strong lines; of the side panels only what a mode needs. */
+function present(on) {
+  document.documentElement.classList.toggle("present", on);
+  $("present").setAttribute("aria-pressed", String(on));
+  fit();
+}
+
+const isPresenting = () => document.documentElement.classList.contains("present");
+
+const VIEW_KEYS = {
+  "+": () => viewport.zoomBy(ZOOM),
+  "=": () => viewport.zoomBy(ZOOM), // the key of + without Shift
+  "-": () => viewport.zoomBy(1 / ZOOM),
+  "−": () => viewport.zoomBy(1 / ZOOM),
+  0: fit,
+  p: () => present(!isPresenting()),
+  escape: () => { if (isPresenting()) present(false); },
+};
+const PAN_KEYS = {
+  ArrowLeft: [-PAN, 0], ArrowRight: [PAN, 0], ArrowUp: [0, -PAN], ArrowDown: [0, PAN],
+};
+
 document.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
   const typing = event.target.closest("input, select, textarea");
-  const onButton = event.target.closest("button, summary");
-  if (shown.mode === "predict" || event.altKey || event.ctrlKey || event.metaKey) return;
   if (typing && event.target !== $("slider")) return;
-  if (event.key === " " && onButton) return;
+  const pan = event.shiftKey && PAN_KEYS[event.key];
+  const look = pan ? () => viewport.panBy(...pan) : VIEW_KEYS[event.key.toLowerCase()];
+  if (look) {
+    event.preventDefault();
+    look();
+    return;
+  }
+  if (shown.mode === "predict") return;
+  if (event.key === " " && event.target.closest("button, summary")) return;
   const action = {
     ArrowRight: () => go(shown.stop + 1),
     ArrowLeft: () => go(shown.stop - 1),
@@ -539,6 +419,13 @@ $("reveal").addEventListener("click", reveal);
 for (const name of ["step", "predict", "break"]) {
   $(`mode-${name}`).addEventListener("click", () => setMode(name));
 }
-addEventListener("resize", fit);
+$("zoom-in").addEventListener("click", () => viewport.zoomBy(ZOOM));
+$("zoom-out").addEventListener("click", () => viewport.zoomBy(1 / ZOOM));
+$("zoom-fit").addEventListener("click", fit);
+$("present").addEventListener("click", () => present(!isPresenting()));
+$("scroller").addEventListener("focusin", ({ target }) => {
+  if (target.matches(":focus-visible")) viewport.follow([target]);
+});
 listFaults();
 open(0);
+if (new URLSearchParams(location.search).has("present")) present(true);
