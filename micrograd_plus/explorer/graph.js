@@ -48,7 +48,7 @@ class Graph {
     this.edges = view.edges.map((edge, i) => this.drawEdge(lines, edge, bundled.has(i)));
     this.boxes = view.boxes.map((box, i) => this.drawBox(boxes, box, i, onPick));
     this.labels = labels;
-    this.chip = this.drawLabel("chip", 20);
+    this.chip = this.drawLabel("chip", 18);
     this.corrections = []; // the labels that are shown
     this.lookedAt = {}; // the boxes that are hovered, focused and selected
     const crowded = found.length > 0 || view.edges.length > CROWDED * view.boxes.length;
@@ -254,7 +254,7 @@ class Graph {
     this.showLabel(this.chip, asked ? "?" : format(step.flow), () =>
       [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8].flatMap((share) => {
         const { x, y } = line.getPointAtLength(share * length);
-        return [-14, 14, 0, -28, 28].map((down) => [x, y + down]);
+        return [-14, 14, 0, -27, 27, -40, 40, -54, 54].map((down) => [x, y + down]);
       }));
   }
 
