@@ -19,7 +19,7 @@ from ..classroom.questions import (
     operand_mistake,
 )
 from ..engine import Constant, Value, op_name, shown_operands, topological_order
-from ..formulas.names import names_of
+from ..formulas.names import Name, names_of
 from ..formulas.symbolic import opens, substitute
 from ..formulas.writers import JavaScript, MathML
 from ..ops import Op
@@ -51,6 +51,7 @@ class Lesson:
                     "name": self.names[value],
                     "math": writer.write(Symbol(self.names[value])),
                     "data": as_json(value.data),
+                    **_described(self.names[value]),
                     **({"constant": True} if isinstance(value, Constant) else {}),
                     **(self._made(value, value.op) if value.op is not None else {}),
                 }
@@ -119,6 +120,12 @@ def _step(optimizer: Optimizer) -> tuple[Any, list[str]]:
     update = trace(optimizer)
     remembered = list(optimizer.state[0])
     return (update.later if remembered else update.first)["data"], remembered
+
+
+def _described(name: Name) -> dict[str, str]:
+    """What a name says besides its text."""
+    more = {"words": name.words if name.words != name else "", "path": name.path}
+    return {key: text for key, text in more.items() if text}
 
 
 def as_json(number: float) -> float | str:

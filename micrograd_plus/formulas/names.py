@@ -61,6 +61,7 @@ def names_of(order: Sequence[Value]) -> dict[Value, Name]:
     numbered: w, w_2.
     """
     wanted: dict[Value, Name] = parameter_names(order)
+    wanted = {value: wanted[value] for value in order if value in wanted}
     wanted |= {value: Name(value.label) for value in order if value.label}
     taken = {_look(name) for name in wanted.values()}
     root = order[-1]
@@ -97,7 +98,7 @@ def _numbered(name: str, taken: set[str]) -> Iterator[str]:
 
 
 def parameter_names(order: Sequence[Value]) -> dict[Value, Name]:
-    """Returns the names of the parameters in the graph, by their place in the model.
+    """Returns the names of the parameters of all models in the graph, by their place in the model.
 
     If the values of several models are in the graph, the names begin with `model1.`, `model2.`, …
     """
@@ -116,7 +117,7 @@ def parameter_names(order: Sequence[Value]) -> dict[Value, Name]:
     first: dict[Value, Name] = {}
     for names in named:
         first = {**names, **first}
-    return {value: first[value] for value in order if value in first}
+    return first
 
 
 def models_of(order: Sequence[Value]) -> list[Any]:
