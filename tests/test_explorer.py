@@ -93,7 +93,7 @@ def test_nothing_is_changed() -> None:
 
 def test_inputs_have_names() -> None:
     explorer = step_through(mlp(2, 2, 1), [0.5, -1.0], 1.0, losses.mse)
-    assert {"x0", "x1"} <= set(explorer.lesson.names.values())
+    assert {"x₁", "x₂"} <= set(explorer.lesson.names.values())
     assert explorer.title.startswith("One training step of MLP(")
 
 
@@ -186,7 +186,7 @@ def test_three_hundred_values_are_drawn_whole() -> None:
 def test_a_large_model_is_folded() -> None:
     explorer = step_through(mlp(2, 16, 16, 1), [0.5, -0.8], 1.0, losses.hinge)
     groups = [box for box in boxes(explorer) if box["kind"] == "group"]
-    assert [box["title"] for box in groups] == ["Layer 0", "Layer 1", "Layer 2", "hinge"]
+    assert [box["title"] for box in groups] == ["Layer 1", "Layer 2", "Layer 3", "hinge"]
     views = explorer.views.data()
     for group in groups:
         assert views[group["view"]]["parent"] == 0

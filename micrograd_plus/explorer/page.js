@@ -220,8 +220,10 @@ function showLeaves() {
       `<input class="drag" type="range" step="any">` +
       `<output class="grad"></output><button class="nudge">nudge</button>` +
       `<output class="slope"></output>`;
-    const { name } = LESSON.nodes[i];
+    const { name, path = "" } = LESSON.nodes[i];
+    const words = inWords(i);
     const [label, number, drag, , button] = item.children;
+    label.title = path;
     if (name.length > LONG) {
       item.className = "long";
       label.textContent = name;
@@ -229,13 +231,14 @@ function showLeaves() {
     const reach = Math.max(5, 2 * Math.abs(INITIAL[i])) || 5;
     const bound = Number.isFinite(reach) ? reach : 5;
     [drag.min, drag.max] = [-bound, bound];
-    number.setAttribute("aria-label", `${name}, number`);
-    drag.setAttribute("aria-label", `${name}, drag`);
-    button.setAttribute("aria-label", `nudge ${name} by h`);
+    number.setAttribute("aria-label", `${words}, number`);
+    drag.setAttribute("aria-label", `${words}, drag`);
+    button.setAttribute("aria-label", `nudge ${words} by h`);
     number.addEventListener("input", () => {
-      const given = readNumber(number.value);
-      number.setAttribute("aria-invalid", String(given === undefined));
-      if (given !== undefined) setLeaf(i, given);
+      const problem = problemWith(number.value);
+      number.setAttribute("aria-invalid", String(problem !== ""));
+      $("leaf-problem").textContent = problem;
+      if (!problem) setLeaf(i, readNumber(number.value));
     });
     drag.addEventListener("input", () => setLeaf(i, Number(Number(drag.value).toPrecision(3))));
     button.addEventListener("click", () => {
@@ -260,6 +263,7 @@ function showGradients(state) {
     if (document.activeElement !== number) {
       number.value = String(Number(shown.numbers[i].toPrecision(6)));
       number.title = String(shown.numbers[i]);
+      if (number.getAttribute("aria-invalid") === "true") $("leaf-problem").textContent = "";
       number.removeAttribute("aria-invalid");
     }
     if (document.activeElement !== drag) drag.value = shown.numbers[i];
@@ -271,8 +275,10 @@ function showGradients(state) {
 }
 
 function nudgeOf(i) {
+  const problem = problemWith($("h").value);
   const h = readNumber($("h").value);
-  if (!(Math.abs(h) > 0 && Number.isFinite(h))) return "h must be a number other than 0";
+  if (problem || h === 0) return problem || "h must be a number other than 0.";
+  if (!Number.isFinite(passes.data[passes.data.length - 1])) return "The root is no finite number here: there is no slope.";
   const moved = shown.numbers.map((x, k) => (k === i ? x + h : x));
   const root = moved.length - 1;
   const slope = (run(moved, shown.fault).data[root] - passes.data[root]) / h;
@@ -310,13 +316,14 @@ function showPaths() {
   const rows = paths.map(({ edges, product }) => {
     const chain = [named(LESSON.nodes.length - 1), ...edges.map(([user, position]) =>
       named(LESSON.nodes[user].operands[position]))];
-    const factors = edges.map(([user, position]) => mathNumber(partials[user][position]));
+    const slopes = edges.map(([user, position]) => partials[user][position]);
+    const factors = slopes.map(slopes.length > 1 ? factor : mathNumber);
     const sides = factors.length > 1
       ? [wrapping(shortened(factors), "×"), math(row(op("="), mathNumber(product)))]
       : [math(mathNumber(product))];
     return `<li>${wrapping(shortened(chain), "→")}<br>${math(op("="))} ${sides.join(" ")}</li>`;
   });
-  const terms = paths.map(({ product }) => mathNumber(product));
+  const terms = paths.map(({ product }, i) => (i ? factor(product) : mathNumber(product)));
   if (count > paths.length) terms.push("<mo>⋯</mo>");
   const isRoot = selected === LESSON.nodes.length - 1;
   body.innerHTML = `<p></p><ol>${isRoot ? "" : rows.join("")}</ol>`;
@@ -383,8 +390,9 @@ function answer(event) {
   const given = readNumber($("answer").value);
   const step = nextQuestion();
   if (!step) return;
-  if (given === undefined) {
-    $("verdict").textContent = "Type a number, for example −1.5.";
+  const problem = problemWith($("answer").value);
+  if (problem) {
+    $("verdict").textContent = problem;
     return;
   }
   const hint = hintFor(given, step, passes.partials);

@@ -136,7 +136,6 @@ function stateAfter(steps, count, numbers) {
     } else if (kind === "forward" || kind === "update") {
       data[node] = after;
     } else {
-      if (kind === "seed") grad = grad.map((g) => g ?? 0);
       grad[node] = after;
       arrived[node] += 1;
       if (kind === "backward") {

@@ -54,6 +54,7 @@ class Writer:
 
     separator = ", "  # between the arguments of a call
     power_of_ten = CALL  # the precedence of a number such as 1.2e7
+    negative = 4  # the precedence of a negative number, as of a sum: 2 * (-3)
     operations: dict[str, tuple[int, str]] = {
         "where": (1, "{1:2} if {0:2} else {2:1}"),
         "and": (2, "{:2} and {:3}"),
@@ -79,7 +80,7 @@ class Writer:
         if not isinstance(expression, Expression):
             digits = f"{expression:.5g}"
             binds = self.power_of_ten if "e" in digits else CALL
-            binds = self.operations["neg"][0] if digits.startswith("-") else binds
+            binds = self.negative if digits.startswith("-") else binds
             written = self.number(expression)
         elif special := getattr(self, f"write_{expression.name}", None):
             binds, written = special(*expression.args)
@@ -123,6 +124,7 @@ class Writer:
 class _Code(Writer):
     """The common part of Python and JavaScript: functions, and loops over vectors."""
 
+    negative = Writer.operations["neg"][0]  # 2 * -3
     assign: str
     unpack: str
 
