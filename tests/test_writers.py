@@ -156,7 +156,7 @@ def test_plain_text_has_the_brackets_that_it_needs(tree: Any) -> None:
         (Expression("**", -2.0, x), "(-2)**x", "power(-2.0, x)", "power(-2, x)"),
         (a / (b * c), "a / (b * c)", "divide(a, b * c)", "a / (b * c)"),
         (abs(a), "abs(a)", "abs(a)", "Math.abs(a)"),
-        (a - -3, "a - -3", "a - -3.0", "a - -3"),
+        (a - -3, "a - (-3)", "a - -3.0", "a - -3"),
         (equal(a, 0) & (b >= 0), "a == 0 and b >= 0", "a == 0.0 and b >= 0.0", "a === 0 && b >= 0"),
         (
             1 + where(a < 0, 0, a),
@@ -166,7 +166,7 @@ def test_plain_text_has_the_brackets_that_it_needs(tree: Any) -> None:
         ),
         (0.1 + 0.2 * a, "0.1 + 0.2 * a", "0.1 + 0.2 * a", "0.1 + 0.2 * a"),
         (a * math.pi, "a * 3.1416", "a * 3.141592653589793", "a * 3.141592653589793"),
-        (a * -math.inf, "a * -inf", "a * -inf", "a * -Infinity"),
+        (a * -math.inf, "a * (-inf)", "a * -inf", "a * -Infinity"),
         (Expression("neg", -0.0), "-(-0)", "-(-0.0)", "-(-0)"),
         (erf(a), "erf(a)", "erf(a)", "erf(a)"),
     ],

@@ -49,7 +49,7 @@ class Lesson:
             "nodes": [
                 {
                     "name": self.names[value],
-                    "math": writer.write(Symbol(self.names[value])),
+                    "math": writer.write(self._symbol(value)),
                     "data": as_json(value.data),
                     **_described(self.names[value]),
                     **({"constant": True} if isinstance(value, Constant) else {}),
@@ -69,6 +69,11 @@ class Lesson:
             "backwardHints": BACKWARD_HINTS,
             "power": Scale(0).power,
         }
+
+    def _symbol(self, value: Value) -> Symbol | float:
+        """What stands for a value in a formula: its name, or a Constant's number."""
+        is_number = isinstance(value, Constant) and not value.label
+        return value.data if is_number else Symbol(self.names[value])
 
     def _made(self, value: Value, op: Op) -> dict[str, Any]:
         return {

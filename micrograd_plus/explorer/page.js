@@ -226,7 +226,7 @@ function showLeaves() {
     label.title = path;
     if (name.length > LONG) {
       item.className = "long";
-      label.textContent = name;
+      if (!path) label.textContent = name;
     }
     const reach = Math.max(5, 2 * Math.abs(INITIAL[i])) || 5;
     const bound = Number.isFinite(reach) ? reach : 5;
