@@ -398,8 +398,8 @@ def test_hints_and_reveal(visit: Open) -> None:
     assert answer(page, 1).startswith("Right")  # v1
     assert answer(page, 1).startswith("Right")  # a, by +
     assert answer(page, -3) == page.evaluate("LESSON.hints['other path']")
-    assert answer(page, 2) == page.evaluate("LESSON.hints.local")
-    assert answer(page, 4) == page.evaluate("LESSON.hints.sign")
+    assert answer(page, 2) == page.evaluate("LESSON.hints['local, added']")
+    assert answer(page, 4) == page.evaluate("LESSON.hints.subtracted")
     assert answer(page, 99) == page.evaluate("LESSON.hints.backward")
     assert answer(page, -2).startswith("Right")
     assert answer(page, 1) == page.evaluate("LESSON.hints.local")
@@ -441,7 +441,7 @@ def test_predicting_inside_a_folded_box(visit: Open) -> None:
     page = visit(folded())
     page.click("#mode-predict")
     page.click("#reveal")
-    page.locator("#graph .group", has_text="Layer 2").click()
+    page.locator("#graph .group", has_text="Layer 3").click()
     asked = page.evaluate("(({ kind, node }) => [kind, node])(nextQuestion())")
     inside = page.evaluate("LESSON.views[shown.view].boxes.map(({ node }) => node)")
     assert asked[0] == "forward"

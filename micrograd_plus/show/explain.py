@@ -198,7 +198,7 @@ class Explanation:
         if isinstance(formula, Expression) and len(str(formula)) <= _MOST_CHARACTERS:
             cells.append(language.formula(formula))
             if formula.args:
-                numbers = {self._names[x]: x.data for x in (user, *operands)}
+                numbers: dict[str, Any] = {self._names[x]: x.data for x in (user, *operands)}
                 cells.append(language.figures(substitute(formula, numbers)))
         return _Row([*cells, language.figures(edge.local)], language.note(" ".join(_place(edge))))
 
