@@ -526,7 +526,7 @@ def test_a_parameter_has_words_and_a_tooltip(visit: Open) -> None:
     page = visit(step_through(mlp(2, 4, 1), [0.5, -0.8], 1.0, losses.mse))
     words, path = "layer 1, neuron 4, weight 1", "layers.0.neurons.3.w[0]"
     assert box(page, words).locator("title").text_content() == path
-    item = page.locator("#leaf-list li").filter(has=leaf(page, words))
+    item = page.locator("#leaf-list li").filter(has=page.locator(f'[aria-label="{words}, number"]'))
     assert item.locator(".name").get_attribute("title") == path
     assert item.locator(".name msubsup").count() == 1
 
