@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from .engine import Constant, Value, local_derivatives, topological_order
 from .formulas.description import formula
+from .formulas.names import parameter_names
 from .numbers import number_of
 from .support.rich import mimebundle
 from .support.words import many
@@ -183,7 +184,7 @@ def _report(
     root: Value, order: Sequence[Value], functions: dict[Value, Callable[[float], float]]
 ) -> Report:
     """functions: for each leaf that is checked, the root's number as a function of its own."""
-    names = _names(list(functions))
+    names = _names(list(functions), order)
     gradients = gradients_of(root, order)
     leaf_checks = [
         _compare(f"leaf {names[leaf]}", gradients.get(leaf, 0.0), function, leaf.data)
@@ -202,8 +203,12 @@ def _leaves(order: Sequence[Value]) -> list[Value]:
     return [node for node in order if node.op is None and not isinstance(node, Constant)]
 
 
-def _names(leaves: Sequence[Value]) -> dict[Value, str]:
-    return {leaf: leaf.label or f"#{i} ({leaf.data:g})" for i, leaf in enumerate(leaves)}
+def _names(leaves: Sequence[Value], order: Sequence[Value]) -> dict[Value, str]:
+    named = parameter_names(order)
+    return {
+        leaf: leaf.label or named.get(leaf) or f"#{i} ({leaf.data:g})"
+        for i, leaf in enumerate(leaves)
+    }
 
 
 def gradients_of(root: Value, order: Sequence[Value]) -> dict[Value, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import singledispatch
 from html import escape
@@ -198,7 +198,7 @@ def interact(root: Value) -> Any:
     return box
 
 
-def _slider(ipywidgets: Any, names: dict[Value, str], leaf: Value) -> Any:
+def _slider(ipywidgets: Any, names: Mapping[Value, str], leaf: Value) -> Any:
     reach = max(5.0, 2 * abs(leaf.data))
     return ipywidgets.FloatSlider(
         value=leaf.data, min=-reach, max=reach, step=reach / 500, description=names[leaf],

@@ -331,28 +331,28 @@ def gelu_tanh_inner(x: Any) -> Any:
 # Arithmetic.
 op("add", lambda a, b: a + b,  lambda out, a, b: 1,
                                lambda out, a, b: 1,         symbol="+", doc="a + b", linear=True,
-   why=("When {0} changes by a little, {out} changes by the same amount.",
-        "When {1} changes by a little, {out} changes by the same amount."))
+   why=("When {0} changes by a little, {out} changes by the same amount: a slope of 1.",
+        "When {1} changes by a little, {out} changes by the same amount: a slope of 1."))
 op("sub", lambda a, b: a - b,  lambda out, a, b: 1,
                                lambda out, a, b: -1,        symbol="-", doc="a - b", linear=True,
-   why=("When {0} changes by a little, {out} changes by the same amount.",
-        "When {1} grows by a little, {out} falls by the same amount."))
+   why=("When {0} changes by a little, {out} changes by the same amount: a slope of 1.",
+        "When {1} grows by a little, {out} falls by the same amount: a slope of −1."))
 op("mul", lambda a, b: a * b,  lambda out, a, b: b,
                                lambda out, a, b: a,         symbol="*", doc="a * b", linear=True,
-   why=("{out} = {0} · {1}, so when {0} changes by a little, {out} changes {1} times as much.",
-        "{out} = {0} · {1}, so when {1} changes by a little, {out} changes {0} times as much."))
+   why=("In a product, the slope with respect to one factor is the other factor: {1}.",
+        "In a product, the slope with respect to one factor is the other factor: {0}."))
 op("div", lambda a, b: a / b,  lambda out, a, b: 1 / b,
                                lambda out, a, b: -out / b,  symbol="/", doc="a / b", linear=True,
-   why=("{out} = {0} / {1}, so when {0} changes by a little, {out} changes 1/{1} times as much.",
-        "When {1} grows by 1 %, {out} falls by about 1 %: the slope is −{out}/{1}."))
+   why=("The numerator is multiplied by 1/{1}: that is the slope.",
+        "The slope of 1/{1} is −1/{1}²; it is multiplied by the numerator, {0}."))
 op("neg", lambda a: -a,        lambda out, a: -1,           symbol="-", doc="-a", linear=True,
-   why="When {0} grows by a little, {out} falls by the same amount.")
+   why="When {0} grows by a little, {out} falls by the same amount: a slope of −1.")
 op("pow", lambda a, b: a ** b,
           lambda out, a, b: where(equal(b, 0), nothing, b * a ** (b - 1)),
           lambda out, a, b: where(equal(a, 0) & (b >= 0), 0, out * log(a)),
    symbol="**", inline=True, doc="a to the power b",
    why=("The power rule: the exponent becomes a factor, and the new exponent is one less.",
-        "When the exponent grows, the power is multiplied: the slope is the power times log({0})."))
+        "The slope is the power times log({0}); there is none for a negative {0}."))
 
 # Exponentials, roots and logarithms.
 op("exp",   lambda x: exp(x),   lambda out, x: out,           doc="e to the power x",
@@ -364,15 +364,15 @@ op("log",   lambda x: log(x),   lambda out, x: 1 / x,         doc="the natural l
 op("log1p", lambda x: log1p(x), lambda out, x: 1 / (1 + x),   doc="log(1 + x), precise near 0",
    why="It is the logarithm of 1 + {0}: its slope is 1 divided by 1 + {0}.")
 op("sqrt",  lambda x: sqrt(x),  lambda out, x: 1 / (2 * out), doc="the square root",
-   why="The square root is steep near 0: the larger {out} is, the smaller its slope.")
+   why="The square root is steep near 0. The larger {out} is, the smaller is the slope.")
 
 # Waves.
 op("sin", lambda x: sin(x), lambda out, x: cos(x),        doc="the sine of x radians",
-   why="The slope of the sine is the cosine: 1 at 0, and 0 where the sine is at its top.")
+   why="The slope of the sine is the cosine: 1 at 0, and 0 at each top and bottom of the wave.")
 op("cos", lambda x: cos(x), lambda out, x: -sin(x),       doc="the cosine of x radians",
    why="The slope of the cosine is minus the sine.")
 op("tan", lambda x: tan(x), lambda out, x: 1 + out * out, doc="the tangent of x radians",
-   why="The slope is 1 at 0 and grows without bound towards ±π/2.")
+   why="The slope is 1 + {out}²: 1 where {out} is 0, and without bound towards ±π/2.")
 
 # Activations.
 op("tanh",    lambda x: tanh(x),     lambda out, x: 1 - out * out,   doc="the hyperbolic tangent",
@@ -392,13 +392,13 @@ op("leaky_relu", lambda x, slope=0.01: where(x > 0, x, slope * x),
                  lambda out, x, slope: where(x > 0, 1, slope),
                  lambda out, x, slope: where(x > 0, nothing, x),
    inline=True, doc="x where it is positive, else slope * x",
-   why=("Above 0 the slope is 1, below 0 it is {1}.",
+   why=("Above 0 the slope is 1; at 0 and below, it is {1}.",
         "{1} has an effect only where {0} is not above 0."))
 op("elu", lambda x, alpha=1.0: where(x < 0, alpha * expm1(x), x),
           lambda out, x, alpha: where(x <= 0, alpha * exp(x), 1),
           lambda out, x, alpha: where(x > 0, nothing, expm1(x)),
    inline=True, doc="x where it is positive, else alpha * (exp(x) - 1)",
-   why=("Above 0 the slope is 1. Below 0 it falls to 0 as the exponential function does.",
+   why=("Above 0 the slope is 1. At 0 and below, it is {1} · exp({0}), which is near 0 far below.",
         "{1} has an effect only where {0} is not above 0."))
 op("softplus", lambda x: clip_below_zero(x) + log1p(exp(-abs(x))),
                lambda out, x: logistic(x), doc="log(1 + exp(x))",
@@ -425,12 +425,12 @@ op("maximum", lambda a, b: where(a >= b, a, where(a < b, b, a + b)),
               lambda out, a, b: where(a < b, nothing, where(equal(a, b), 0.5, 1)),
               lambda out, a, b: where(b < a, nothing, where(equal(a, b), 0.5, 1)),
    doc="the larger of a and b; a tie shares the gradient equally",
-   why="Only the larger one has an effect on {out}: it gets the whole gradient.")
+   why="Only the larger one has an effect on {out}: its slope is 1. Equal ones have ½ each.")
 op("minimum", lambda a, b: where(a <= b, a, where(a > b, b, a + b)),
               lambda out, a, b: where(a > b, nothing, where(equal(a, b), 0.5, 1)),
               lambda out, a, b: where(b > a, nothing, where(equal(a, b), 0.5, 1)),
    doc="the smaller of a and b; a tie shares the gradient equally",
-   why="Only the smaller one has an effect on {out}: it gets the whole gradient.")
+   why="Only the smaller one has an effect on {out}: its slope is 1. Equal ones have ½ each.")
 op("erf", lambda x: erf(x), lambda out, x: 2 / math.sqrt(math.pi) * exp(-x * x),
    doc="the error function",
    why="The error function is the area under a bell curve: its slope is the height of the curve.")
@@ -456,11 +456,11 @@ op("where", lambda condition, a, b: where(equal(condition, 0), b, a),
 # Ops of any number of operands: here x and y are vectors, and operators work element by element.
 op("sum", lambda x: total(x), lambda out, x: 1,
    symbol="+", nary=True, doc="the sum of all x", linear=True,
-   why="When one term changes by a little, the sum changes by the same amount.")
+   why="When one term changes by a little, the sum changes by the same amount: a slope of 1.")
 op("dot", lambda x, y: inner(x, y), lambda out, x, y: y,
                                     lambda out, x, y: x,
    symbol="·", nary=True, doc="the sum of all products x * y", linear=True,
-   why="In each product the slope by one factor is the other factor.")
+   why="In each product, the slope with respect to one factor is the other factor.")
 op("max", lambda x: largest(x),
           lambda out, x: where(same(x, out), 1 / total(where(same(x, out), 1, 0)), nothing),
    nary=True, doc="the largest x; ties share the gradient equally",
@@ -472,4 +472,4 @@ op("min", lambda x: smallest(x),
 op("logsumexp", lambda x: finite_largest(x) + log(total(exp(x - finite_largest(x)))),
                 lambda out, x: exp(x - out),
    nary=True, doc="log of the sum of all exp(x), without overflow",
-   why="The slope by each one is its share in the sum of the exponentials: its softmax.")
+   why="The slope with respect to each one is its share in the sum of exponentials: its softmax.")

@@ -21,7 +21,7 @@ Given
   x1 = 2, w1 = −3, x2 = 0, w2 = 1, b = 6.881
 
 Forward: each value, computed from earlier values
-  v1 = x1 · w1  = 2 × −3       = −6
+  v1 = x1 · w1  = 2 × (−3)     = −6
   v2 = x2 · w2  = 0 × 1        = 0
   v3 = v1 + v2  = −6 + 0       = −6
   v4 = v3 + b   = −6 + 6.881   = 0.8814
@@ -39,11 +39,11 @@ Local derivatives: the slope of each value with respect to each operand
   ∂L/∂v4  = 1 − L² = 1 − 0.7071² = 0.5
 
 Chain rule: multiply along each path from L down, then add all paths
-  ∂L/∂x1 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v1 · ∂v1/∂x1 = 0.5 × 1 × 1 × −3 = −1.5
-  ∂L/∂w1 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v1 · ∂v1/∂w1 = 0.5 × 1 × 1 × 2  = 1
-  ∂L/∂x2 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v2 · ∂v2/∂x2 = 0.5 × 1 × 1 × 1  = 0.5
-  ∂L/∂w2 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v2 · ∂v2/∂w2 = 0.5 × 1 × 1 × 0  = 0
-  ∂L/∂b  = ∂L/∂v4 · ∂v4/∂b                      = 0.5 × 1          = 0.5
+  ∂L/∂x1 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v1 · ∂v1/∂x1 = 0.5 × 1 × 1 × (−3) = −1.5
+  ∂L/∂w1 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v1 · ∂v1/∂w1 = 0.5 × 1 × 1 × 2    = 1
+  ∂L/∂x2 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v2 · ∂v2/∂x2 = 0.5 × 1 × 1 × 1    = 0.5
+  ∂L/∂w2 = ∂L/∂v4 · ∂v4/∂v3 · ∂v3/∂v2 · ∂v2/∂w2 = 0.5 × 1 × 1 × 0    = 0
+  ∂L/∂b  = ∂L/∂v4 · ∂v4/∂b                      = 0.5 × 1            = 0.5
 
 Gradients, the same as those of backward()
   ∂L/∂x1 = −1.5
@@ -71,9 +71,9 @@ def test_the_paths_are_told_apart_and_added_up() -> None:
     assert (
         """\
   ∂L/∂a: 2 paths
-    ∂L/∂v2 · ∂v2/∂v1 · ∂v1/∂a = 0.5 × 1 × −3 = −1.5   through v2, v1
-    ∂L/∂v2 · ∂v2/∂a           = 0.5 × 1      = 0.5    through v2
-    sum                       = −1.5 + 0.5   = −1
+    ∂L/∂v2 · ∂v2/∂v1 · ∂v1/∂a = 0.5 × 1 × (−3) = −1.5   through v2, v1
+    ∂L/∂v2 · ∂v2/∂a           = 0.5 × 1        = 0.5    through v2
+    sum                       = −1.5 + 0.5     = −1
   ∂L/∂b = ∂L/∂v2 · ∂v2/∂v1 · ∂v1/∂b = 0.5 × 1 × 2 = 1
   ∂L/∂c = −4
 """

@@ -16,12 +16,13 @@ import pytest
 from drawings import read
 from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given, settings
+from mistakes import assert_hints_are_true
 from pages import HOSTILE, chain, close, corrected, diamonds, mlp, neuron, played
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.classroom import faults
-from micrograd_plus.classroom.questions import mistakes
+from micrograd_plus.classroom.questions import Question, mistakes
 from micrograd_plus.classroom.tape import BACKWARD, tape
 from micrograd_plus.context import scope
 from micrograd_plus.engine import Value, topological_order
@@ -93,7 +94,7 @@ def test_nothing_is_changed() -> None:
 
 def test_inputs_have_names() -> None:
     explorer = step_through(mlp(2, 2, 1), [0.5, -1.0], 1.0, losses.mse)
-    assert {"x0", "x1"} <= set(explorer.lesson.names.values())
+    assert {"x₁", "x₂"} <= set(explorer.lesson.names.values())
     assert explorer.title.startswith("One training step of MLP(")
 
 
@@ -186,7 +187,7 @@ def test_three_hundred_values_are_drawn_whole() -> None:
 def test_a_large_model_is_folded() -> None:
     explorer = step_through(mlp(2, 16, 16, 1), [0.5, -0.8], 1.0, losses.hinge)
     groups = [box for box in boxes(explorer) if box["kind"] == "group"]
-    assert [box["title"] for box in groups] == ["Layer 0", "Layer 1", "Layer 2", "hinge"]
+    assert [box["title"] for box in groups] == ["Layer 1", "Layer 2", "Layer 3", "hinge"]
     views = explorer.views.data()
     for group in groups:
         assert views[group["view"]]["parent"] == 0
@@ -385,6 +386,30 @@ def test_the_same_hints_as_in_python(ask: Ask, root: Value) -> None:
         assert all(close(a, b, 1.0) for (_, a), (_, b) in zip(ours_, theirs, strict=True))
 
 
+@given(LEAVES, STEPS)
+@settings(max_examples=10)
+def test_the_pages_hints_are_true(ask: Ask, numbers: list[float], steps: Any) -> None:
+    """The page says of each mistake what the classroom says of it."""
+    root = build([Value(x) for x in numbers], steps[:6], ours)
+    asked: list[tuple[int, float]] = []
+    wanted: list[str] = []
+
+    def as_python(i: int, question: Question, number: float) -> str:
+        asked.append((i, number))
+        wanted.append(question.hint(number))
+        return wanted[-1]
+
+    assert_hints_are_true(root, as_python, {})
+    explorer = step_through(root, around=root, depth=1)
+    found = ask(
+        explorer,
+        "(({ steps, partials }) => { const all = steps.filter(({ kind }) => kind !== 'seed'); "
+        f"return {json.dumps(asked)}.map(([i, x]) => hintFor(x, all[i], partials)); }})"
+        "(run(NUMBERS))",
+    )
+    assert found == wanted
+
+
 # ---- faults
 
 
@@ -473,6 +498,75 @@ def test_the_optimizers_step(ask: Ask, name: str, steps_before: int) -> None:
 
 
 # ---- words
+
+
+def test_a_name_has_words_and_a_path_in_the_page(ask: Ask) -> None:
+    explorer = step_through(mlp(2, 4, 1), [0.5, -1.0], 1.0, losses.mse)
+    nodes = {node.get("path", node["name"]): node for node in explorer.lesson.data()["nodes"]}
+    weight = nodes["layers.0.neurons.3.w[0]"]
+    assert weight["name"] == "w₁,₄⁽¹⁾"
+    assert weight["words"] == "layer 1, neuron 4, weight 1"
+    assert weight["math"].startswith("<msubsup><mi>w</mi><mrow><mn>1</mn><mo>,</mo><mn>4</mn>")
+    assert nodes["x₁"]["words"] == "x1"
+    assert "words" not in nodes["v1"]
+    i = explorer.lesson.data()["nodes"].index(weight)
+    said = ask(
+        explorer,
+        f"run(NUMBERS).steps.filter(({{ node }}) => node === {i})"
+        ".map((step) => sentence(step, run(NUMBERS).data).text)",
+    )
+    assert said[0].startswith("Backward: layer 1, neuron 4, weight 1 gets from v")
+
+
+NEGATIVE = re.compile(r"(?:×|·|\+|−)</mo><mrow><mo>−|<mrow><mo>−</mo><mn>[^<]*</mn></mrow><mo>[×·]")
+
+
+@given(LEAVES, STEPS)
+@settings(max_examples=10)
+def test_negative_factors_are_in_brackets(ask: Ask, numbers: list[float], steps: Any) -> None:
+    root = build([Value(x) for x in numbers], steps[:8], ours) * -2 - 3
+    explorer = step_through(root, around=root, depth=1)
+    written = ask(
+        explorer,
+        "(({ steps, data }) => steps.flatMap((step) => [...sentence(step, data).lines, "
+        "...(step.kind === 'backward' ? [ruleOf(step, data).formula] : [])]))(run(NUMBERS))",
+    )
+    assert any("<mo>−</mo><mn>2</mn></mrow><mo>)" in line for line in written)
+    for line in written:
+        assert not NEGATIVE.search(line), line
+
+
+def test_a_derivative_is_no_variable(ask: Ask) -> None:
+    """It is x.grad to which something is added, and not ∂L/∂x."""
+    explorer = step_through(neuron())
+    lines = ask(
+        explorer,
+        "(({ steps, data }) => steps.filter(({ kind }) => kind === 'backward')"
+        ".map((step) => sentence(step, data).lines[0]))(run(NUMBERS))",
+    )
+    texts = [re.sub(r"<[^>]*>", "", line) for line in lines]
+    steps = [step for step in tape(explorer.lesson.root) if step.kind == BACKWARD]
+    names = explorer.lesson.names
+    for text, step in zip(texts, steps, strict=True):
+        assert step.user is not None
+        name, user = names[step.value], names[step.user]
+        assert text.startswith(f"{name}.grad+={user}.gradupstream×∂{user}∂{name}local=")
+
+
+def test_a_gradient_that_has_not_arrived_is_not_0(ask: Ask) -> None:
+    explorer = step_through(neuron())
+    for count in range(16):
+        found = ask(
+            explorer,
+            f"(({{ steps }}) => stateAfter(steps, {count}, NUMBERS).grad.map((g) => g ?? null))"
+            "(run(NUMBERS))",
+        )
+        arrived = {
+            explorer.lesson.index[step.value]
+            for step in tape(explorer.lesson.root)[:count]
+            if step.kind != "forward"
+        }
+        assert {i for i, g in enumerate(found) if g is not None} == arrived
 
 
 @pytest.mark.parametrize(

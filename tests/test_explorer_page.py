@@ -177,11 +177,11 @@ def test_sentences(visit: Open) -> None:
     for _ in range(7):
         page.keyboard.press("ArrowRight")
         written.append(re.sub(r"\s", "", page.text_content("#sentence")))
-    assert written[0] == "v1=a·b=2×−3=−6"
-    assert written[5] == "∂L∂a+=∂L∂v1·∂v1∂a=1×−3=−3a.grad:1→−2"
+    assert written[0] == "v1=a·b=2×(−3)=−6"
+    assert written[5] == "a.grad+=v1.gradupstream×∂v1∂alocal=1×(−3)=−3a.grad:1→−2"
     assert page.is_visible("#rule")
     assert (
-        "v1 = a · b, so when b changes by a little, v1 changes a times as much."
+        "In a product, the slope with respect to one factor is the other factor: a."
         in page.text_content("#rule")
     )
 
@@ -222,13 +222,22 @@ def test_editing_a_leaf(visit: Open) -> None:
     leaf(page, "a").fill("what")
     assert leaf(page, "a").get_attribute("aria-invalid") == "true"
     assert_as_the_engine(page, root)
-    leaf(page, "a").fill("inf")
-    assert_as_the_engine(page, recomputed(root, [math.inf, -3.0]))
+    assert page.text_content("#leaf-problem") == "Type a number, for example −1.5."
+    for endless in ("inf", "−∞", "nan", "1e400"):
+        leaf(page, "a").fill(endless)
+        assert leaf(page, "a").get_attribute("aria-invalid") == "true"
+        assert page.text_content("#leaf-problem").startswith("Type a finite number: ")
+        assert_as_the_engine(page, root)
+    leaf(page, "a").fill("-0.5")
+    assert page.text_content("#leaf-problem") == ""
+    assert_as_the_engine(page, recomputed(root, [-0.5, -3.0]))
+    leaf(page, "a").fill("what")
     page.locator('[aria-label="b, drag"]').fill("4.5")
     assert leaf(page, "b").input_value() == "4.5"
-    assert_as_the_engine(page, recomputed(root, [math.inf, 4.5]))
+    assert_as_the_engine(page, recomputed(root, [-0.5, 4.5]))
     page.click("#reset")
     assert leaf(page, "a").input_value() == "2"
+    assert page.text_content("#leaf-problem") == ""
     assert leaf(page, "a").get_attribute("aria-invalid") != "true"
     assert_as_the_engine(page, recomputed(root, [2.0, -3.0]))
 
@@ -250,6 +259,9 @@ def test_nudging_is_the_finite_difference(visit: Open) -> None:
     assert shown.strip().endswith(grad)
     page.fill("#h", "0")
     assert "h must be a number other than 0" in page.text_content("#leaf-list .slope:visible")
+    for endless in ("∞", "nan", "two"):
+        page.fill("#h", endless)
+        assert page.text_content("#leaf-list .slope:visible").startswith("Type a ")
 
 
 @pytest.fixture(scope="module")
@@ -328,7 +340,7 @@ def test_the_paths_of_a_gradient(visit: Open) -> None:
     assert "Wheredoesa.gradcomefrom?" in card
     assert "2pathsfromtheroot" in card
     assert "L→v1→a" in card
-    assert "1×−3=−3" in card
+    assert "1×(−3)=−3" in card
     assert "a.grad=−3+1=−2" in card
     box(page, "L").click()
     assert "It is the root" in page.text_content("#paths")
@@ -379,6 +391,7 @@ def test_hints_and_reveal(visit: Open) -> None:
     assert answer(page, 6) == "The size is right, but the sign is wrong."
     assert answer(page, 17) == "Put the numbers of the operands into the formula."
     assert answer(page, "") == "Type a number, for example −1.5."
+    assert answer(page, "inf").startswith("Type a finite number: ")
     assert answer(page, "−6").startswith("Right: −6")
     assert page.text_content("#score") == "0 of 1 right at the first try"
     page.click("#reveal")  # L
@@ -386,8 +399,8 @@ def test_hints_and_reveal(visit: Open) -> None:
     assert answer(page, 1).startswith("Right")  # v1
     assert answer(page, 1).startswith("Right")  # a, by +
     assert answer(page, -3) == page.evaluate("LESSON.hints['other path']")
-    assert answer(page, 2) == page.evaluate("LESSON.hints.local")
-    assert answer(page, 4) == page.evaluate("LESSON.hints.sign")
+    assert answer(page, 2) == page.evaluate("LESSON.hints['local, added']")
+    assert answer(page, 4) == page.evaluate("LESSON.hints.subtracted")
     assert answer(page, 99) == page.evaluate("LESSON.hints.backward")
     assert answer(page, -2).startswith("Right")
     assert answer(page, 1) == page.evaluate("LESSON.hints.local")
@@ -419,7 +432,7 @@ def test_what_is_not_finite_is_not_asked(visit: Open) -> None:
 def test_editing_while_predicting(visit: Open) -> None:
     page = visit(small())
     page.click("#mode-predict")
-    leaf(page, "b").fill("nan")
+    page.evaluate("setLeaf(LEAVES[1], NaN)")
     assert answer(page, 1).startswith("Right")  # v1 and L are nan: the first question is v1.grad
     leaf(page, "b").fill("10")
     assert answer(page, 1).startswith("Right")
@@ -429,7 +442,7 @@ def test_predicting_inside_a_folded_box(visit: Open) -> None:
     page = visit(folded())
     page.click("#mode-predict")
     page.click("#reveal")
-    page.locator("#graph .group", has_text="Layer 2").click()
+    page.locator("#graph .group", has_text="Layer 3").click()
     asked = page.evaluate("(({ kind, node }) => [kind, node])(nextQuestion())")
     inside = page.evaluate("LESSON.views[shown.view].boxes.map(({ node }) => node)")
     assert asked[0] == "forward"
@@ -505,6 +518,18 @@ def test_the_update_is_stepped_through(visit: Open) -> None:
     assert said(page).startswith("Update: ")
     assert "the optimizer's step" in page.text_content("#count")
     assert "←" in page.text_content("#sentence")
+
+
+# ---- names
+
+
+def test_a_parameter_has_words_and_a_tooltip(visit: Open) -> None:
+    page = visit(step_through(mlp(2, 4, 1), [0.5, -0.8], 1.0, losses.mse))
+    words, path = "layer 1, neuron 4, weight 1", "layers.0.neurons.3.w[0]"
+    assert box(page, words).locator("title").text_content() == path
+    item = page.locator("#leaf-list li").filter(has=page.locator(f'[aria-label="{words}, number"]'))
+    assert item.locator(".name").get_attribute("title") == path
+    assert item.locator(".name msubsup").count() == 1
 
 
 # ---- folding
@@ -655,7 +680,7 @@ def test_contrast(visit: Open, name: str, scheme: str) -> None:
     page.evaluate("shown.nudged = LEAVES[0]; refresh()")
     assert page.evaluate(CONTRASTS) == []
     for number in ("inf", "nan", "-2", "1e-5"):
-        page.locator("#leaf-list .number").first.fill(number)
+        page.evaluate(f"setLeaf(LEAVES[0], readNumber('{number}'))")
         page.evaluate("go(stops.length)")
         assert page.evaluate(CONTRASTS) == []
     page.click("#reset")

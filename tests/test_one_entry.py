@@ -138,7 +138,9 @@ def test_the_explanation_and_the_page(
 ) -> None:
     _, root = graph(*rows)
     explanation = str(mp.explain(root))
-    assert "v2 = a · a + b · b + v1 · v1 = 0.5 × 0.5 + −2 × −2 + −1 × −1 = 5.25" in explanation
+    assert (
+        "v2 = a · a + b · b + v1 · v1 = 0.5 × 0.5 + (−2) × (−2) + (−1) × (−1) = 5.25" in explanation
+    )
     assert "= 1 / (1 + v3²)" in explanation
     boxes = re.findall(r"label=(\w+)", mp.draw(root).source)
     assert {"bend", "energy"} <= {*boxes}

@@ -11,10 +11,17 @@ import pytest
 from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given
 from hypothesis import strategies as st
+from mistakes import PREDICTED, assert_hints_are_true
 
 import micrograd_plus as mp
 from micrograd_plus import Value, functional
-from micrograd_plus.classroom.questions import HINTS, Question, questions
+from micrograd_plus.classroom.questions import (
+    BACKWARD_HINTS,
+    HINTS,
+    Question,
+    backward_mistakes,
+    questions,
+)
 from micrograd_plus.engine import apply, topological_order
 from micrograd_plus.ops import TABLE
 
@@ -288,11 +295,11 @@ def test_a_hint_for_each_mistake() -> None:
     for given_, kind in [
         (-1.5, "other path"),
         (-3.0, "upstream"),
-        (-2.75, "upstream"),
+        (-2.75, "upstream, added"),
         (0.5, "local"),
-        (0.75, "local"),
+        (0.75, "local, added"),
         (1.25, "sign"),
-        (1.75, "sign"),
+        (1.75, "subtracted"),
         (1.25 + 0.001, "sign"),
         (99.0, "backward"),
         (math.nan, "backward"),
@@ -341,3 +348,28 @@ def test_the_answer_itself_is_right(number: float) -> None:
     question = Question("?", number, "forward", [])
     assert question.is_right(number)
     assert question.hint(number) == ""
+
+
+# ---- hints say only what is true
+
+
+def test_every_mistake_gets_its_hint() -> None:
+    """On random graphs, wherever no other mistake gives the same number."""
+    seen: dict[str, int] = {}
+
+    @given(LEAVES, STEPS)
+    def check(numbers: list[float], steps: Any) -> None:
+        root = build([Value(x) for x in numbers], steps[:8], ours)
+        assert_hints_are_true(root, lambda i, question, number: question.hint(number), seen)
+
+    check()
+    assert seen.keys() == {*PREDICTED, "operand"}
+    assert min(seen.values()) > 50
+
+
+def test_a_number_of_another_size_is_not_called_the_right_size() -> None:
+    """-10 + 35 is 25; to subtract 35 gives -45."""
+    numbers = backward_mistakes(-10.0, 25.0, 5.0, 7.0)
+    question = Question("?", 25.0, "backward", [*zip(BACKWARD_HINTS, numbers)])
+    assert question.hint(-45.0) == HINTS["subtracted"]
+    assert question.hint(-25.0) == HINTS["sign"]

@@ -386,7 +386,7 @@ def test_parameters_are_named_after_their_module():
     out = model([Value(1.0, label="x1"), Value(2.0)])
     out.backward()
     drawn = read(draw(out))
-    assert all(drawn.find(name) for name in ("w[0]", "mine", "b", "x1"))
+    assert all(drawn.find(name) for name in ("w₁", "mine", "b", "x1"))
 
 
 def test_a_box_for_a_single_value_is_not_made():

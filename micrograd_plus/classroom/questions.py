@@ -36,9 +36,14 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", 
 
 HINTS = {
     "sign": "The size is right, but the sign is wrong.",
+    "subtracted": "That subtracts what this step contributes: add it to the gradient so far.",
     "other path": "That is only what this step contributes: add it to the gradient so far.",
     "upstream": "That is only the local derivative: multiply it by the upstream gradient.",
+    "upstream, added": "That adds only the local derivative: multiply it by the upstream gradient "
+    "first.",
     "local": "That is only the upstream gradient: multiply it by the local derivative.",
+    "local, added": "That adds only the upstream gradient: multiply it by the local derivative "
+    "first.",
     "operand": "That uses the derivative with respect to another operand.",
     "forward": "Put the numbers of the operands into the formula.",
     "backward": "Multiply upstream gradient and local derivative, and add the gradient so far.",
@@ -183,7 +188,15 @@ def _shown(number: float) -> str:
     return Writer().write(number)
 
 
-BACKWARD_HINTS = ("other path", "upstream", "upstream", "local", "local", "sign", "sign")
+BACKWARD_HINTS = (
+    "other path",
+    "upstream",
+    "upstream, added",
+    "local",
+    "local, added",
+    "sign",
+    "subtracted",
+)
 """The hint for each number of `backward_mistakes`."""
 
 backward_mistakes = Shared(

@@ -23,6 +23,7 @@ from typing import Any
 
 from ..engine import Value
 from ..formulas.description import formula
+from ..formulas.names import with_indices
 from ..nn import Embedding, Module
 from ..optim import SGD, Optimizer
 from ..show import draw
@@ -152,13 +153,12 @@ def _loss_of(model: Module, x: Any, y: Any, loss: Callable[..., Value]) -> Value
     return result
 
 
-def _labelled(x: Any, name: str) -> Any:
-    """Numbers as Values with labels: x, or x0, x1, …; what is nested deeper, by its indices."""
+def _labelled(x: Any, name: str, *indices: int) -> Any:
+    """Numbers as Values with labels: x, or x₁, x₂, …; nested deeper, x₁,₁, x₁,₂, …"""
     x = plain(x)
     if isinstance(x, (list, tuple)):
-        joint = "_" * name[-1].isdigit()
-        return [_labelled(item, f"{name}{joint}{i}") for i, item in enumerate(x)]
-    return x if isinstance(x, Value) else Value(x, label=name)
+        return [_labelled(item, name, *indices, i) for i, item in enumerate(x, 1)]
+    return x if isinstance(x, Value) else Value(x, label=with_indices(name, indices))
 
 
 def _title(root: Value) -> str:

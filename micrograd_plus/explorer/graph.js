@@ -109,6 +109,8 @@ class Graph {
       class: `box ${kind}`, transform: `translate(${x},${y})`, tabindex: 0, role: "button",
     });
     const drawn = { group };
+    const { path } = LESSON.nodes[box.node] ?? {};
+    if (path) make(group, "title", {}, path);
     drawn.frame = make(group, "rect", {
       x: pill, width: w - pill, height: h, rx: kind === "value" || kind === "outside" ? 5 : 12,
       class: "frame",
@@ -203,7 +205,7 @@ class Graph {
       put(drawn.data, "text", number);
       if (box.kind !== "constant") put(drawn.data, "class", number === "?" ? "number asked" : "number");
       const node = LESSON.nodes[shown];
-      name = `${node.name}, data ${number}`;
+      name = `${inWords(shown)}, data ${number}`;
       if (data[shown] === undefined) classes.push("waiting");
       if (drawn.grad) {
         const gradient = asking && asked.kind !== "forward" ? "?" : known(grad[shown]);

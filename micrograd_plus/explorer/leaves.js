@@ -96,22 +96,25 @@ function leafRow(i) {
     `<input class="drag" type="range" step="any">` +
     `<output class="grad"></output><button class="nudge">nudge</button>` +
     `<output class="slope"></output>`;
-  const { name } = LESSON.nodes[i];
+  const { name, path = "" } = LESSON.nodes[i];
+  const words = inWords(i);
   const [label, number, drag, , button] = item.children;
+  label.title = path;
   if (name.length > LONG) {
     item.className = "long";
-    label.textContent = name;
+    if (!path) label.textContent = name;
   }
   const reach = Math.max(5, 2 * Math.abs(INITIAL[i])) || 5;
   const bound = Number.isFinite(reach) ? reach : 5;
   [drag.min, drag.max] = [-bound, bound];
-  number.setAttribute("aria-label", `${name}, number`);
-  drag.setAttribute("aria-label", `${name}, drag`);
-  button.setAttribute("aria-label", `nudge ${name} by h`);
+  number.setAttribute("aria-label", `${words}, number`);
+  drag.setAttribute("aria-label", `${words}, drag`);
+  button.setAttribute("aria-label", `nudge ${words} by h`);
   number.addEventListener("input", () => {
-    const given = readNumber(number.value);
-    number.setAttribute("aria-invalid", String(given === undefined));
-    if (given !== undefined) setLeaf(i, given);
+    const problem = problemWith(number.value);
+    number.setAttribute("aria-invalid", String(problem !== ""));
+    $("leaf-problem").textContent = problem;
+    if (!problem) setLeaf(i, readNumber(number.value));
   });
   drag.addEventListener("input", () => setLeaf(i, Number(Number(drag.value).toPrecision(3))));
   button.addEventListener("click", () => {
@@ -141,6 +144,7 @@ function showGradients(state) {
     if (document.activeElement !== number) {
       number.value = String(Number(state.data[i].toPrecision(6)));
       number.title = String(state.data[i]);
+      if (number.getAttribute("aria-invalid") === "true") $("leaf-problem").textContent = "";
       number.removeAttribute("aria-invalid");
     }
     if (document.activeElement !== drag) {
@@ -157,12 +161,14 @@ function showGradients(state) {
 
 /** The finite difference at the numbers that are shown, beside the gradient there. */
 function nudgeOf(i, state) {
+  const problem = problemWith($("h").value);
   const h = readNumber($("h").value);
-  if (!(Math.abs(h) > 0 && Number.isFinite(h))) return "h must be a number other than 0";
+  if (problem || h === 0) return problem || "h must be a number other than 0.";
   const here = LEAVES.every((k) => Object.is(state.data[k], shown.numbers[k]))
     ? passes
     : run(shown.numbers.map((x, k) => state.data[k] ?? x));
   const root = LESSON.nodes.length - 1;
+  if (!Number.isFinite(here.data[root])) return "The root is no finite number here: there is no slope.";
   const moved = Array.from(here.data, (x, k) => (k === i ? x + h : x));
   const slope = (run(moved, shown.fault).data[root] - here.data[root]) / h;
   const L = named(root);

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..engine import Constant, Value
-from ..formulas.names import models_of
+from ..formulas.names import models_of, place_among
 from ..nn import Module
 from ..support.nested import flatten
 
@@ -64,18 +64,11 @@ def _groups_in(module: Module, path: str, place: list[str]) -> Iterator[Group]:
         else:
             group.leaves += member.parameters() if isinstance(member, Module) else flatten(member)
     yield group
-    count = 0
+    siblings = {name: bool(child.parameters()) for name, child in children}
     for name, child in children:
-        count += bool(child.parameters())
-        yield from _groups_in(child, f"{path}.{name}".strip("."), [*place, _place(name, count)])
-
-
-def _place(name: str, count: int) -> str:
-    """`layers.0` as "layer 1"; `0`, in a list of layers without a name, by its count."""
-    kind, _, index = name.rpartition(".")
-    if not index.isdigit():
-        return name
-    return f"{kind.removesuffix('s')} {int(index) + 1}" if kind else f"layer {count}"
+        kind, number = place_among(name, siblings)
+        here = f"{kind} {number}" if number else kind
+        yield from _groups_in(child, f"{path}.{name}".strip("."), [*place, here])
 
 
 def _reading_order(leaf: Value) -> list[tuple[bool, int, str]]:

@@ -19,7 +19,7 @@ from ..classroom.questions import (
     operand_mistake,
 )
 from ..engine import Constant, Value, op_name, shown_operands, topological_order
-from ..formulas.names import names_of
+from ..formulas.names import Name, names_of
 from ..formulas.symbolic import opens, substitute
 from ..formulas.writers import JavaScript, MathML
 from ..ops import Op
@@ -51,8 +51,9 @@ class Lesson:
             "nodes": [
                 {
                     "name": self.names[value],
-                    "math": writer.write(Symbol(self.names[value])),
+                    "math": writer.write(self._symbol(value)),
                     "data": as_json(value.data),
+                    **_described(self.names[value]),
                     **({"constant": True} if isinstance(value, Constant) else {}),
                     **(self._made(value, value.op) if value.op is not None else {}),
                 }
@@ -71,6 +72,11 @@ class Lesson:
             "backwardHints": BACKWARD_HINTS,
             "power": Scale(0).power,
         }
+
+    def _symbol(self, value: Value) -> Symbol | float:
+        """What stands for a value in a formula: its name, or a Constant's number."""
+        is_number = isinstance(value, Constant) and not value.label
+        return value.data if is_number else Symbol(self.names[value])
 
     def _made(self, value: Value, op: Op) -> dict[str, Any]:
         return {
@@ -177,6 +183,12 @@ def _shortened(formula: Any, known: Mapping[Any, Symbol]) -> Any:
             args.remove(neutral)
             return args[0]
     return Expression(formula.name, *args)
+
+
+def _described(name: Name) -> dict[str, str]:
+    """What a name says besides its text."""
+    more = {"words": name.words if name.words != name else "", "path": name.path}
+    return {key: text for key, text in more.items() if text}
 
 
 def as_json(number: float) -> float | str:

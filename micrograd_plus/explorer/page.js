@@ -248,13 +248,14 @@ function showPaths() {
   const rows = paths.map(({ edges, product }) => {
     const chain = [named(LESSON.nodes.length - 1), ...edges.map(([user, position]) =>
       named(LESSON.nodes[user].operands[position]))];
-    const factors = edges.map(([user, position]) => mathNumber(partials[user][position]));
+    const slopes = edges.map(([user, position]) => partials[user][position]);
+    const factors = slopes.map(slopes.length > 1 ? factor : mathNumber);
     const sides = factors.length > 1
       ? [wrapping(shortened(factors), "×"), math(row(op("="), mathNumber(product)))]
       : [math(mathNumber(product))];
     return `<li>${wrapping(shortened(chain), "→")}<br>${math(op("="))} ${sides.join(" ")}</li>`;
   });
-  const terms = paths.map(({ product }) => mathNumber(product));
+  const terms = paths.map(({ product }, i) => (i ? factor(product) : mathNumber(product)));
   if (count > paths.length) terms.push("<mo>⋯</mo>");
   const isRoot = selected === LESSON.nodes.length - 1;
   body.innerHTML = `<p></p><ol>${isRoot ? "" : rows.join("")}</ol>`;

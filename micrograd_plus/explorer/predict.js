@@ -42,8 +42,9 @@ function answer(event) {
   const given = readNumber($("answer").value);
   const step = nextQuestion();
   if (!step) return;
-  if (given === undefined) {
-    $("verdict").textContent = "Type a number, for example −1.5.";
+  const problem = problemWith($("answer").value);
+  if (problem) {
+    $("verdict").textContent = problem;
     return;
   }
   const hint = hintFor(given, step, passes.partials);

@@ -184,7 +184,6 @@ function stateAfter(steps, count, numbers) {
     if (["forward", "update", "reward"].includes(kind)) {
       data[node] = after;
     } else {
-      if (kind === "seed") grad = grad.map((g) => g ?? 0);
       grad[node] = after;
       arrived[node] += 1;
       if (kind === "backward") {

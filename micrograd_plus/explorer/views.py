@@ -14,6 +14,7 @@ from typing import Any
 
 from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands
+from ..formulas.names import place_among
 from ..show.dot import text_width
 from ..show.folding import (
     bundles_of,
@@ -223,9 +224,12 @@ class Views:
         around = call.parent
         while around is not None:
             if hasattr(around.owner, "named_children"):
-                for name, child in around.owner.named_children():
+                children = dict(around.owner.named_children())
+                for name, child in children.items():
                     if child is call.owner:
-                        return f"{call.name} {name.rpartition('.')[2]}"
+                        siblings = {x: bool(c.parameters()) for x, c in children.items()}
+                        kind, number = place_among(name, siblings)
+                        return f"{call.name} {number or kind}"
             around = around.parent
         return call.name
 

@@ -23,6 +23,13 @@ function readNumber(written) {
   return plain.startsWith("-") && size ? -size : size;
 }
 
+/** What is wrong with an entry, in a sentence; nothing if it is a finite number. */
+function problemWith(written) {
+  const number = readNumber(written);
+  if (number === undefined) return "Type a number, for example −1.5.";
+  return Number.isFinite(number) ? "" : "Type a finite number: with ∞ or nan there is no slope.";
+}
+
 const text = (words) => `<mtext>${words}</mtext>`;
 const op = (sign) => `<mo>${sign}</mo>`;
 /** Formulas beside each other, with room for a line break before each sign. */
@@ -34,6 +41,10 @@ const named = (i) => LESSON.nodes[i].math;
 const partial = (above, below) =>
   `<mfrac>${row(op("∂"), named(above))}${row(op("∂"), named(below))}</mfrac>`;
 const gradOf = (i) => partial(LESSON.nodes.length - 1, i);
+const grad = (i) => row(named(i), text(".grad"));
+const under = (formula, words) => `<munder>${formula}${text(words)}</munder>`;
+/** What a node is called in sentences and by screen readers. */
+const inWords = (i) => LESSON.nodes[i].words ?? LESSON.nodes[i].name;
 
 function mathNumber(x) {
   const [digits, exponent] = format(Math.abs(x)).split("e");
@@ -48,17 +59,26 @@ function filled(template, node, position, fill) {
   const { op: name, operands } = LESSON.nodes[node];
   const { vectors } = LESSON.ops[name];
   const length = vectors ? operands.length / vectors : 0;
-  return template.replace(/<mi data-([kv])="(\w+)">[^<]*<\/mi>/g, (_, kind, k, at) => {
+  return template.replace(/<mi data-([kv])="(\w+)">[^<]*<\/mi>/g, (place, kind, k, at) => {
     const index = kind === "v" ? Number(k) * length + (position % length) : Number(k);
-    return bracketed(fill(k === "out" ? node : operands[index]), template.slice(0, at));
+    const written = fill(k === "out" ? node : operands[index]);
+    return bracketed(written, template.slice(0, at), template.slice(at + place.length));
   });
 }
 
-/** A negative number in brackets, where it follows a sign or is the base of a power. */
-function bracketed(written, before) {
+/** What is written, in brackets between the formulas `before` and `after` where it needs them: a
+ * negative number as a factor, behind a sign or as the base of a power; a name with an upper index
+ * as the base of a power. */
+function bracketed(written, before, after) {
   const negative = written.startsWith("<mrow><mo>−");
-  return negative && /(<mo>[−+]<\/mo>|<msup>)$/.test(before) ? row(op("("), written, op(")")) : written;
+  const isBase = before.endsWith("<msup>");
+  const isPart = /<mo>[−+·×]<\/mo>$/.test(before) || /^<mo>[·×]/.test(after) || isBase;
+  const raised = /<msup>|<msubsup>/.test(written);
+  return (negative && isPart) || (raised && isBase) ? row(op("("), written, op(")")) : written;
 }
+
+/** A number as a factor: in brackets if it is negative. */
+const factor = (x) => bracketed(mathNumber(x), op("×"), "");
 
 /** The numbers in an optimizer's formulas, by name. */
 function inputsOf({ gradient, before, rate, old, kept }) {
@@ -72,8 +92,9 @@ function inputsOf({ gradient, before, rate, old, kept }) {
 
 /** An optimizer's formula with numbers in place of gradient, data, lr and what it remembers. */
 const updateWithNumbers = (formula, inputs) =>
-  formula.replace(/<mi data-u="(\w+)">[^<]*<\/mi>/g, (_, name, at) =>
-    bracketed(mathNumber(inputs[name]), formula.slice(0, at))).replaceAll("·", "×");
+  formula.replace(/<mi data-u="(\w+)">[^<]*<\/mi>/g, (place, name, at) =>
+    bracketed(mathNumber(inputs[name]), formula.slice(0, at), formula.slice(at + place.length)))
+    .replaceAll("·", "×");
 
 const withNames = (template, node, position = 0) => filled(template, node, position, named);
 const withNumbers = (template, node, data, position = 0) =>
@@ -102,7 +123,7 @@ const mathLine = (line) => (Array.isArray(line) ? wrapping(line, "=") : math(lin
  */
 function sentence(step, data, hidden = false) {
   const { kind, node, user, upstream, local, flow, before, after, assigns } = step;
-  const { name } = LESSON.nodes[node];
+  const name = inWords(node);
   const result = hidden ? op("?") : mathNumber(after);
   const said = hidden ? "what?" : format(after);
   if (kind === "again") {
@@ -142,15 +163,16 @@ function sentence(step, data, hidden = false) {
       words, text: `The loss goes from ${format(before)} to ${said}. ${words}`,
     };
   }
-  const product = row(mathNumber(upstream), op("×"), mathNumber(local));
+  const product = row(factor(upstream), op("×"), factor(local));
   const sum = hidden ? [] : [product, mathNumber(flow)];
   return {
     lines: [
-      row(gradOf(node), op(assigns ? "=" : "+="), equals(row(gradOf(user), op("·"), partial(user, node)), ...sum)),
-      row(named(node), text(".grad:&#xA0;"), mathNumber(before), op("→"), result),
+      row(grad(node), op(assigns ? "=" : "+="),
+        equals(row(under(grad(user), "upstream"), op("×"), under(partial(user, node), "local")), ...sum)),
+      row(grad(node), text(":&#xA0;"), mathNumber(before), op("→"), result),
     ],
     text:
-      `Backward: ${name} gets from ${LESSON.nodes[user].name} upstream gradient ` +
+      `Backward: ${name} gets from ${inWords(user)} upstream gradient ` +
       `${format(upstream)} times local derivative ${hidden ? "what?" : format(local)}; ` +
       `its gradient goes from ${format(before)} to ${said}.`,
   };
@@ -166,6 +188,13 @@ function rewardInWords(before, after) {
     "with a smaller learning rate the step is shorter.";
 }
 
+/** The name of a node in a formula in a sentence; a constant's number, in brackets if negative. */
+function nameOrNumber(i) {
+  const { name, constant, data } = LESSON.nodes[i];
+  if (!constant) return name;
+  return data < 0 ? `(${format(data)})` : format(Number(data));
+}
+
 /** Why a local derivative is what it is: its rule with names and numbers, and a sentence. */
 function ruleOf({ user, node, position, local }, data) {
   const { op: name, operands } = LESSON.nodes[user];
@@ -174,7 +203,7 @@ function ruleOf({ user, node, position, local }, data) {
   const length = vectors ? operands.length / vectors : 0;
   const reason = reasons[vectors ? Math.floor(position / length) : position] ?? `${name}: ${doc}.`;
   const words = { out: LESSON.nodes[user].name };
-  if (!vectors) operands.forEach((k, i) => { words[i] = LESSON.nodes[k].name; });
+  if (!vectors) operands.forEach((k, i) => { words[i] = nameOrNumber(k); });
   const inputs = operands.map((k) => data[k]);
   const h = 10 ** (Math.floor(Math.log10(Math.max(1, Math.abs(inputs[position])))) - 3);
   const there = OPS[name].forward(...inputs.map((x, k) => (k === position ? x + h : x)));

@@ -30,6 +30,7 @@ from typing import Any
 
 from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, nothing
 
+_POWER = 7  # the precedence of a power
 CALL = 9  # the precedence of a call or a name: higher than that of every operator
 
 
@@ -53,6 +54,7 @@ class Writer:
 
     separator = ", "  # between the arguments of a call
     power_of_ten = CALL  # the precedence of a number such as 1.2e7
+    negative = 4  # the precedence of a negative number, as of a sum: 2 * (-3)
     operations: dict[str, tuple[int, str]] = {
         "where": (1, "{1:2} if {0:2} else {2:1}"),
         "and": (2, "{:2} and {:3}"),
@@ -72,11 +74,13 @@ class Writer:
     def write(self, expression: Any, at_least: int = 0) -> str:
         """Returns the text, in brackets if the precedence of `expression` is below `at_least`."""
         if isinstance(expression, Symbol):
-            return self.symbol(expression)
+            written = self.symbol(expression)
+            is_base = at_least > _POWER and expression.name.endswith("⁾")  # not w with index and ²
+            return self.bracket(written) if is_base else written
         if not isinstance(expression, Expression):
             digits = f"{expression:.5g}"
             binds = self.power_of_ten if "e" in digits else CALL
-            binds = self.operations["neg"][0] if digits.startswith("-") else binds
+            binds = self.negative if digits.startswith("-") else binds
             written = self.number(expression)
         elif special := getattr(self, f"write_{expression.name}", None):
             binds, written = special(*expression.args)
@@ -120,6 +124,7 @@ class Writer:
 class _Code(Writer):
     """The common part of Python and JavaScript: functions, and loops over vectors."""
 
+    negative = Writer.operations["neg"][0]  # 2 * -3
     assign: str
     unpack: str
 
@@ -295,15 +300,18 @@ class LaTeX(Writer):
 
     def symbol(self, symbol: Symbol) -> str:
         """Writes `x12` as x with an index, and a longer name upright; special signs are escaped."""
-        if indexed := _INDEXED.fullmatch(symbol.name):
-            name = f"{indexed[1]}_{{{indexed[2]}}}"
-        elif len(symbol.name) == 1 and symbol.name.isalpha():
-            name = symbol.name
-        else:
-            literal = re.sub(r"([#$%&_{}])", r"\\\1", symbol.name.replace("\\", "∖"))
-            literal = literal.replace("~", r"{\sim}").replace("^", r"{\wedge}")
-            name = rf"\mathrm{{{literal}}}"
+        prefix, base, lower, upper = split_name(symbol.name)
+        name = base if len(base) == 1 and base.isalpha() else self._upright(base)
+        name = self._upright(prefix) + name if prefix else name
+        if upper:
+            return f"{{{name}{f'_{{{lower}}}' if lower else ''}^{{({upper})}}}}"
+        name += f"_{{{lower}}}" if lower else ""
         return f"{name}_i" if symbol.vector else name
+
+    def _upright(self, name: str) -> str:
+        literal = re.sub(r"([#$%&_{}])", r"\\\1", name.replace("\\", "∖"))
+        literal = literal.replace("~", r"{\sim}").replace("^", r"{\wedge}")
+        return rf"\mathrm{{{literal}}}"
 
     def call(self, name: str, arguments: str) -> str:
         name = name.replace("_", r"\_")
@@ -358,10 +366,15 @@ class MathML(Writer):
 
     def symbol(self, symbol: Symbol) -> str:
         """Writes `x12` as x with an index; browsers show a longer name upright."""
-        if indexed := _INDEXED.fullmatch(symbol.name):
-            name = f"<msub><mi>{indexed[1]}</mi><mn>{indexed[2]}</mn></msub>"
-        else:
-            name = self._name(symbol.name)
+        prefix, base, lower, upper = split_name(symbol.name)
+        name = self._name(base)
+        below = self._indices(lower) if lower else ""
+        above = f"<mrow><mo>(</mo>{self._indices(upper)}<mo>)</mo></mrow>" if upper else ""
+        if below or above:
+            tag = "m" + "sub" * bool(below) + "sup" * bool(above)
+            name = f"<{tag}>{name}{below}{above}</{tag}>"
+        if prefix:
+            name = f"<mrow>{self._name(prefix)}{name}</mrow>"
         return f"<msub>{name}<mi>i</mi></msub>" if symbol.vector else name
 
     def bound(self, symbol: Symbol) -> str:
@@ -394,12 +407,36 @@ class MathML(Writer):
     def write_element(self, vector: Symbol) -> tuple[int, str]:
         return CALL, self.bound(vector)
 
+    def _indices(self, text: str) -> str:
+        parts = [f"<mn>{x}</mn>" if x.isdigit() else self._name(x) for x in text.split(",")]
+        return parts[0] if len(parts) == 1 else f"<mrow>{'<mo>,</mo>'.join(parts)}</mrow>"
+
     def _name(self, name: str) -> str:
         allowed = _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", name)
         return f"<mi>{html.escape(allowed)}</mi>"
 
 
 _INDEXED = re.compile(r"([A-Za-z])_?(\d+)", re.ASCII)
+_NAME = re.compile(  # self_attn. W _q ₂,₁ ⁽¹⁾
+    r"((?:\w+\.)*)(\w+?)(?:_([a-z]+))?([₀-₉]+(?:,[₀-₉]+)*)?(?:⁽([⁰¹²³⁴-⁹,]+)⁾)?"
+)
+_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹", "01234567890123456789")
+
+
+def split_name(name: str) -> tuple[str, str, str, str]:
+    """Splits `self_attn.W_q₂,₁⁽¹⁾` into "self_attn.", "W", its lower indices "q,2,1", and "1"."""
+    if indexed := _INDEXED.fullmatch(name):
+        return "", indexed[1], indexed[2], ""
+    found = _NAME.fullmatch(name)
+    if found is None or not (found[4] or found[5]):
+        return "", name, "", ""
+    prefix, base, letters, lower, upper = (part or "" for part in found.groups())
+    if len(base) > 1 and letters:
+        base, letters = f"{base}_{letters}", ""
+    below = ",".join(filter(None, [letters, lower.translate(_DIGITS)]))
+    return prefix, base, below, upper.translate(_DIGITS)
+
+
 _MATHML_NUMBERS = {"inf": "<mi>∞</mi>", "nan": "<mi>nan</mi>"}
 _NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -261,6 +261,12 @@ class MultiHeadAttention(Module):
         for number in self.out_proj.bias or []:
             number.data = 0.0
         self.weights: list[list[list[float]]] = []
+
+    @property
+    def stacked(self) -> Mapping[str, Mapping[str, str]]:
+        """Queries, keys and values, one above the other."""
+        parts = {"q": "query", "k": "key", "v": "value"}
+        return {"in_proj_weight": parts, "in_proj_bias": parts}
 
     def forward(
         self,

@@ -45,6 +45,11 @@ class Module:
     training = True
     in_tree = True  # whether repr lists it below its parent
 
+    @property
+    def stacked(self) -> Mapping[str, Mapping[str, str]]:
+        """For a parameter that is several matrices one above the other: their letters and names."""
+        return {}
+
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Computes the output; a subclass defines it, and users call the module itself."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward()")

@@ -24,8 +24,8 @@ mode. `mp.fit` and `mp.compile` are a thousand times faster, with one program fo
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from ..context import scope
 from ..engine import Constant, Value, apply
@@ -47,7 +47,7 @@ class _Cell(Module):
     Values, or None. The initial numbers lie between ±1/√hidden_size.
     """
 
-    gates = 1
+    gates: ClassVar[Mapping[str, str]] = {"h": ""}  # the letter and the name of each
     parts = 1  # of a state: h, or h and c
 
     def __init__(
@@ -61,7 +61,7 @@ class _Cell(Module):
         self.input_size = input_size = whole_number("input_size", input_size)
         self.hidden_size = hidden_size = whole_number("hidden_size", hidden_size)
         draw = generator_or(GLOBAL, generator)
-        rows = self.gates * hidden_size
+        rows = len(self.gates) * hidden_size
 
         def start(width: int) -> Row:
             return [Value(pytorch_default(hidden_size, 1, draw)) for _ in range(width)]
@@ -70,6 +70,11 @@ class _Cell(Module):
         self.weight_hh = [start(hidden_size) for _ in range(rows)]
         self.bias_ih = start(rows) if bias else None
         self.bias_hh = start(rows) if bias else None
+
+    @property
+    def stacked(self) -> Mapping[str, Mapping[str, str]]:
+        """The gates, one above the other in each matrix."""
+        return {name: self.gates for name, _ in self.named_members()}
 
     def step(self, x: Row, *state: Row) -> Sequence[Row]:
         """Returns the state after the input x, given the state before it."""
@@ -145,7 +150,8 @@ class LSTMCell(_Cell):
     `draw(h[0], fold="forget gate")` shows every gate as one box.
     """
 
-    gates, parts = 4, 2
+    gates: ClassVar = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
+    parts = 2
 
     def step(self, x: Row, *state: Row) -> Sequence[Row]:
         """h and c."""
@@ -170,7 +176,7 @@ class GRUCell(_Cell):
     those of r, z and n, in this order.
     """
 
-    gates = 3
+    gates: ClassVar = {"r": "reset gate", "z": "update gate", "n": "candidate"}
 
     def step(self, x: Row, *state: Row) -> Sequence[Row]:
         """The hidden state, as the only part."""
@@ -215,6 +221,11 @@ class _Layers(Module):
         for k, cell in enumerate(self.cells):
             for name, member in cell.named_members():
                 yield f"{name}_l{k}", member
+
+    @property
+    def stacked(self) -> Mapping[str, Mapping[str, str]]:
+        """The gates, one above the other in each matrix."""
+        return {name: self.cell.gates for name, _ in self.named_members()}
 
     def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
         """Returns the last layer's hidden states at every step, and the last state of all layers.

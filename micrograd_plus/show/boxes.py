@@ -8,7 +8,7 @@ What is still too large is refused. Every step takes time in proportion to the g
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from ..engine import (
     shown_operands,
     topological_order,
 )
+from ..formulas.names import parameter_names
 from ..ops import TABLE, Op
 from ..support.words import many
 from .folding import bundles_of, folded_into, heights_of, is_hidden, is_readable, parameters_of
@@ -239,7 +240,7 @@ class _Drawer:
         self.groups = groups
         self.most = most
         self.names: dict[Value | _Group, str] = {}  # of the boxes that show them
-        self.labels: dict[Value, str] = {}  # of parameters, in the module that uses them
+        self.labels: Mapping[Value, str] = {}  # of parameters
         self.bundles: dict[Value, list[Value]] = {}
         self.flows: dict[tuple[str, str], dict[Value, float]] = {}
         self.drawn = Drawing()
@@ -256,10 +257,7 @@ class _Drawer:
         expanded = boxes + sum(len(node.operands) for node in sums)
         if (expanded if expand else boxes) > self.most:
             return None
-        owners = {id(node.scope.owner): node.scope.owner for node in single if node.scope}
-        for owner in owners.values():
-            if hasattr(owner, "named_parameters"):
-                self.labels.update((value, name) for name, value in owner.named_parameters())
+        self.labels = parameter_names(self.ops)
         as_sums = set(sums if expand or expanded <= _MOST_EXPANDED else [])
 
         for node in self.ops:

@@ -7,8 +7,8 @@ Given
   a = 2, b = −3
 <BLANKLINE>
 Forward: each value, computed from earlier values
-  v1 = a · b  = 2 × −3 = −6
-  L  = v1 + a = −6 + 2 = −4
+  v1 = a · b  = 2 × (−3) = −6
+  L  = v1 + a = −6 + 2   = −4
 <BLANKLINE>
 Local derivatives: the slope of each value with respect to each operand
   ∂v1/∂a = b = −3
@@ -17,9 +17,9 @@ Local derivatives: the slope of each value with respect to each operand
 <BLANKLINE>
 Chain rule: multiply along each path from L down, then add all paths
   ∂L/∂a: 2 paths
-    ∂L/∂v1 · ∂v1/∂a = 1 × −3 = −3   through v1
-    ∂L/∂a           = 1             directly
-    sum             = −3 + 1 = −2
+    ∂L/∂v1 · ∂v1/∂a = 1 × (−3) = −3   through v1
+    ∂L/∂a           = 1               directly
+    sum             = −3 + 1   = −2
 <BLANKLINE>
 Gradients, the same as those of backward()
   ∂L/∂a = −2
@@ -198,7 +198,7 @@ class Explanation:
         if isinstance(formula, Expression) and len(str(formula)) <= _MOST_CHARACTERS:
             cells.append(language.formula(formula))
             if formula.args:
-                numbers = {self._names[x]: x.data for x in (user, *operands)}
+                numbers: dict[str, Any] = {self._names[x]: x.data for x in (user, *operands)}
                 cells.append(language.figures(substitute(formula, numbers)))
         return _Row([*cells, language.figures(edge.local)], language.note(" ".join(_place(edge))))
 
@@ -300,6 +300,10 @@ def _rounded(number: float) -> float:
     return float(f"{number:.4g}")
 
 
+def _without_minus_0(expression: Any) -> Any:
+    return expression if isinstance(expression, (Expression, Symbol)) else expression + 0.0
+
+
 class _Text(Writer):
     """Writes a derivation as plain text, with the signs of a textbook."""
 
@@ -323,7 +327,7 @@ class _Text(Writer):
             if exponent in (2, 3, 4):
                 written = self.write(base, 8) + "⁰¹²³⁴"[int(exponent)]
                 return written if at_least <= 7 else self.bracket(written)
-        return super().write(expression, at_least)
+        return super().write(_without_minus_0(expression), at_least)
 
     def number(self, number: float) -> str:
         return f"{_rounded(number):.4g}".replace("-", "−").replace("inf", "∞")
@@ -356,6 +360,10 @@ class _Typeset(LaTeX):
     """Writes a derivation as LaTeX."""
 
     times = r" \cdot "
+
+    def write(self, expression: Any, at_least: int = 0) -> str:
+        """Writes −0 as 0."""
+        return super().write(_without_minus_0(expression), at_least)
 
     def number(self, number: float) -> str:
         return super().number(_rounded(number))
