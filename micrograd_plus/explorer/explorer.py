@@ -31,7 +31,7 @@ from ..support.nested import plain
 from .lesson import Lesson
 from .views import Views
 
-_SCRIPTS = ("tape.js", "words.js", "graph.js", "page.js")
+_SCRIPTS = ("tape.js", "words.js", "layout.js", "graph.js", "page.js")
 _HEIGHT = 720  # pixels, in a notebook
 
 

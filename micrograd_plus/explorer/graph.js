@@ -24,9 +24,18 @@ const strengthOf = (x, largest) => strength(Math.abs(x), largest, LESSON.power);
 
 const hue = (x) => (!Number.isFinite(x) ? "wild" : x < 0 ? "negative" : "positive");
 
+/** Gives a view its size, its boxes their places and its edges their paths. */
+function arrange(view) {
+  const { places, curves, tips, width, height } = layOut(view.boxes, view.edges);
+  Object.assign(view, { width, height });
+  view.boxes.forEach((box, i) => { [box.x, box.y] = places[i]; });
+  view.edges.forEach((edge, i) => { edge.path = pathOf(curves[i], tips[i]); });
+}
+
 class Graph {
   /** Draws a view; `onPick(box)` is called at a click, or at Enter, on a box. */
   constructor(svg, view, onPick) {
+    if (view.width === undefined) arrange(view);
     this.view = view;
     svg.replaceChildren();
     svg.setAttribute("viewBox", `-12 -12 ${view.width + 24} ${view.height + 34}`);

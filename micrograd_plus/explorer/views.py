@@ -1,14 +1,14 @@
-"""What the page draws: the whole graph, or a large one folded, laid out by Graphviz.
+"""What the page draws: the boxes and edges of the whole graph, or of a large one folded.
 
 A graph is folded by the rules of `show.folding`, as in a picture. Each folded box opens as a view
-of its own, in which no more is folded than it takes to be readable.
+of its own, in which no more is folded than it takes to be readable. Where the boxes stand is computed by the
+page, when a view opens (`layout.js`).
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,13 +23,11 @@ from ..show.folding import (
     is_readable,
     parameters_of,
 )
-from ..show.render import render
 from .lesson import Lesson
 
 MOST_WHOLE = 300  # values of a graph that is drawn whole
 _MOST_IN_ONE = 400  # boxes of any view: more is no picture
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
-_CROWDED = 2  # edges per box, from which on the layout is left free
 
 # Sizes in pixels. Names are set in a bold and numbers in a plain fixed-width font.
 TEXT_SIZE = 13
@@ -229,36 +227,28 @@ class Views:
             around = around.parent
         return call.name
 
-    # ---- where they are
+    # ---- as data
 
     def data(self) -> list[dict[str, Any]]:
         """The views as the page reads them, in pixels."""
-        return [self._laid_out(view) for view in self.views]
+        return [self._data(view) for view in self.views]
 
-    def _laid_out(self, view: View) -> dict[str, Any]:
-        boxes = [self._box(view, box) for box in view.boxes]
+    def _data(self, view: View) -> dict[str, Any]:
         index = {box: i for i, box in enumerate(view.boxes)}
-        edges = [(index[tail], index[head], pairs) for (tail, head, _), pairs in view.edges.items()]
-        places, curves, size = _layout(
-            [(box["w"], box["h"]) for box in boxes], [(tail, head) for tail, head, _ in edges]
-        )
-        for box, (x, y) in zip(boxes, places):
-            box["x"], box["y"] = x, y
         order = self.lesson.index
         return {
             "title": view.title,
             "parent": view.parent,
-            "width": size[0],
-            "height": size[1],
-            "boxes": boxes,
+            "boxes": [self._box(view, box) for box in view.boxes],
             "edges": [
                 {
-                    "from": tail,
-                    "to": head,
-                    "pairs": [[order[u], k] for u, k in pairs],
-                    "path": curve,
+                    "from": index[tail],
+                    "to": index[head],
+                    # Operands arrive in their order; at a folded box, any order is right.
+                    **({"port": pairs[0][1]} if isinstance(head, Value) else {}),
+                    "pairs": [[order[user], position] for user, position in pairs],
                 }
-                for (tail, head, pairs), curve in zip(edges, curves)
+                for (tail, head, _), pairs in view.edges.items()
             ],
         }
 
@@ -328,44 +318,3 @@ def _is_inside(inside: scope | None, call: scope | None) -> bool:
 
 def _even(width: float) -> int:
     return 2 * round(width / 2)
-
-
-Point = tuple[float, float]
-
-
-def _layout(
-    sizes: Sequence[tuple[int, int]], edges: Sequence[tuple[int, int]]
-) -> tuple[list[Point], list[str], Point]:
-    """Graphviz's layout from left to right: the boxes' left upper corners, and the curves."""
-    crowding = len(edges) / max(1, len(sizes))
-    lines = [
-        "digraph {",
-        f"rankdir=LR; nodesep=0.25; ranksep={0.75 + 0.15 * crowding:.2f};",
-        "ordering=in;" * (crowding < _CROWDED),  # a - b has a above b
-        'node [shape=box, fixedsize=true, label=""]; edge [tailport=e, headport=w];',
-        *(
-            f"{i} [width={width / 72:.3f}, height={height / 72:.3f}];"
-            for i, (width, height) in enumerate(sizes)
-        ),
-        *(f"{tail} -> {head};" for tail, head in edges),
-        "}",
-    ]
-    drawn = json.loads(render("\n".join(lines), "json"))
-    _, _, total_width, total_height = map(float, drawn["bb"].split(","))
-    places: list[Point] = [(0, 0)] * len(sizes)
-    for box in drawn["objects"]:
-        i = int(box["name"])
-        x, y = map(float, box["pos"].split(","))
-        places[i] = (round(x - sizes[i][0] / 2, 1), round(total_height - y - sizes[i][1] / 2, 1))
-    curves = [_curve(edge["pos"], total_height) for edge in drawn.get("edges", ())]
-    return places, curves, (round(total_width, 1), round(total_height, 1))
-
-
-def _curve(position: str, height: float) -> str:
-    """Graphviz's `e,x,y x,y …`, an end and Bézier points, as an SVG path that reaches the end."""
-    end, *points = (
-        (round(float(x), 1), round(height - float(y), 1))
-        for x, y in (point.split(",") for point in position.removeprefix("e,").split())
-    )
-    start, *controls = (f"{x:g},{y:g}" for x, y in points)
-    return f"M{start}C{' '.join(controls)}L{end[0]:g},{end[1]:g}"
