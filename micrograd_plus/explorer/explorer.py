@@ -113,7 +113,7 @@ def step_through(
     are left as they are.
 
     fold: whether the calls of modules and scopes are drawn as boxes that open on a click; None,
-        if the graph has more than 300 values.
+        if the graph has more than 40 values.
     around, depth: draw only the values at most `depth` operations away from this one.
     title: what stands above; the formula, if it is short.
 

@@ -1,8 +1,8 @@
 """What the page draws: the boxes and edges of the whole graph, or of a large one folded.
 
 A graph is folded by the rules of `show.folding`, as in a picture. Each folded box opens as a view
-of its own, in which no more is folded than it takes to be readable. Where the boxes stand is computed by the
-page, when a view opens (`layout.js`).
+of its own, in which no more is folded than it takes to be readable. Where the boxes stand is
+computed by the page, when a view opens (`layout.js`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands
 from ..show.dot import text_width
 from ..show.folding import (
+    MOST_WHOLE,
     bundles_of,
     folded_into,
     heights_of,
@@ -25,7 +26,6 @@ from ..show.folding import (
 )
 from .lesson import Lesson
 
-MOST_WHOLE = 300  # values of a graph that is drawn whole
 _MOST_IN_ONE = 400  # boxes of any view: more is no picture
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from ..context import scope
 from ..engine import Constant, Value
 
+MOST_WHOLE = 40
+"""Values of a graph that is drawn whole; a larger one is folded if it can be."""
 _MOST_BOXES, _MOST_EDGES = 40, 80  # of a graph in which something is folded
 MOST_INPUTS = 8
 """Leaves that are used by the same boxes; if there are more, they are shown as one."""
