@@ -18,11 +18,13 @@ from ..show.dot import text_width
 from ..show.folding import (
     MOST_WHOLE,
     bundles_of,
+    described,
     folded_into,
     heights_of,
     is_hidden,
     is_readable,
     parameters_of,
+    title_of,
 )
 from .lesson import Lesson
 
@@ -32,7 +34,7 @@ _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
 # Sizes in pixels. Names are set in a bold and numbers in a plain fixed-width font.
 TEXT_SIZE = 13
 _NUMBERS = "grad -1.2346e-10"
-_ROW, _MARGIN, _PILL, _OVERLAP = 17, 10, 30, 8
+_ROW, _MARGIN, _PILL = 17, 10, 30
 _LONGEST_NAME = 18
 
 
@@ -94,6 +96,7 @@ class Views:
             for operand in value.operands:
                 self.users[operand][value] = None
         self.heights = heights_of(value.scope for value in self.ops)
+        self.parameters = parameters_of(self.heights)
         self.views: list[View] = []
         self.numbers: dict[scope | None, int] = {}
         self.folds = count > MOST_WHOLE if fold is None else fold
@@ -133,7 +136,7 @@ class Views:
     def _add(self, call: scope | None, parent: int | None) -> None:
         """The view of what is inside a call, folded as little as it takes to be readable."""
         self.numbers[call] = len(self.views)
-        title = "the whole graph" if call is None else self._title(call)
+        title = "the whole graph" if call is None else title_of(call)
         top = max(self.heights.values(), default=0) if call is None else self.heights[call] - 1
         for height in range(top + 1):
             view = self._view(title, parent, call, height)
@@ -192,10 +195,9 @@ class Views:
 
     def _hidden(self, place: dict[Value, Box | None]) -> Set[Value]:
         """The leaves that belong inside folded boxes."""
-        parameters = parameters_of(self.heights)
         hidden = set()
         for leaf, users in self.users.items():
-            if leaf.op is None and is_hidden(leaf, users, parameters):
+            if leaf.op is None and is_hidden(leaf, users, self.parameters):
                 boxes = {place[user] for user in users} - {None}
                 if all(isinstance(box, _Group) for box in boxes):
                     hidden.add(leaf)
@@ -215,17 +217,6 @@ class Views:
             for value, values in together.items()
             if len(values) > 1
         }
-
-    def _title(self, call: scope) -> str:
-        """`Layer 1`: the call's owner, and its place in the owner around it if that is known."""
-        around = call.parent
-        while around is not None:
-            if hasattr(around.owner, "named_children"):
-                for name, child in around.owner.named_children():
-                    if child is call.owner:
-                        return f"{call.name} {name.rpartition('.')[2]}"
-            around = around.parent
-        return call.name
 
     # ---- as data
 
@@ -261,7 +252,7 @@ class Views:
             name = lesson.names[box]
             shown = name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
             sign = op_name(box)
-            pill = max(_PILL, _even(text_width(sign, TEXT_SIZE) + 14)) - _OVERLAP if sign else 0
+            pill = max(_PILL, _even(text_width(sign, TEXT_SIZE) + 14)) if sign else 0
             width = max(text_width(shown, TEXT_SIZE), text_width(_NUMBERS, TEXT_SIZE - 1))
             return {
                 "kind": "value" if box in view.inside or box.op is None else "outside",
@@ -276,13 +267,13 @@ class Views:
             title, rows = f"{len(values)} inputs", []
             kind: dict[str, Any] = {"kind": "bundle", "nodes": [lesson.index[v] for v in values]}
         else:
-            describe = getattr(box.call.owner, "extra_repr", str)
-            title, rows = self._title(box.call), [text for text in [describe()] if text]
-            rows.append(f"{box.count} operations")
+            computed = list(self._computed(box.call))
+            used = {x for value in computed for x in value.operands} & self.parameters
+            title, rows = title_of(box.call), described(box.call, box.count, len(used))
             kind = {
                 "kind": "group",
                 "view": self.numbers[box.call],
-                "nodes": [lesson.index[v] for v in self._computed(box.call)],
+                "nodes": [lesson.index[v] for v in computed],
                 "rows": rows,
             }
             outputs = self._outputs(box.call)

@@ -27,11 +27,13 @@ from ..support.words import many
 from .folding import (
     MOST_WHOLE,
     bundles_of,
+    described,
     folded_into,
     heights_of,
     is_hidden,
     is_readable,
     parameters_of,
+    title_of,
 )
 
 _MOST_BOXES = 150  # of a graph in which nothing can be folded
@@ -98,16 +100,10 @@ class _Group:
 
     def box(self) -> Box:
         """The box to be drawn."""
-        name, lines = "operations", []
-        if self.calls:
-            call = next(iter(self.calls))
-            name = call.name + f" ×{len(self.calls)}" * (len(self.calls) > 1)
-            # A module says here how wide it is, as "2 → 16, relu".
-            describe = getattr(call.owner, "extra_repr", str)
-            lines = [describe()] if describe() else []
-        lines.append(many(self.count, "value"))
-        if self.parameters:
-            lines[-1] += ", " + many(len(self.parameters), "parameter")
+        call = next(iter(self.calls), None)
+        name = title_of(call) if call is not None else "operations"
+        name += f" ×{len(self.calls)}" * (len(self.calls) > 1)
+        lines = described(call, self.count, len(self.parameters))
         if len(self.outputs) > 1:
             lines.append(many(len(self.outputs), "output"))
         return Box("group", name, list(self.outputs), lines)

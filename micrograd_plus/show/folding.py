@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from ..context import scope
 from ..engine import Constant, Value
+from ..support.words import many
 
 MOST_WHOLE = 40
 """Values of a graph that is drawn whole; a larger one is folded if it can be."""
@@ -51,6 +52,27 @@ def folded_into(
     while inside.parent not in (None, within) and heights[inside.parent] <= height:
         inside = inside.parent
     return inside
+
+
+def title_of(call: scope) -> str:
+    """`Layer 1`: the call's owner, and its place in the owner around it if that is known."""
+    around = call.parent
+    while around is not None:
+        if hasattr(around.owner, "named_children"):
+            for name, child in around.owner.named_children():
+                if child is call.owner:
+                    return f"{call.name} {name.rpartition('.')[2]}"
+        around = around.parent
+    return call.name
+
+
+def described(call: scope | None, values: int, parameters: int) -> list[str]:
+    """What stands below the title of a folded box: how wide the module is, as "2 → 16, relu", and
+    how many values were computed from how many of its parameters.
+    """
+    describe = getattr(call.owner, "extra_repr", str) if call is not None else str
+    counts = [many(values, "value")] + [many(parameters, "parameter")] * bool(parameters)
+    return [text for text in (describe(), ", ".join(counts)) if text]
 
 
 def parameters_of(scopes: Iterable[scope]) -> set[Value]:
