@@ -53,17 +53,17 @@ def read_svg(svg: str) -> Drawn:
 
 
 def text_of(element: ElementTree.Element) -> str:
-    return " ".join("".join(element.itertext()).split())
+    return "".join(element.itertext()).replace("\xa0", " ").strip()
 
 
 def _lines(texts: list[str]) -> list[str]:
-    """With a number's name and the number, which may be texts of their own, in one line."""
+    """With one space between a number's name and the number, which may be texts of their own."""
     lines: list[str] = []
     for text in texts:
         if lines and lines[-1] in ("data", "grad"):
             lines[-1] += f" {text}"
         else:
-            lines.append(text)
+            lines.append(re.sub(r"^(data|grad) +", r"\1 ", text))
     return lines
 
 

@@ -51,7 +51,7 @@ def layout_by_pyodide() -> Layout:
     from pyodide.code import run_js
 
     call = run_js(f"{layout_source()}\n(request) => JSON.stringify(layOut(...JSON.parse(request)))")
-    return lambda boxes, edges: json.loads(call(json.dumps([boxes, edges])))  # type: ignore[no-any-return]
+    return lambda boxes, edges: json.loads(call(json.dumps([boxes, edges])))
 
 
 class _Size(NamedTuple):
