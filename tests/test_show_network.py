@@ -59,7 +59,7 @@ def test_lines_show_sign_and_size_and_circles_the_bias():
     assert "stroke-dasharray" in zero
     assert zero["stroke-dasharray"] != one["stroke-dasharray"]
     assert "weights (lines), biases (circles); negative lines are dashed" in drawn.texts
-    assert drawn.fills["n1_0"] == drawn.fills[drawn.find("-3")]
+    assert drawn.fills["n1_0"] == drawn.fills[drawn.find("−3")]
     assert drawn.boxes["legend4"] == ["3"]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import random
+from importlib.resources import files
 
 import pytest
 from drawings import contrast, rgb
@@ -64,15 +67,36 @@ def test_numbers_of_both_signs_are_neither_orange_nor_blue():
 @pytest.mark.parametrize(
     ("x", "precision", "text"),
     [
-        (2.0, 4, "2.0000"),
-        (-0.0, 2, "0.00"),
-        (-0.00001, 4, "-1.000e-05"),
-        (1234567.0, 2, "1.2e+06"),
-        (1e-9, 0, "1e-09"),
+        (2.0, 4, "2"),
+        (-0.0, 2, "0"),
+        (-1.50294, 4, "−1.5029"),
+        (-0.00001, 4, "−1e−5"),
+        (0.0001234567, 4, "0.00012346"),
+        (123456.7, 4, "123460"),
+        (999999.5, 4, "1e6"),
+        (1234567.0, 2, "1.23e6"),
+        (1.6e-9, 0, "2e−9"),
+        (2.5, 0, "3"),
         (2.5, 1, "2.5"),
-        (math.inf, 3, "inf"),
+        (math.inf, 3, "∞"),
+        (-math.inf, 3, "−∞"),
         (math.nan, 3, "nan"),
     ],
 )
 def test_number(x, precision, text):
     assert number(x, precision) == text
+
+
+def test_numbers_are_written_as_in_the_page(run_javascript):
+    chance = random.Random(0)
+    numbers = [0.0, -0.0, 1e-4, 9.99994e-5, 9.99996e-5, 999994.0, 999995.0, 999996.0, 5e-324]
+    numbers += [12344.5, 12345.5, 100005.0, -100005.0, 1.7976931348623157e308, 0.1, 1 / 3]
+    numbers += [chance.uniform(-9, 9) * 10.0 ** chance.randint(-12, 12) for _ in range(2000)]
+    numbers += [chance.randint(-(10**9), 10**9) / 2 for _ in range(2000)]
+    source = files("micrograd_plus.explorer").joinpath("words.js").read_text("utf-8")
+    written = json.loads(
+        run_javascript(
+            f"{source}\nconsole.log(JSON.stringify({json.dumps(numbers)}.map((x) => format(x))));"
+        )
+    )
+    assert written == [number(x) for x in numbers]

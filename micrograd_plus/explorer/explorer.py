@@ -33,7 +33,7 @@ from .lesson import Lesson
 from .views import Views
 
 _SCRIPTS = (
-    *("tape.js", "words.js", "bundles.js", "graph.js", "viewport.js", "leaves.js"),
+    *("tape.js", "words.js", "layout.js", "bundles.js", "graph.js", "viewport.js", "leaves.js"),
     *("training.js", "predict.js", "faults.js", "page.js"),
 )
 _HEIGHT = 720  # pixels, in a notebook
@@ -118,7 +118,7 @@ def step_through(
     themselves, and the optimizer, are left as they are.
 
     fold: whether the calls of modules and scopes are drawn as boxes that open on a click; None,
-        if the graph has more than 300 values.
+        if the graph has more than 40 values.
     around, depth: draw only the values at most `depth` operations away from this one.
     title: what stands above; the formula, if it is short.
 

@@ -32,9 +32,18 @@ const overlap = (a, b) =>
   Math.max(0, Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x)) *
   Math.max(0, Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y));
 
+/** Gives a view its size, its boxes their places and its edges their paths. */
+function arrange(view) {
+  const { places, curves, tips, width, height } = layOut(view.boxes, view.edges);
+  Object.assign(view, { width, height });
+  view.boxes.forEach((box, i) => { [box.x, box.y] = places[i]; });
+  view.edges.forEach((edge, i) => { edge.path = pathOf(curves[i], tips[i]); });
+}
+
 class Graph {
   /** Draws a view; `onPick(box)` is called at a click, or at Enter, on a box. */
   constructor(svg, view, onPick) {
+    if (view.width === undefined) arrange(view);
     this.view = view;
     this.svg = svg;
     this.width = view.width + 2 * MARGIN.side;
@@ -112,20 +121,17 @@ class Graph {
     const { path } = LESSON.nodes[box.node] ?? {};
     if (path) make(group, "title", {}, path);
     drawn.frame = make(group, "rect", {
-      x: pill, width: w - pill, height: h, rx: kind === "value" || kind === "outside" ? 5 : 12,
-      class: "frame",
+      width: w, height: h, rx: kind === "value" || kind === "outside" ? 5 : 12, class: "frame",
     });
     if (pill) {
-      const height = 30;
       const sign = LESSON.nodes[box.node].sign;
-      make(group, "rect", {
-        y: (h - height) / 2, width: pill + 8, height, rx: height / 2, class: "pill",
-      });
+      const tab = `M${pill},1H5A4,4 0 0 0 1,5V${h - 5}A4,4 0 0 0 5,${h - 1}H${pill}`;
+      make(group, "path", { d: tab, class: "pill" });
       make(group, "text", {
-        x: (pill + 8) / 2, y: h / 2 + 5, "text-anchor": "middle", class: "sign",
+        x: pill / 2, y: h / 2 + 5, "text-anchor": "middle", class: "sign",
       }, sign);
     }
-    const middle = (pill + w) / 2 + (pill ? 4 : 0);
+    const middle = (pill + w) / 2;
     if (kind === "constant") {
       drawn.data = make(group, "text", { x: w / 2, y: h / 2 + 5, "text-anchor": "middle" });
     } else {
@@ -137,7 +143,7 @@ class Graph {
     if (kind === "value" || kind === "outside" || box.output !== undefined) {
       const top = 34 + 17 * rows.length;
       ["data", "grad"].forEach((label, i) => {
-        make(group, "text", { x: pill + (pill ? 14 : 9), y: top + 17 * i, class: "label" }, label);
+        make(group, "text", { x: pill + 9, y: top + 17 * i, class: "label" }, label);
         drawn[label] = make(group, "text", {
           x: w - 9, y: top + 17 * i, "text-anchor": "end", class: "number",
         });

@@ -1,41 +1,40 @@
-"""What the page draws: the whole graph, or a large one folded, laid out by Graphviz.
+"""What the page draws: the boxes and edges of the whole graph, or of a large one folded.
 
 A graph is folded by the rules of `show.folding`, as in a picture. Each folded box opens as a view
-of its own, in which no more is folded than it takes to be readable.
+of its own, in which no more is folded than it takes to be readable. Where the boxes stand is
+computed by the page, when a view opens (`layout.js`).
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..context import scope
 from ..engine import Constant, Value, op_name, shown_operands
-from ..formulas.names import place_among
 from ..show.dot import text_width
 from ..show.folding import (
+    MOST_WHOLE,
     bundles_of,
+    described,
     folded_into,
     heights_of,
     is_hidden,
     is_readable,
     parameters_of,
+    title_of,
 )
-from ..show.render import render
 from .lesson import Lesson
 
-MOST_WHOLE = 300  # values of a graph that is drawn whole
 _MOST_IN_ONE = 400  # boxes of any view: more is no picture
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
-_CROWDED = 2  # edges per box, from which on the layout is left free
 
 # Sizes in pixels. Names are set in a bold and numbers in a plain fixed-width font.
 TEXT_SIZE = 13
 _NUMBERS = "grad -1.2346e-10"
-_ROW, _MARGIN, _PILL, _OVERLAP = 17, 10, 30, 8
+_ROW, _MARGIN, _PILL = 17, 10, 30
 _LONGEST_NAME = 18
 
 
@@ -97,6 +96,7 @@ class Views:
             for operand in value.operands:
                 self.users[operand][value] = None
         self.heights = heights_of(value.scope for value in self.ops)
+        self.parameters = parameters_of(self.heights)
         self.views: list[View] = []
         self.numbers: dict[scope | None, int] = {}
         self.folds = count > MOST_WHOLE if fold is None else fold
@@ -136,7 +136,7 @@ class Views:
     def _add(self, call: scope | None, parent: int | None) -> None:
         """The view of what is inside a call, folded as little as it takes to be readable."""
         self.numbers[call] = len(self.views)
-        title = "the whole graph" if call is None else self._title(call)
+        title = "the whole graph" if call is None else title_of(call)
         top = max(self.heights.values(), default=0) if call is None else self.heights[call] - 1
         for height in range(top + 1):
             view = self._view(title, parent, call, height)
@@ -195,10 +195,9 @@ class Views:
 
     def _hidden(self, place: dict[Value, Box | None]) -> Set[Value]:
         """The leaves that belong inside folded boxes."""
-        parameters = parameters_of(self.heights)
         hidden = set()
         for leaf, users in self.users.items():
-            if leaf.op is None and is_hidden(leaf, users, parameters):
+            if leaf.op is None and is_hidden(leaf, users, self.parameters):
                 boxes = {place[user] for user in users} - {None}
                 if all(isinstance(box, _Group) for box in boxes):
                     hidden.add(leaf)
@@ -219,50 +218,28 @@ class Views:
             if len(values) > 1
         }
 
-    def _title(self, call: scope) -> str:
-        """`Layer 1`: the call's owner, and its place in the owner around it if that is known."""
-        around = call.parent
-        while around is not None:
-            if hasattr(around.owner, "named_children"):
-                children = dict(around.owner.named_children())
-                for name, child in children.items():
-                    if child is call.owner:
-                        siblings = {x: bool(c.parameters()) for x, c in children.items()}
-                        kind, number = place_among(name, siblings)
-                        return f"{call.name} {number or kind}"
-            around = around.parent
-        return call.name
-
-    # ---- where they are
+    # ---- as data
 
     def data(self) -> list[dict[str, Any]]:
         """The views as the page reads them, in pixels."""
-        return [self._laid_out(view) for view in self.views]
+        return [self._data(view) for view in self.views]
 
-    def _laid_out(self, view: View) -> dict[str, Any]:
-        boxes = [self._box(view, box) for box in view.boxes]
+    def _data(self, view: View) -> dict[str, Any]:
         index = {box: i for i, box in enumerate(view.boxes)}
-        edges = [(index[tail], index[head], pairs) for (tail, head, _), pairs in view.edges.items()]
-        places, curves, size = _layout(
-            [(box["w"], box["h"]) for box in boxes], [(tail, head) for tail, head, _ in edges]
-        )
-        for box, (x, y) in zip(boxes, places):
-            box["x"], box["y"] = x, y
         order = self.lesson.index
         return {
             "title": view.title,
             "parent": view.parent,
-            "width": size[0],
-            "height": size[1],
-            "boxes": boxes,
+            "boxes": [self._box(view, box) for box in view.boxes],
             "edges": [
                 {
-                    "from": tail,
-                    "to": head,
-                    "pairs": [[order[u], k] for u, k in pairs],
-                    "path": curve,
+                    "from": index[tail],
+                    "to": index[head],
+                    # Operands arrive in their order; at a folded box, any order is right.
+                    **({"port": pairs[0][1]} if isinstance(head, Value) else {}),
+                    "pairs": [[order[user], position] for user, position in pairs],
                 }
-                for (tail, head, pairs), curve in zip(edges, curves)
+                for (tail, head, _), pairs in view.edges.items()
             ],
         }
 
@@ -275,7 +252,7 @@ class Views:
             name = lesson.names[box]
             shown = name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
             sign = op_name(box)
-            pill = max(_PILL, _even(text_width(sign, TEXT_SIZE) + 14)) - _OVERLAP if sign else 0
+            pill = max(_PILL, _even(text_width(sign, TEXT_SIZE) + 14)) if sign else 0
             width = max(text_width(shown, TEXT_SIZE), text_width(_NUMBERS, TEXT_SIZE - 1))
             return {
                 "kind": "value" if box in view.inside or box.op is None else "outside",
@@ -290,13 +267,13 @@ class Views:
             title, rows = f"{len(values)} inputs", []
             kind: dict[str, Any] = {"kind": "bundle", "nodes": [lesson.index[v] for v in values]}
         else:
-            describe = getattr(box.call.owner, "extra_repr", str)
-            title, rows = self._title(box.call), [text for text in [describe()] if text]
-            rows.append(f"{box.count} operations")
+            computed = list(self._computed(box.call))
+            used = {x for value in computed for x in value.operands} & self.parameters
+            title, rows = title_of(box.call), described(box.call, box.count, len(used))
             kind = {
                 "kind": "group",
                 "view": self.numbers[box.call],
-                "nodes": [lesson.index[v] for v in self._computed(box.call)],
+                "nodes": [lesson.index[v] for v in computed],
                 "rows": rows,
             }
             outputs = self._outputs(box.call)
@@ -332,44 +309,3 @@ def _is_inside(inside: scope | None, call: scope | None) -> bool:
 
 def _even(width: float) -> int:
     return 2 * round(width / 2)
-
-
-Point = tuple[float, float]
-
-
-def _layout(
-    sizes: Sequence[tuple[int, int]], edges: Sequence[tuple[int, int]]
-) -> tuple[list[Point], list[str], Point]:
-    """Graphviz's layout from left to right: the boxes' left upper corners, and the curves."""
-    crowding = len(edges) / max(1, len(sizes))
-    lines = [
-        "digraph {",
-        f"rankdir=LR; nodesep=0.25; ranksep={0.75 + 0.15 * crowding:.2f};",
-        "ordering=in;" * (crowding < _CROWDED),  # a - b has a above b
-        'node [shape=box, fixedsize=true, label=""]; edge [tailport=e, headport=w];',
-        *(
-            f"{i} [width={width / 72:.3f}, height={height / 72:.3f}];"
-            for i, (width, height) in enumerate(sizes)
-        ),
-        *(f"{tail} -> {head};" for tail, head in edges),
-        "}",
-    ]
-    drawn = json.loads(render("\n".join(lines), "json"))
-    _, _, total_width, total_height = map(float, drawn["bb"].split(","))
-    places: list[Point] = [(0, 0)] * len(sizes)
-    for box in drawn["objects"]:
-        i = int(box["name"])
-        x, y = map(float, box["pos"].split(","))
-        places[i] = (round(x - sizes[i][0] / 2, 1), round(total_height - y - sizes[i][1] / 2, 1))
-    curves = [_curve(edge["pos"], total_height) for edge in drawn.get("edges", ())]
-    return places, curves, (round(total_width, 1), round(total_height, 1))
-
-
-def _curve(position: str, height: float) -> str:
-    """Graphviz's `e,x,y x,y …`, an end and Bézier points, as an SVG path that reaches the end."""
-    end, *points = (
-        (round(float(x), 1), round(height - float(y), 1))
-        for x, y in (point.split(",") for point in position.removeprefix("e,").split())
-    )
-    start, *controls = (f"{x:g},{y:g}" for x, y in points)
-    return f"M{start}C{' '.join(controls)}L{end[0]:g},{end[1]:g}"

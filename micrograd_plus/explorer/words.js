@@ -3,14 +3,14 @@
 // Formulas come from Python as MathML written from the op table, with places for the operands:
 // <mi data-k="1"> is operand 1, <mi data-v="0"> this element of vector 0, data-k="out" the result.
 
-/** A number with up to five digits. */
+/** A number with up to five digits, as `show.scale.number` writes it. */
 function format(x) {
   if (Number.isNaN(x)) return "nan";
   if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
-  const short = Number(x.toPrecision(5)) + 0;
-  const size = Math.abs(short);
-  const text = size !== 0 && (size < 1e-4 || size >= 1e6) ? short.toExponential() : String(short);
-  return text.replaceAll("-", "−").replace("e+", "e");
+  const [digits, power] = x.toExponential(4).split("e").map(Number);
+  const isPlain = power >= -4 && power < 6;
+  const text = isPlain ? String(Number(x.toPrecision(5))) : `${digits}e${power}`;
+  return text.replaceAll("-", "−");
 }
 
 const SPECIAL = { inf: Infinity, infinity: Infinity, "∞": Infinity, nan: NaN };

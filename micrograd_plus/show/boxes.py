@@ -1,6 +1,7 @@
 """What of a computation graph is drawn: boxes and the arrows between them.
 
-A graph of a few dozen values is drawn whole. A larger one is folded as `folding` says, and at
+A Value is one box, with its operation's sign where its operands arrive. A graph of up to 40 values
+is drawn whole. A larger one is folded as `folding` says, and at
 each height all calls of the same module, as over the examples of a batch, may become one box.
 What is still too large is refused. Every step takes time in proportion to the graph.
 """
@@ -24,27 +25,39 @@ from ..engine import (
 from ..formulas.names import parameter_names
 from ..ops import TABLE, Op
 from ..support.words import many
-from .folding import bundles_of, folded_into, heights_of, is_hidden, is_readable, parameters_of
+from .folding import (
+    MOST_WHOLE,
+    bundles_of,
+    described,
+    folded_into,
+    heights_of,
+    is_hidden,
+    is_readable,
+    parameters_of,
+    title_of,
+)
 
-_MOST_BOXES = 150  # that can be read in one picture, where an op and its value are two
+_MOST_BOXES = 150  # of a graph in which nothing can be folded
 _MOST_FOLDED = 80  # of folded boxes, which are larger
 _MOST_ASKED_FOR = 1000  # where the folding was chosen by hand
-_MOST_EXPANDED = 60  # in a graph that has room for single products
+_MOST_EXPANDED = MOST_WHOLE  # in a graph that has room for single products
 _ARROWS_PER_BOX = 5  # at most, in a folded graph
 
 
 @dataclass(slots=True)
 class Box:
-    """A value, an op, or what one or more calls of a module computed.
+    """A value with the op that computed it, or what one or more calls of a module computed.
 
-    values: the Values whose number and gradient stand in the box: none for an op.
+    values: the Values whose number and gradient stand in the box.
+    sign: the op's; empty for a leaf and for a group.
     lines: what else stands there.
     """
 
-    kind: str  # value, constant, bundle, op or group
+    kind: str  # value, constant, bundle or group
     title: str = ""
     values: Sequence[Value] = ()
     lines: Sequence[str] = ()
+    sign: str = ""
 
     @property
     def data(self) -> list[float]:
@@ -88,16 +101,10 @@ class _Group:
 
     def box(self) -> Box:
         """The box to be drawn."""
-        name, lines = "operations", []
-        if self.calls:
-            call = next(iter(self.calls))
-            name = call.name + f" ×{len(self.calls)}" * (len(self.calls) > 1)
-            # A module says here how wide it is, as "2 → 16, relu".
-            describe = getattr(call.owner, "extra_repr", str)
-            lines = [describe()] if describe() else []
-        lines.append(many(self.count, "value"))
-        if self.parameters:
-            lines[-1] += ", " + many(len(self.parameters), "parameter")
+        call = next(iter(self.calls), None)
+        name = title_of(call) if call is not None else "operations"
+        name += f" ×{len(self.calls)}" * (len(self.calls) > 1)
+        lines = described(call, self.count, len(self.parameters))
         if len(self.outputs) > 1:
             lines.append(many(len(self.outputs), "output"))
         return Box("group", name, list(self.outputs), lines)
@@ -119,7 +126,7 @@ def boxes_of(
         most = _MOST_ASKED_FOR if fold is not None else _MOST_FOLDED if height else _MOST_BOXES
         of_scope = _groups(counts, heights, height, merged)
         single = sum(counts[inside] for inside, group in of_scope.items() if group is None)
-        if len(set(of_scope.values()) - {None}) + 2 * single * (not merged) > most:
+        if len(set(of_scope.values()) - {None}) + single * (not merged) > most:
             continue
         groups = {node: group for node in ops if (group := of_scope[node.scope])}
         if merged:
@@ -128,11 +135,8 @@ def boxes_of(
         if drawing is not None:
             # What is below the root may hold the gradients of another root's backward().
             drawing.has_gradients = root.grad != 0
-            if (
-                fold is not None
-                or not height
-                or is_readable(len(drawing.boxes), len(drawing.arrows))
-            ):
+            is_small = height == 0 and len(order) <= MOST_WHOLE
+            if fold is not None or is_small or is_readable(len(drawing.boxes), len(drawing.arrows)):
                 return drawing
             fallback = fallback or drawing
     if fallback is not None:
@@ -248,13 +252,13 @@ class _Drawer:
     def drawing(self, expand: bool | None) -> Drawing | None:
         """The drawing, or None if it is too large."""
         single = [node for node in self.ops if node not in self.groups]
-        if 2 * len(single) > self.most:
+        if len(single) > self.most:
             return None
         self._gather()
         sums = [node for node in single if node.op is TABLE["dot"] and expand is not False]
-        boxes = 2 * len(single) + len(set(self.groups.values()))
+        boxes = len(single) + len(set(self.groups.values()))
         boxes += len({id(bundle) for bundle in self.bundles.values()})
-        expanded = boxes + sum(len(node.operands) for node in sums)
+        expanded = boxes + sum(len(node.operands) // 2 for node in sums)
         if (expanded if expand else boxes) > self.most:
             return None
         self.labels = parameter_names(self.ops)
@@ -350,15 +354,17 @@ class _Drawer:
         self._draw_op(node, add, add.symbol, products)
 
     def _draw_op(self, node: Value, op: Op, title: str, operands: Sequence[Value]) -> None:
-        circle = self._add(Box("op", title))
+        for operand in operands:
+            self._name(operand)  # a box comes after those of its operands
+        head = self._name(node)
+        self.drawn.boxes[head].sign = title
         every_operand = node.operands if op is node.op else operands
         for operand, partial in zip(operands, _partials(op, node, every_operand)):
             if operand in self.groups:
-                self._draw_flow(operand, circle, node.grad * partial)
+                self._draw_flow(operand, head, node.grad * partial)
             else:
                 flows = [] if isinstance(operand, Constant) else [node.grad * partial]
-                self.drawn.arrows.append(Arrow(self._name(operand), circle, flows))
-        self.drawn.arrows.append(Arrow(circle, self._name(node), [node.grad]))
+                self.drawn.arrows.append(Arrow(self._name(operand), head, flows))
 
     def _draw_inside(self, node: Value, group: _Group) -> None:
         """Of a folded value, only the arrows into its box."""

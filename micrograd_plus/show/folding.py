@@ -14,7 +14,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from ..context import scope
 from ..engine import Constant, Value
+from ..formulas.names import place_among
+from ..support.words import many
 
+MOST_WHOLE = 40
+"""Values of a graph that is drawn whole; a larger one is folded if it can be."""
 _MOST_BOXES, _MOST_EDGES = 40, 80  # of a graph in which something is folded
 MOST_INPUTS = 8
 """Leaves that are used by the same boxes; if there are more, they are shown as one."""
@@ -49,6 +53,30 @@ def folded_into(
     while inside.parent not in (None, within) and heights[inside.parent] <= height:
         inside = inside.parent
     return inside
+
+
+def title_of(call: scope) -> str:
+    """`Layer 1`: the call's owner, and its place in the owner around it if that is known."""
+    around = call.parent
+    while around is not None:
+        if hasattr(around.owner, "named_children"):
+            children = dict(around.owner.named_children())
+            for name, child in children.items():
+                if child is call.owner:
+                    siblings = {x: bool(c.parameters()) for x, c in children.items()}
+                    kind, number = place_among(name, siblings)
+                    return f"{call.name} {number or kind}"
+        around = around.parent
+    return call.name
+
+
+def described(call: scope | None, values: int, parameters: int) -> list[str]:
+    """What stands below the title of a folded box: how wide the module is, as "2 → 16, relu", and
+    how many values were computed from how many of its parameters.
+    """
+    describe = getattr(call.owner, "extra_repr", str) if call is not None else str
+    counts = [many(values, "value")] + [many(parameters, "parameter")] * bool(parameters)
+    return [text for text in (describe(), ", ".join(counts)) if text]
 
 
 def parameters_of(scopes: Iterable[scope]) -> set[Value]:

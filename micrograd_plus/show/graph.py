@@ -8,28 +8,29 @@
 >>> picture.pipe("svg")[:5]
 b'<?xml'
 
-Every Value is a box with its label, number and gradient, every op a circle, and every operand
-an arrow. A large graph is folded: what one call of a module computed becomes one box.
+Every Value is a box with its label, number and gradient, and with the sign of its operation where
+its operands arrive; every operand is an arrow. A graph of more than 40 values is folded: what one
+call of a module computed becomes one box. The explorer's page shows the same graph alike.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..engine import Value
-from .boxes import Box, Drawing, boxes_of
-from .dot import NO_GRADIENTS, escape, lines_of, new_picture, text_width
+from .boxes import boxes_of
+from .dot import escape, new_picture, text_width
 from .render import RenderError
-from .scale import MIXED, NEUTRAL_LINE, Scale, number
+from .sketch import Legend, Shape, Sketch, sketch
+from .svg import SvgPicture, as_svg, layout_by_pyodide
 
 if TYPE_CHECKING:
     from .picture import Picture
 
 COLORS = ("gradient", "data", None)
-
-_LONGEST_LINE, _MOST_LINES = 60, 8  # of a label
 
 
 def draw(
@@ -42,13 +43,14 @@ def draw(
     expand: bool | None = None,
     fold: str | bool | None = None,
     merge: bool | None = None,
-) -> Picture:
+) -> Picture | SvgPicture:
     """The graph that computed `root`, as a graphviz Digraph.
 
     In a notebook it shows itself; `.save("x.svg")` or `.png`, `.dot`, … writes it to a file.
+    In Pyodide, where no Graphviz runs, it is an SVG image, laid out as in the explorer's page.
 
     direction: LR, RL, TB or BT, from the leaves to the root.
-    precision: digits after the decimal point.
+    precision: digits after the first; zeros at the end are left out.
     format: what `.render()` writes.
     color: by "gradient" or "data", orange for negative and blue for positive; or None.
     expand: whether a dot product is drawn as products and their sum; None, if there is room.
@@ -73,10 +75,13 @@ def draw(
     if not isinstance(precision, int) or not 0 <= precision <= 17:
         raise ValueError(f"precision is a whole number from 0 to 17, not {precision!r}")
 
-    return _paint(boxes_of(root, expand, fold, merge), direction, precision, color, format)
+    look = sketch(boxes_of(root, expand, fold, merge), direction, precision, color)
+    if sys.platform == "emscripten":  # Pyodide: no Graphviz, but JavaScript
+        return SvgPicture(as_svg(look, layout_by_pyodide()))
+    return _as_dot(look, format)
 
 
-def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", **options: Any) -> Picture:  # noqa: A002
+def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR", **options: Any) -> Any:  # noqa: A002
     """`draw` under the name and with the arguments it has in micrograd's notebooks.
 
     >>> from micrograd_plus.engine import Value
@@ -101,79 +106,48 @@ def value_mimebundle(
     return {kind: content for kind, content in bundle.items() if kind in wanted}
 
 
-# ---- how it is drawn
+# ---- as DOT
 
 
-def _paint(
-    drawing: Drawing,
-    direction: str,
-    precision: int,
-    color: str | None,
-    format: str,  # noqa: A002
-) -> Picture:
-    boxes = drawing.boxes.values()
-    gradients = Scale.over(
-        [gradient for box in boxes for gradient in box.gradients]
-        + [flow for arrow in drawing.arrows for flow in arrow.flows]
-    )
-    by_gradient = color == "gradient" and drawing.has_gradients
-    scale = gradients if by_gradient else Scale.over(n for box in boxes for n in box.data)
-
-    def coloring(box: Box) -> list[float]:
-        return box.gradients if by_gradient else box.data if color == "data" else []
-
+def _as_dot(sketch: Sketch, format: str) -> Picture:  # noqa: A002
     picture = new_picture(format)
-    crowding = len(drawing.arrows) / len(drawing.boxes)
-    picture.attr(rankdir=direction, nodesep="0.18", ranksep=f"{0.2 + 0.15 * crowding:.2f}")
-    if not drawing.has_gradients:
-        picture.attr(label=escape(NO_GRADIENTS), labelloc="t", fontsize="14")
-    if any(coloring(box) for box in boxes) and scale.largest > 0:
-        title = "gradient: fill and width" if by_gradient else "data"
-        mixed = any(_has_both_signs(coloring(box)) for box in boxes)
-        _add_legend(picture, title, scale, mixed)
-
-    for name, box in drawing.boxes.items():
-        if box.kind == "op":
-            picture.node(name, escape(box.title), **(_SIGN if len(box.title) <= 3 else _OP))
-        elif box.kind == "constant":
-            label = f"{_shortened(box.title)} = " * bool(box.title) + f"{box.data[0]:.6g}"
-            picture.node(name, escape(label), **_CONSTANT)
-        else:
-            label = _record(box, precision, drawing.has_gradients)
-            picture.node(
-                name,
-                label if direction in ("LR", "RL") else f"{{{label}}}",
-                fillcolor=scale.fill(*coloring(box)) if coloring(box) else "white",
-                width=f"{(text_width(_shortened(box.title), 12) + 16) / 72:.2f}",
-                **(_VALUE if box.kind == "value" else _GROUP),
-            )
-
+    ranksep = f"{0.45 + 0.15 * sketch.crowding:.2f}"
+    picture.attr(rankdir=sketch.direction, nodesep="0.18", ranksep=ranksep)
+    if sketch.caption:
+        picture.attr(label=escape(sketch.caption), labelloc="t", fontsize="14")
+    if sketch.legend:
+        _add_legend(picture, sketch.legend)
+    across = sketch.direction in ("LR", "RL")
+    for name, shape in sketch.shapes.items():
+        if shape.kind == "constant":
+            picture.node(name, escape(shape.title), **_CONSTANT)
+            continue
+        width = (text_width(shape.title, 12) + text_width(shape.sign, 12) + 16) / 72
+        picture.node(
+            name,
+            _record(shape, across),
+            fillcolor=shape.fill,
+            width=f"{width:.2f}",
+            **(_VALUE if shape.kind == "value" else _GROUP),
+        )
     ends = {}
-    if crowding > _CROWDED:
+    if sketch.crowding > _CROWDED:
         picture.attr(splines="line")
-        ends = dict(zip(("tailport", "headport"), _PORTS[direction]))
-    for arrow in drawing.arrows:
-        if not arrow.flows or not drawing.has_gradients:
-            line = {"color": NEUTRAL_LINE, "penwidth": "0.8"}
-        else:
-            line = gradients.line(*arrow.flows)
-            if color != "gradient":
-                line["color"] = NEUTRAL_LINE
-        picture.edge(arrow.tail, arrow.head, **line, **ends)
+        ends = dict(zip(("tailport", "headport"), _PORTS[sketch.direction]))
+    for line in sketch.lines:
+        picture.edge(
+            line.tail,
+            line.head,
+            color=line.color,
+            penwidth=line.width,
+            style="dashed" if line.dashed else "solid",
+            **ends,
+        )
     return picture
 
 
-_VALUE = {"shape": "record", "style": "filled"}
+_VALUE = {"shape": "record", "style": "filled", "ordering": "in"}  # a - b has a above b
 _GROUP = {"shape": "record", "style": "rounded,filled", "penwidth": "1.5"}
-_OP = {
-    "shape": "box",
-    "style": "rounded,filled",
-    "fillcolor": "#eeeeee",
-    "height": "0.38",
-    "margin": "0.1,0.05",
-    "ordering": "in",  # a - b has a above b
-}
-_SIGN = {**_OP, "shape": "circle", "width": "0.38", "fixedsize": "true"}
 _LEGEND = {"shape": "box", "height": "0.22", "margin": "0", "fontsize": "10", "penwidth": "0.5"}
 _CONSTANT = {
     "shape": "box",
@@ -188,51 +162,35 @@ _PORTS = {"LR": "ew", "RL": "we", "TB": "sn", "BT": "ns"}  # where arrows leave 
 _CROWDED = 3  # arrows per box, from which on straight ones are clearer
 
 
-def _record(box: Box, precision: int, has_gradients: bool) -> str:
-    """The label of a record: the title, other lines, the number and the gradient."""
-    rows = [("data", box.data)]
-    if has_gradients and box.gradients:
-        rows.append(("grad", box.gradients))
-    shown = [(name, _range(numbers, precision)) for name, numbers in rows]
-    width = max(len(text) for _, text in shown)
-    fields = [
-        escape(_shortened(box.title)),
-        "".join(escape(line) + "\\l" for line in box.lines),
-        "".join(escape(f"{name} {text:>{width}}") + "\\l" for name, text in shown),
-    ]
-    return "|".join(text for text in fields if text)
+def _record(shape: Shape, across: bool) -> str:
+    """The label of a record: the op's sign, and beside it the title, lines and numbers.
 
-
-def _range(numbers: list[float], precision: int) -> str:
-    """The one number, or the smallest and the largest."""
-    ends = sorted({min(numbers), max(numbers)})
-    return " … ".join(number(end, precision) for end in ends)
-
-
-def _add_legend(picture: Picture, title: str, scale: Scale, mixed: bool) -> None:
-    """Adds a strip with the colours of a few numbers, in a frame.
-
-    mixed: whether the colour of boxes that hold numbers of both signs is shown too.
+    across: whether the picture runs from side to side, in which case a record's outer fields lie
+    below each other, and only its inner ones side by side.
     """
-    keys = [("± both", MIXED)] * mixed + scale.key()
-    width = max(len(text) for text, _ in keys) + 2
+    width = max(len(text) for _, text in shape.numbers)
+    fields = [
+        escape(shape.title),
+        "".join(escape(line) + "\\l" for line in shape.lines),
+        "".join(escape(f"{name} {text:>{width}}") + "\\l" for name, text in shape.numbers),
+    ]
+    column = "|".join(text for text in fields if text)
+    if shape.sign:
+        column = f"{escape(shape.sign)}|{{{column}}}"
+        return f"{{{column}}}" if across else column
+    return column if across else f"{{{column}}}"
+
+
+def _add_legend(picture: Picture, legend: Legend) -> None:
+    """Adds a strip with the colours of a few numbers, in a frame."""
+    width = max(len(text) for text, _ in legend.keys) + 2
     picture.attr(pack="8", packmode="node")  # lay it out by itself, then where there is room
-    with picture.subgraph(name="cluster_legend") as legend:
-        legend.attr(label=title, fontsize="11", color="#bbbbbb", style="rounded", margin="6")
-        legend.node(
+    with picture.subgraph(name="cluster_legend") as framed:
+        framed.attr(label=legend.title, fontsize="11", color="#bbbbbb", style="rounded", margin="6")
+        framed.node(
             "legend",
-            escape("".join(text.center(width) for text, _ in keys)),
+            escape("".join(text.center(width) for text, _ in legend.keys)),
             style="striped",
-            fillcolor=":".join(fill for _, fill in keys),
+            fillcolor=":".join(fill for _, fill in legend.keys),
             **_LEGEND,
         )
-
-
-def _has_both_signs(numbers: list[float]) -> bool:
-    return min(numbers, default=0.0) < 0 < max(numbers, default=0.0)
-
-
-def _shortened(label: str) -> str:
-    lines = lines_of(label)
-    kept = [f"{line[:_LONGEST_LINE]}…" if len(line) > _LONGEST_LINE else line for line in lines]
-    return "\n".join(kept if len(kept) <= _MOST_LINES else [*kept[:_MOST_LINES], "…"])

@@ -5,21 +5,17 @@ This module needs the package graphviz, so it is imported only when the first pi
 
 from __future__ import annotations
 
-import base64
-import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
 from ..support.files import write_atomically
-from .render import FORMATS, render
+from .render import render
+from .shown import Name, Shown
 
-Name = str | os.PathLike[str]
 
-
-class Picture(graphviz.Digraph):  # type: ignore[misc]
+class Picture(Shown, graphviz.Digraph):  # type: ignore[misc]
     """A directed graph that notebooks display and that can be saved to a file.
 
     `save("x.svg")` writes a file in the format of its extension. The other methods are those of
@@ -31,37 +27,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
 
         .svg, .png and .dot work everywhere, .pdf and others where Graphviz is installed.
         """
-        path = Path(directory or self.directory, filename or self.filename)
-        extension = path.suffix.removeprefix(".")
-        if not extension:
-            raise ValueError(
-                f"{str(filename)!r} has no extension, so the format is unknown: "
-                f"use .{', .'.join(FORMATS[:3])} or another"
-            )
-        return write_atomically(path, self.pipe(extension))
-
-    def _repr_mimebundle_(
-        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
-    ) -> dict[str, Any]:
-        """Returns the SVG, and HTML with an image of it that is at most as wide as the page."""
-        svg = self.pipe("svg", encoding="utf-8")
-        encoded = base64.b64encode(svg.encode()).decode()
-        source = f"data:image/svg+xml;base64,{encoded}"
-        bundle: dict[str, Any] = {
-            "text/plain": repr(self),
-            "image/svg+xml": svg,
-            "text/html": f'<img src="{source}" alt="" style="max-width: 100%">',
-        }
-        if "image/png" in (include or ()):
-            bundle["image/png"] = self.pipe("png")
-        return {
-            kind: content
-            for kind, content in bundle.items()
-            if kind in (include or bundle) and kind not in (exclude or ())
-        }
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: .save('x.svg') writes it to a file>"
+        return super().save(filename or self.filename, directory or self.directory)
 
     def pipe(
         self,

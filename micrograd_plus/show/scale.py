@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_UP, Context, Decimal
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -73,7 +74,7 @@ class Scale(NamedTuple):
     def key(self) -> list[tuple[str, str]]:
         """Returns five numbers and their colours for a legend; none if all numbers are 0."""
         numbers = [self.largest * step for step in (-1.0, -0.25, 0.0, 0.25, 1.0)]
-        return [(f"{number:.3g}", self.fill(number)) for number in numbers if self.largest]
+        return [(number(x, 2), self.fill(x)) for x in numbers if self.largest]
 
 
 def _hue(numbers: Sequence[float], negative: str, mixed: str, positive: str, wild: str) -> str:
@@ -90,9 +91,21 @@ def _mix(color: str, strength: float) -> str:
     return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
 
 
-def number(x: float, precision: int) -> str:
-    """Formats `x` with `precision` decimals; very small and very large numbers as powers of ten."""
-    text = f"{x + 0.0:.{precision}f}"  # + 0.0 makes 0 of -0
-    if isfinite(x) and ((x != 0 and float(text) == 0) or abs(x) >= 1e6):
-        return f"{x:.{max(precision - 1, 0)}e}"
-    return text
+def number(x: float, precision: int = 4) -> str:
+    """`x` with up to `precision` digits after the first, as the explorer's page writes it too.
+
+    Zeros at the end are left out; what is very small or large is written in powers of ten.
+
+    >>> number(-1.50294), number(123456.7), number(2e-9, precision=1)
+    ('−1.5029', '123460', '2e−9')
+    """
+    if not isfinite(x):
+        return "nan" if math.isnan(x) else "∞" if x > 0 else "−∞"
+    if x == 0:
+        return "0"
+    # Ties are rounded away from zero, as JavaScript does; Python's own formats round to even.
+    short = Context(prec=precision + 1, rounding=ROUND_HALF_UP).plus(Decimal(x)).normalize()
+    power = short.adjusted()
+    is_plain = -4 <= power < 6
+    text = f"{short:f}" if is_plain else f"{short.scaleb(-power):f}e{power}"
+    return text.replace("-", "−")

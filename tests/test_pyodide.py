@@ -1,0 +1,109 @@
+"""In Pyodide, CPython for the browser, here under Node: the pure wheel, without Graphviz.
+
+The npm package `pyodide` is looked for where Node looks for packages, and in $NODE_PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawings import read_svg
+
+HERE = Path(__file__).parent
+
+
+def package() -> Path | None:
+    """Where the npm package is."""
+    around = [folder / "node_modules" for folder in (HERE, *HERE.parents)]
+    named = [Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder]
+    return next((p for p in (f / "pyodide" for f in (*named, *around)) if p.is_dir()), None)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What a script in Pyodide gives."""
+    node, found = shutil.which("node"), package()
+    if node is None or found is None:
+        pytest.skip("needs Node and the npm package pyodide: npm install pyodide")
+    folder = tmp_path_factory.mktemp("pyodide")
+    tree = folder / "tree"
+    for name in ("micrograd_plus", "pyproject.toml", "README.md", "LICENSE"):
+        source = HERE.parent / name
+        copy = shutil.copytree if source.is_dir() else shutil.copyfile
+        tree.mkdir(exist_ok=True)
+        copy(source, tree / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(tree)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    script = folder / "script.py"
+    script.write_text(SCRIPT, "utf-8")
+    run = [node, str(HERE / "pyodide.mjs"), str(found), str(wheel), str(script)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+SCRIPT = """
+import json, sys
+import micrograd_plus as mp
+
+a, b = mp.Value(2.0, label="a"), mp.Value(-3.0, label="b")
+c = (a * b + a).tanh()
+c.label = "c <&>"
+c.backward()
+model = mp.nn.MLP(2, [8, 8, 1])
+loss = mp.losses.mse(model([0.5, -0.8]), 1.0)
+loss.backward()
+try:
+    mp.draw(c).save("c.png")
+    refused = ""
+except RuntimeError as error:
+    refused = str(error)
+mp.draw(c).save("c.svg")
+json.dumps({
+    "platform": sys.platform,
+    "graphviz": "graphviz" in sys.modules,
+    "bundle": mp.draw(c)._repr_mimebundle_(),
+    "value": c._repr_mimebundle_(),
+    "saved": open("c.svg").read(),
+    "upright": mp.draw(c, direction="TB").pipe("svg", encoding="utf-8"),
+    "folded": mp.draw(loss).pipe("svg", encoding="utf-8"),
+    "refused": refused,
+    "page": mp.step_through(c).html(),
+})
+"""
+
+
+def test_draw_shows_the_graph(shown: Any) -> None:
+    assert shown["platform"] == "emscripten"
+    assert not shown["graphviz"]
+    svg = shown["bundle"]["image/svg+xml"]
+    drawn = read_svg(svg)
+    assert drawn.find("a", "data 2")
+    assert drawn.find("b", "data −3")
+    assert drawn.find("tanh", "c <&>", "data −0.99933", "grad 1")
+    assert len(drawn.arrows) == 5
+    assert shown["value"]["image/svg+xml"] == shown["saved"] == svg
+    assert shown["bundle"]["text/html"].startswith("<img")
+    assert sorted(read_svg(shown["upright"]).texts) == sorted(drawn.texts)
+
+
+def test_a_large_graph_is_folded(shown: Any) -> None:
+    titles = [lines[0] for lines in read_svg(shown["folded"]).boxes.values()]
+    assert sum(title.startswith("Layer") for title in titles) == 3
+
+
+def test_other_formats_are_refused(shown: Any) -> None:
+    assert "written as svg, not as 'png'" in shown["refused"]
+
+
+def test_step_through_makes_its_page(shown: Any) -> None:
+    assert "<title>" in shown["page"]
+    assert "function layOut(" in shown["page"]
