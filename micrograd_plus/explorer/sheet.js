@@ -11,9 +11,9 @@ const MOST_OF_A_PASS = 200; // of a pass
 const LONG_NAME = 14; // letters
 const LONG_TERM = 36; // letters, from which on what stands in brackets may be broken
 
-/** Fills an element with the sheet for the leaves' numbers. kind: "worksheet" or "solution". */
-function fillSheet(sheet, numbers, kind) {
-  const passes = play(numbers, null);
+/** Fills an element with a sheet: the "worksheet" or the "solution" for the leaves' numbers. */
+function fillSheet(sheet, kind, numbers, training) {
+  const passes = play(numbers, null, training);
   const blank = kind === "worksheet";
   const [parts, isWide] = paged(LESSON.views.slice(0, MOST_PARTS));
   sheet.className = `sheet ${kind} ${isWide ? "wide" : ""}`;
@@ -151,30 +151,32 @@ function makeBlank(number) {
 
 // ---- the steps
 
-const TITLES = {
-  forward: "Forward pass", backward: "Backward pass", update: "The optimizer’s step",
-};
+const titleOf = ({ kind, second }) =>
+  second ? "Second forward pass" : {
+    forward: "Forward pass", seed: "Backward pass", backward: "Backward pass",
+    update: "The optimizer’s step",
+  }[kind];
 
 /** The steps under their titles, in order. */
 function sections(steps) {
   const found = [];
   for (const step of steps) {
-    const title = TITLES[step.kind === "seed" ? "backward" : step.kind];
+    const title = titleOf(step);
     if (found.at(-1)?.[0] !== title) found.push([title, []]);
     found.at(-1)[1].push(step);
   }
   return found;
 }
 
-function sectionOf(title, steps, first, { data }, blank) {
+function sectionOf(title, steps, first, { data, nextData }, blank) {
   const section = document.createElement("section");
   section.innerHTML = `<h2></h2><ol start="${first}"></ol>`;
   const [heading, list] = section.children;
   heading.textContent = `${title}: ${steps.length} ${steps.length === 1 ? "step" : "steps"}`;
   for (const step of steps.slice(0, MOST_OF_A_PASS)) {
     const item = document.createElement("li");
-    const lines = blank ? toFillIn(step) : solved(step, data);
-    item.append(...lines.map((line) => wrapped(line)));
+    const lines = blank ? toFillIn(step) : solved(step, step.second ? nextData : data);
+    item.append(...lines.map(wrapped));
     list.append(item);
   }
   if (steps.length > MOST_OF_A_PASS) {
@@ -188,11 +190,14 @@ const BLANK = `<mspace class="blank"></mspace>`;
 /** A step as formulas with names, and with blanks for its numbers. */
 function toFillIn(step) {
   const { kind, node } = step;
-  if (kind === "update") return [equals(row(named(node), op("←"), LESSON.update.math), BLANK)];
-  const [formula] = sentence(step, [], true).lines;
-  if (kind !== "backward") return [formula.replaceAll(op("?"), BLANK)];
-  const lines = [formula, row(op("="), equals(row(BLANK, op("×"), BLANK), BLANK))];
-  return EXPECTED[node] > 1 ? [...lines, equals(row(named(node), text(".grad")), BLANK)] : lines;
+  const { lines } = sentence(step, [], true);
+  if (kind === "update") return lines.map(([formula]) => equals(formula, BLANK));
+  if (kind === "reward") return [row(text("loss&#xA0;"), BLANK, op("→"), BLANK)];
+  const formula = lines[0].replaceAll(op("?"), BLANK);
+  if (kind !== "backward") return [formula];
+  const numbers = row(op("="), equals(row(BLANK, op("×"), BLANK), BLANK));
+  const sum = EXPECTED[node] > 1 ? [equals(row(named(node), text(".grad")), BLANK)] : [];
+  return [formula, numbers, ...sum];
 }
 
 /** A step with all its numbers, and the rule of its local derivative. */
@@ -203,10 +208,10 @@ function solved(step, data) {
 
 const SIGNS = new Set(["=", "+=", "←", "→", "+", "−", "×", "·"]);
 
-/** A formula as a line that is broken before its signs where it is too long. */
-function wrapped(formula) {
+/** A sentence's line, broken before its signs where it is too long. */
+function wrapped(sides) {
   const holder = document.createElement("template");
-  holder.innerHTML = `<math>${formula}</math>`;
+  holder.innerHTML = `<math>${[sides].flat().join(op("="))}</math>`;
   const parts = flattened([...holder.content.firstChild.children]);
   const line = document.createElement("p");
   let math = null;
