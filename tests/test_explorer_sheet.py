@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from browser import Visit
 from pages import HOSTILE, chain, diamonds, mlp, neuron
 
 import micrograd_plus as mp
-from micrograd_plus import losses, nn
+from micrograd_plus import losses, nn, optim
 from micrograd_plus.__main__ import main
 from micrograd_plus.engine import Constant, Value
 from micrograd_plus.explorer import Explorer, step_through
@@ -38,6 +39,14 @@ def logistic() -> Explorer:
 
 def training() -> Explorer:
     return step_through(mlp(2, 3, 1), [0.5, -0.8], 1.0, losses.mse)
+
+
+def adam() -> Explorer:
+    model = mlp(2, 1)
+    optimizer = optim.Adam(model.parameters(), lr=0.05, weight_decay=0.01)
+    losses.mse(model([0.5, -0.8]), 1.0).backward()
+    optimizer.step()
+    return step_through(model, [0.5, -0.8], 1.0, losses.mse, optimizer=optimizer)
 
 
 def lstm() -> Explorer:
@@ -62,6 +71,7 @@ SHEETS: dict[str, Callable[[], Explorer]] = {
     "neuron": lambda: step_through(neuron()),
     "logistic": logistic,
     "training": training,
+    "adam": adam,
     "lstm": lstm,
     "chain": lambda: step_through(chain(40)),
     "folded": folded,
@@ -124,11 +134,11 @@ CUT_BOXES = """
 """
 
 SMALL_TEXTS = """
-() => [...document.querySelectorAll("#sheet, #sheet *:not(math *), #sheet mfrac *")].flatMap((x) => {
+() => [...document.querySelectorAll("#sheet, #sheet *")].flatMap((x) => {
   const scale = x.closest("svg") ? x.getScreenCTM().a : 1;
   const points = parseFloat(getComputedStyle(x).fontSize) * scale * 72 / 96;
-  const least = x.closest("mfrac") ? 6 : 8;
-  return x.textContent && points < least - 0.01 ? [`${x.textContent.slice(0, 30)}: ${points}`] : [];
+  const isIndex = x.closest("msup, msub, msubsup");
+  return x.textContent && !isIndex && points < 8 - 0.01 ? [`${x.textContent}: ${points}`] : [];
 })
 """
 
@@ -179,7 +189,7 @@ def test_a_cut_never_goes_through_a_box_and_loses_nothing(
         assert found[0][0] == 0
         assert found[-1][1] == end
         assert all(start < stop <= start + most + 1e-9 for start, stop in found)
-        assert all(later[0] <= earlier[1] for earlier, later in zip(found, found[1:]))
+        assert all(later[0] <= earlier[1] for earlier, later in pairwise(found))
         for start, stop in spans:
             assert any(left <= start and stop <= right for left, right in found)
 
@@ -188,10 +198,9 @@ def test_a_cut_never_goes_through_a_box_and_loses_nothing(
 def test_black_on_white_in_the_dark(sheet: Callable[..., Any], kind: str) -> None:
     page = sheet(expression(), kind, color_scheme="dark")
     colours = page.evaluate(
-        """() => [...document.querySelectorAll("#sheet *")].flatMap((x) => {
-          const { color, fill } = getComputedStyle(x);
-          return x.closest("svg") ? (x.localName === "text" && x.checkVisibility({ visibilityProperty: true }) && x.textContent ? [fill] : []) : [color];
-        })"""
+        """() => [...document.querySelectorAll("#sheet *:not(svg, svg *), #sheet text")]
+          .filter((x) => x.textContent && x.checkVisibility({ visibilityProperty: true }))
+          .map((x) => getComputedStyle(x)[x.localName === "text" ? "fill" : "color"])"""
     )
     assert set(colours) == {"rgb(0, 0, 0)"}
     frames = page.eval_on_selector_all(
@@ -306,6 +315,42 @@ def test_many_pictures_are_cut_off_with_a_sentence(sheet: Callable[..., Any]) ->
     assert "the first 12 pictures" in page.inner_text("#sheet .figures .note")
 
 
+def test_a_training_step_of_the_page_with_what_its_update_needs(
+    browser: Any, tmp_path: Path
+) -> None:
+    model = mlp(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.25, momentum=0.5)
+    visit = Visit(browser)
+    explorer = step_through(model, [2.0, -1.0], 1.0, losses.mse, optimizer=optimizer)
+    page = visit.go(explorer.save(tmp_path / "lesson.html"))
+    page.evaluate("runSteps(1)")
+    page.emulate_media(media="print")
+    found = {}
+    for kind in KINDS:
+        page.evaluate(f"fillSheet($('sheet'), '{kind}', shown.numbers, shown.training)")
+        found[kind] = page.eval_on_selector_all(
+            "#sheet section", "all => all.map((x) => x.innerText)"
+        )
+
+    def train() -> float:
+        optimizer.zero_grad()
+        loss = losses.mse(model([2.0, -1.0]), 1.0)
+        loss.backward()
+        optimizer.step()
+        return float(loss.data)
+
+    train()
+    velocities = [state["velocity"] for state in optimizer.state]
+    update = re.sub(r"\s", "", found["worksheet"][2])
+    assert "withlr0.25:3steps" in update
+    for velocity in page.evaluate("given => given.map(format)", velocities):
+        assert f"velocity={velocity}" in update
+    expected = page.evaluate("given => given.map(format)", [train(), train()])
+    before_and_after = re.sub(r"\s", "", found["solution"][3])
+    assert before_and_after.endswith("loss" + "→".join(expected))
+    visit.close()
+
+
 # ---- printing
 
 
@@ -336,9 +381,7 @@ def test_a_wide_graph_goes_on_pages_on_their_side(tmp_path: Path, browser: Any) 
     assert set(range(1, max(steps) + 1)) == set(steps)
 
 
-def test_the_browser_s_own_command_prints_the_solution(
-    browser: Any, tmp_path: Path
-) -> None:
+def test_the_browser_s_own_command_prints_the_solution(browser: Any, tmp_path: Path) -> None:
     visit = Visit(browser, color_scheme="dark")
     page = visit.go(expression().save(tmp_path / "lesson.html"))
     page.fill('#leaf-list [aria-label="a, number"]', "0.5")

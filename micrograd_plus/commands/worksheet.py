@@ -41,5 +41,8 @@ def run(options: argparse.Namespace) -> int:
         how = f"no PDF: {error}\n"
     if paths[0].suffix == ".html":
         how += "open each in a browser, and print it there\n"
-    print(f"{options.expression.strip()} = {root.data:g}\nwrote {paths[0]}\nwrote {paths[1]}\n{how}", end="")
+    print(
+        f"{options.expression.strip()} = {root.data:g}\nwrote {paths[0]}\nwrote {paths[1]}\n{how}",
+        end="",
+    )
     return 0

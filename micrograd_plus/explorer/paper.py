@@ -10,7 +10,14 @@ from tempfile import TemporaryDirectory
 
 from ..support.files import write_atomically
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+_BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+)
 _MOST_SECONDS = 120
 
 

@@ -151,10 +151,10 @@ function makeBlank(number) {
 
 // ---- the steps
 
-const titleOf = ({ kind, second }) =>
+const titleOf = ({ kind, second, rate }) =>
   second ? "Second forward pass" : {
     forward: "Forward pass", seed: "Backward pass", backward: "Backward pass",
-    update: "The optimizer’s step",
+    update: `${LESSON.update?.optimizer} with lr ${format(rate)}`,
   }[kind];
 
 /** The steps under their titles, in order. */
@@ -191,7 +191,11 @@ const BLANK = `<mspace class="blank"></mspace>`;
 function toFillIn(step) {
   const { kind, node } = step;
   const { lines } = sentence(step, [], true);
-  if (kind === "update") return lines.map(([formula]) => equals(formula, BLANK));
+  if (kind === "update") {
+    const given = (step.old ?? []).map((x, i) =>
+      equals(`<mi>${LESSON.update.remembered[i]}</mi>`, mathNumber(x)));
+    return [...given, ...lines.map(([formula]) => equals(formula, BLANK))];
+  }
   if (kind === "reward") return [row(text("loss&#xA0;"), BLANK, op("→"), BLANK)];
   const formula = lines[0].replaceAll(op("?"), BLANK);
   if (kind !== "backward") return [formula];
