@@ -714,20 +714,6 @@ def test_less_motion(visit: Open) -> None:
         assert bool(page.evaluate(moving)) is some
 
 
-# ---- print
-
-
-def test_paper_has_all_steps(visit: Open, tmp_path: Path) -> None:
-    page = visit(small(), color_scheme="dark")
-    pdf = page.pdf(path=tmp_path / "lesson.pdf")
-    assert pdf.startswith(b"%PDF")
-    assert page.locator("#all-steps li").count() == 7
-    page.emulate_media(media="print")
-    assert page.is_visible("#all-steps")
-    assert not page.is_visible("#tape")
-    assert page.is_visible("#graph")
-
-
 # ---- hostile labels
 
 
@@ -747,7 +733,7 @@ def test_hostile_labels_run_nothing(visit: Open, label: str) -> None:
     page.check("[value=overwrite_gradients]")
     assert label in page.text_content("#fault-story")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert label in page.text_content("#all-steps")
+    assert label in page.text_content("#sheet")
     for mode in ("predict", "step"):
         page.click(f"#mode-{mode}")
     assert page.evaluate("window.hacked") is None

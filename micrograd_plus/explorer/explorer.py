@@ -30,12 +30,12 @@ from ..show import draw
 from ..support.files import write_atomically
 from ..support.nested import plain
 from .lesson import Lesson
+from .paper import write_pdf
 from .views import Views
 
-_SCRIPTS = (
-    *("tape.js", "words.js", "layout.js", "bundles.js", "graph.js", "viewport.js", "leaves.js"),
-    *("training.js", "predict.js", "faults.js", "page.js"),
-)
+_SCRIPTS = ("tape.js", "words.js", "layout.js", "bundles.js", "graph.js", "sheet.js")
+_CONTROLS = ("viewport.js", "leaves.js", "training.js", "predict.js", "faults.js", "page.js")
+_STYLES = ("page.css", "sheet.css")
 _HEIGHT = 720  # pixels, in a notebook
 
 
@@ -49,19 +49,43 @@ class Explorer:
 
     def html(self) -> str:
         """The page, whole."""
-        folder = files(__package__)
-        data = {**self.lesson.data(), "views": self.views.data()}
-        script = "".join(folder.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
-        return Template(folder.joinpath("page.html").read_text("utf-8")).substitute(
-            title=html.escape(self.title),
-            css=folder.joinpath("page.css").read_text("utf-8"),
-            lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
-            script=self.lesson.functions() + script,
-        )
+        return self._page("page.html", [*_SCRIPTS, *_CONTROLS])
 
     def save(self, path: str | Path = "lesson.html") -> Path:
         """Writes the page to a file; returns its path."""
         return write_atomically(Path(path), self.html().encode())
+
+    def worksheet(self, path: str | Path = "worksheet.pdf") -> tuple[Path, Path]:
+        """Writes a sheet with blanks for all that is computed, and its solution; as PDF or HTML.
+
+        Returns both paths: worksheet.pdf, and worksheet-solution.pdf beside it.
+
+        A PDF is printed by an installed browser (Chromium, Chrome or Edge); FileNotFoundError if
+        there is none, OSError if it does not print. ValueError for another ending.
+        """
+        path = Path(path)
+        if path.suffix not in (".pdf", ".html"):
+            raise ValueError(f"a sheet is a .pdf or a .html file, not {path.name!r}")
+        paths = path, path.with_stem(f"{path.stem}-solution")
+        for target, kind in zip(paths, ("worksheet", "solution")):
+            page = self._page("sheet.html", _SCRIPTS, kind=kind)
+            if path.suffix == ".pdf":
+                write_pdf(page, target)
+            else:
+                write_atomically(target, page)
+        return paths
+
+    def _page(self, template: str, scripts: Iterable[str], **more: str) -> str:
+        folder = files(__package__)
+        data = {**self.lesson.data(), "views": self.views.data()}
+        return Template(folder.joinpath(template).read_text("utf-8")).substitute(
+            title=html.escape(self.title),
+            css="".join(folder.joinpath(name).read_text("utf-8") for name in _STYLES),
+            lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+            script=self.lesson.functions()
+            + "".join(folder.joinpath(name).read_text("utf-8") for name in scripts),
+            **more,
+        )
 
     def _picture(self) -> str:
         """The graph as it is without JavaScript, as the address of an image."""

@@ -387,12 +387,20 @@ document.addEventListener("keydown", (event) => {
   action();
 });
 
-/** All steps on paper. */
-addEventListener("beforeprint", () => {
-  $("all-steps").innerHTML = passes.steps
-    .map((step) => sentence(step, step.second ? passes.nextData : passes.data))
-    .map(({ lines, text: said }) => `<li>${lines.length ? lines.map(mathLine).join("<br>") : said}</li>`)
-    .join("");
+// ---- paper
+
+/** Prints a sheet; the browser's own command prints the solution. */
+function printSheet(kind) {
+  $("print").open = false;
+  $("sheet").dataset.kind = kind;
+  print();
+}
+
+addEventListener("beforeprint", () =>
+  fillSheet($("sheet"), $("sheet").dataset.kind ?? "solution", shown.numbers, shown.training));
+addEventListener("afterprint", () => {
+  $("sheet").replaceChildren();
+  delete $("sheet").dataset.kind;
 });
 
 $("first").addEventListener("click", () => { stop(); go(0); });
@@ -427,6 +435,9 @@ $("present").addEventListener("click", () => present(!isPresenting()));
 $("scroller").addEventListener("focusin", ({ target }) => {
   if (target.matches(":focus-visible")) viewport.follow([target]);
 });
+for (const kind of ["worksheet", "solution"]) {
+  $(`print-${kind}`).addEventListener("click", () => printSheet(kind));
+}
 listFaults();
 open(0);
 if (new URLSearchParams(location.search).has("present")) present(true);
