@@ -134,7 +134,7 @@ CUT_BOXES = """
 """
 
 SMALL_TEXTS = """
-() => [...document.querySelectorAll("#sheet, #sheet *")].flatMap((x) => {
+() => [...document.querySelectorAll("#sheet, #sheet :not(svg title)")].flatMap((x) => {
   const scale = x.closest("svg") ? x.getScreenCTM().a : 1;
   const points = parseFloat(getComputedStyle(x).fontSize) * scale * 72 / 96;
   const isIndex = x.closest("msup, msub, msubsup");
