@@ -16,7 +16,7 @@ function fillSheet(sheet, kind, numbers, training) {
   const passes = play(numbers, null, training);
   const blank = kind === "worksheet";
   const views = LESSON.views.slice(0, MOST_PARTS);
-  for (const view of views) view.width ?? arrange(view);
+  for (const view of views) if (view.width === undefined) arrange(view);
   const [parts, isWide] = paged(views);
   sheet.className = `sheet ${kind} ${isWide ? "wide" : ""}`;
   sheet.innerHTML =
@@ -76,7 +76,7 @@ function stretches(from, to, most, spans) {
       from = end;
     }
   }
-  return [...found, [from, to]];
+  return spans.some(([, end]) => end > from) ? [...found, [from, to]] : found;
 }
 
 /** How far boxes and lines reach up and down, between a left and a right. */
