@@ -15,7 +15,9 @@ const LONG_TERM = 36; // letters, from which on what stands in brackets may be b
 function fillSheet(sheet, kind, numbers, training) {
   const passes = play(numbers, null, training);
   const blank = kind === "worksheet";
-  const [parts, isWide] = paged(LESSON.views.slice(0, MOST_PARTS));
+  const views = LESSON.views.slice(0, MOST_PARTS);
+  for (const view of views) if (view.width === undefined) arrange(view);
+  const [parts, isWide] = paged(views);
   sheet.className = `sheet ${kind} ${isWide ? "wide" : ""}`;
   sheet.innerHTML =
     `<div class="head"><h1></h1><p></p></div><p class="task"></p><div class="figures"></div>`;
@@ -74,7 +76,7 @@ function stretches(from, to, most, spans) {
       from = end;
     }
   }
-  return [...found, [from, to]];
+  return spans.some(([, end]) => end > from) ? [...found, [from, to]] : found;
 }
 
 /** How far boxes and lines reach up and down, between a left and a right. */
@@ -200,7 +202,7 @@ function toFillIn(step) {
   const formula = lines[0].replaceAll(op("?"), BLANK);
   if (kind !== "backward") return [formula];
   const numbers = row(op("="), equals(row(BLANK, op("×"), BLANK), BLANK));
-  const sum = EXPECTED[node] > 1 ? [equals(row(named(node), text(".grad")), BLANK)] : [];
+  const sum = EXPECTED[node] > 1 ? [equals(grad(node), BLANK)] : [];
   return [formula, numbers, ...sum];
 }
 
@@ -210,31 +212,31 @@ function solved(step, data) {
   return step.kind === "backward" ? [...lines, ruleOf(step, data).title] : lines;
 }
 
-const SIGNS = new Set(["=", "+=", "←", "→", "+", "−", "×", "·"]);
+const RELATIONS = new Set(["=", "+=", "←", "→"]);
+const SIGNS = new Set([...RELATIONS, "+", "−", "×", "·"]);
 
-/** A sentence's line, broken before its signs where it is too long. */
+/** A sentence's line, broken where it is too long: before a relation, or else before a sign. */
 function wrapped(sides) {
   const holder = document.createElement("template");
   holder.innerHTML = `<math>${[sides].flat().join(op("="))}</math>`;
   const parts = flattened([...holder.content.firstChild.children]);
   const line = document.createElement("p");
-  let math = null;
+  let [side, term] = [null, null];
+  const begin = (parent) => {
+    const span = document.createElement("span");
+    parent.append(span, " ");
+    return span;
+  };
   parts.forEach((part, i) => {
-    const isSign = part.localName === "mo" && SIGNS.has(part.textContent);
-    const between = isSign && i > 0 && parts[i - 1].localName !== "mo";
-    if (!math || between || parts[i - 1].textContent === ",") {
-      const term = document.createElement("span");
-      term.className = "term";
-      math = document.createElementNS("http://www.w3.org/1998/Math/MathML", "math");
-      term.append(math);
-      line.append(term, " ");
+    const sign = part.localName === "mo" && i > 0 && parts[i - 1].localName !== "mo" ? part.textContent : "";
+    if (!side || RELATIONS.has(sign)) [side, term] = [begin(line), null];
+    if (!term || SIGNS.has(sign) || parts[i - 1].textContent === ",") {
+      term = begin(side);
+      term.append(document.createElementNS("http://www.w3.org/1998/Math/MathML", "math"));
     }
-    if (between) part.setAttribute("form", "infix");
-    if (part.classList.contains("blank")) {
-      math.parentNode.append(Object.assign(document.createElement("span"), { className: "blank" }));
-    } else {
-      math.append(part);
-    }
+    if (SIGNS.has(sign)) part.setAttribute("form", "infix");
+    if (part.classList.contains("blank")) begin(term).className = "blank";
+    else term.firstChild.append(part);
   });
   for (const name of line.querySelectorAll("mi, mtext")) {
     const words = name.textContent.trim();
