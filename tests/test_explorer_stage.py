@@ -426,7 +426,7 @@ def test_motion_only_where_it_is_wanted(opened: Open) -> None:
 
 def test_a_bundle_stands_for_its_lines(opened: Open) -> None:
     page = opened("layers")
-    view = page.evaluate("LESSON.views.findIndex(({ title }) => title === 'Layer 1')")
+    view = page.evaluate("LESSON.views.findIndex(({ title }) => title === 'Layer 2')")
     page.evaluate(f"open({view}); go(0)")
     found = page.evaluate("bundlesOf(LESSON.views[shown.view])")
     assert [(len(each["from"]), len(each["to"])) for each in found] == [(8, 8)]
@@ -450,17 +450,17 @@ def test_a_bundle_stands_for_its_lines(opened: Open) -> None:
     bundled = set(found[0]["edges"])
     assert not bundled & set(page.evaluate(shown))
     place = found[0]["to"][2]
-    its = {i for i in bundled if page.evaluate(f"LESSON.views[shown.view].edges[{i}].to") == place}
-    assert len(its) == 8
+    own = {i for i in bundled if page.evaluate(f"LESSON.views[shown.view].edges[{i}].to") == place}
+    assert len(own) == 8
     page.evaluate(f"viewport.follow([graph.boxes[{place}].group])")
     page.mouse.move(*middle_of(page, frame_of(place)))
-    assert bundled & set(page.evaluate(shown)) == its
+    assert bundled & set(page.evaluate(shown)) == own
     opacity = "Number(getComputedStyle(graph.edges[{}].group).opacity)"
     assert {page.evaluate(opacity.format(i)) for i in its} == {1}
     page.mouse.move(0, 0)
     assert not bundled & set(page.evaluate(shown))
     page.evaluate(f"graph.boxes[{place}].group.focus()")
-    assert bundled & set(page.evaluate(shown)) == its
+    assert bundled & set(page.evaluate(shown)) == own
 
 
 def test_small_graphs_have_no_bundles(opened: Open) -> None:

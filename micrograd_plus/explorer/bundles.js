@@ -20,7 +20,7 @@ function columnsByPlace(boxes) {
 /** The bundles of a view: the `edges` that each stands for, its boxes `from` and `to`, and paths.
  *
  * Each box on the left has a line to each box on the right, so that a bundle says no more than
- * its lines would. Between two columns there is no box, so that it crosses none.
+ * the lines would. Between two columns there is no box, so that it crosses none.
  */
 function bundlesOf({ boxes, edges }) {
   const columns = columnsByPlace(boxes);
@@ -30,15 +30,15 @@ function bundlesOf({ boxes, edges }) {
     leaving.set(edge.from, [...(leaving.get(edge.from) ?? []), i]);
   });
   const together = new Map(); // column and targets -> the edges of all boxes that have these
-  for (const [box, its] of leaving) {
-    const targets = its.map((i) => edges[i].to).sort((i, k) => i - k);
+  for (const [box, lines] of leaving) {
+    const targets = lines.map((i) => edges[i].to).sort((i, k) => i - k);
     const key = `${columns[box]}: ${targets}`;
-    together.set(key, [...(together.get(key) ?? []), ...its]);
+    together.set(key, [...(together.get(key) ?? []), ...lines]);
   }
-  return [...together.values()].flatMap((its) => {
-    const [from, to] = ["from", "to"].map((end) => [...new Set(its.map((i) => edges[i][end]))]);
-    if (from.length < 2 || to.length < 2 || its.length < FEWEST_LINES) return [];
-    return [{ edges: its, from, to, ...pathsThrough(its.map((i) => edges[i])) }];
+  return [...together.values()].flatMap((lines) => {
+    const [from, to] = ["from", "to"].map((end) => [...new Set(lines.map((i) => edges[i][end]))]);
+    if (from.length < 2 || to.length < 2 || lines.length < FEWEST_LINES) return [];
+    return [{ edges: lines, from, to, ...pathsThrough(lines.map((i) => edges[i])) }];
   });
 }
 
