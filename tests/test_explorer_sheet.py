@@ -395,11 +395,16 @@ def test_the_browser_s_own_command_prints_the_solution(browser: Any, tmp_path: P
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_print_control(browser: Any, tmp_path: Path, kind: str) -> None:
-    visit = Visit(browser)
+    visit = Visit(browser, viewport={"width": 390, "height": 844})
     page = visit.go(expression().save(tmp_path / "lesson.html"))
+    page.evaluate("present", kind == "worksheet")
     page.evaluate("window.print = () => dispatchEvent(new Event('beforeprint'))")
     assert not page.is_visible(f"#print-{kind}")
     page.click("#print summary")
+    left, right = page.eval_on_selector(
+        "#print div", "x => [x.getBoundingClientRect().left, x.getBoundingClientRect().right]"
+    )
+    assert 0 <= left < right <= 390
     page.click(f"#print-{kind}")
     assert not page.is_visible(f"#print-{kind}")
     assert not page.is_visible("#sheet")
