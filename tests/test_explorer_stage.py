@@ -456,7 +456,7 @@ def test_a_bundle_stands_for_its_lines(opened: Open) -> None:
     page.mouse.move(*middle_of(page, frame_of(place)))
     assert bundled & set(page.evaluate(shown)) == own
     opacity = "Number(getComputedStyle(graph.edges[{}].group).opacity)"
-    assert {page.evaluate(opacity.format(i)) for i in its} == {1}
+    assert {page.evaluate(opacity.format(i)) for i in own} == {1}
     page.mouse.move(0, 0)
     assert not bundled & set(page.evaluate(shown))
     page.evaluate(f"graph.boxes[{place}].group.focus()")
