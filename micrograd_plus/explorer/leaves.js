@@ -3,7 +3,7 @@
 const MANY_LEAVES = 20; // from which on there is a search
 const MOST_OPEN = 40; // rows in the groups that are open at first
 const MOST_ROWS = 50; // of a group, until more are asked for
-const LONG = 6; // letters, from which on a leaf's name takes a line of its own
+const LONG = 4; // letters, from which on a leaf's name takes a line of its own
 
 const LEAVES = LESSON.leafGroups.flatMap(({ leaves }) => leaves);
 const leafList = { opened: new Map(), rows: new Map() }; // by hand: group -> open, most rows

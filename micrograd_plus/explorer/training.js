@@ -77,7 +77,7 @@ const canBeDrawn = (loss) => Math.abs(loss) < 1e300; // and so is not nan; the s
 function drawCurve(losses) {
   const svg = $("curve");
   const size = parseFloat(getComputedStyle(svg).fontSize);
-  const [width, height] = [svg.clientWidth, 12 * size];
+  const [width, height] = [svg.clientWidth, 13 * size];
   const finite = losses.filter(canBeDrawn);
   const now = losses.length - 1;
   const isLog = Math.max(...finite) > DIVERGED * losses[0] && finite.every((loss) => loss > 0);
@@ -87,7 +87,7 @@ function drawCurve(losses) {
   const top = finite.length ? lowest + 1.08 * (highest - lowest) : 1;
   const rows = ticks(lowest, top, 3).map(unscaled);
   const left = size * (1 + 0.62 * Math.max(...rows.map((loss) => format(loss).length)));
-  const [right, above, below] = [width - size, 1.9 * size, height - 3.1 * size];
+  const [right, above, below] = [width - size, 2.9 * size, height - 3.1 * size];
   const most = Math.max(5, now);
   const x = (step) => left + (right - left) * step / most;
   const y = (loss) => below - (below - above) * (scaled(loss) - lowest) / (top - lowest);

@@ -137,12 +137,18 @@ class Views:
         """The view of what is inside a call, folded as little as it takes to be readable."""
         self.numbers[call] = len(self.views)
         title = "the whole graph" if call is None else title_of(call)
-        top = max(self.heights.values(), default=0) if call is None else self.heights[call] - 1
+        around = self._outermost() if call is None else call
+        top = max(self.heights.values(), default=0) if around is None else self.heights[around] - 1
         for height in range(top + 1):
             view = self._view(title, parent, call, height)
             if not self.folds or is_readable(len(view.boxes), len(view.edges)):
                 break
         self.views.append(view)
+
+    def _outermost(self) -> scope | None:
+        """The call that computed every value, if there is one: as a single box it shows nothing."""
+        calls = [member for member in self.members[None] if isinstance(member, scope)]
+        return calls[0] if len(self.members[None]) == len(calls) == 1 else None
 
     def _view(self, title: str, parent: int | None, call: scope | None, height: int) -> View:
         """The picture of what is inside a call, in which scopes up to `height` are folded."""
