@@ -19,7 +19,7 @@ const BETWEEN_BENDS = 12; // from an edge to what is above or below it in a colu
 const BETWEEN_PORTS = 14; // from one arrow to the next at the same box, at most
 const PORT_MARGIN = 8; // from the corner of a box to the first arrow
 const ARROW = 8; // the length of an arrow head
-const [NARROWEST_GAP, WIDEST_GAP] = [44, 150]; // between two columns
+const [NARROWEST_GAP, WIDEST_GAP] = [30, 150]; // between two columns
 
 const MOST_SWEEPS = 16; // over all columns, to reduce crossings
 const PATIENCE = 4; // sweeps without an improvement, after which the search ends

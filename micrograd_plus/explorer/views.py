@@ -34,7 +34,7 @@ _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
 # Sizes in pixels. Names are set in a bold and numbers in a plain fixed-width font.
 TEXT_SIZE = 13
 _NUMBERS = "grad -1.2346e-10"
-_ROW, _MARGIN, _PILL = 17, 10, 30
+_ROW, _MARGIN, _PILL = 17, 8, 30
 _LONGEST_NAME = 18
 
 
