@@ -184,12 +184,15 @@ def _record(shape: Shape, across: bool) -> str:
 def _add_legend(picture: Picture, legend: Legend) -> None:
     """Adds a strip with the colours of a few numbers, in a frame."""
     width = max(len(text) for text, _ in legend.keys) + 2
+    label = "".join(text.center(width) for text, _ in legend.keys)
     picture.attr(pack="8", packmode="node")  # lay it out by itself, then where there is room
     with picture.subgraph(name="cluster_legend") as framed:
         framed.attr(label=legend.title, fontsize="11", color="#bbbbbb", style="rounded", margin="6")
         framed.node(
             "legend",
-            escape("".join(text.center(width) for text, _ in legend.keys)),
+            escape(label),
+            width=f"{text_width(label, 10) / 72:.3f}",  # Graphviz takes "−" for three letters
+            fixedsize="true",
             style="striped",
             fillcolor=":".join(fill for _, fill in legend.keys),
             **_LEGEND,

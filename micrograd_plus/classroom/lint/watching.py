@@ -194,9 +194,9 @@ class Watch:
             self._read_early("the norm of the gradients was computed or clipped", "")
         return norm
 
-    def paint(self, original: Callable[..., Any], drawing: Any, *args: Any) -> Any:
-        """The last function that `draw` calls."""
-        _, _, color, _ = args
+    def sketch(self, original: Callable[..., Any], drawing: Any, *args: Any) -> Any:
+        """The function that decides, for `draw`, how a drawing looks."""
+        _, _, color = args
         early = drawing.arrows and not drawing.has_gradients and color == "gradient"
         if early and called_by_user(graph.__file__):  # not by a notebook that displays a Value
             self._read_early(
@@ -326,7 +326,7 @@ _WRAPPED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (Module, "__call__", Watch.call),
     (optim, "grad_norm", Watch.grad_norm),
     (clipping, "grad_norm", Watch.grad_norm),
-    (graph, "_paint", Watch.paint),
+    (graph, "sketch", Watch.sketch),
 )
 """The wrapped methods: owner, name, and the method that is called instead."""
 
