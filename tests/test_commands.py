@@ -175,7 +175,7 @@ def test_check_fails_when_a_rule_is_wrong(run, monkeypatch):
 def test_explain_prints_the_derivation(run):
     status, printed, _ = run("explain", "(a*b + a)*c", "a=2", "b=-3", "c=0.5")
     assert status == 0
-    assert "  v1 = a · b  = 2 × −3   = −6\n" in printed
+    assert "  v1 = a · b  = 2 × (−3)   = −6\n" in printed
     assert "∂L/∂a: 2 paths" in printed
     assert printed.endswith("  ∂L/∂a = −1\n  ∂L/∂b = 1\n  ∂L/∂c = −4\n")
     status, printed, _ = run("explain", "(a*b + a)*c", "a=2", "b=-3", "c=0.5", "--wrt", "b")
@@ -460,7 +460,7 @@ def test_train_gpt_reads_a_file_of_ones_own(run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "no character"),
+        ("", "at least one character"),
         ("one", "test_size=0.1 of 1 examples"),
         ("x\n" + "y" * 64, "towns.txt has a line of 64 characters, 'yyyyyyyyyyyyyyyyyyyy'…"),
     ],

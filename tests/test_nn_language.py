@@ -306,7 +306,7 @@ def test_generate_with_lengths():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0.0}, r"temperature must be above 0, not 0\.0: top_k=1 takes"),
+        ({"temperature": 0.0}, r"temperature must be above 0, not 0\.0; top_k=1 gives"),
         ({"temperature": math.nan}, "temperature must be above 0, not nan"),
         ({"top_k": 0}, "top_k must be a whole number of at least 1, not 0"),
         ({"start": []}, r"GPT .* takes a list of at least one token"),
