@@ -361,7 +361,9 @@ def test_what_attention_refuses():
     ):
         attention(x, x, x[:1])
     for mask in ([[True, False]], [[True]] * 2):
-        with pytest.raises(ValueError, match="attn_mask with 2 lists, one for each query, of 2 bools"):
+        with pytest.raises(
+            ValueError, match="attn_mask with 2 lists, one for each query, of 2 bools"
+        ):
             attention(x, attn_mask=mask)
     with pytest.raises(ValueError, match=r"MultiHeadAttention.*: query 1 attends to no key"):
         attention(x, attn_mask=[[False, True], [True, True]])

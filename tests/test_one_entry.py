@@ -142,7 +142,7 @@ def test_the_explanation_and_the_page(
         "v2 = a · a + b · b + v1 · v1 = 0.5 × 0.5 + (−2) × (−2) + (−1) × (−1) = 5.25" in explanation
     )
     assert "= 1 / (1 + v3²)" in explanation
-    boxes = re.findall(r"label=(\w+)", mp.draw(root).source)
+    boxes = re.findall(r'label="\{(\w+)\|', mp.draw(root).source)
     assert {"bend", "energy"} <= {*boxes}
     page = mp.step_through(root).html()
     assert "Flat far out" in page

@@ -507,7 +507,8 @@ def test_a_new_op_works_everywhere(cube: Op, run_javascript: Callable[[str], str
         out = function()
         out.backward()
         assert (out.data, x.grad, out.op) == (8.0, 12.0, cube)
-    assert Value.cube.__doc__ == package.cube.__doc__ == "cube(x): x times x times x."
+    assert Value.cube.__doc__ == "cube(x): x times x times x."
+    assert package.cube.__doc__.startswith(f"{Value.cube.__doc__}\n\n>>> ")
     assert parse("1 + cube(x)", x=2).data == 9
     assert gradcheck(x.cube() + x)
     assert "def cube_partials(out, x):\n    return [3.0 * x * x]" in cube.python
@@ -555,7 +556,7 @@ def test_every_op_says_what_it_is() -> None:
         assert entry.doc, entry
     assert repr(TABLE["pow"]) == "<op pow(a, b)>"
     assert TABLE["leaky_relu"].signature == "leaky_relu(x, slope=0.01)"
-    assert Value.leaky_relu.__doc__ == mf.leaky_relu.__doc__
+    assert mf.leaky_relu.__doc__.startswith(Value.leaky_relu.__doc__)
     assert Value.exp.__doc__ == "exp(x): e to the power x."
 
 

@@ -80,7 +80,7 @@ def test_numbers_are_constants() -> None:
     root = parse("2 * a + -3", a=1)
     constants = [node.data for node in topological_order(root) if isinstance(node, Constant)]
     assert sorted(constants) == [-3, 2]
-    assert formula(root) == "2 * a + -3"
+    assert formula(root) == "2 * a + (-3)"
 
 
 def test_single_numbers_and_names() -> None:

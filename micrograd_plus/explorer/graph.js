@@ -251,7 +251,7 @@ class Graph {
     this.corrections.push(drawn.right);
   }
 
-  /** The gradient that flows back along an edge, written on it. */
+  /** The gradient that flows back along an edge, written on it, or above or below a box at its end. */
   showChip(index, step, asked) {
     if (!(index >= 0)) {
       put(this.chip.group, "visibility", "hidden");
@@ -259,11 +259,18 @@ class Graph {
     }
     const { line } = this.edges[index];
     const length = line.getTotalLength();
-    this.showLabel(this.chip, asked ? "?" : format(step.flow), () =>
-      [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8].flatMap((share) => {
+    const ends = [this.view.edges[index].to, this.view.edges[index].from];
+    this.showLabel(this.chip, asked ? "?" : format(step.flow), (width, height) => [
+      ...[0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8].flatMap((share) => {
         const { x, y } = line.getPointAtLength(share * length);
         return [-14, 14, 0, -27, 27, -40, 40, -54, 54].map((down) => [x, y + down]);
-      }));
+      }),
+      ...ends.flatMap((end) => {
+        const { x, y, w, h } = this.view.boxes[end];
+        const [above, below] = [y - 1 - height / 2, y + h + 1 + height / 2];
+        return [x + w - width / 2, x + width / 2].flatMap((at) => [[at, above], [at, below]]);
+      }),
+    ]);
   }
 
   /** Where a node is shown, to scroll there. */
