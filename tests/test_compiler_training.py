@@ -308,11 +308,16 @@ def test_ctrl_c_leaves_the_last_whole_step(numba: None) -> None:
     model = network()
     step = mp.compile(square_loss(model), optim.SGD(model.parameters(), lr=0.01))
     step(X, y)
+    # A shell's background process ignores the signal, and so would the tests in it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     started = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt):
-        step.run(X, y, epochs=100_000_000)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            step.run(X, y, epochs=100_000_000)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.perf_counter() - started < 5
     left = numbers(model)
     again = network()
