@@ -29,6 +29,7 @@ from ..optim import SGD, Optimizer
 from ..show import draw
 from ..support.files import write_atomically
 from ..support.nested import plain
+from ..support.rich import selected
 from .lesson import Lesson
 from .paper import write_pdf
 from .views import Views
@@ -114,8 +115,7 @@ class Explorer:
             f'<img src="{picture}" alt="" style="max-width: 100%"></details>'
         )
         bundle = {"text/plain": repr(self), "text/html": frame + fallback * bool(picture)}
-        wanted = set(bundle if include is None else include) - set(exclude or ())
-        return {kind: content for kind, content in bundle.items() if kind in wanted}
+        return selected(bundle, include, exclude)
 
     def __repr__(self) -> str:
         count = len(self.lesson.order)

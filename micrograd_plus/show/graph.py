@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..engine import Value
+from ..support.rich import selected
 from .boxes import boxes_of
 from .dot import escape, new_picture, text_width
 from .render import RenderError
@@ -102,8 +103,7 @@ def value_mimebundle(
     if value.op is not None:  # a number that nothing computed has no graph
         with suppress(ImportError, RenderError, ValueError):
             bundle |= draw(value)._repr_mimebundle_(exclude=["text/plain"])
-    wanted = set(bundle if include is None else include) - set(exclude or ())
-    return {kind: content for kind, content in bundle.items() if kind in wanted}
+    return selected(bundle, include, exclude)
 
 
 # ---- as DOT

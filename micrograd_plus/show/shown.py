@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..support.files import write_atomically
+from ..support.rich import selected
 from .render import FORMATS
 
 Name = str | os.PathLike[str]
@@ -49,11 +50,7 @@ class Shown:
         }
         if "image/png" in (include or ()):
             bundle["image/png"] = self.pipe("png")
-        return {
-            kind: content
-            for kind, content in bundle.items()
-            if kind in (include or bundle) and kind not in (exclude or ())
-        }
+        return selected(bundle, include or None, exclude)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: .save('x.svg') writes it to a file>"
