@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import singledispatch
 from html import escape
@@ -189,7 +189,8 @@ def interact(root: Value) -> Any:
         root.backward()
         picture.value = _image(lambda: show.draw(root).pipe("svg"), "image/svg+xml")
 
-    sliders = [_slider(ipywidgets, names, leaf) for names in [names_of(order)] for leaf in leaves]
+    names = names_of(order)
+    sliders = [_slider(ipywidgets, names[leaf], leaf.data) for leaf in leaves]
     for slider in sliders:
         slider.observe(refresh, names="value")
     refresh()
@@ -198,9 +199,9 @@ def interact(root: Value) -> Any:
     return box
 
 
-def _slider(ipywidgets: Any, names: Mapping[Value, str], leaf: Value) -> Any:
-    reach = max(5.0, 2 * abs(leaf.data))
+def _slider(ipywidgets: Any, name: str, number: float) -> Any:
+    reach = max(5.0, 2 * abs(number))
     return ipywidgets.FloatSlider(
-        value=leaf.data, min=-reach, max=reach, step=reach / 500, description=names[leaf],
+        value=number, min=-reach, max=reach, step=reach / 500, description=name,
         readout_format=".3f", layout=ipywidgets.Layout(width="28em"),
     )  # fmt: skip
