@@ -1,0 +1,382 @@
+"""The exercises of notebook 08, record once, replay."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...engine import Value
+from ...functional import where
+from .exercise import Behaviour, Choice, Exercise, Number
+
+Program = list[tuple[Any, ...]]
+"""Lines such as ("input", 0), ("number", 0.5), ("add", 0, 1), ("mul", 0, 1) and ("tanh", 2)."""
+
+
+# ---- when compiling pays off
+
+
+def break_even(first: float, eager: float, compiled: float) -> int:
+    """The smallest number of steps for which compiling does not take longer."""
+    return math.ceil(first / (eager - compiled))
+
+
+def _times(generator: random.Random) -> tuple[Any, ...]:
+    eager = round(generator.uniform(0.04, 0.2), 3)
+    return round(eager * generator.uniform(20, 60), 2), eager, round(eager / 4, 3)
+
+
+# ---- the lines of a recording
+
+
+def _lines() -> int:
+    from ...compiler.recording import record
+
+    return len(record(lambda x: x * x + x, [()], known=[]).order)
+
+
+# ---- a replay
+
+Compute = Mapping[str, Callable[..., float]]
+
+_COMPUTE: Compute = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b, "tanh": math.tanh}
+
+
+def _numbers(
+    program: Program,
+    x: Sequence[float],
+    compute: Compute = _COMPUTE,
+    enter: Callable[[Sequence[float], int], float] = lambda x, k: x[k],
+) -> list[float]:
+    """The number of each line."""
+    numbers: list[float] = []
+    for kind, *operands in program:
+        if kind == "input":
+            numbers.append(enter(x, operands[0]))
+        elif kind == "number":
+            numbers.append(operands[0])
+        else:
+            numbers.append(compute[kind](*(numbers[i] for i in operands)))
+    return numbers
+
+
+def replay(program: Program, x: Sequence[float]) -> float:
+    """The number of the last line."""
+    return _numbers(program, x)[-1]
+
+
+def _program(generator: random.Random) -> tuple[Any, ...]:
+    """A program in which each op uses the line before it, and the numbers of one example."""
+    numbers = [round(generator.uniform(0.3, 1.5) * generator.choice((-1, 1)), 1) for _ in range(4)]
+    program: Program = [("input", 0), ("number", numbers[0]), ("input", 1), ("number", numbers[1])]
+    kinds = ["add", "mul", "mul", "add"]
+    generator.shuffle(kinds)
+    for kind in [*kinds[:2], "tanh", *kinds[2:]]:
+        last = len(program) - 1
+        operands = [last, generator.randrange(last)]
+        generator.shuffle(operands)
+        program.append((kind, last) if kind == "tanh" else (kind, *operands))
+    return program, numbers[2:]
+
+
+# ---- levels
+
+
+def levels(program: Program, add: int = 1, of: Callable[[list[int]], int] = max) -> list[int]:
+    """The level of each line; a wrong answer adds another number, or takes another operand's."""
+    found: list[int] = []
+    for kind, *operands in program:
+        is_leaf = kind in ("input", "number")
+        found.append(0 if is_leaf else add + of([found[i] for i in operands]))
+    return found
+
+
+
+# ---- a choice that can be recorded
+
+
+def _recorded(function: Callable[[Value], Any], error: float) -> Any:
+    """The result; or a text if the compiler cannot record the function."""
+    from ...compiler.recording import record
+
+    result = function(Value(error))
+    if isinstance(result, Value):
+        try:
+            record(function, [()], known=[])
+        except TypeError:
+            return "the compiler cannot record this function"
+    return result
+
+
+def cost(error: Value) -> Any:
+    """The square of an error, three times if the error is not above 0."""
+    return where(error > 0, error**2, 3 * error**2)
+
+
+def _cost_with_if(error: Value) -> Value:
+    return error**2 if error > 0 else 3 * error**2
+
+
+# ---- gradients over the list
+
+Derivatives = Mapping[str, Callable[..., Sequence[float]]]
+
+_DERIVATIVES: Derivatives = {
+    "add": lambda y, a, b: (1.0, 1.0),
+    "mul": lambda y, a, b: (b, a),
+    "tanh": lambda y, a: (1 - y**2,),
+}
+
+
+def gradients(
+    program: Program,
+    x: Sequence[float],
+    derivatives: Derivatives = _DERIVATIVES,
+    join: Callable[[float, float], float] = lambda before, new: before + new,
+    order: Callable[[range], Any] = reversed,
+) -> list[float]:
+    """The derivative of the last line with respect to each line; wrong answers change a part."""
+    numbers = _numbers(program, x)
+    grads = [0.0] * len(program)
+    grads[-1] = 1.0
+    for line in order(range(len(program))):
+        kind, *operands = program[line]
+        if kind in derivatives:
+            slopes = derivatives[kind](numbers[line], *(numbers[i] for i in operands))
+            for i, slope in zip(operands, slopes):
+                grads[i] = join(grads[i], grads[line] * slope)
+    return grads
+
+
+EXERCISES = (
+    Exercise(
+        "08.1",
+        "When compiling pays off",
+        1,
+        Behaviour(
+            break_even,
+            _times,
+            (
+                (
+                    lambda first, eager, compiled: math.ceil(first / eager),
+                    "A compiled step takes time too. How many seconds does each step save?",
+                ),
+                (
+                    lambda first, eager, compiled: math.ceil(first / compiled),
+                    "You compare with the compiled step alone. How much longer does an eager step "
+                    "take than a compiled one?",
+                ),
+                (
+                    lambda first, eager, compiled: int(first / (eager - compiled)),
+                    "With this number of steps the saved time is still a little too short: in "
+                    "which direction must you round?",
+                ),
+                (
+                    lambda first, eager, compiled: first / (eager - compiled),
+                    "The quotient is right. But a training has a whole number of steps.",
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        "08.2",
+        "The lines of a recording",
+        1,
+        Number(
+            _lines,
+            (
+                (5, "x is one leaf and has one line, however often it is used."),
+                (4, "Count leaves and operations apart: how many different leaves are there?"),
+                (2, "These are the operations. Look at the list of the neuron: what else has a line?"),
+            ),
+        ),
+    ),
+    Exercise(
+        "08.3",
+        "Your own replay",
+        2,
+        Behaviour(
+            replay,
+            _program,
+            (
+                (
+                    lambda program, x: _numbers(program, x, enter=lambda x, k: float(k))[-1],
+                    'In ("input", k) the k is a place. Which number of the example stands there?',
+                ),
+                (
+                    lambda program, x: float(_COMPUTE[program[-1][0]](*program[-1][1:])),
+                    'In ("mul", 0, 1) the 0 and the 1 are lines. Multiply the numbers that these '
+                    "lines gave, not 0 and 1.",
+                ),
+                (
+                    lambda program, x: _numbers(program, x, {**_COMPUTE, "tanh": float})[-1],
+                    'Look at the lines with "tanh": your result is that of a program without them.',
+                ),
+                (
+                    _numbers,
+                    "You return the numbers of all lines. Which of them is the result?",
+                ),
+                (
+                    lambda program, x: _numbers(program, x)[0],
+                    "This is the number of the first line. The result stands at the other end.",
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        "08.4",
+        "The level of each line",
+        2,
+        Behaviour(
+            levels,
+            lambda generator: _program(generator)[:1],
+            (
+                (
+                    lambda program: levels(program, of=min),
+                    "You take the lowest level of the operands. A line must wait for all of its "
+                    "operands: which one is ready last?",
+                ),
+                (
+                    lambda program: levels(program, of=lambda found: found[0]),
+                    "You look at the first operand only. Both must be computed before the line.",
+                ),
+                (
+                    lambda program: levels(program, add=0),
+                    "All levels are 0. How much higher than its operands is a line?",
+                ),
+                (
+                    lambda program: list(range(len(program))),
+                    "These are the numbers of the lines. Two inputs have the same level.",
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        "08.5",
+        "A choice that can be recorded",
+        2,
+        Behaviour(
+            cost,
+            lambda generator: (round(generator.uniform(0.2, 3) * generator.choice((-1, 1)), 2),),
+            (
+                (
+                    _cost_with_if,
+                    "An `if` reads the number of the error. Compute both costs, and let mp.where "
+                    "choose one.",
+                ),
+                (
+                    lambda error: where(error > 0, 3 * error**2, error**2),
+                    "The two cases are exchanged: mp.where takes the condition, then the result if "
+                    "it holds, then the other one.",
+                ),
+                (
+                    lambda error: where(error > 0, error**2, (3 * error) ** 2),
+                    "For errors below 0 the cost is 9 times the square: what is squared first?",
+                ),
+                (
+                    lambda error: where(error > 0, error, 3 * error),
+                    "The cost grows with the square of the error; yours grows with the error.",
+                ),
+            ),
+            run=_recorded,
+        ),
+    ),
+    Exercise(
+        "08.6",
+        "Your own backward pass over the list",
+        3,
+        Behaviour(
+            gradients,
+            _program,
+            (
+                (
+                    lambda program, x: gradients(program, x, join=lambda before, new: new),
+                    "A line that is used twice gets two contributions. Yours keeps only the last "
+                    "one: do you write = where += is needed?",
+                ),
+                (
+                    lambda program, x: gradients(
+                        program, x, {**_DERIVATIVES, "mul": lambda y, a, b: (a, b)}
+                    ),
+                    "For a product a * b: if a grows by 1, the product grows by how much?",
+                ),
+                (
+                    lambda program, x: gradients(
+                        program, x, {**_DERIVATIVES, "tanh": lambda y, a: (1.0,)}
+                    ),
+                    'At a "tanh" line the gradient passes unchanged. What is the slope of tanh?',
+                ),
+                (
+                    lambda program, x: gradients(
+                        program, x, {**_DERIVATIVES, "tanh": lambda y, a: (1 - a**2,)}
+                    ),
+                    "The slope of tanh is 1 minus the square of its result, not of its operand.",
+                ),
+                (
+                    lambda program, x: gradients(program, x, order=iter),
+                    "You go from the first line to the last. When a line hands its gradient on, "
+                    "its own gradient must be complete.",
+                ),
+            ),
+        ),
+    ),
+    Exercise(
+        "08.q1",
+        "One recording for a batch",
+        1,
+        Choice(
+            "b",
+            {
+                "a": "The points differ: their coordinates are the inputs of the list.",
+                "b": "The list holds operations, not numbers, so it fits every point.",
+                "c": "There is one list. Each point is put into it.",
+                "d": "Recording happens before training, and needs no point at all.",
+            },
+        ),
+    ),
+    Exercise(
+        "08.q2",
+        "A loop that is recorded",
+        1,
+        Choice(
+            "c",
+            {
+                "a": "The loop does not read the number of a Value, so it is allowed.",
+                "b": "Only operations on Values become lines. A loop is not one.",
+                "c": "Python runs the loop as always, and each operation in it adds a line.",
+                "d": "A replay does not run your Python code, only the list.",
+            },
+        ),
+    ),
+    Exercise(
+        "08.q3",
+        "Nodes of one level",
+        1,
+        Choice(
+            "a",
+            {
+                "a": "A node that needs another one has a higher level than that one.",
+                "b": "One level can have products and sums. Only those with the same operation "
+                "become one instruction.",
+                "c": "The level counts steps of the computation and says nothing about numbers.",
+                "d": "The level comes from the operands' levels; the operands can differ.",
+            },
+        ),
+    ),
+    Exercise(
+        "08.q4",
+        "The danger of an if",
+        1,
+        Choice(
+            "b",
+            {
+                "a": "It would be as fast as any other program. Being fast does not make it right.",
+                "b": "The decision of one point would be frozen, and nobody would notice.",
+                "c": "This is what mp.where does, and it is right.",
+                "d": "The gradient would be that of the wrong branch, not twice the right one.",
+            },
+        ),
+    ),
+)
