@@ -93,7 +93,6 @@ def levels(program: Program, add: int = 1, of: Callable[[list[int]], int] = max)
     return found
 
 
-
 # ---- a choice that can be recorded
 
 
@@ -189,7 +188,10 @@ EXERCISES = (
             (
                 (5, "x is one leaf and has one line, however often it is used."),
                 (4, "Count leaves and operations apart: how many different leaves are there?"),
-                (2, "These are the operations. Look at the list of the neuron: what else has a line?"),
+                (
+                    2,
+                    "These are the operations. Look at the list of the neuron: what else has a line?",
+                ),
             ),
         ),
     ),
