@@ -190,7 +190,7 @@ EXERCISES = (
                 (4, "Count leaves and operations apart: how many different leaves are there?"),
                 (
                     2,
-                    "These are the operations. Look at the list of the neuron: what else has a line?",
+                    "These are the operations. What else has a line in the list of the neuron?",
                 ),
             ),
         ),
