@@ -1,0 +1,84 @@
+"""The opening picture of each notebook, drawn by the library.
+
+python tests/figures.py           draws all into notebooks/figures
+python tests/figures.py 04 05     draws those of these notebooks
+"""
+
+import random
+import sys
+from pathlib import Path
+
+import micrograd_plus as mp
+from micrograd_plus import Value, nn
+
+FOLDER = Path(__file__).parent.parent / "notebooks" / "figures"
+
+
+def recorded_neuron():
+    """The neuron that notebook 08 records."""
+    neuron = mp.parse("tanh(w0*x0 + w1*x1 + b)", w0=0.5, x0=2, w1=-1, x1=1.5, b=0.25)
+    neuron.backward()
+    return mp.draw(neuron)
+
+
+def feature_maps():
+    """What three kernels with fixed weights find in a scanned digit."""
+    conv = nn.Conv2d(1, 3, kernel_size=3, padding=1, bias=False)
+    kernels = (
+        [[1, 1, 1], [0, 0, 0], [-1, -1, -1]],
+        [[1, 0, -1], [1, 0, -1], [1, 0, -1]],
+        [[-1, 0, 1], [0, 1, 0], [1, 0, -1]],
+    )
+    conv.load_state_dict({"weight": [[kernel] for kernel in kernels]})
+    images, _ = mp.data.digits(images=True)
+    return mp.plot_feature_maps(nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2)), images[2])
+
+
+def unrolled():
+    """A recurrent network of one number over three steps."""
+    w, u = Value(1.0, label="w"), Value(0.5, label="u")
+    h = Value(0.0, label="h0")
+    for t, number in enumerate((1.0, -0.5, 0.5), start=1):
+        with mp.scope(f"step {t}"):
+            h = (w * Value(number, label=f"x{t}") + u * h).tanh()
+        h.label = f"h{t}"
+    h.backward()
+    return mp.draw(h, fold=True)
+
+
+def two_heads():
+    """Two heads over a name: one looks at equal letters, the other at the letter before."""
+    word = "marianna"
+
+    def weights(fit):
+        return [
+            [weight.data for weight in mp.softmax([fit(i, k) for k in range(i + 1)])]
+            + [0.0] * (len(word) - 1 - i)
+            for i in range(len(word))
+        ]
+
+    same = weights(lambda i, k: 3.0 * (word[i] == word[k]))
+    before = weights(lambda i, k: 4.0 * (k == i - 1))
+    return mp.plot_attention([same, before], word)
+
+
+def network():
+    """The network that notebook 12 trains three times."""
+    return mp.network(nn.MLP(2, [8, 8, 1], activation="tanh", generator=random.Random(0)))
+
+
+FIGURES = {
+    "08-neuron.svg": recorded_neuron,
+    "09-feature-maps.png": feature_maps,
+    "10-unrolled.svg": unrolled,
+    "11-two-heads.png": two_heads,
+    "12-network.svg": network,
+}
+"""For each file the function that returns its picture."""
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:] or [name[:2] for name in FIGURES]
+    for name, picture in FIGURES.items():
+        if name[:2] in wanted:
+            picture().save(FOLDER / name)
