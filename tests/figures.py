@@ -39,11 +39,11 @@ def unrolled():
     w, u = Value(1.0, label="w"), Value(0.5, label="u")
     h = Value(0.0, label="h0")
     for t, number in enumerate((1.0, -0.5, 0.5), start=1):
-        with mp.scope(f"step {t}"):
+        with mp.scope("step"):
             h = (w * Value(number, label=f"x{t}") + u * h).tanh()
         h.label = f"h{t}"
     h.backward()
-    return mp.draw(h, fold=True)
+    return mp.draw(h, fold="step")
 
 
 def two_heads():
