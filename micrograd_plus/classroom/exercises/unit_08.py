@@ -81,16 +81,35 @@ def _program(generator: random.Random) -> tuple[Any, ...]:
     return program, numbers[2:]
 
 
-# ---- levels
+# ---- levels and instructions
+
+_LEAVES = ("input", "number")
 
 
-def levels(program: Program, add: int = 1, of: Callable[[list[int]], int] = max) -> list[int]:
-    """The level of each line; a wrong answer adds another number, or takes another operand's."""
+def _levels(program: Program, of: Callable[[list[int]], int] = max) -> list[int]:
+    """The level of each line; a wrong answer takes that of another operand."""
     found: list[int] = []
     for kind, *operands in program:
-        is_leaf = kind in ("input", "number")
-        found.append(0 if is_leaf else add + of([found[i] for i in operands]))
+        found.append(0 if kind in _LEAVES else 1 + of([found[i] for i in operands]))
     return found
+
+
+def instructions(program: Program, of: Callable[[list[int]], int] = max) -> int:
+    """How many pairs of a kind and a level there are among the ops."""
+    pairs = zip(program, _levels(program, of))
+    return len({(row[0], level) for row, level in pairs if row[0] not in _LEAVES})
+
+
+def _wide_program(generator: random.Random) -> tuple[Any, ...]:
+    """A program with several ops on a level."""
+    program: Program = [("input", 0), ("number", 0.5), ("input", 1), ("number", -1.5)]
+    first, last = 0, len(program)
+    for kinds in (("add", "mul", "mul"), ("tanh", "add", "tanh"), ("mul", "tanh"), ("add", "mul")):
+        for kind in generator.sample(kinds, k=len(kinds)):
+            newest, older = generator.randrange(first, last), generator.randrange(last)
+            program.append((kind, newest) if kind == "tanh" else (kind, older, newest))
+        first, last = last, len(program)
+    return (program,)
 
 
 # ---- a choice that can be recorded
@@ -229,28 +248,36 @@ EXERCISES = (
     ),
     Exercise(
         "08.4",
-        "The level of each line",
+        "How many instructions",
         2,
         Behaviour(
-            levels,
-            lambda generator: _program(generator)[:1],
+            instructions,
+            _wide_program,
             (
                 (
-                    lambda program: levels(program, of=min),
-                    "You take the lowest level of the operands. A line must wait for all of its "
-                    "operands: which one is ready last?",
+                    lambda program: sum(row[0] not in _LEAVES for row in program),
+                    "You count every line. Lines of one kind and one level share an instruction.",
                 ),
                 (
-                    lambda program: levels(program, of=lambda found: found[0]),
-                    "You look at the first operand only. Both must be computed before the line.",
+                    lambda program: max(_levels(program)),
+                    "You count levels. A sum and a product on one level need two instructions.",
                 ),
                 (
-                    lambda program: levels(program, add=0),
-                    "All levels are 0. How much higher than its operands is a line?",
+                    lambda program: len({row[0] for row in program if row[0] not in _LEAVES}),
+                    "You count kinds. A product that needs another product must wait for it.",
                 ),
                 (
-                    lambda program: list(range(len(program))),
-                    "These are the numbers of the lines. Two inputs have the same level.",
+                    lambda program: len({(row[0], k) for row, k in zip(program, _levels(program))}),
+                    "Your count has inputs and numbers in it. They are there before the program "
+                    "begins.",
+                ),
+                (
+                    lambda program: instructions(program, of=lambda levels: levels[0]),
+                    "You look at the first operand only. A line waits for all of its operands.",
+                ),
+                (
+                    lambda program: instructions(program, of=min),
+                    "You take the lowest level of the operands. Which of them is ready last?",
                 ),
             ),
         ),
