@@ -106,8 +106,9 @@ def _wide_program(generator: random.Random) -> tuple[Any, ...]:
     first, last = 0, len(program)
     for kinds in (("mul", "mul"), ("tanh", "add"), ("tanh", "tanh"), ("add",)):
         for kind in generator.sample(kinds, k=len(kinds)):
-            newest, older = generator.randrange(first, last), generator.randrange(last)
-            program.append((kind, newest) if kind == "tanh" else (kind, older, newest))
+            operands = [generator.randrange(first, last), generator.randrange(last)]
+            generator.shuffle(operands)
+            program.append((kind, *(operands[:1] if kind == "tanh" else operands)))
         first, last = last, len(program)
     return (program,)
 
