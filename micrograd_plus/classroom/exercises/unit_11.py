@@ -87,6 +87,7 @@ def head(
     w_query: Rows,
     w_key: Rows,
     w_value: Rows,
+    *,
     sees: Callable[[int, int], bool] = lambda i, k: k <= i,
     scale: Callable[[int], float] = math.sqrt,
 ) -> list[list[Any]]:
