@@ -131,4 +131,4 @@ def test_an_endless_loop_in_an_answer_is_stopped_without_signals(shown: Any) -> 
 
 
 def test_the_failing_expression_of_an_answer_is_drawn(shown: Any) -> None:
-    assert read_svg(shown["failed"]).find("a", "data 2", "grad 2", "yours 1 ✗")
+    assert read_svg(shown["failed"]).find("a", "data 2", "grad 2", "yours", "1 ✗")
