@@ -298,7 +298,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise("01.6", "A layer", 2, _LAYER),
-    Exercise("01.7", "And", 2, _AND_NEURON),
+    Exercise("01.7", "And", 3, _AND_NEURON),
     Exercise("01.8", "Either, but not both", 3, _XOR),
     Exercise(
         "01.q1",
