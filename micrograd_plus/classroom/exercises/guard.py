@@ -8,7 +8,8 @@ Outcome(value=42, error='', message='', told='')
 
 An endless loop is stopped by a trace function, which works in any thread, on every system and in
 Pyodide, where there are no signals. It sees each instruction of the student's code, but only calls
-in this package and the standard library, so that these stay fast.
+in this package and the standard library, so that these stay fast. A single call that never
+returns, such as `time.sleep(1e9)`, is not stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -27,6 +29,7 @@ from .plain import NotPlainError, plain
 SECONDS = 5.0
 """How long all runs of one check may take together."""
 
+_MOST_LETTERS = 300  # of an exception's text
 _LIBRARIES = (str(Path(__file__).parents[2]), str(Path(os.__file__).parent), "<frozen")
 
 
@@ -143,11 +146,10 @@ def _students_place(frame: FrameType | None) -> Place | None:
 
 def _told(error: BaseException) -> Outcome:
     """An exception in a sentence."""
-    kind = type(error).__name__
-    try:
-        message = " ".join(str(error).split())[:300]
-    except BaseException:
-        message = ""
+    kind, message = "Exception", ""
+    with suppress(BaseException):  # what the exception says of itself is the student's code too
+        kind = str(type(error).__name__)
+        message = " ".join(str(error).split())[:_MOST_LETTERS]
     place = _place_of(error.__traceback__)
     where = f"Line {_in_words(place)}" if place else "Your answer"
     where += "," * where.endswith("`")

@@ -48,9 +48,10 @@ class _Numbers(NamedTuple):
 
 def observe_value_class(test: ValueClass, seed: int, answer: Any, guard: Guard) -> list[Outcome]:
     """What the class gives for each expression; at the end, the simplest one that fails."""
-    if not isinstance(answer, type) or issubclass(answer, Value):
-        is_ours = isinstance(answer, type)
-        what = "the Value of micrograd_plus" if is_ours else type(answer).__name__
+    is_class = guard.run(lambda: isinstance(answer, type)).value is True
+    if not is_class or issubclass(answer, Value):
+        what = f"an object of the class {type(answer).__name__}"
+        what = "the Value of micrograd_plus" if is_class else what
         return [Outcome(error=NOT_PLAIN, message=what)]
     tried = expressions(test, seed)
     outcomes = [observed(expression, answer, guard) for expression in tried]
