@@ -23,7 +23,8 @@ def _sum(x: Row, w: Row) -> float:
 def _neuron(x: Row, w: Row, b: float) -> float:
     neuron = Neuron(len(w), activation="sigmoid")
     neuron.load_state_dict({"w": list(w), "b": b})
-    return neuron(list(x)).data
+    output: float = neuron(list(x)).data
+    return output
 
 
 def _layer(x: Row, weights: Sequence[Row], biases: Row) -> list[float]:
