@@ -17,10 +17,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NamedTuple
 
 from ..lint.findings import Place
@@ -150,7 +151,7 @@ def _told(error: BaseException) -> Outcome:
     with suppress(BaseException):  # what the exception says of itself is the student's code too
         kind = str(type(error).__name__)
         message = " ".join(str(error).split())[:_MOST_LETTERS]
-    place = _place_of(error.__traceback__)
+    place = _place_of(error)
     where = f"Line {_in_words(place)}" if place else "Your answer"
     where += "," * where.endswith("`")
     if isinstance(error, RecursionError):
@@ -160,15 +161,17 @@ def _told(error: BaseException) -> Outcome:
     return Outcome(error=kind, message=message, told=told)
 
 
-def _place_of(traceback: TracebackType | None) -> Place | None:
-    """The innermost line of the student's code."""
-    place = None
+def _place_of(error: BaseException) -> Place | None:
+    """The innermost line of the student's code; in a deep recursion, the line that recurs."""
+    places, traceback = [], error.__traceback__
     while traceback is not None:
         if not _is_library(traceback.tb_frame):
             code = traceback.tb_frame.f_code
-            place = Place(code.co_filename, traceback.tb_lineno, code.co_name)
+            places.append(Place(code.co_filename, traceback.tb_lineno, code.co_name))
         traceback = traceback.tb_next
-    return place
+    if isinstance(error, RecursionError) and places:
+        return Counter(places).most_common(1)[0][0]
+    return places[-1] if places else None
 
 
 def _in_words(place: Place) -> str:
