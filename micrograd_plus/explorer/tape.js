@@ -81,14 +81,14 @@ function run(numbers, fault = null, from = null) {
 /** Everything that the page shows: the passes, with the fault that is on, and as they should be.
  *
  * Without a fault, an optimizer's step follows if the lesson has one, and a second forward pass
- * that shows what it has done to the loss. With these come the `next` numbers, the optimizer's
+ * that shows what it has done to the loss; but not where the step is one for many examples. With these come the `next` numbers, the optimizer's
  * `memory` after the step, and the `data` of the second pass.
  *
  * training: the learning rate, and the memory before the step.
  */
 function play(numbers, fault, training = beginning()) {
   const right = run(numbers, fault?.doubles ? { ...fault, bothPasses: true } : null);
-  if (!fault) return { ...right, right, ...(LESSON.update && reward(right, training)) };
+  if (!fault) return { ...right, right, ...(LESSON.update && !LESSON.examples && reward(right, training)) };
   const wrong = run(numbers, fault);
   if (fault.keeps) {
     const again = run(numbers, fault, wrong.grad);
@@ -141,11 +141,50 @@ function update({ data, grad }, { rate, memory }) {
 function trained(numbers, training, count) {
   let { memory, losses: [...losses] } = training;
   for (let i = 0; i < count; i++) {
-    const passes = run(numbers);
-    losses.push(passes.data[LESSON.nodes.length - 1]);
-    ({ next: numbers, memory } = update(passes, { ...training, memory }));
+    const { loss, data, grad } = LESSON.examples ? meanOverExamples(numbers) : ofOneExample(numbers);
+    losses.push(loss);
+    ({ next: numbers, memory } = update({ data, grad }, { ...training, memory }));
   }
   return { numbers, training: { ...training, memory, losses } };
+}
+
+function ofOneExample(numbers) {
+  const { data, grad } = run(numbers);
+  return { loss: data.at(-1), data, grad };
+}
+
+/** The numbers with those of an example in its leaves. */
+function withExample(numbers, [inputs, target]) {
+  const { inputs: nodes, target: node } = LESSON.examples;
+  const placed = [...numbers];
+  nodes.forEach((i, k) => { placed[i] = inputs[k]; });
+  placed[node] = target;
+  return placed;
+}
+
+/** The mean loss over all examples, and the gradients of that mean. */
+function meanOverExamples(numbers) {
+  const { rows } = LESSON.examples;
+  const grad = numbers.map(() => 0);
+  let loss = 0;
+  for (const row of rows) {
+    const passes = run(withExample(numbers, row));
+    loss += passes.data.at(-1) / rows.length;
+    passes.grad.forEach((g, i) => { grad[i] += g / rows.length; });
+  }
+  return { loss, data: numbers, grad };
+}
+
+const meanLoss = (numbers) => LESSON.examples.rows.reduce((sum, row, _, { length }) =>
+  sum + evaluate(withExample(numbers, row)).at(-1) / length, 0);
+
+/** Each node's number, from the leaves' numbers: the forward pass alone, for many inputs. */
+function evaluate(numbers, { nodes } = LESSON) {
+  const data = Float64Array.from(numbers);
+  nodes.forEach(({ op, operands }, i) => {
+    if (op) data[i] = OPS[op].forward(...operands.map((k) => data[k]));
+  });
+  return data;
 }
 
 /** Whether a number is not the right one, by more than rounding. */
@@ -195,10 +234,13 @@ function stateAfter(steps, count, numbers) {
   return { data, grad, arrived, flows };
 }
 
-/** How many steps give a node its gradient: one for each use, and one more for the root. */
-const EXPECTED = LESSON.nodes.map(() => 0);
-LESSON.nodes.forEach(({ operands }) => operands?.forEach((k) => { EXPECTED[k] += 1; }));
-EXPECTED[LESSON.nodes.length - 1] += 1;
+/** How many steps give each node its gradient: one for each use, and one more for the root. */
+function expectedSteps() {
+  const counts = LESSON.nodes.map(() => 0);
+  LESSON.nodes.forEach(({ operands }) => operands?.forEach((k) => { counts[k] += 1; }));
+  counts[counts.length - 1] += 1;
+  return counts;
+}
 
 /** The paths along which a gradient comes from the root to a node. Computed here, and not data of
  * the page: there may be many for each node, and their products change with every number.

@@ -1,0 +1,163 @@
+"""The playground: the explorer as one page in which a visitor types an expression.
+
+>>> page = playground()
+>>> page
+<Playground: .save('playground.html') writes it to a file>
+
+The page reads the expression itself. It gets what it must know as data: the grammar from
+`formulas/parse.py`, the formulas and derivatives of all ops from the op table, and ready examples.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import data
+from ..engine import Value
+from ..formulas.parse import grammar
+from ..functional import dot, softmax
+from ..losses import hinge
+from ..nn import MLP
+from ..ops import TABLE
+from ..optim import SGD
+from ..support.files import write_atomically
+from .explorer import SCRIPTS, STYLES, read, write_page
+from .lesson import Lesson, functions, language
+from .views import MOST_IN_ONE, Views
+
+_TITLE = "micrograd_plus playground"
+_DEFAULTS = (0.5, -1.5, 2.0, 0.8, -0.6, 1.2)
+"""The numbers of names that have none yet, in turn."""
+_RATE = 1.0  # of the two-moons network: after some 200 steps, 59 of 60 points are right
+_POINTS = 60
+
+
+class Playground:
+    """The page; see `playground`."""
+
+    def html(self) -> str:
+        """The page, whole."""
+        library = [_NEURON, _GATE, attention_head(), two_moons()]
+        return write_page(
+            "page.html",
+            title=_TITLE,
+            data={
+                **language(TABLE.values()),
+                "grammar": grammar(),
+                "defaults": _DEFAULTS,
+                "most": MOST_IN_ONE,
+                "library": library,
+            },
+            styles=(*STYLES, "playground.css"),
+            functions=functions(TABLE.values(), _optimizer(_network())),
+            scripts=(*SCRIPTS, "reading.js", "boundary.js", "playground.js"),
+            bar=read("playground.html"),
+            card=read("boundary.html"),
+            start="",
+        )
+
+    def save(self, path: str | Path = "playground.html") -> Path:
+        """Writes the page to a file; returns its path."""
+        return write_atomically(Path(path), self.html())
+
+    def __repr__(self) -> str:
+        return "<Playground: .save('playground.html') writes it to a file>"
+
+
+def playground() -> Playground:
+    """A page in which a visitor types an expression and steps through both of its passes.
+
+    It has ready examples: a neuron, an LSTM gate, an attention head, and a network that learns to
+    separate two moons. It is one file, and needs neither Python nor a network.
+    """
+    return Playground()
+
+
+# ---- the examples: a formula with numbers, or a lesson
+
+
+_NEURON = {
+    "id": "neuron",
+    "name": "Neuron",
+    "title": "A neuron: a weighted sum of its inputs and a bias, through tanh",
+    "formula": "tanh(x1*w1 + x2*w2 + b)",
+    "numbers": {"x1": 2.0, "w1": -3.0, "x2": 0.5, "w2": 1.0, "b": 6.88},
+}
+_GATE = {
+    "id": "gate",
+    "name": "LSTM gate",
+    "title": "The forget gate of an LSTM: which share of the memory c is kept",
+    "formula": "sigmoid(w*x + u*h + b) * c",
+    "numbers": {"w": 0.8, "x": 1.0, "u": -1.2, "h": 0.5, "b": 0.6, "c": 1.5},
+}
+
+
+def attention_head() -> dict[str, Any]:
+    """One query, and the keys and values of three tokens (Vaswani and others 2017, formula 1)."""
+    q = _leaves("q", [1.0, -0.5])
+    keys = [
+        _leaves(f"k{i}", numbers)
+        for i, numbers in enumerate([[0.9, 0.2], [-0.4, 1.0], [0.3, -1.1]], 1)
+    ]
+    values = _leaves("v", [1.0, -2.0, 0.5])
+    scores = []
+    for i, key in enumerate(keys, 1):
+        score = dot(q, key) / math.sqrt(len(q))
+        score.label = f"score{i}"
+        scores.append(score)
+    weights = softmax(scores)
+    for i, weight in enumerate(weights, 1):
+        weight.label = f"weight{i}"
+    out = dot(weights, values)
+    out.label = "out"
+    title = "An attention head: how much of each value v goes into the output"
+    return {"id": "attention", "name": "Attention head", "title": title, "lesson": _lesson(out)}
+
+
+def two_moons() -> dict[str, Any]:
+    """A network 2-4-1 with the loss of one point, and all points to train it with."""
+    X, y = data.moons(_POINTS, noise=0.1, seed=0)
+    model = _network()
+    x, target = _leaves("x", X[0]), Value(y[0], label="y")
+    score = model(x)
+    loss = hinge(score, target)
+    loss.label = "loss"
+    lesson = Lesson(loss, _optimizer(model))
+    index = lesson.index
+    examples = {
+        "inputs": [index[value] for value in x],
+        "target": index[target],
+        "output": index[score],
+        "rows": [[row, label] for row, label in zip(X, y)],
+    }
+    return {
+        "id": "moons",
+        "name": "Two moons",
+        "title": "A network 2-4-1 that learns to separate two moons",
+        "lesson": {
+            **lesson.data(),
+            "views": Views(lesson, fold=None, around=None, depth=0).data(),
+            "examples": examples,
+        },
+    }
+
+
+def _network() -> MLP:
+    return MLP(2, [4, 1], activation="tanh", generator=random.Random(0))
+
+
+def _optimizer(model: MLP) -> SGD:
+    return SGD(model.parameters(), lr=_RATE)
+
+
+def _leaves(name: str, numbers: Sequence[float]) -> list[Value]:
+    return [Value(x, label=f"{name}{i}") for i, x in enumerate(numbers, 1)]
+
+
+def _lesson(root: Value) -> dict[str, Any]:
+    lesson = Lesson(root)
+    return {**lesson.data(), "views": Views(lesson, fold=None, around=None, depth=0).data()}
