@@ -97,7 +97,7 @@ function drawPoints(svg, rows, place) {
     const [kind, shape] = shapeOf(...place(inputs), label, RADIUS);
     const sign = label < 0 ? "negative" : "positive";
     const point = make(svg, kind, {
-      ...shape, class: `point class-${sign}`, tabindex: -1, role: "button",
+      ...shape, class: `point ${sign}`, tabindex: -1, role: "button",
       "aria-label": `point ${i + 1}, class ${format(label)}`,
     });
     point.addEventListener("click", () => chooseExample(i));
@@ -121,7 +121,6 @@ function pauseTraining() {
   clearInterval(training);
   training = 0;
   $("train").textContent = "Train";
-  $("train").setAttribute("aria-pressed", "false");
 }
 
 function startTraining() {
@@ -132,10 +131,8 @@ function startTraining() {
     if (shown.training.losses.length >= MOST_EXAMPLE_STEPS) pauseTraining();
   }, 1000 / FRAMES);
   $("train").textContent = "Pause";
-  $("train").setAttribute("aria-pressed", "true");
 }
 
 $("train").addEventListener("click", () => (training ? pauseTraining() : startTraining()));
-$("train-once").addEventListener("click", () => { pauseTraining(); runSteps(1); });
 $("train-again").addEventListener("click", () => { pauseTraining(); $("reset").click(); });
 document.addEventListener("refreshed", showBoundary);

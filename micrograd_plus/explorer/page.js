@@ -457,4 +457,3 @@ $("scroller").addEventListener("focusin", ({ target }) => {
 for (const kind of ["worksheet", "solution"]) {
   $(`print-${kind}`).addEventListener("click", () => printSheet(kind));
 }
-if (new URLSearchParams(location.search).has("present")) present(true);

@@ -5,12 +5,15 @@
 
 const LANGUAGE = LESSON;
 const PATIENCE_WITH_TYPING = 800; // milliseconds, after which an error is shown
+const DELAY_OF_NUMBERS = 300; // milliseconds
 const FIRST = LANGUAGE.library[0];
 
 /** What is being shown: an entry of the library, or a formula of the visitor. */
 let source = null;
 let written = ""; // the end of the address that was written last
+let isSettled = true; // whether one can go back to what this address shows
 let waiting = 0; // the timer of an error that is not shown yet
+let writing = 0; // the timer of an address that is not written yet
 
 // ---- from text to a lesson
 
@@ -52,9 +55,7 @@ function showSource(next, lesson, title) {
   document.title = title;
   document.querySelector("h1").textContent = title;
   document.querySelector("h1").title = title;
-  for (const button of $("examples").children) {
-    button.setAttribute("aria-pressed", String(button.dataset.id === next.id));
-  }
+  $("example").value = next.id ?? "";
   showProblem(null);
 }
 
@@ -69,7 +70,7 @@ function showExample(example, given = {}) {
   const { formula, title } = example;
   const lesson = formula
     ? lessonFrom(formula, { ...example.numbers, ...given })
-    : structuredClone({ ...LANGUAGE, ...example.lesson });
+    : { ...LANGUAGE, ...structuredClone(example.lesson) };
   if (!formula) {
     for (const [name, number] of Object.entries(given)) {
       const leaf = lesson.nodes.find((node) => node.name === name && !node.op);
@@ -85,7 +86,7 @@ function showExample(example, given = {}) {
 
 function showProblem(error) {
   clearTimeout(waiting);
-  const place = $("formula-problem");
+  const place = $("problem");
   place.hidden = !error;
   $("formula").setAttribute("aria-invalid", String(Boolean(error?.text)));
   if (!error) return;
@@ -116,16 +117,24 @@ function addressOf() {
   return `#${[start, ...numbers].map((pair) => pair.map(encoded).join("=")).join("&")}`;
 }
 
-/** Writes what is shown into the address; `isNew` makes it a place to go back to. */
+/** Writes what is shown into the address, where it replaces what nobody wants to go back to. */
 function writeAddress(isNew) {
+  clearTimeout(writing);
   written = addressOf();
   if (isNew) history.pushState(null, "", written);
   else history.replaceState(null, "", written);
 }
 
+/** The numbers in the address follow while one drags; not each, as browsers count such changes. */
+function writeNumbers() {
+  clearTimeout(writing);
+  if (addressOf() !== written) writing = setTimeout(() => writeAddress(false), DELAY_OF_NUMBERS);
+}
+
 /** Shows what the address says; where it says nothing that can be read, a sentence. */
 function readAddress() {
   written = location.hash;
+  isSettled = true;
   try {
     const pairs = pairsIn(location.hash.slice(1));
     if (!pairs.length) {
@@ -174,7 +183,7 @@ async function copyLink() {
     await navigator.clipboard.writeText(location.href);
     $("copy").textContent = "Copied";
   } catch { // where the browser does not allow it
-    const place = $("formula-problem");
+    const place = $("problem");
     const field = Object.assign(document.createElement("input"), { value: location.href, readOnly: true });
     field.setAttribute("aria-label", "The link");
     place.replaceChildren("Copy this link: ", field);
@@ -193,25 +202,28 @@ function typed(hasEnded) {
   clearTimeout(waiting);
   if (!hasEnded && formula.trim() === (source.formula ?? "").trim()) return;
   try {
-    if (formula.trim() !== (source.formula ?? "").trim()) showFormula(formula, {}, numbersNow());
+    if (formula.trim() !== (source.formula ?? "").trim()) {
+      showFormula(formula, {}, numbersNow());
+      writeAddress(isSettled);
+      isSettled = false;
+    }
     showProblem(null);
-    if (hasEnded) writeAddress(true);
+    if (hasEnded) isSettled = true;
   } catch (error) {
     if (hasEnded) showProblem(error);
     else waiting = setTimeout(() => showProblem(error), PATIENCE_WITH_TYPING);
   }
 }
 
-for (const example of LANGUAGE.library) {
-  const button = document.createElement("button");
-  button.textContent = example.name;
-  button.dataset.id = example.id;
-  button.addEventListener("click", () => {
-    showExample(example);
-    writeAddress(true);
-  });
-  $("examples").append(button);
-}
+$("example").append(
+  ...LANGUAGE.library.map(({ id, name }) => new Option(name, id)),
+  Object.assign(new Option("Your formula", ""), { hidden: true }),
+);
+$("example").addEventListener("change", () => {
+  showExample(LANGUAGE.library[$("example").selectedIndex]);
+  writeAddress(true);
+  isSettled = true;
+});
 $("formula").addEventListener("input", () => typed(false));
 $("formula").addEventListener("change", () => typed(true));
 $("typed").addEventListener("submit", (event) => {
@@ -222,7 +234,9 @@ $("copy").addEventListener("click", copyLink);
 addEventListener("hashchange", () => { if (location.hash !== written) readAddress(); });
 document.addEventListener("refreshed", () => {
   const root = LESSON.nodes.length - 1;
-  $("result").textContent = shown.mode === "predict" ? "" : `= ${format(passes.right.data[root])}`;
-  if (!training && source && addressOf() !== written) writeAddress(false);
+  const name = source?.formula ? "" : LESSON.nodes[root].name;
+  const result = `${name} = ${format(passes.right.data[root])}`;
+  $("result").textContent = shown.mode === "predict" ? "" : result;
+  if (source) writeNumbers();
 });
 readAddress();
