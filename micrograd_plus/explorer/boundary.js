@@ -4,7 +4,10 @@
 const FRAMES = 40; // a second, at most, while it trains
 const EDGE_OF_PLANE = 0.35; // around the examples
 const RADIUS = 0.055; // of a point
-const MOST_EXAMPLE_STEPS = 5000; // after which the training pauses
+const MOST_STEPS_OF_TRAINING = 5000; // after which it pauses
+
+let chosen = 0; // the example that was put into the graph last
+let training = 0; // the timer while it trains
 
 /** The part of the plane that is shown: all examples, and a margin. */
 function planeOf({ rows }) {
@@ -96,10 +99,7 @@ function drawPoints(svg, rows, place) {
   rows.forEach(([inputs, label], i) => {
     const [kind, shape] = shapeOf(...place(inputs), label, RADIUS);
     const sign = label < 0 ? "negative" : "positive";
-    const point = make(svg, kind, {
-      ...shape, class: `point ${sign}`, tabindex: -1, role: "button",
-      "aria-label": `point ${i + 1}, class ${format(label)}`,
-    });
+    const point = make(svg, kind, { ...shape, class: `point ${sign}` });
     point.addEventListener("click", () => chooseExample(i));
   });
   svg.mark = make(svg, "circle", { class: "mark", r: 2 * RADIUS });
@@ -108,14 +108,22 @@ function drawPoints(svg, rows, place) {
 /** Puts an example into the graph, and begins its forward pass. */
 function chooseExample(i) {
   pauseTraining();
+  chosen = i;
   shown.numbers = withExample(shown.numbers, LESSON.examples.rows[i]);
   shown.stop = 0;
   recompute();
 }
 
-// ---- training before one's eyes
+$("points").addEventListener("keydown", (event) => {
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!by || event.shiftKey) return;
+  event.preventDefault();
+  event.stopPropagation(); // the arrow keys step elsewhere
+  const { length } = LESSON.examples.rows;
+  chooseExample((chosen + by + length) % length);
+});
 
-let training = 0; // the timer while it trains
+// ---- training before one's eyes
 
 function pauseTraining() {
   clearInterval(training);
@@ -128,7 +136,7 @@ function startTraining() {
   shown.stop = stops.length;
   training = setInterval(() => {
     runSteps(1);
-    if (shown.training.losses.length >= MOST_EXAMPLE_STEPS) pauseTraining();
+    if (shown.training.losses.length >= MOST_STEPS_OF_TRAINING) pauseTraining();
   }, 1000 / FRAMES);
   $("train").textContent = "Pause";
 }

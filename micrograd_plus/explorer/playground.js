@@ -50,6 +50,7 @@ function numbersNow() {
 
 function showSource(next, lesson, title) {
   pauseTraining();
+  chosen = 0;
   source = next;
   begin(lesson);
   document.title = title;
