@@ -118,7 +118,7 @@ def test_draw_writes_png_and_dot_by_the_ending(run, tmp_path):
         (["x.__class__.__bases__", "x=1"], "only numbers, names"),
         (["x ^ 2", "x=1"], r"write a \*\* b"),
         (["x + y", "x=1"], "'y' has no number: add y="),
-        (["x", "x=1", "z=2"], "z does not occur"),
+        (["x", "x=1", "z=2"], "there is no z in 'x'"),
         (["x", "x"], "x=2.5"),
         (["x", "x=two"], "x=2.5"),
         (["x +", "x=1"], "a number, a name or an opening bracket is missing here"),

@@ -248,7 +248,7 @@ def test_any_text_of_the_language_is_read_or_refused(text: str) -> None:
 
 
 def test_numbers_for_names_that_do_not_occur() -> None:
-    with pytest.raises(ValueError, match="b, c does not occur in 'a'"):
+    with pytest.raises(ValueError, match="there is no b, c in 'a'"):
         parse("a", a=1, b=2, c=3)
 
 

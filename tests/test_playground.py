@@ -20,6 +20,7 @@ from pages import close, numbers_in
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
+from micrograd_plus.__main__ import main
 from micrograd_plus.engine import Value, topological_order
 from micrograd_plus.explorer.lesson import Lesson, functions, language
 from micrograd_plus.explorer.playground import Playground, playground
@@ -246,7 +247,7 @@ def address(page: Any) -> str:
 
 
 def problem(page: Any) -> str:
-    return str(page.inner_text("#problem")) if page.is_visible("#problem") else ""
+    return str(page.inner_text("#said-below")) if page.is_visible("#said-below") else ""
 
 
 def test_the_page_is_small_and_whole(path: Path) -> None:
@@ -255,6 +256,13 @@ def test_the_page_is_small_and_whole(path: Path) -> None:
     assert not re.search(r"https?://(?!www\.w3\.org/)", html)
     assert repr(playground()) == "<Playground: .save('playground.html') writes it to a file>"
     assert isinstance(playground(), Playground)
+
+
+def test_the_command_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "deep" / "page.html"
+    assert main(["playground", "--out", str(page)]) == 0
+    assert re.fullmatch(rf"wrote {re.escape(str(page))}, \d+ kB: .*\n", capsys.readouterr().out)
+    assert page.read_text("utf-8") == playground().html()
 
 
 def test_an_expression_is_typed_and_stepped_through(page: Any) -> None:
@@ -289,7 +297,8 @@ def test_a_wrong_expression_gets_pythons_sentence(page: Any) -> None:
     with pytest.raises(ValueError, match="was never closed") as error:
         parse("2 * (a + b", a=1, b=1)
     assert problem(page).lower().startswith(str(error.value).split("\n")[0])
-    assert page.inner_text("#problem mark") == "("
+    assert page.inner_text("#said-below mark") == "("
+    assert not page.is_visible("#result")
     assert page.get_attribute("#formula", "aria-invalid") == "true"
     assert page.locator("#graph .box").count() == 10  # the neuron is still there
     page.fill("#formula", "2 * (a + b)")
@@ -298,6 +307,14 @@ def test_a_wrong_expression_gets_pythons_sentence(page: Any) -> None:
     page.fill("#formula", "+".join(["a*b"] * 300))
     page.keyboard.press("Enter")
     assert "at most 400 can be drawn" in problem(page)
+
+
+def test_names_that_javascript_knows_are_names(page: Any) -> None:
+    page.fill("#formula", "toString * __proto__ + constructor")
+    assert page.inner_text("#result") == "= 1.25"  # 0.5 * -1.5 + 2
+    page.fill("#formula", "toString(__proto__)")
+    page.keyboard.press("Enter")
+    assert "There is no function 'toString'" in problem(page)
 
 
 def test_an_error_waits_until_the_typing_ends(page: Any) -> None:
@@ -323,14 +340,14 @@ def test_a_link_opens_with_its_numbers(page: Any, path: Path) -> None:
     ("wrong", "sentence"),
     [
         ("#f=tanh(", "missing here"),
-        ("#f=a*b&c=2", "C does not occur in a*b."),
-        ("#f=a&a=two", "The address gives a the number two; it must be a finite number"),
-        ("#f=a&a=", "must be a finite number, such as a=2.5"),
+        ("#f=a*b&c=2", "There is no c in 'a*b'."),
+        ("#f=a&a=two", "The address says a=two; a finite number must stand there, as in a=2.5."),
+        ("#f=a&a=1e999", "a finite number must stand there"),
         ("#example=nothing", "There is no example nothing; the examples are neuron, gate"),
-        ("#example=attention&z=1", "Z does not occur in the example Attention head"),
+        ("#example=attention&z=1", "There is no z in the example attention."),
         ("#formel=a", "An address begins with #f=formula or #example=name"),
         ("#f=%E0%A4%A", "This address is damaged"),
-        ("#f=__proto__&toString=1", "ToString does not occur"),
+        ("#f=__proto__&toString=1", "There is no toString in"),
         ("#f=<img src=x onerror=alert(1)>", "are allowed here"),
     ],
 )
@@ -373,7 +390,7 @@ def test_the_link_is_copied_or_shown(page: Any) -> None:
     page.click("#copy")
     assert page.inner_text("#copy") == "Copied"
     assert page.evaluate("copied").endswith("#f=p/q&p=0.5&q=-1.5")
-    page.evaluate("navigator.clipboard.writeText = async () => { throw new Error('no'); }")
+    page.evaluate("void (navigator.clipboard.writeText = async () => { throw new Error('no'); })")
     page.click("#copy")
     assert page.input_value('[aria-label="The link"]') == page.evaluate("location.href")
 

@@ -29,6 +29,7 @@ const viewport = new Viewport($("scroller"), $("graph"), $("map"), (out, into) =
 
 /** Begins a lesson, from its first step. */
 function begin(lesson) {
+  stop();
   LESSON = lesson;
   LEAVES = lesson.leafGroups.flatMap(({ leaves }) => leaves);
   leafList.opened.clear();

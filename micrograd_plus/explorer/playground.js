@@ -6,6 +6,8 @@
 const LANGUAGE = LESSON;
 const PATIENCE_WITH_TYPING = 800; // milliseconds, after which an error is shown
 const DELAY_OF_NUMBERS = 300; // milliseconds
+const SHORT_WHILE = 2000; // milliseconds
+const [BEFORE_PLACE, BEHIND_PLACE] = [40, 32]; // letters that are shown around an error
 const FIRST = LANGUAGE.library[0];
 
 /** What is being shown: an entry of the library, or a formula of the visitor. */
@@ -23,21 +25,25 @@ let writing = 0; // the timer of an address that is not written yet
  */
 function lessonFrom(formula, given, kept = {}) {
   const nodes = readExpression(formula, LANGUAGE);
-  if (nodes.length > LANGUAGE.most) {
-    throw new Unreadable(`this formula has ${nodes.length} values; at most ${LANGUAGE.most} can be drawn`);
+  const { defaults, most } = LANGUAGE;
+  if (nodes.length > most) {
+    throw new Unreadable(`this formula has ${nodes.length} values; at most ${most} can be drawn`);
   }
   const leaves = nodes.filter(({ name }) => name);
   const names = new Set(leaves.map(({ name }) => name));
   const unused = Object.keys(given).filter((name) => !names.has(name));
-  if (unused.length) throw new Unreadable(`${unused.join(", ")} does not occur in ${formula}`);
-  const { defaults } = LANGUAGE;
-  const free = leaves.filter(({ name }) => !(name in given || name in kept));
+  if (unused.length) {
+    const { messages } = LANGUAGE.grammar;
+    throw new Unreadable(worded(messages.unused, { names: unused.join(", "), text: formula }));
+  }
+  const numbers = new Map([...Object.entries(kept), ...Object.entries(given)]);
+  for (const leaf of leaves) leaf.data = numbers.get(leaf.name);
+  const free = leaves.filter(({ data }) => data === undefined);
   free.forEach((leaf, i) => { leaf.data = defaults[i % defaults.length]; });
-  for (const leaf of leaves) leaf.data = given[leaf.name] ?? kept[leaf.name] ?? leaf.data;
   const lesson = lessonOf(nodes, LANGUAGE);
-  if (free.length && !Number.isFinite(lesson.nodes.at(-1).data)) { // as for log(x) with x = -1.5
+  if (!Number.isFinite(nodes.at(-1).data)) { // as for log(x) with x = -1.5
     for (const leaf of free) leaf.data = Math.abs(leaf.data);
-    evaluate(nodes.map(({ data }) => data), lesson).forEach((x, i) => { nodes[i].data = x; });
+    computeAll(lesson);
   }
   return lesson;
 }
@@ -62,8 +68,7 @@ function showSource(next, lesson, title) {
 
 /** Shows a formula with its numbers; throws Unreadable. */
 function showFormula(formula, given, kept) {
-  const lesson = lessonFrom(formula, given, kept);
-  showSource({ formula }, lesson, formula.trim());
+  showSource({ formula }, lessonFrom(formula, given, kept), formula);
 }
 
 /** Shows an example, with other numbers in some leaves; throws Unreadable. */
@@ -74,8 +79,8 @@ function showExample(example, given = {}) {
     : { ...LANGUAGE, ...structuredClone(example.lesson) };
   if (!formula) {
     for (const [name, number] of Object.entries(given)) {
-      const leaf = lesson.nodes.find((node) => node.name === name && !node.op);
-      if (!leaf) throw new Unreadable(`${name} does not occur in the example ${example.name}`);
+      const leaf = lesson.nodes.find((node) => node.name === name && !node.op && !node.constant);
+      if (!leaf) throw new Unreadable(`there is no ${name} in the example ${example.id}`);
       leaf.data = number;
     }
   }
@@ -85,35 +90,44 @@ function showExample(example, given = {}) {
 
 // ---- what is wrong
 
+/** Says what is wrong below the formula; nothing if there is no error. */
 function showProblem(error) {
+  if (error && !(error instanceof Unreadable)) throw error;
   clearTimeout(waiting);
-  const place = $("problem");
-  place.hidden = !error;
-  $("formula").setAttribute("aria-invalid", String(Boolean(error?.text)));
-  if (!error) return;
-  if (!(error instanceof Unreadable)) throw error;
-  const { message, text: typed, column } = error;
+  const isTyped = Boolean(error?.text);
+  $("formula").setAttribute("aria-invalid", String(isTyped));
+  $("result").hidden = isTyped; // it belongs to what is drawn
+  say(...(error ? sentenceOf(error) : []));
+}
+
+function say(...content) {
+  $("said-below").replaceChildren(...content);
+  $("said-below").hidden = !content.length;
+  viewport.resize();
+}
+
+function sentenceOf({ message, text: typed, column }) {
   const sentence = document.createElement("p");
   sentence.textContent = `${message[0].toUpperCase()}${message.slice(1)}.`;
-  place.replaceChildren(sentence);
-  if (!typed) return;
-  const line = document.createElement("code");
-  const mark = document.createElement("mark");
+  if (!typed) return [sentence];
+  const [line, mark] = ["code", "mark"].map((tag) => document.createElement(tag));
   mark.textContent = typed.slice(column, column + 1) || " ";
-  line.append(typed.slice(Math.max(0, column - 40), column), mark, typed.slice(column + 1, column + 32));
-  place.append(line);
+  line.append(
+    typed.slice(Math.max(0, column - BEFORE_PLACE), column), mark,
+    typed.slice(column + 1, column + BEHIND_PLACE));
+  return [sentence, line];
 }
 
 // ---- the address
 
 /** As readable as an address may be: encodeURIComponent without what a fragment may hold. */
 const encoded = (words) => encodeURIComponent(words)
-  .replace(/%(2B|2F|2C|3D|40|3A)/g, (code) => (code === "%3D" ? code : decodeURIComponent(code)));
+  .replace(/%(2B|2F|2C|3A|40)/g, (code) => decodeURIComponent(code)); // + / , : @
 
 function addressOf() {
   const start = source.id
     ? ["example", source.id]
-    : ["f", source.formula.trim().replace(/\s*([-+*/(),])\s*/g, "$1")];
+    : ["f", source.formula.replace(/\s*([-+*/(),])\s*/g, "$1")];
   const numbers = Object.entries(numbersNow()).map(([name, x]) => [name, String(x)]);
   return `#${[start, ...numbers].map((pair) => pair.map(encoded).join("=")).join("&")}`;
 }
@@ -145,19 +159,27 @@ function readAddress() {
     const [[kind, what], ...numbers] = pairs;
     const given = Object.fromEntries(numbers.map(([name, number]) => [name, numberIn(name, number)]));
     if (kind === "f") {
-      showFormula(what, given);
+      showFormula(what.trim(), given);
       $("formula").value = what;
-      return;
+    } else if (kind === "example") {
+      showExample(exampleCalled(what), given);
+    } else {
+      throw new Unreadable(
+        `an address begins with #f=formula or #example=name, and not with #${kind}`);
     }
-    const ids = LANGUAGE.library.map(({ id }) => id);
-    if (kind !== "example") throw new Unreadable(`an address begins with #f=formula or #example=name, and not with #${kind}`);
-    if (!ids.includes(what)) throw new Unreadable(`there is no example ${what}; the examples are ${ids.join(", ")}`);
-    showExample(LANGUAGE.library[ids.indexOf(what)], given);
   } catch (error) {
     if (!source) showExample(FIRST);
     if (error.text) $("formula").value = error.text;
     showProblem(error);
+    clearTimeout(writing); // so that one can correct it
   }
+}
+
+function exampleCalled(id) {
+  const found = LANGUAGE.library.find((example) => example.id === id);
+  if (found) return found;
+  const ids = LANGUAGE.library.map((example) => example.id).join(", ");
+  throw new Unreadable(`there is no example ${id}; the examples are ${ids}`);
 }
 
 function pairsIn(hash) {
@@ -173,8 +195,9 @@ function pairsIn(hash) {
 
 function numberIn(name, number) {
   const read = readNumber(number);
-  if (!Number.isFinite(read)) throw new Unreadable(`the address gives ${name} the number ${number || "(none)"}; it must be a finite number, such as ${name}=2.5`);
-  return read;
+  if (Number.isFinite(read)) return read;
+  throw new Unreadable(
+    `the address says ${name}=${number}; a finite number must stand there, as in ${name}=2.5`);
 }
 
 async function copyLink() {
@@ -183,33 +206,29 @@ async function copyLink() {
   try {
     await navigator.clipboard.writeText(location.href);
     $("copy").textContent = "Copied";
+    setTimeout(() => { $("copy").textContent = "Copy link"; }, SHORT_WHILE);
   } catch { // where the browser does not allow it
-    const place = $("problem");
-    const field = Object.assign(document.createElement("input"), { value: location.href, readOnly: true });
-    field.setAttribute("aria-label", "The link");
-    place.replaceChildren("Copy this link: ", field);
-    place.hidden = false;
+    const field = document.createElement("input");
+    Object.assign(field, { value: location.href, readOnly: true, ariaLabel: "The link" });
+    say("Copy this link: ", field);
     field.select();
-    return;
   }
-  setTimeout(() => { $("copy").textContent = "Copy link"; }, 2000);
 }
 
 // ---- the visitor
 
 /** Shows what is typed as soon as it can be read; an error only when the typing has ended. */
 function typed(hasEnded) {
-  const formula = $("formula").value;
+  const formula = $("formula").value.trim();
   clearTimeout(waiting);
-  if (!hasEnded && formula.trim() === (source.formula ?? "").trim()) return;
   try {
-    if (formula.trim() !== (source.formula ?? "").trim()) {
+    if (formula !== (source.formula ?? "")) {
       showFormula(formula, {}, numbersNow());
       writeAddress(isSettled);
       isSettled = false;
     }
     showProblem(null);
-    if (hasEnded) isSettled = true;
+    isSettled ||= hasEnded;
   } catch (error) {
     if (hasEnded) showProblem(error);
     else waiting = setTimeout(() => showProblem(error), PATIENCE_WITH_TYPING);

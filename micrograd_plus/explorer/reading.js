@@ -246,6 +246,12 @@ function lessonOf(nodes, language) {
     ...language, nodes, update: null,
     leafGroups: leaves.length ? [{ title: "inputs", path: "", leaves }] : [],
   };
-  evaluate(nodes.map(({ data }) => data), lesson).forEach((x, i) => { nodes[i].data = x; });
+  computeAll(lesson);
   return { ...lesson, views: [wholeView(lesson)] };
+}
+
+/** Gives every node its number, from those of the leaves. */
+function computeAll(lesson) {
+  const numbers = evaluate(lesson.nodes.map(({ data }) => data), lesson);
+  lesson.nodes.forEach((node, i) => { node.data = numbers[i]; });
 }

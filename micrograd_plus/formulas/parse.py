@@ -71,6 +71,7 @@ _MESSAGES = {
     "large": "this number is larger than any float",
     "function": "there is no function '{name}'; the functions are {known}",
     "call": CALLED_AS,
+    "unused": "there is no {names} in '{text}'",
 }
 
 
@@ -104,7 +105,7 @@ def parse(text: str, values: Mapping[str, float] | None = None, /, **named: floa
     root = reader.read()
     unused = sorted(numbers.keys() - reader.leaves.keys())
     if unused:
-        raise ValueError(f"{', '.join(unused)} does not occur in {text!r}")
+        raise ValueError(_MESSAGES["unused"].format(names=", ".join(unused), text=text))
     return root if isinstance(root, Value) else Value(root)
 
 
