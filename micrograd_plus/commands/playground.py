@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..explorer.playground import playground
+from ..support.files import write_atomically
 from .arguments import add_command
 
 
@@ -23,6 +24,6 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page, and prints its path and size."""
-    path = playground().save(options.out)
+    path = write_atomically(options.out, playground())
     print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB: open it in a browser")
     return 0

@@ -48,6 +48,7 @@ function zeroLine(outputs) {
   return parts.join("");
 }
 
+/** Paints where the output is negative and positive; gives the line between. */
 function paintRegions(plane) {
   const canvas = $("regions");
   const { width, height } = canvas;
@@ -72,7 +73,10 @@ const shapeOf = (x, y, label, r) => (label < 0
 function showBoundary() {
   const { examples } = LESSON;
   $("boundary").hidden = !examples || shown.mode === "predict";
-  if ($("boundary").hidden) return;
+  if ($("boundary").hidden) {
+    if (training) pauseTraining();
+    return;
+  }
   const plane = planeOf(examples);
   const [width, height] = [plane.right - plane.left, plane.top - plane.bottom];
   $("plane").style.aspectRatio = `${width} / ${height}`;
@@ -82,8 +86,7 @@ function showBoundary() {
   const line = paintRegions(plane);
   const place = ([x, y]) => [x - plane.left, plane.top - y];
   if (svg.lesson !== LESSON) drawPoints(svg, examples.rows, place);
-  const scale = `scale(${width / columns},${height / rows}) translate(0.5,0.5)`;
-  put(svg.line, "transform", scale);
+  put(svg.line, "transform", `scale(${width / columns},${height / rows}) translate(0.5,0.5)`);
   put(svg.line, "d", line);
   const [x, y] = place(examples.inputs.map((i) => shown.numbers[i]));
   put(svg.mark, "cx", x);
@@ -92,6 +95,7 @@ function showBoundary() {
   $("separated").textContent = `${right} of ${examples.rows.length} right`;
 }
 
+/** Draws what stays as it is while the network learns, and the line and the mark, which move. */
 function drawPoints(svg, rows, place) {
   svg.replaceChildren();
   svg.lesson = LESSON;

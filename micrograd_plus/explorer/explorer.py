@@ -35,10 +35,8 @@ from .paper import write_pdf
 from .views import Views
 
 _SHEET = ("tape.js", "words.js", "boxes.js", "layout.js", "bundles.js", "graph.js", "sheet.js")
-SCRIPTS = (
-    *(*_SHEET, "viewport.js", "leaves.js"),
-    *("training.js", "predict.js", "faults.js", "page.js"),
-)
+_CONTROLS = ("viewport.js", "leaves.js", "training.js", "predict.js", "faults.js", "page.js")
+SCRIPTS = (*_SHEET, *_CONTROLS)
 STYLES = ("page.css", "sheet.css")
 _HEIGHT = 720  # pixels, in a notebook
 

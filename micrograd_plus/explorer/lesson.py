@@ -232,9 +232,10 @@ def _rules(op: Op) -> dict[str, Any]:
 
 
 def _formulas(op: Op) -> Iterator[tuple[str, str]]:
-    """The op's formula as a template, by the op's name.
+    """The op's formula as a template, with its key.
 
-    Of vectors it has no places; but written out for each number of operands up to some, as "dot/4".
+    The key is the op's name. An op of vectors also has formulas that are written out, for short
+    vectors: "dot/4" is the dot product of four operands.
     """
     if op.nary:
         yield op.name, _Template({}).write(op.expression)

@@ -1,8 +1,8 @@
 """The playground: the explorer as one page in which a visitor types an expression.
 
 >>> page = playground()
->>> page
-<Playground: .save('playground.html') writes it to a file>
+>>> page.startswith("<!DOCTYPE html>")
+True
 
 The page reads the expression itself. It gets what it must know as data: the grammar from
 `formulas/parse.py`, the formulas and derivatives of all ops from the op table, and ready examples.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from .. import data
@@ -23,57 +22,39 @@ from ..losses import hinge
 from ..nn import MLP
 from ..ops import TABLE
 from ..optim import SGD
-from ..support.files import write_atomically
 from .explorer import SCRIPTS, STYLES, read, write_page
 from .lesson import Lesson, functions, language
 from .views import MOST_IN_ONE, Views
 
-_TITLE = "micrograd_plus playground"
 _DEFAULTS = (0.5, -1.5, 2.0, 0.8, -0.6, 1.2)
 """The numbers of names that have none yet, in turn."""
 _RATE = 0.5  # of the two-moons network, which separates all points after some 250 steps
 _POINTS = 60
 
 
-class Playground:
-    """The page; see `playground`."""
+def playground() -> str:
+    """The page, whole: one HTML file that needs neither Python nor a network.
 
-    def html(self) -> str:
-        """The page, whole."""
-        library = [_NEURON, _GATE, attention_head(), two_moons()]
-        return write_page(
-            "page.html",
-            title=_TITLE,
-            data={
-                **language(TABLE.values()),
-                "grammar": grammar(),
-                "defaults": _DEFAULTS,
-                "most": MOST_IN_ONE,
-                "library": library,
-            },
-            styles=(*STYLES, "playground.css"),
-            functions=functions(TABLE.values(), _optimizer(_network())),
-            scripts=(*SCRIPTS, "reading.js", "boundary.js", "playground.js"),
-            bar=read("playground.html"),
-            card=read("boundary.html"),
-            start="",
-        )
-
-    def save(self, path: str | Path = "playground.html") -> Path:
-        """Writes the page to a file; returns its path."""
-        return write_atomically(Path(path), self.html())
-
-    def __repr__(self) -> str:
-        return "<Playground: .save('playground.html') writes it to a file>"
-
-
-def playground() -> Playground:
-    """A page in which a visitor types an expression and steps through both of its passes.
-
-    It has ready examples: a neuron, an LSTM gate, an attention head, and a network that learns to
-    separate two moons. It is one file, and needs neither Python nor a network.
+    Its visitor types an expression and steps through both of its passes, or chooses a neuron, an
+    LSTM gate, an attention head or a network that learns to separate two moons.
     """
-    return Playground()
+    return write_page(
+        "page.html",
+        title="micrograd_plus playground",
+        data={
+            **language(TABLE.values()),
+            "grammar": grammar(),
+            "defaults": _DEFAULTS,
+            "most": MOST_IN_ONE,
+            "library": [_NEURON, _GATE, attention_head(), two_moons()],
+        },
+        styles=(*STYLES, "playground.css"),
+        functions=functions(TABLE.values(), _optimizer(_network())),
+        scripts=(*SCRIPTS, "reading.js", "boundary.js", "playground.js"),
+        bar=read("playground.html"),
+        card=read("boundary.html"),
+        start="",
+    )
 
 
 # ---- the examples: a formula with numbers, or a lesson
@@ -111,7 +92,7 @@ def attention_head() -> dict[str, Any]:
     return {
         "id": "attention",
         "name": "Attention head",
-        "title": "An attention head of width 1: which share of each token's value goes on",
+        "title": "An attention head of width 1: a weighted mean of the values of three tokens",
         "lesson": _drawn(Lesson(_named("out", dot(weights, values)))),
     }
 
@@ -136,10 +117,7 @@ def two_moons() -> dict[str, Any]:
         "id": "moons",
         "name": "Two moons",
         "title": "A network 2-5-1 that learns to separate two moons",
-        "lesson": {
-            **_drawn(lesson),
-            "examples": examples,
-        },
+        "lesson": {**_drawn(lesson), "examples": examples},
     }
 
 

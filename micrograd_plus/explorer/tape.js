@@ -80,15 +80,16 @@ function run(numbers, fault = null, from = null) {
 
 /** Everything that the page shows: the passes, with the fault that is on, and as they should be.
  *
- * Without a fault, an optimizer's step follows if the lesson has one, and a second forward pass
- * that shows what it has done to the loss; but not where the step is one for many examples. With these come the `next` numbers, the optimizer's
- * `memory` after the step, and the `data` of the second pass.
+ * Without a fault, an optimizer's step follows if the lesson has one for this example alone, and a
+ * second forward pass that shows what it has done to the loss. With these come the `next` numbers,
+ * the optimizer's `memory` after the step, and the `data` of the second pass.
  *
  * training: the learning rate, and the memory before the step.
  */
 function play(numbers, fault, training = beginning()) {
   const right = run(numbers, fault?.doubles ? { ...fault, bothPasses: true } : null);
-  if (!fault) return { ...right, right, ...(LESSON.update && !LESSON.examples && reward(right, training)) };
+  const hasStep = LESSON.update && !LESSON.examples;
+  if (!fault) return { ...right, right, ...(hasStep && reward(right, training)) };
   const wrong = run(numbers, fault);
   if (fault.keeps) {
     const again = run(numbers, fault, wrong.grad);
@@ -141,16 +142,11 @@ function update({ data, grad }, { rate, memory }) {
 function trained(numbers, training, count) {
   let { memory, losses: [...losses] } = training;
   for (let i = 0; i < count; i++) {
-    const { loss, data, grad } = LESSON.examples ? meanOverExamples(numbers) : ofOneExample(numbers);
+    const { loss, grad } = meanOverExamples(numbers);
     losses.push(loss);
-    ({ next: numbers, memory } = update({ data, grad }, { ...training, memory }));
+    ({ next: numbers, memory } = update({ data: numbers, grad }, { ...training, memory }));
   }
   return { numbers, training: { ...training, memory, losses } };
-}
-
-function ofOneExample(numbers) {
-  const { data, grad } = run(numbers);
-  return { loss: data.at(-1), data, grad };
 }
 
 /** The numbers with those of an example in its leaves. */
@@ -162,21 +158,19 @@ function withExample(numbers, [inputs, target]) {
   return placed;
 }
 
-/** The mean loss over all examples, and the gradients of that mean. */
-function meanOverExamples(numbers) {
-  const { rows } = LESSON.examples;
-  const grad = numbers.map(() => 0);
-  let loss = 0;
-  for (const row of rows) {
-    const passes = run(withExample(numbers, row));
-    loss += passes.data.at(-1) / rows.length;
-    passes.grad.forEach((g, i) => { grad[i] += g / rows.length; });
-  }
-  return { loss, data: numbers, grad };
-}
+/** The numbers for each example of the lesson; for the one in the leaves, if there are no others. */
+const everyExample = (numbers) =>
+  LESSON.examples?.rows.map((row) => withExample(numbers, row)) ?? [numbers];
 
-const meanLoss = (numbers) => LESSON.examples.rows.reduce((sum, row, _, { length }) =>
-  sum + evaluate(withExample(numbers, row)).at(-1) / length, 0);
+/** The mean loss over the examples, and the gradients of that mean. */
+function meanOverExamples(numbers) {
+  const passes = everyExample(numbers).map((placed) => run(placed));
+  const mean = (of) => passes.reduce((sum, each) => sum + of(each), 0) / passes.length;
+  return {
+    loss: mean(({ data }) => data.at(-1)),
+    grad: numbers.map((_, i) => mean(({ grad }) => grad[i])),
+  };
+}
 
 /** Each node's number, from the leaves' numbers: the forward pass alone, for many inputs. */
 function evaluate(numbers, { nodes } = LESSON) {

@@ -36,7 +36,7 @@ function setRate() {
 function knownLosses() {
   const root = LESSON.nodes.length - 1;
   const losses = [...shown.training.losses];
-  if (LESSON.examples) return [...losses, meanLoss(shown.numbers)];
+  if (LESSON.examples) return [...losses, meanOverExamples(shown.numbers).loss];
   const count = countAt(shown.stop);
   const isKnown = count >= passes.steps.findIndex(({ kind }) => kind === "seed");
   if (losses.length || isKnown) losses.push(passes.data[root]);
