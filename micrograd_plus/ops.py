@@ -193,7 +193,9 @@ class Op:
         too_many = len(operands) > len(self.operands) or given.keys() & named
         if self.nary or too_many or set(complete) != set(self.operands):
             given_as = ", ".join([*["a value"] * len(operands), *[f"{x}=..." for x in named]])
-            raise TypeError(f"{self.signature} was called as {self.name}({given_as})")
+            raise TypeError(
+                CALLED_AS.format(signature=self.signature, name=self.name, given=given_as)
+            )
         return tuple([complete[x] for x in self.operands])
 
     def shown_with(self, *constants: float) -> str:
@@ -221,6 +223,9 @@ class Op:
     def _compiled(self) -> list[Callable[..., Any]]:
         return compile_python(self.python, f"<micrograd_plus op {self.name}>", ON_FLOATS)
 
+
+CALLED_AS = "{signature} was called as {name}({given})"
+"""What is wrong with a call whose operands do not fit."""
 
 _OUT = Symbol("out")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
+from importlib.resources import files
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,8 @@ import micrograd_plus as mp
 from micrograd_plus import nn
 from micrograd_plus.classroom import faults
 from micrograd_plus.engine import Value, topological_order
+from micrograd_plus.explorer import Explorer
+from micrograd_plus.explorer.lesson import functions, language
 from micrograd_plus.ops import TABLE
 
 HOSTILE = [
@@ -99,3 +104,35 @@ def gradients(root: Value) -> list[float]:
         value.grad = 0.0
     root.backward()
     return [value.grad for value in order]
+
+
+_ENGINE = ("tape.js", "words.js", "boxes.js")
+
+
+def in_the_page(explorer: Explorer, expression: str) -> str:
+    """A script for Node: the page's engine and words, and an expression to be printed."""
+    lesson = explorer.lesson
+    data = {**language(lesson.ops), **lesson.data(), "views": explorer.views.data()}
+    folder = files("micrograd_plus.explorer")
+    scripts = [folder.joinpath(name).read_text("utf-8") for name in _ENGINE]
+    plain = "(_, x) => (ArrayBuffer.isView(x) ? [...x] : x)"
+    numbers = "(k, x) => (typeof x === 'number' && !Number.isFinite(x) ? String(x) : x)"
+    return "\n".join(
+        [
+            f"const LESSON = {json.dumps(data)};",
+            functions(lesson.ops, lesson.optimizer),
+            *scripts,
+            "const NUMBERS = LESSON.nodes.map(({ data }) => Number(data));",
+            f"const RESULT = JSON.parse(JSON.stringify({expression}, "
+            f"(k, x) => ({numbers})(k, ({plain})(k, x))));",
+            "console.log(JSON.stringify(RESULT));",
+        ]
+    )
+
+
+def numbers_in(found: Any) -> Any:
+    if isinstance(found, list):
+        return [numbers_in(item) for item in found]
+    if isinstance(found, dict):
+        return {key: numbers_in(item) for key, item in found.items()}
+    return float(found) if found in ("NaN", "Infinity", "-Infinity") else found

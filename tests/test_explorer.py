@@ -9,7 +9,6 @@ import random
 import re
 import sys
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,18 @@ from drawings import read
 from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given, settings
 from mistakes import assert_hints_are_true
-from pages import HOSTILE, chain, close, corrected, diamonds, mlp, neuron, played
+from pages import (
+    HOSTILE,
+    chain,
+    close,
+    corrected,
+    diamonds,
+    in_the_page,
+    mlp,
+    neuron,
+    numbers_in,
+    played,
+)  # fmt: skip
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
@@ -28,27 +38,6 @@ from micrograd_plus.classroom.tape import BACKWARD, tape
 from micrograd_plus.context import scope
 from micrograd_plus.engine import Value, topological_order
 from micrograd_plus.explorer import Explorer, step_through
-
-
-def in_the_page(explorer: Explorer, expression: str) -> str:
-    """A script for Node: the page's engine and words, and an expression to be printed."""
-    data = {**explorer.lesson.data(), "views": []}
-    folder = files("micrograd_plus.explorer")
-    scripts = [folder.joinpath(name).read_text("utf-8") for name in ("tape.js", "words.js")]
-    plain = "(_, x) => (ArrayBuffer.isView(x) ? [...x] : x)"
-    numbers = "(k, x) => (typeof x === 'number' && !Number.isFinite(x) ? String(x) : x)"
-    return "\n".join(
-        [
-            f"const LESSON = {json.dumps(data)};",
-            explorer.lesson.functions(),
-            *scripts,
-            "const NUMBERS = LESSON.nodes.map(({ data }) => Number(data));",
-            f"const RESULT = JSON.parse(JSON.stringify({expression}, "
-            f"(k, x) => ({numbers})(k, ({plain})(k, x))));",
-            "console.log(JSON.stringify(RESULT));",
-        ]
-    )
-
 
 Ask = Callable[[Explorer, str], Any]
 
@@ -61,14 +50,6 @@ def ask(run_javascript: Callable[[str], str]) -> Ask:
         return numbers_in(json.loads(run_javascript(in_the_page(explorer, expression))))
 
     return evaluate
-
-
-def numbers_in(found: Any) -> Any:
-    if isinstance(found, list):
-        return [numbers_in(item) for item in found]
-    if isinstance(found, dict):
-        return {key: numbers_in(item) for key, item in found.items()}
-    return float(found) if found in ("NaN", "Infinity", "-Infinity") else found
 
 
 # ---- step_through, and what a notebook gets of it
@@ -233,7 +214,7 @@ def test_every_edge_is_in_some_view() -> None:
     inner = {
         (i, k)
         for i, node in enumerate(nodes)
-        for k, operand in enumerate(node.get("operands", ())[: node.get("shown")])
+        for k, operand in enumerate(node.get("operands", ()))
         if "op" in nodes[operand] or nodes[operand]["name"].startswith("x")
     }
     assert inner <= drawn

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pages import chain, diamonds, mlp, neuron
+from pages import chain, diamonds, in_the_page, mlp, neuron
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn
 from micrograd_plus.engine import Value
-from micrograd_plus.explorer import step_through
+from micrograd_plus.explorer import Explorer, step_through
 
 Point = tuple[float, float]
 _APART = 8  # pixels, at least, between two boxes and between a line and a box that it passes
@@ -262,9 +262,17 @@ EXPLORERS: dict[str, Callable[[], Any]] = {
 }
 
 
+def measured(run_javascript: Callable[[str], str], explorer: Explorer) -> Any:
+    """The views of an explorer, whose boxes have their sizes."""
+    views = "LESSON.views.map((view) => ({ ...view, boxes: view.boxes.map(sized) }))"
+    return json.loads(run_javascript(in_the_page(explorer, views)))
+
+
 @pytest.mark.parametrize("name", EXPLORERS)
-def test_the_explorers_graphs(lay_out: LayOut, name: str) -> None:
-    for view in EXPLORERS[name]().views.data():
+def test_the_explorers_graphs(
+    run_javascript: Callable[[str], str], lay_out: LayOut, name: str
+) -> None:
+    for view in measured(run_javascript, EXPLORERS[name]()):
         check(lay_out(view["boxes"], view["edges"]))
 
 
@@ -279,7 +287,7 @@ def test_three_hundred_boxes_take_well_under_a_tenth_of_a_second(
         edges = [ordered(*edge) for edge in edges]
     else:
         root = chain(299) if name == "long" else mp.sum([Value(i) * Value(0.5) for i in range(99)])
-        (view,) = step_through(root, fold=False).views.data()
+        (view,) = measured(run_javascript, step_through(root, fold=False))
         boxes, edges = view["boxes"], view["edges"]
     source = files("micrograd_plus.explorer").joinpath("layout.js").read_text("utf-8")
     times = json.loads(

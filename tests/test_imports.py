@@ -46,7 +46,7 @@ WINGS = {
     "compiler": {*CORE, *SUPPORT, "optim"},
     "show": {*CORE, *SUPPORT},
     "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show", "classroom.exercises"},
-    "explorer": {*CORE, *SUPPORT, "classroom", "nn", "optim", "show"},
+    "explorer": {*CORE, *SUPPORT, "classroom", "data", "losses", "nn", "optim", "show"},
     "export": {*CORE, *SUPPORT, "nn", "compiler"},
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}

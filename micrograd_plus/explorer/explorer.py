@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -30,13 +30,14 @@ from ..show import draw
 from ..support.files import write_atomically
 from ..support.nested import plain
 from ..support.rich import selected
-from .lesson import Lesson
+from .lesson import Lesson, functions, language
 from .paper import write_pdf
 from .views import Views
 
-_SCRIPTS = ("tape.js", "words.js", "layout.js", "bundles.js", "graph.js", "sheet.js")
+_SHEET = ("tape.js", "words.js", "boxes.js", "layout.js", "bundles.js", "graph.js", "sheet.js")
 _CONTROLS = ("viewport.js", "leaves.js", "training.js", "predict.js", "faults.js", "page.js")
-_STYLES = ("page.css", "sheet.css")
+SCRIPTS = (*_SHEET, *_CONTROLS)
+STYLES = ("page.css", "sheet.css")
 _HEIGHT = 720  # pixels, in a notebook
 
 
@@ -50,7 +51,7 @@ class Explorer:
 
     def html(self) -> str:
         """The page, whole."""
-        return self._page("page.html", [*_SCRIPTS, *_CONTROLS])
+        return self._page("page.html", SCRIPTS, bar="", card="", start="begin(LESSON);")
 
     def save(self, path: str | Path = "lesson.html") -> Path:
         """Writes the page to a file; returns its path."""
@@ -69,7 +70,7 @@ class Explorer:
             raise ValueError(f"a sheet is a .pdf or a .html file, not {path.name!r}")
         paths = path, path.with_stem(f"{path.stem}-solution")
         for target, kind in zip(paths, ("worksheet", "solution")):
-            page = self._page("sheet.html", _SCRIPTS, kind=kind)
+            page = self._page("sheet.html", _SHEET, kind=kind)
             if path.suffix == ".pdf":
                 write_pdf(page, target)
             else:
@@ -77,14 +78,14 @@ class Explorer:
         return paths
 
     def _page(self, template: str, scripts: Iterable[str], **more: str) -> str:
-        folder = files(__package__)
-        data = {**self.lesson.data(), "views": self.views.data()}
-        return Template(folder.joinpath(template).read_text("utf-8")).substitute(
-            title=html.escape(self.title),
-            css="".join(folder.joinpath(name).read_text("utf-8") for name in _STYLES),
-            lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
-            script=self.lesson.functions()
-            + "".join(folder.joinpath(name).read_text("utf-8") for name in scripts),
+        lesson = self.lesson
+        return write_page(
+            template,
+            title=self.title,
+            data={**language(lesson.ops), **lesson.data(), "views": self.views.data()},
+            styles=STYLES,
+            functions=functions(lesson.ops, lesson.optimizer),
+            scripts=scripts,
             **more,
         )
 
@@ -120,6 +121,31 @@ class Explorer:
     def __repr__(self) -> str:
         count = len(self.lesson.order)
         return f"<Explorer of {count} values: .save('lesson.html') writes it to a file>"
+
+
+def write_page(
+    template: str,
+    *,
+    title: str,
+    data: Mapping[str, Any],
+    styles: Iterable[str],
+    functions: str,
+    scripts: Iterable[str],
+    **more: str,
+) -> str:
+    """A page, whole: its template, data, styles and scripts, in one file."""
+    return Template(read(template)).substitute(
+        title=html.escape(title),
+        css="".join(map(read, styles)),
+        lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+        script=functions + "".join(map(read, scripts)),
+        **more,
+    )
+
+
+def read(name: str) -> str:
+    """The text of a file of the page."""
+    return files(__package__).joinpath(name).read_text("utf-8")
 
 
 def step_through(

@@ -1,6 +1,6 @@
 // Break it: the engine with a bug runs beside the right one.
 
-const opsInGraph = [...new Set(LESSON.nodes.flatMap(({ op: name }) => (name ? [name] : [])))];
+const opsInGraph = () => [...new Set(LESSON.nodes.flatMap(({ op: name }) => (name ? [name] : [])))];
 
 function listFaults() {
   const choices = [null, ...LESSON.faults].map((fault) => {
@@ -10,7 +10,7 @@ function listFaults() {
     input.value = fault?.name ?? "none";
     label.append(input, fault?.title ?? "no bug");
     const applies = !fault || !Object.keys(fault.signs).length ||
-      opsInGraph.some((name) => name in fault.signs);
+      opsInGraph().some((name) => name in fault.signs);
     input.disabled = !applies;
     if (!applies) label.append(" (there is no − here)");
     if (fault?.doubles) label.append(opChoice(fault, input));
@@ -24,8 +24,8 @@ function listFaults() {
 function opChoice(fault, input) {
   const select = document.createElement("select");
   select.setAttribute("aria-label", "the op that is changed");
-  for (const name of opsInGraph) select.append(new Option(name));
-  fault.op = opsInGraph[0];
+  for (const name of opsInGraph()) select.append(new Option(name));
+  fault.op = opsInGraph()[0];
   select.addEventListener("change", () => {
     fault.op = select.value;
     input.checked = true;

@@ -34,6 +34,7 @@ const overlap = (a, b) =>
 
 /** Gives a view its size, its boxes their places and its edges their paths. */
 function arrange(view) {
+  view.boxes = view.boxes.map(sized);
   const { places, curves, tips, width, height } = layOut(view.boxes, view.edges);
   Object.assign(view, { width, height });
   view.boxes.forEach((box, i) => { [box.x, box.y] = places[i]; });
@@ -66,6 +67,7 @@ class Graph {
     view.boxes.forEach(({ node, nodes }, i) => {
       for (const k of nodes ?? [node]) this.placeOf.set(k, i);
     });
+    this.expected = expectedSteps();
     this.edgeOf = new Map(); // "user position" -> index of its edge
     view.edges.forEach(({ pairs }, i) => {
       for (const [user, position] of pairs) this.edgeOf.set(`${user} ${position}`, i);
@@ -124,12 +126,11 @@ class Graph {
       width: w, height: h, rx: kind === "value" || kind === "outside" ? 5 : 12, class: "frame",
     });
     if (pill) {
-      const sign = LESSON.nodes[box.node].sign;
       const tab = `M${pill},1H5A4,4 0 0 0 1,5V${h - 5}A4,4 0 0 0 5,${h - 1}H${pill}`;
       make(group, "path", { d: tab, class: "pill" });
       make(group, "text", {
         x: pill / 2, y: h / 2 + 5, "text-anchor": "middle", class: "sign",
-      }, sign);
+      }, signOf(box.node));
     }
     const middle = (pill + w) / 2;
     if (kind === "constant") {
@@ -218,7 +219,7 @@ class Graph {
         put(drawn.grad, "text", gradient);
         put(drawn.grad, "class", gradient === "?" ? "number asked" : "number");
         name += `, grad ${gradient}`;
-        if (arrived[shown] && arrived[shown] < EXPECTED[shown]) classes.push("partial");
+        if (arrived[shown] && arrived[shown] < this.expected[shown]) classes.push("partial");
         const g = grad[shown];
         const share = g === undefined ? 0 : Math.round(100 * strengthOf(g, largest));
         put(drawn.frame, "style", share

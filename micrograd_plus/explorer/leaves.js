@@ -5,7 +5,7 @@ const MOST_OPEN = 40; // rows in the groups that are open at first
 const MOST_ROWS = 50; // of a group, until more are asked for
 const LONG = 4; // letters, from which on a leaf's name takes a line of its own
 
-const LEAVES = LESSON.leafGroups.flatMap(({ leaves }) => leaves);
+let LEAVES = []; // of the lesson
 const leafList = { opened: new Map(), rows: new Map() }; // by hand: group -> open, most rows
 
 /** A text as it is searched: without commas and dots between its words. */
@@ -104,7 +104,7 @@ function leafRow(i) {
     item.className = "long";
     if (!path) label.textContent = name;
   }
-  const reach = Math.max(5, 2 * Math.abs(INITIAL[i])) || 5;
+  const reach = Math.max(5, 2 * Math.abs(Number(LESSON.nodes[i].data))) || 5;
   const bound = Number.isFinite(reach) ? reach : 5;
   [drag.min, drag.max] = [-bound, bound];
   number.setAttribute("aria-label", `${words}, number`);

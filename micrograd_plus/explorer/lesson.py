@@ -7,7 +7,7 @@ run and to read, is written from the op table.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..classroom.faults import ALL, Fault
@@ -18,7 +18,7 @@ from ..classroom.questions import (
     is_near,
     operand_mistake,
 )
-from ..engine import Constant, Value, op_name, shown_operands, topological_order
+from ..engine import Constant, Value, topological_order
 from ..formulas.names import Name, names_of
 from ..formulas.symbolic import opens, substitute
 from ..formulas.writers import JavaScript, MathML
@@ -45,47 +45,30 @@ class Lesson:
         self.ops: dict[Op, None] = {value.op: None for value in self.order if value.op is not None}
 
     def data(self) -> dict[str, Any]:
-        """What the page reads as JSON."""
-        writer = MathML()
+        """What the page reads as JSON of this graph; see also `language`."""
         return {
             "nodes": [
                 {
                     "name": self.names[value],
-                    "math": writer.write(self._symbol(value)),
                     "data": as_json(value.data),
+                    **self._written(value),
                     **_described(self.names[value]),
                     **({"constant": True} if isinstance(value, Constant) else {}),
                     **(self._made(value, value.op) if value.op is not None else {}),
                 }
                 for value in self.order
             ],
-            "ops": {op.name: _rules(op) for op in self.ops},
-            "formulas": {
-                _arity(op, value): _formula(op, len(value.operands))
-                for value in self.order
-                if (op := value.op) is not None
-            },
             "leafGroups": self._leaf_groups(),
             "update": self._update(),
-            "faults": [_fault(fault) for fault in ALL],
-            "hints": HINTS,
-            "backwardHints": BACKWARD_HINTS,
-            "power": Scale(0).power,
         }
 
-    def _symbol(self, value: Value) -> Symbol | float:
-        """What stands for a value in a formula: its name, or a Constant's number."""
+    def _written(self, value: Value) -> dict[str, str]:
+        """The name in a formula; a Constant without one is written as its number."""
         is_number = isinstance(value, Constant) and not value.label
-        return value.data if is_number else Symbol(self.names[value])
+        return {} if is_number else {"math": MathML().write(Symbol(self.names[value]))}
 
     def _made(self, value: Value, op: Op) -> dict[str, Any]:
-        return {
-            "op": op.name,
-            "sign": op_name(value),
-            "formula": _arity(op, value),
-            "operands": [self.index[operand] for operand in value.operands],
-            "shown": len(shown_operands(value)),
-        }
+        return {"op": op.name, "operands": [self.index[operand] for operand in value.operands]}
 
     def _leaf_groups(self) -> list[dict[str, Any]]:
         trained = self.optimizer.parameters if self.optimizer else []
@@ -123,17 +106,32 @@ class Lesson:
             ],
         }
 
-    def functions(self) -> str:
-        """The functions of every op in the graph, and the optimizer's update, in JavaScript."""
-        entries = [
-            f"  {op.name}: {{ forward: {op.name}_forward, partials: {op.name}_partials }},\n"
-            for op in self.ops
-        ]
-        sources = [op.javascript for op in self.ops]
-        sources += [shared.javascript for shared in _SHARED]
-        if self.optimizer is not None:
-            sources += _update_functions(trace(self.optimizer))
-        return f"{JavaScript().prelude()}{''.join(sources)}const OPS = {{\n{''.join(entries)}}};\n"
+
+def language(ops: Iterable[Op]) -> dict[str, Any]:
+    """What the page reads as JSON of these ops, and of all graphs: how each is written and told."""
+    ops = list(ops)
+    return {
+        "ops": {op.name: _rules(op) for op in ops},
+        "formulas": {key: formula for op in ops for key, formula in _formulas(op)},
+        "faults": [_fault(fault) for fault in ALL],
+        "hints": HINTS,
+        "backwardHints": BACKWARD_HINTS,
+        "power": Scale(0).power,
+    }
+
+
+def functions(ops: Iterable[Op], optimizer: Optimizer | None) -> str:
+    """The functions of these ops, and of the optimizer's update, in JavaScript."""
+    ops = list(ops)
+    entries = [
+        f"  {op.name}: {{ forward: {op.name}_forward, partials: {op.name}_partials }},\n"
+        for op in ops
+    ]
+    sources = [op.javascript for op in ops]
+    sources += [shared.javascript for shared in _SHARED]
+    if optimizer is not None:
+        sources += _update_functions(trace(optimizer))
+    return f"{JavaScript().prelude()}{''.join(sources)}const OPS = {{\n{''.join(entries)}}};\n"
 
 
 _SHARED = (is_near, backward_mistakes, operand_mistake, strength)
@@ -200,10 +198,6 @@ def as_json(number: float) -> float | str:
     return number
 
 
-def _arity(op: Op, value: Value) -> str:
-    return f"{op.name}/{len(value.operands)}" if op.nary else op.name
-
-
 class _Template(MathML):
     """Formulas with places to be filled in: the page puts an operand's name or number there.
 
@@ -225,6 +219,10 @@ def _rules(op: Op) -> dict[str, Any]:
     places = {name: f'{kind}="{k}"' for k, name in enumerate(op.operands)}
     writer = _Template({**places, "out": 'data-k="out"'})
     return {
+        "symbol": op.symbol,
+        "inline": op.inline,
+        "signature": op.signature,
+        "defaults": list(op.defaults),
         "operands": list(op.operands),
         "vectors": len(op.operands) if op.nary else 0,
         "doc": op.doc,
@@ -233,23 +231,28 @@ def _rules(op: Op) -> dict[str, Any]:
     }
 
 
-def _formula(op: Op, count: int) -> str:
-    """The op's formula as a template; of vectors, written out if they are short."""
+def _formulas(op: Op) -> Iterator[tuple[str, str]]:
+    """The op's formula as a template, with its key.
+
+    The key is the op's name. An op of vectors also has formulas that are written out, for short
+    vectors: "dot/4" is the dot product of four operands.
+    """
+    if op.nary:
+        yield op.name, _Template({}).write(op.expression)
+        for length in range(1, _MOST_TERMS + 1):
+            yield f"{op.name}/{length * len(op.operands)}", _written_out(op, length)
+        return
     places = {x: f'data-k="{k}"' for k, x in enumerate(op.operands)}
-    if not op.nary:
-        short = opens(op)
-        symbols = [Symbol(x) for x in op.operands]
-        return _Template(places).write(op.expression if short else Expression(op.symbol, *symbols))
-    length = count // len(op.operands)
-    if length > _MOST_TERMS:
-        return _Template({}).write(op.expression)
+    call = Expression(op.symbol, *[Symbol(x) for x in op.operands])
+    yield op.name, _Template(places).write(op.expression if opens(op) else call)
+
+
+def _written_out(op: Op, length: int) -> str:
+    """The formula of an op of vectors of this length, with a place for each element."""
     elements = {x: [Symbol(f"{x}{i}") for i in range(length)] for x in op.operands}
-    places = {
-        element.name: f'data-k="{k}"'
-        for k, element in enumerate(element for x in op.operands for element in elements[x])
-    }
+    every = [element for x in op.operands for element in elements[x]]
+    places = {element.name: f'data-k="{k}"' for k, element in enumerate(every)}
     if not opens(op):
-        every = [element for x in op.operands for element in elements[x]]
         return _Template(places).write(Expression(op.symbol, *every))
     return _Template(places).write(substitute(op.expression, elements))
 

@@ -5,12 +5,10 @@ const MOST_PATHS = 12;
 const ZOOM = 1.25; // by which a button or a key zooms
 const PAN = 0.25; // of the window, by which a key moves the picture
 
-const INITIAL = LESSON.nodes.map(({ data }) => Number(data)); // "Infinity" and "NaN" are texts
-
 const shown = {
   mode: "step", // or "predict", "break"
-  numbers: [...INITIAL],
-  training: beginning(),
+  numbers: [],
+  training: {},
   fault: null,
   view: 0,
   stop: 0, // how many stops of the view's tape are behind us
@@ -20,13 +18,36 @@ const shown = {
   // what has been asked in predict mode: stop -> "right", "wrong", "revealed"
   answers: new Map(),
 };
-let passes = play(shown.numbers, null, shown.training);
+let passes = null;
 let stops = [];
 let graph = null;
 let followed = undefined; // the stop whose step the picture was last moved to
 const viewport = new Viewport($("scroller"), $("graph"), $("map"), (out, into) => {
   $("zoom-out").disabled = !out;
   $("zoom-in").disabled = !into;
+});
+
+/** Begins a lesson, from its first step. */
+function begin(lesson) {
+  stop();
+  LESSON = lesson;
+  LEAVES = lesson.leafGroups.flatMap(({ leaves }) => leaves);
+  leafList.opened.clear();
+  leafList.rows.clear();
+  $("leaf-search").value = "";
+  Object.assign(shown, {
+    stop: 0, selected: undefined, nudged: undefined, fault: null, ...atTheStart(),
+  });
+  passes = play(shown.numbers, null, shown.training);
+  stops = [];
+  listFaults();
+  open(0);
+  if (shown.mode !== "step") setMode("step");
+}
+
+const atTheStart = () => ({
+  numbers: LESSON.nodes.map(({ data }) => Number(data)), // "Infinity" and "NaN" are texts
+  training: beginning(),
 });
 
 // ---- the tape of a view: what happens inside a folded box, or out of sight, is one stop
@@ -159,6 +180,7 @@ function refresh() {
   showTraining();
   showPaths();
   if (shown.mode === "break") showFault();
+  document.dispatchEvent(new Event("refreshed"));
 }
 
 const visibleNodes = () => [...graph.placeOf.keys()];
@@ -411,9 +433,7 @@ $("play").addEventListener("click", toggle);
 $("speed").addEventListener("change", () => { if (shown.playing) { stop(); start(); } });
 $("slider").addEventListener("input", () => { stop(); go(Number($("slider").value)); });
 $("reset").addEventListener("click", () => {
-  shown.numbers = [...INITIAL];
-  shown.training = beginning();
-  shown.nudged = undefined;
+  Object.assign(shown, atTheStart(), { nudged: undefined });
   recompute();
 });
 $("h").addEventListener("input", refresh);
@@ -438,6 +458,3 @@ $("scroller").addEventListener("focusin", ({ target }) => {
 for (const kind of ["worksheet", "solution"]) {
   $(`print-${kind}`).addEventListener("click", () => printSheet(kind));
 }
-listFaults();
-open(0);
-if (new URLSearchParams(location.search).has("present")) present(true);

@@ -174,10 +174,13 @@ function sectionOf(title, steps, first, { data, nextData }, blank) {
   const section = document.createElement("section");
   section.innerHTML = `<h2></h2><ol start="${first}"></ol>`;
   const [heading, list] = section.children;
+  const expected = expectedSteps();
   heading.textContent = `${title}: ${steps.length} ${steps.length === 1 ? "step" : "steps"}`;
   for (const step of steps.slice(0, MOST_OF_A_PASS)) {
     const item = document.createElement("li");
-    const lines = blank ? toFillIn(step) : solved(step, step.second ? nextData : data);
+    const lines = blank
+      ? toFillIn(step, expected[step.node] > 1)
+      : solved(step, step.second ? nextData : data);
     item.append(...lines.map(wrapped));
     list.append(item);
   }
@@ -189,8 +192,11 @@ function sectionOf(title, steps, first, { data, nextData }, blank) {
 
 const BLANK = `<mspace class="blank"></mspace>`;
 
-/** A step as formulas with names, and with blanks for its numbers. */
-function toFillIn(step) {
+/** A step as formulas with names, and with blanks for its numbers.
+ *
+ * isPart: whether other steps add to the same gradient.
+ */
+function toFillIn(step, isPart) {
   const { kind, node } = step;
   const { lines } = sentence(step, [], true);
   if (kind === "update") {
@@ -202,7 +208,7 @@ function toFillIn(step) {
   const formula = lines[0].replaceAll(op("?"), BLANK);
   if (kind !== "backward") return [formula];
   const numbers = row(op("="), equals(row(BLANK, op("×"), BLANK), BLANK));
-  const sum = EXPECTED[node] > 1 ? [equals(grad(node), BLANK)] : [];
+  const sum = isPart ? [equals(grad(node), BLANK)] : [];
   return [formula, numbers, ...sum];
 }
 

@@ -80,15 +80,16 @@ function run(numbers, fault = null, from = null) {
 
 /** Everything that the page shows: the passes, with the fault that is on, and as they should be.
  *
- * Without a fault, an optimizer's step follows if the lesson has one, and a second forward pass
- * that shows what it has done to the loss. With these come the `next` numbers, the optimizer's
- * `memory` after the step, and the `data` of the second pass.
+ * Without a fault, an optimizer's step follows if the lesson has one for this example alone, and a
+ * second forward pass that shows what it has done to the loss. With these come the `next` numbers,
+ * the optimizer's `memory` after the step, and the `data` of the second pass.
  *
  * training: the learning rate, and the memory before the step.
  */
 function play(numbers, fault, training = beginning()) {
   const right = run(numbers, fault?.doubles ? { ...fault, bothPasses: true } : null);
-  if (!fault) return { ...right, right, ...(LESSON.update && reward(right, training)) };
+  const hasStep = LESSON.update && !LESSON.examples;
+  if (!fault) return { ...right, right, ...(hasStep && reward(right, training)) };
   const wrong = run(numbers, fault);
   if (fault.keeps) {
     const again = run(numbers, fault, wrong.grad);
@@ -141,11 +142,43 @@ function update({ data, grad }, { rate, memory }) {
 function trained(numbers, training, count) {
   let { memory, losses: [...losses] } = training;
   for (let i = 0; i < count; i++) {
-    const passes = run(numbers);
-    losses.push(passes.data[LESSON.nodes.length - 1]);
-    ({ next: numbers, memory } = update(passes, { ...training, memory }));
+    const { loss, grad } = meanOverExamples(numbers);
+    losses.push(loss);
+    ({ next: numbers, memory } = update({ data: numbers, grad }, { ...training, memory }));
   }
   return { numbers, training: { ...training, memory, losses } };
+}
+
+/** The numbers with those of an example in its leaves. */
+function withExample(numbers, [inputs, target]) {
+  const { inputs: nodes, target: node } = LESSON.examples;
+  const placed = [...numbers];
+  nodes.forEach((i, k) => { placed[i] = inputs[k]; });
+  placed[node] = target;
+  return placed;
+}
+
+/** The numbers for each example of the lesson; for the one in the leaves, if there are no others. */
+const everyExample = (numbers) =>
+  LESSON.examples?.rows.map((row) => withExample(numbers, row)) ?? [numbers];
+
+/** The mean loss over the examples, and the gradients of that mean. */
+function meanOverExamples(numbers) {
+  const passes = everyExample(numbers).map((placed) => run(placed));
+  const mean = (of) => passes.reduce((sum, each) => sum + of(each), 0) / passes.length;
+  return {
+    loss: mean(({ data }) => data.at(-1)),
+    grad: numbers.map((_, i) => mean(({ grad }) => grad[i])),
+  };
+}
+
+/** Each node's number, from the leaves' numbers: the forward pass alone, for many inputs. */
+function evaluate(numbers, { nodes } = LESSON) {
+  const data = Float64Array.from(numbers);
+  nodes.forEach(({ op, operands }, i) => {
+    if (op) data[i] = OPS[op].forward(...operands.map((k) => data[k]));
+  });
+  return data;
 }
 
 /** Whether a number is not the right one, by more than rounding. */
@@ -195,10 +228,13 @@ function stateAfter(steps, count, numbers) {
   return { data, grad, arrived, flows };
 }
 
-/** How many steps give a node its gradient: one for each use, and one more for the root. */
-const EXPECTED = LESSON.nodes.map(() => 0);
-LESSON.nodes.forEach(({ operands }) => operands?.forEach((k) => { EXPECTED[k] += 1; }));
-EXPECTED[LESSON.nodes.length - 1] += 1;
+/** How many steps give each node its gradient: one for each use, and one more for the root. */
+function expectedSteps() {
+  const counts = LESSON.nodes.map(() => 0);
+  LESSON.nodes.forEach(({ operands }) => operands?.forEach((k) => { counts[k] += 1; }));
+  counts[counts.length - 1] += 1;
+  return counts;
+}
 
 /** The paths along which a gradient comes from the root to a node. Computed here, and not data of
  * the page: there may be many for each node, and their products change with every number.

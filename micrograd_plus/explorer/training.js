@@ -36,6 +36,7 @@ function setRate() {
 function knownLosses() {
   const root = LESSON.nodes.length - 1;
   const losses = [...shown.training.losses];
+  if (LESSON.examples) return [...losses, meanOverExamples(shown.numbers).loss];
   const count = countAt(shown.stop);
   const isKnown = count >= passes.steps.findIndex(({ kind }) => kind === "seed");
   if (losses.length || isKnown) losses.push(passes.data[root]);
@@ -44,7 +45,7 @@ function knownLosses() {
 }
 
 function showTraining() {
-  $("training").hidden = !passes.next || shown.mode === "predict";
+  $("training").hidden = !(passes.next || LESSON.examples) || shown.mode === "predict";
   const step = passes.steps[countAt(shown.stop) - 1];
   $("again").hidden = step?.kind !== "reward" || $("training").hidden;
   if ($("training").hidden) return;

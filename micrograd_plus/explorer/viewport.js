@@ -25,7 +25,13 @@ class Viewport {
     this.listenToFingers();
     this.listenToMap();
     room.addEventListener("scroll", () => this.frame());
-    addEventListener("resize", () => (this.fitted ? this.fit() : this.frame()));
+    addEventListener("resize", () => this.resize());
+  }
+
+  /** Follows a room whose size has changed. */
+  resize() {
+    if (this.fitted) this.fit();
+    else this.frame();
   }
 
   /** Opens a picture. */

@@ -1,8 +1,8 @@
 """What the page draws: the boxes and edges of the whole graph, or of a large one folded.
 
 A graph is folded by the rules of `show.folding`, as in a picture. Each folded box opens as a view
-of its own, in which no more is folded than it takes to be readable. Where the boxes stand is
-computed by the page, when a view opens (`layout.js`).
+of its own, in which no more is folded than it takes to be readable. How large the boxes are and
+where they stand is computed by the page, when a view opens (`boxes.js` and `layout.js`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..context import scope
-from ..engine import Constant, Value, op_name, shown_operands
-from ..show.dot import text_width
+from ..engine import Constant, Value, shown_operands
 from ..show.folding import (
     MOST_WHOLE,
     bundles_of,
@@ -28,14 +27,8 @@ from ..show.folding import (
 )
 from .lesson import Lesson
 
-_MOST_IN_ONE = 400  # boxes of any view: more is no picture
+MOST_IN_ONE = 400  # boxes of any view: more is no picture
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
-
-# Sizes in pixels. Names are set in a bold and numbers in a plain fixed-width font.
-TEXT_SIZE = 13
-_NUMBERS = "grad -1.2346e-10"
-_ROW, _MARGIN, _PILL = 17, 8, 30
-_LONGEST_NAME = 18
 
 
 @dataclass(eq=False)
@@ -109,10 +102,10 @@ class Views:
                     if isinstance(box, _Group):
                         self._add(box.call, self.views.index(view))
         largest = max(len(view.boxes) for view in self.views)
-        if largest > _MOST_IN_ONE:
+        if largest > MOST_IN_ONE:
             raise ValueError(
                 f"a graph of {count:,} values takes a picture of {largest:,} boxes, more than the "
-                f"{_MOST_IN_ONE} that can be read: step_through(root, around=value) shows the part "
+                f"{MOST_IN_ONE} that can be read: step_through(root, around=value) shows the part "
                 "around one of its values, and what is computed inside `with scope(name):` can "
                 "be folded into one box"
             )
@@ -227,7 +220,7 @@ class Views:
     # ---- as data
 
     def data(self) -> list[dict[str, Any]]:
-        """The views as the page reads them, in pixels."""
+        """The views as the page reads them."""
         return [self._data(view) for view in self.views]
 
     def _data(self, view: View) -> dict[str, Any]:
@@ -250,45 +243,25 @@ class Views:
         }
 
     def _box(self, view: View, box: Box) -> dict[str, Any]:
-        lesson = self.lesson
+        index = self.lesson.index
         if isinstance(box, Value):
-            if isinstance(box, Constant):
-                width = text_width(lesson.names[box][:_LONGEST_NAME], TEXT_SIZE) + 2 * _MARGIN
-                return {"kind": "constant", "node": lesson.index[box], "w": _even(width), "h": 26}
-            name = lesson.names[box]
-            shown = name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
-            sign = op_name(box)
-            pill = max(_PILL, _even(text_width(sign, TEXT_SIZE) + 14)) if sign else 0
-            width = max(text_width(shown, TEXT_SIZE), text_width(_NUMBERS, TEXT_SIZE - 1))
-            return {
-                "kind": "value" if box in view.inside or box.op is None else "outside",
-                "node": lesson.index[box],
-                "title": shown,
-                "pill": pill,
-                "w": _even(width + 2 * _MARGIN) + pill,
-                "h": 3 * _ROW + 8,
-            }
+            inside = box in view.inside or box.op is None
+            kind = "constant" if isinstance(box, Constant) else "value" if inside else "outside"
+            return {"kind": kind, "node": index[box]}
         if isinstance(box, _Bundle):
-            values = box.values
-            title, rows = f"{len(values)} inputs", []
-            kind: dict[str, Any] = {"kind": "bundle", "nodes": [lesson.index[v] for v in values]}
-        else:
-            computed = list(self._computed(box.call))
-            used = {x for value in computed for x in value.operands} & self.parameters
-            title, rows = title_of(box.call), described(box.call, box.count, len(used))
-            kind = {
-                "kind": "group",
-                "view": self.numbers[box.call],
-                "nodes": [lesson.index[v] for v in computed],
-                "rows": rows,
-            }
-            outputs = self._outputs(box.call)
-            if len(outputs) == 1:
-                kind["output"] = lesson.index[outputs[0]]
-        texts = [title, *rows, *[_NUMBERS] * ("output" in kind)]
-        width = max(text_width(text, TEXT_SIZE) for text in texts) + 2 * _MARGIN
-        height = (len(rows) + 1 + 2 * ("output" in kind)) * _ROW + 12
-        return {**kind, "title": title, "w": _even(width), "h": height}
+            nodes = [index[value] for value in box.values]
+            return {"kind": "bundle", "title": f"{len(nodes)} inputs", "nodes": nodes}
+        computed = list(self._computed(box.call))
+        used = {x for value in computed for x in value.operands} & self.parameters
+        outputs = self._outputs(box.call)
+        return {
+            "kind": "group",
+            "title": title_of(box.call),
+            "rows": described(box.call, box.count, len(used)),
+            "view": self.numbers[box.call],
+            "nodes": [index[value] for value in computed],
+            **({"output": index[outputs[0]]} if len(outputs) == 1 else {}),
+        }
 
     def _outputs(self, call: scope) -> list[Value]:
         """What a call computed that is used outside of it."""
@@ -311,7 +284,3 @@ def _is_inside(inside: scope | None, call: scope | None) -> bool:
     while inside is not None and inside is not call:
         inside = inside.parent
     return inside is call
-
-
-def _even(width: float) -> int:
-    return 2 * round(width / 2)

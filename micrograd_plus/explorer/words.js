@@ -37,7 +37,7 @@ const wrapping = (formulas, sign) =>
   formulas.map((formula, i) => math(i ? row(op(sign), formula) : formula)).join(" ");
 const row = (...parts) => `<mrow>${parts.join("")}</mrow>`;
 const math = (content) => `<math>${content}</math>`;
-const named = (i) => LESSON.nodes[i].math;
+const named = (i) => LESSON.nodes[i].math ?? mathNumber(Number(LESSON.nodes[i].data));
 const partial = (above, below) =>
   `<mfrac>${row(op("∂"), named(above))}${row(op("∂"), named(below))}</mfrac>`;
 const gradOf = (i) => partial(LESSON.nodes.length - 1, i);
@@ -100,7 +100,26 @@ const withNames = (template, node, position = 0) => filled(template, node, posit
 const withNumbers = (template, node, data, position = 0) =>
   filled(template, node, position, (i) => mathNumber(data[i])).replaceAll("·", "×");
 
-const formulaOf = (node) => LESSON.formulas[LESSON.nodes[node].formula];
+/** The formula of a node as a template: written out for its number of operands, if that is short. */
+function formulaOf(node) {
+  const { op: name, operands } = LESSON.nodes[node];
+  return LESSON.formulas[`${name}/${operands.length}`] ?? LESSON.formulas[name];
+}
+
+/** Whether the last operand of a node is a constant that is part of the op's name, as in **2. */
+function isInline({ op: name, operands }, { nodes, ops } = LESSON) {
+  return ops[name].inline && nodes[operands.at(-1)].constant === true;
+}
+
+/** The op of a node as pictures show it: *, tanh, **2; nothing for a leaf. */
+function signOf(i) {
+  const node = LESSON.nodes[i];
+  if (!node.op) return "";
+  const { symbol } = LESSON.ops[node.op];
+  if (!isInline(node)) return symbol;
+  const number = format(Number(LESSON.nodes[node.operands.at(-1)].data));
+  return /^\w+$/.test(symbol) ? `${symbol}(${number})` : symbol + number;
+}
 
 function partialOf(user, position) {
   const { op: name, operands } = LESSON.nodes[user];
