@@ -52,6 +52,7 @@ WINGS = {
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
+ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
@@ -67,6 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
+    "sweeps": {"joblib"},
     "support": {"tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
