@@ -347,9 +347,15 @@ def _outcome(train: Callable[..., Any], settings: Settings, seed: int) -> Outcom
         try:
             curve = _curve(train(**settings, seed=seed))
         except (Exception, SystemExit) as error:
-            shown = traceback.format_exception(error)
-            return Outcome(error=f"{type(error).__name__}: {error}", traceback="".join(shown))
+            return _failed(error)
         return Outcome(curve, tuple(notes))
+
+
+def _failed(error: BaseException) -> Outcome:
+    return Outcome(
+        error=f"{type(error).__name__}: {error}",
+        traceback="".join(traceback.format_exception(error)),
+    )
 
 
 def _curve(result: Any) -> tuple[float, ...]:
@@ -378,26 +384,34 @@ def _outcomes(
         for i, task in tasks.items():
             yield i, _outcome(train, *task)
         return
+    from concurrent.futures.process import BrokenProcessPool
+
     waiting = dict(tasks)
+    alone = False  # whether the next run is the only one, to find out which run ends its process
     while waiting:
+        some = dict(itertools.islice(waiting.items(), 1 if alone else None))
         count = len(waiting)
         try:
-            for i, outcome in _in_parallel(train, waiting, jobs):
+            for i, outcome in _in_parallel(train, some, jobs):
                 del waiting[i]
                 yield i, outcome
-        except _process_died() as error:
-            if len(waiting) == count:
-                for i in waiting:
-                    yield i, Outcome(error=f"the process ended: {error}", traceback=str(error))
-                return
-            # One of those that ran ended its process: it is the last to be tried again.
-            waiting = dict(reversed(waiting.items()))
+            alone = False
+        except BrokenProcessPool as error:
+            if alone:
+                (i,) = some
+                del waiting[i]
+                yield i, Outcome(error=_DIED, traceback=f"{_DIED}\n{error}")
+            alone = len(waiting) == count
+
+
+_DIED = "the process of this run ended, for lack of memory or by a fault in native code"
 
 
 def _in_parallel(
     train: Callable[..., Any], tasks: dict[int, Task], jobs: int | None
-) -> Generator[tuple[int, Outcome], None, None]:
+) -> Iterator[tuple[int, Outcome]]:
     try:
+        import cloudpickle
         import joblib
         from joblib.parallel import get_active_backend
     except ImportError as error:
@@ -405,33 +419,35 @@ def _in_parallel(
             'a sweep in several processes needs joblib: pip install "micrograd-plus[sweep]", or '
             "write jobs=1 to make one run after the other"
         ) from error
+    try:
+        packed = cloudpickle.dumps(train)
+        calls = [
+            joblib.delayed(_unpacked)(i, packed, cloudpickle.dumps(task))
+            for i, task in tasks.items()
+        ]
+    except Exception as error:  # of any kind: __reduce__ is the class's own
+        raise TypeError(
+            f"train and its settings cannot be sent to another process ({error}): make what train "
+            "uses inside it, or write jobs=1 to call it in this process"
+        ) from error
     backend, jobs_in_force = get_active_backend()  # of `with joblib.parallel_config(...)`
     jobs = jobs or jobs_in_force or -1
-    calls = [joblib.delayed(_numbered)(i, train, *task) for i, task in tasks.items()]
+    if backend.supports_return_generator:
+        # One run a batch: a batch that is not finished would be lost with all its runs.
+        yield from joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)(calls)
+        return
+    at_once = joblib.effective_n_jobs(jobs)  # Ray gives results only when all are there
+    for begin in range(0, len(calls), at_once):
+        yield from joblib.Parallel(jobs)(calls[begin : begin + at_once])
+
+
+def _unpacked(i: int, train: bytes, task: bytes) -> tuple[int, Outcome]:
+    """Makes a run in another process."""
     try:
-        if backend.supports_return_generator:
-            yield from joblib.Parallel(jobs, return_as="generator_unordered")(calls)
-            return
-        at_once = joblib.effective_n_jobs(jobs)  # Ray gives results when all are there
-        for begin in range(0, len(calls), at_once):
-            yield from joblib.Parallel(jobs)(calls[begin : begin + at_once])
-    except pickle.PicklingError as error:
-        raise TypeError(
-            f"train cannot be sent to another process: {error.__cause__ or error}. Make what it "
-            "uses inside train, or write jobs=1"
-        ) from error
-
-
-def _numbered(i: int, train: Callable[..., Any], *task: Any) -> tuple[int, Outcome]:
-    return i, _outcome(train, *task)
-
-
-def _process_died() -> tuple[type[Exception], ...]:
-    """What joblib's back ends raise if a process ends that was to make a run."""
-    from concurrent.futures.process import BrokenProcessPool
-
-    dask = sys.modules.get("distributed")
-    return (BrokenProcessPool, dask.KilledWorker) if dask else (BrokenProcessPool,)
+        function, (settings, seed) = pickle.loads(train), pickle.loads(task)
+    except Exception as error:  # a module that is not there, for example
+        return i, _failed(error)
+    return i, _outcome(function, settings, seed)
 
 
 # ---- on disk

@@ -68,7 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
-    "sweeps": {"joblib"},
+    "sweeps": {"cloudpickle", "joblib"},
     "support": {"tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
