@@ -19,7 +19,7 @@ import pickle
 import statistics
 import sys
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +195,9 @@ class Sweep:
         if more > 0:
             remarks.append(f"… and {words.many(more, 'error')} more")
         if warned:
-            remarks.append(f"{words.many(len(warned), 'run')} with a warning; {warned[0]}")
+            remarks.append(
+                f"{words.many(len(warned), 'run')} with a warning, the first {warned[0]}"
+            )
         return remarks
 
     def __repr__(self) -> str:

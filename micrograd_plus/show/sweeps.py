@@ -201,7 +201,7 @@ def _y_axis(ax: Any, rows: Sequence[Any], top: float) -> None:
         ax.set_yscale("log")
         ax.set_ylim(low / 1.3, high * 1.3)
     else:
-        margin = 0.05 * (high - low)
+        margin = 0.05 * ((high - low) or abs(high) or 1.0)
         ax.set_ylim(0 if 0 <= low < high / 2 else low - margin, high + margin)
 
 
