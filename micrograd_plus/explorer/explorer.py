@@ -31,12 +31,12 @@ from ..support.files import write_atomically
 from ..support.nested import plain
 from ..support.rich import selected
 from .lesson import Lesson
-from .paper import write_pdf
+from .paper import write_pages
 from .views import Views
 
-_SCRIPTS = ("tape.js", "words.js", "layout.js", "bundles.js", "graph.js", "sheet.js")
+SHEET_SCRIPTS = ("tape.js", "words.js", "layout.js", "bundles.js", "graph.js", "sheet.js")
 _CONTROLS = ("viewport.js", "leaves.js", "training.js", "predict.js", "faults.js", "page.js")
-_STYLES = ("page.css", "sheet.css")
+STYLES = ("page.css", "sheet.css")
 _HEIGHT = 720  # pixels, in a notebook
 
 
@@ -50,7 +50,7 @@ class Explorer:
 
     def html(self) -> str:
         """The page, whole."""
-        return self._page("page.html", [*_SCRIPTS, *_CONTROLS])
+        return self._page("page.html", [*SHEET_SCRIPTS, *_CONTROLS])
 
     def save(self, path: str | Path = "lesson.html") -> Path:
         """Writes the page to a file; returns its path."""
@@ -64,25 +64,23 @@ class Explorer:
         A PDF is printed by an installed browser (Chromium, Chrome or Edge); FileNotFoundError if
         there is none, OSError if it does not print. ValueError for another ending.
         """
-        path = Path(path)
-        if path.suffix not in (".pdf", ".html"):
-            raise ValueError(f"a sheet is a .pdf or a .html file, not {path.name!r}")
-        paths = path, path.with_stem(f"{path.stem}-solution")
-        for target, kind in zip(paths, ("worksheet", "solution")):
-            page = self._page("sheet.html", _SCRIPTS, kind=kind)
-            if path.suffix == ".pdf":
-                write_pdf(page, target)
-            else:
-                write_atomically(target, page)
-        return paths
+        kinds = {"": "worksheet", "-solution": "solution"}
+        sheet, solution = write_pages(
+            path,
+            {
+                ending: self._page("sheet.html", SHEET_SCRIPTS, kind=kind)
+                for ending, kind in kinds.items()
+            },
+        )
+        return sheet, solution
 
     def _page(self, template: str, scripts: Iterable[str], **more: str) -> str:
         folder = files(__package__)
         data = {**self.lesson.data(), "views": self.views.data()}
         return Template(folder.joinpath(template).read_text("utf-8")).substitute(
             title=html.escape(self.title),
-            css="".join(folder.joinpath(name).read_text("utf-8") for name in _STYLES),
-            lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+            css="".join(folder.joinpath(name).read_text("utf-8") for name in STYLES),
+            lesson=for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
             script=self.lesson.functions()
             + "".join(folder.joinpath(name).read_text("utf-8") for name in scripts),
             **more,
@@ -192,6 +190,6 @@ def _title(root: Value) -> str:
     return f"{root.label} = {written}" if root.label else written
 
 
-def _for_script(text: str) -> str:
+def for_script(text: str) -> str:
     """JSON that no markup ends or changes inside a <script>."""
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
