@@ -4,6 +4,7 @@
 >>> [len(paper.questions) for paper in exam.papers]
 [4, 4]
 >>> print(exam.papers[0].questions[2].solution)
+b.grad = -3 + 1 * 4 = 1
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ..engine import Constant, Value, topological_order
 from ..formulas.names import names_of
@@ -159,9 +160,8 @@ def _solution(step: Step, op: Op, name: str) -> str:
     if step.kind == FORWARD:
         numbers = [Symbol(_in_brackets(operand.data)) for operand in step.value.operands]
         return f"{name} = {_written(op, numbers)} = {_shown(step.after)}"
-    numbers = [_in_brackets(number) for number in (step.upstream, step.local)]
-    flow = f"{_shown(step.before)} + {' * '.join(numbers)}"
-    return f"{name}.grad = {flow} = {_shown(step.after)}"
+    flow = f"{_in_brackets(step.upstream)} * {_in_brackets(step.local)}"
+    return f"{name}.grad = {_shown(step.before)} + {flow} = {_shown(step.after)}"
 
 
 def _in_brackets(number: float) -> str:
@@ -197,7 +197,10 @@ def _which(step: Step, op: Op) -> str:
 
 def _written(op: Op, operands: Sequence[Symbol | float]) -> str:
     """Writes the op's formula with these operands."""
-    return Writer().write(Rules(op).value(operands))
+    return Writer().write(_rules(op).value(operands))
+
+
+_rules = cache(Rules)
 
 
 def _shown(number: float) -> str:
