@@ -244,6 +244,9 @@ def sweep(
     Changes in what is imported from elsewhere, and in files that `train` reads, are not noticed:
     take another folder after them. Runs that raised an error are not kept.
 
+    TypeError if `train` does not take these names or cannot be sent to another process, and for a
+    grid that is not one; ValueError for an empty list of settings, or one that has a setting twice.
+
     Several processes need joblib: pip install "micrograd-plus[sweep]". In Pyodide, which has no
     processes, one run follows the other.
 
@@ -438,7 +441,7 @@ def _in_parallel(
         # One run a batch: a batch that is not finished would be lost with all its runs.
         yield from joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)(calls)
         return
-    at_once = joblib.effective_n_jobs(jobs)  # Ray gives results only when all are there
+    at_once = joblib.effective_n_jobs(jobs)  # Ray gives its results only when all are there
     for begin in range(0, len(calls), at_once):
         yield from joblib.Parallel(jobs)(calls[begin : begin + at_once])
 
