@@ -146,13 +146,11 @@ class Engine:
 
     def backward(self, root: Value, gradient: float) -> None:
         """The chain rule, from the root to the leaves."""
-        order = topological_order(root)
-        for node in order:
-            if node.op is not None:  # a leaf keeps its gradient: the new one is added
-                node.grad = 0.0
+        computed = [node for node in topological_order(root) if node.op is not None]
+        for node in computed:  # a leaf keeps its gradient: the new one is added
+            node.grad = 0.0
         root.grad += as_number(gradient)  # d(root)/d(root) = 1, times `gradient`
-
-        for node in reversed(order):
+        for node in reversed(computed):
             upstream = node.grad  # complete: all that was made from this node came before it
             for operand, local in local_derivatives(node):
                 # d(root)/d(operand)  +=  d(root)/d(node)  *  d(node)/d(operand)
@@ -186,8 +184,10 @@ def local_derivatives(node: Value) -> Iterable[tuple[Value, float]]:
     """Each operand of `node`, in order, with the derivative of `node` by it; none for a leaf."""
     if node.op is None:
         return ()
-    numbers = [operand.data for operand in node.operands]
-    return zip(node.operands, node.op.partials(node.data, *numbers))
+    if len(node.operands) == 2:  # as in `Engine.node`
+        a, b = node.operands
+        return zip(node.operands, node.op.partials(node.data, a.data, b.data))
+    return zip(node.operands, node.op.partials(node.data, *[x.data for x in node.operands]))
 
 
 current_engine: ContextVar[Engine] = ContextVar("current_engine", default=Engine())  # noqa: B039

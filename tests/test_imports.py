@@ -45,7 +45,7 @@ WINGS = {
     "nn": {*CORE, *SUPPORT, "losses"},
     "compiler": {*CORE, *SUPPORT, "optim"},
     "show": {*CORE, *SUPPORT},
-    "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show"},
+    "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show", "classroom.exercises"},
     "explorer": {*CORE, *SUPPORT, "classroom", "nn", "optim", "show"},
     "export": {*CORE, *SUPPORT, "nn", "compiler"},
 }
@@ -53,6 +53,7 @@ ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumera
 ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
+ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
 ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
@@ -98,9 +99,10 @@ def room_of(module: Path) -> str:
 
 
 def room_in(parts: list[str]) -> str:
-    """The room of a module: the folder or file at the top, and in `formulas` each file."""
-    several = parts[0] == "formulas" and len(parts) > 1 and is_room(".".join(parts[:2]))
-    return ".".join(parts[:2]) if several else parts[0]
+    """The room of a module: the folder or file at the top, or a room of its own inside it."""
+    inner = ".".join(parts[:2])
+    own = (parts[0] == "formulas" and is_room(inner)) or inner == "classroom.exercises"
+    return inner if own and len(parts) > 1 else parts[0]
 
 
 def is_room(name: str) -> bool:

@@ -116,6 +116,12 @@ def test_public_names_are_listed_once_and_read_when_they_are_needed() -> None:
     assert {"draw", "plot_loss", "nn", "softmax", "tanh"} <= {*micrograd_plus.__all__}
 
 
+def test_a_public_name_is_looked_up_once() -> None:
+    script = "import micrograd_plus as mp; mp.softmax; print('softmax' in vars(mp))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_a_star_import_hides_no_builtin():
     import builtins
 
