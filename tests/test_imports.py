@@ -52,6 +52,7 @@ WINGS = {
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
+ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
 ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
@@ -68,6 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
+    "sweeps": {"cloudpickle", "joblib"},
     "support": {"tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
