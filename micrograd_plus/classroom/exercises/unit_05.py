@@ -18,7 +18,8 @@ Rows = Sequence[Row]
 def _score() -> float:
     neuron = Neuron(2, nonlin=False)
     neuron.load_state_dict({"w": [2.0, -1.0], "b": -1.0})
-    return neuron([3.0, 4.0]).data
+    score: float = neuron([3.0, 4.0]).data
+    return score
 
 
 def _line(generator: random.Random) -> tuple[float, ...]:
@@ -330,8 +331,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
             run=_is_inside,
             show=lambda *point: (
-                "is it positive at "
-                + ", ".join(f"({x1:g}, {x2:g})" for x1, x2 in _around(*point))
+                "is it positive at " + ", ".join(f"({x1:g}, {x2:g})" for x1, x2 in _around(*point))
             ),
         ),
     ),
