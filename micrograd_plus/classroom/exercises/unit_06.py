@@ -17,17 +17,19 @@ Numbers = Sequence[float]
 # ---- 06.3: a loop
 
 
-def _slope_case(generator: random.Random) -> tuple[list[float], list[float], float, int]:
+def slope_case(generator: random.Random) -> tuple[list[float], list[float], float, int]:
+    """Points, a learning rate and a number of steps."""
     xs = [generator.randint(-20, 20) / 10 + 0.05 for _ in range(3)]
     ys = [generator.randint(-20, 20) / 10 for _ in range(3)]
     return xs, ys, generator.choice([0.05, 0.1]), generator.randint(2, 5)
 
 
-def _fit_slope(xs: Numbers, ys: Numbers, lr: float, steps: int) -> float:
-    return _descend(xs, ys, lr, steps)
+def fit_slope(xs: Numbers, ys: Numbers, lr: float, steps: int) -> float:
+    """The slope w of w * x after some steps of gradient descent from 0."""
+    return descend(xs, ys, lr, steps)
 
 
-def _descend(
+def descend(
     xs: Numbers,
     ys: Numbers,
     lr: float,
@@ -36,7 +38,7 @@ def _descend(
     keeps: bool = False,
     reduce: Callable[[Any], Value] = functional.mean,
 ) -> float:
-    """The slope after some steps; `keeps` is the bug that nothing sets the gradient to 0."""
+    """As `fit_slope`; `keeps` is the bug that nothing sets the gradient to 0."""
     w = Value(0.0)
     for _ in range(steps):
         loss = reduce([(w * x - y) ** 2 for x, y in zip(xs, ys)])
@@ -255,36 +257,36 @@ EXERCISES: tuple[Exercise, ...] = (
         "A loop of your own",
         2,
         Behaviour(
-            _fit_slope,
-            _slope_case,
+            fit_slope,
+            slope_case,
             (
                 (
-                    lambda xs, ys, lr, steps: _descend(xs, ys, lr, steps, keeps=True),
+                    lambda xs, ys, lr, steps: descend(xs, ys, lr, steps, keeps=True),
                     "backward() adds to w.grad. What must be done with the gradient of the last "
                     "step?",
                 ),
                 (
-                    lambda xs, ys, lr, steps: _descend(xs, ys, -lr, steps),
+                    lambda xs, ys, lr, steps: descend(xs, ys, -lr, steps),
                     "w moves away from the minimum: look at the sign of the step.",
                 ),
                 (
-                    lambda xs, ys, lr, steps: _descend(xs, ys, lr, steps - 1),
+                    lambda xs, ys, lr, steps: descend(xs, ys, lr, steps - 1),
                     "One step is missing.",
                 ),
                 (
-                    lambda xs, ys, lr, steps: _descend(xs, ys, lr, 1),
+                    lambda xs, ys, lr, steps: descend(xs, ys, lr, 1),
                     "This is w after the first step. Is `return` inside the loop?",
                 ),
                 (
-                    lambda xs, ys, lr, steps: _descend(xs, ys, 1.0, steps),
+                    lambda xs, ys, lr, steps: descend(xs, ys, 1.0, steps),
                     "The steps are too large: the learning rate is missing.",
                 ),
                 (
-                    lambda xs, ys, lr, steps: _descend(xs, ys, lr, steps, reduce=functional.sum),
+                    lambda xs, ys, lr, steps: descend(xs, ys, lr, steps, reduce=functional.sum),
                     "The loss is the mean of the squared errors, and not their sum.",
                 ),
                 (
-                    lambda xs, ys, lr, steps: _descend(
+                    lambda xs, ys, lr, steps: descend(
                         xs, ys, lr, steps, reduce=lambda errors: errors[-1]
                     ),
                     "The loss contains the last point only: collect the errors of all points.",
