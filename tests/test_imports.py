@@ -53,6 +53,7 @@ ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumera
 ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
+ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
@@ -68,6 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
+    "sweeps": {"joblib"},
     "support": {"tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
