@@ -28,9 +28,34 @@ def boundary():
     return mp.plot_decision_boundary(model, X, y)
 
 
+def learning_rates():
+    """The losses of a network with four learning rates."""
+    X, y = mp.data.moons(100, noise=0.1, seed=0)
+
+    def train(lr, seed):
+        model = nn.MLP(2, [16, 16, 1], generator=random.Random(seed))
+        optimizer = mp.optim.SGD(model.parameters(), lr=lr)
+        return mp.fit(model, X, y, loss="hinge", optimizer=optimizer, epochs=100, progress=False)
+
+    rates = mp.sweep(train, {"lr": [0.001, 0.03, 0.3, 10.0]}, seeds=5, jobs=1, progress=False)
+    return mp.plot_sweep(rates, name="loss", unit="step")
+
+
+def overwritten():
+    """A graph whose gradients come from an engine with = in place of +=."""
+    a, b = mp.Value(2.0, label="a"), mp.Value(-3.0, label="b")
+    L = a * b + a
+    L.label = "L"
+    with mp.faults.overwrite_gradients():
+        L.backward()
+    return mp.draw(L)
+
+
 FIGURES = {
     "04-activations.svg": activations,
     "05-boundary.png": boundary,
+    "06-learning-rates.svg": learning_rates,
+    "07-overwritten.svg": overwritten,
 }
 """For each file the function that returns its picture."""
 
