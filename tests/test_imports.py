@@ -48,11 +48,12 @@ WINGS = {
     "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show"},
     "explorer": {*CORE, *SUPPORT, "classroom", "nn", "optim", "show"},
     "export": {*CORE, *SUPPORT, "nn", "compiler"},
+    "course": {*CORE, *SUPPORT, "classroom"},
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
-ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
-ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
+ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export", "course"}
+ROOMS["notebook"] = {*ROOMS} - {"explorer", "export", "course"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["public"] = {*ROOMS} - {"commands", "__main__"}
