@@ -1,5 +1,6 @@
 """Every public name, once. `import micrograd_plus` reads this file when a name is first used."""
 
+from . import classroom as classroom
 from . import compiler as compiler
 from . import data as data
 from . import losses as losses

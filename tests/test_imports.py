@@ -45,15 +45,16 @@ WINGS = {
     "nn": {*CORE, *SUPPORT, "losses"},
     "compiler": {*CORE, *SUPPORT, "optim"},
     "show": {*CORE, *SUPPORT},
-    "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show"},
+    "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show", "classroom.exercises"},
     "explorer": {*CORE, *SUPPORT, "classroom", "nn", "optim", "show"},
     "export": {*CORE, *SUPPORT, "nn", "compiler"},
-    "course": {*CORE, *SUPPORT, "classroom"},
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
-ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export", "course"}
-ROOMS["notebook"] = {*ROOMS} - {"explorer", "export", "course"}
+ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
+ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
+ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
+ROOMS["course"] = {*CORE, *SUPPORT, "classroom", "classroom.exercises"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["public"] = {*ROOMS} - {"commands", "__main__"}
@@ -97,9 +98,10 @@ def room_of(module: Path) -> str:
 
 
 def room_in(parts: list[str]) -> str:
-    """The room of a module: the folder or file at the top, and in `formulas` each file."""
-    several = parts[0] == "formulas" and len(parts) > 1 and is_room(".".join(parts[:2]))
-    return ".".join(parts[:2]) if several else parts[0]
+    """The room of a module: the folder or file at the top, or a room of its own inside it."""
+    inner = ".".join(parts[:2])
+    own = (parts[0] == "formulas" and is_room(inner)) or inner == "classroom.exercises"
+    return inner if own and len(parts) > 1 else parts[0]
 
 
 def is_room(name: str) -> bool:
@@ -218,7 +220,7 @@ print(len(ours))
         "import micrograd_plus as mp; v = mp.Value(2.0); (v * 2).tanh().backward(); str(v)",
         *[
             f"import micrograd_plus.{room}"
-            for room in [*CORE, *WINGS, "train", "commands", "__main__"]
+            for room in [*CORE, *WINGS, "train", "course", "commands", "__main__"]
             if is_room(room)
         ],
     ],

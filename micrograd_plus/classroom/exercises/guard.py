@@ -1,0 +1,166 @@
+"""Runs a student's code within limits, and tells in a sentence what went wrong in it.
+
+>>> guard = Guard(seconds=0.05)
+>>> guard.run(lambda: 1 / 0).error
+'ZeroDivisionError'
+>>> guard.run(lambda: 6 * 7)
+Outcome(value=42, error='', message='', told='')
+
+An endless loop is stopped by a trace function, which works in any thread, on every system and in
+Pyodide, where there are no signals. It sees each line of the student's code and each call, but
+only calls in this package and the standard library, so that these stay fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple
+
+from ..lint.findings import Place
+from .plain import NotPlainError, plain
+
+SECONDS = 5.0
+"""How long all runs of one check may take together."""
+
+_LIBRARIES = (str(Path(__file__).parents[2]), str(Path(os.__file__).parent), "<frozen")
+
+
+class Outcome(NamedTuple):
+    """What a run gave: plain data, or an error.
+
+    value: the plain data; None after an error.
+    error: the name of the exception's class; ENDLESS if the run was stopped.
+    message: the exception's own text.
+    told: the error in a sentence, with the line of the student's code.
+    """
+
+    value: Any = None
+    error: str = ""
+    message: str = ""
+    told: str = ""
+
+
+ENDLESS = "endless"
+NOT_PLAIN = NotPlainError.__name__
+
+
+class Stopped(BaseException):
+    """Ends a run that takes too long; not an Exception, which students catch."""
+
+    def __init__(self, guard: Guard, frame: FrameType) -> None:
+        super().__init__()
+        self.guard = guard
+        self.place = _students_place(frame)
+
+    def __del__(self) -> None:
+        """Watches again: Python ends the tracing when the tracer raises.
+
+        So a loop around `except:` that swallows this exception is stopped again, at another line.
+        """
+        if self.guard.is_running:
+            self.guard.watch(sys._getframe(1))
+
+
+class Guard:
+    """Runs actions that take at most so many seconds together."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.seconds = SECONDS if seconds is None else seconds
+        self.remaining = self.seconds
+        self.is_running = False
+        self.is_over = False  # no time is left
+        self._end = 0.0
+
+    def run(self, action: Callable[[], Any]) -> Outcome:
+        """What the action gives, as plain data, or its error; it never raises."""
+        if self.is_over:
+            return Outcome(error=ENDLESS)
+        before = sys.gettrace()
+        start = time.perf_counter()
+        self._end = start + self.remaining
+        self.is_running = True
+        sys.settrace(self._trace)
+        try:
+            value = plain(action())
+            return Outcome(value)
+        except Stopped as stopped:
+            self.is_running = False
+            self.is_over = True
+            return Outcome(error=ENDLESS, told=self._told_endless(stopped.place))
+        except NotPlainError as error:
+            return Outcome(error=NOT_PLAIN, message=str(error))
+        except BaseException as error:
+            return _told(error)
+        finally:
+            self.is_running = False
+            sys.settrace(before)
+            self.remaining -= time.perf_counter() - start
+
+    def watch(self, frame: FrameType | None) -> None:
+        """Traces this thread, and the frames that are already running in it."""
+        while frame is not None and frame.f_code is not Guard.run.__code__:
+            if not _is_library(frame):
+                frame.f_trace = self._trace
+            frame = frame.f_back
+        sys.settrace(self._trace)
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if self.is_running and time.perf_counter() > self._end:
+            raise Stopped(self, frame)
+        return None if _is_library(frame) else self._trace
+
+    def _told_endless(self, place: Place | None) -> str:
+        where = f" It was running line {_in_words(place)}." if place else ""
+        return (
+            f"Your code was stopped, because it took more than {self.seconds:g} seconds.{where} "
+            "Does a loop there never end?"
+        )
+
+
+def _is_library(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return file.startswith(_LIBRARIES) or "site-packages" in file
+
+
+def _students_place(frame: FrameType | None) -> Place | None:
+    while frame is not None and _is_library(frame):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+def _told(error: BaseException) -> Outcome:
+    """An exception in a sentence."""
+    kind = type(error).__name__
+    try:
+        message = " ".join(str(error).split())[:300]
+    except BaseException:
+        message = ""
+    place = _place_of(error.__traceback__)
+    where = f"Line {_in_words(place)}," if place else "Your answer"
+    if isinstance(error, RecursionError):
+        told = f"{where} calls itself too often (RecursionError). When does the recursion end?"
+    else:
+        told = f"{where} raises {kind}{': ' * bool(message)}{message}."
+    return Outcome(error=kind, message=message, told=told)
+
+
+def _place_of(traceback: TracebackType | None) -> Place | None:
+    """The innermost line of the student's code."""
+    place = None
+    while traceback is not None:
+        if not _is_library(traceback.tb_frame):
+            code = traceback.tb_frame.f_code
+            place = Place(code.co_filename, traceback.tb_lineno, code.co_name)
+        traceback = traceback.tb_next
+    return place
+
+
+def _in_words(place: Place) -> str:
+    return f"{place.line}, `{place.source}`" if place.source else f"{place.line}"
