@@ -40,6 +40,12 @@ from .worker import LARGEST_ANSWER
 _LARGEST_NOTEBOOK = 20_000_000  # bytes
 _MOST_FILES, _LARGEST_FILE = 50, 10_000_000  # beside a notebook, such as a student's own table
 _START_SECONDS = 60.0
+_START = f"""
+import sys; sys.path.insert(0, sys.argv[1])
+from {__package__} import worker; worker.main()
+"""
+_ROOT = str(Path(source.__file__).resolve().parents[2])
+"""Where the package is; the process with the student's code uses the same."""
 
 
 @dataclass(frozen=True)
@@ -286,13 +292,8 @@ class _Process:
     def __init__(self, folder: str, limits: _Limits) -> None:
         self.limits, self.doing = limits, "its start"
         self._why = ""
-        root = str(Path(source.__file__).resolve().parents[2])
-        start = (
-            f"import sys; sys.path.insert(0, {root!r}); "
-            f"from {__package__} import worker; worker.main()"
-        )
         self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-X", "utf8", "-c", start],
+            [sys.executable, "-I", "-X", "utf8", "-c", _START, _ROOT],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             cwd=folder, env=_environment(folder), start_new_session=True,
         )  # fmt: skip
