@@ -13,7 +13,7 @@ import small_course
 from small_course import NAME, code, notebook, text, with_answers, write
 
 from micrograd_plus.__main__ import main
-from micrograd_plus.classroom.exercises import unit_02
+from micrograd_plus.classroom.exercises import find, unit_02
 from micrograd_plus.course import source
 from micrograd_plus.course.build import build
 from micrograd_plus.course.cells import checks_in, without_solution
@@ -208,7 +208,7 @@ def test_a_solution_that_nothing_checks(small):
 
 
 NBGRADER = """
-import os, pathlib, shutil, sys
+import json, os, pathlib, shutil, sys
 from traitlets.config import Config
 from nbgrader.apps.api import NbGraderAPI
 
@@ -221,7 +221,11 @@ assert made["success"], made["log"]
 for student, folder in (("right", "source"), ("half", "release")):
     shutil.copytree(f"{folder}/{sys.argv[1]}", f"submitted/{student}/{sys.argv[1]}")
 (path,) = pathlib.Path("submitted/half").rglob("*.ipynb")
-path.write_text(path.read_text().replace('q1 = ...', 'q1 = "b"'))
+begun = json.loads(path.read_text())
+for cell in begun["cells"]:
+    if cell["metadata"].get("nbgrader", {}).get("grade_id") == f"answer-{sys.argv[1]}-q1":
+        cell["source"] = sys.argv[2]
+path.write_text(json.dumps(begun))
 for student in ("right", "half"):
     graded = api.autograde(sys.argv[1], student)
     assert graded["success"], graded["log"]
@@ -232,13 +236,15 @@ for student in ("right", "half"):
 """Makes an assignment, hands it in solved and with one answer alone, and grades both."""
 
 
-def test_nbgrader_generates_and_grades(tmp_path):
+def test_nbgrader_generates_and_grades(tmp_path, monkeypatch):
     pytest.importorskip("nbgrader")
     (unit,) = [path for path in source.notebooks() if path.name.startswith("02-value")]
+    monkeypatch.setattr(source, "notebooks", lambda: [unit])
     build(tmp_path, teacher=True)
+    right_letter = find("02.q1").test.right
     environment = os.environ | {"JUPYTER_DATA_DIR": str(tmp_path / "jupyter")}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", NBGRADER, unit.name[:2]],
+        [sys.executable, "-W", "ignore", "-c", NBGRADER, "02", f"q1 = {right_letter!r}"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

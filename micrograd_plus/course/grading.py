@@ -225,7 +225,11 @@ class _Grader:
             result = _result(id_, NOT_YET, f"there is no answer: {missing}")
         else:
             try:
-                result = judge(exercise, seed, _evidence(answer))
+                evidence = _evidence(answer)
+                if evidence.outcomes and evidence.is_begun:
+                    result = judge(exercise, seed, evidence)
+                else:
+                    result = _result(id_, NOT_YET, "not begun")
             except Exception:  # whatever a process sends costs the student's points alone
                 result = _result(id_, WRONG, "what came out cannot be judged")
         self.graded.marks[id_] = Mark(result, self.has_read)
