@@ -147,7 +147,6 @@ def fence(folder: Path, hidden: Sequence[Path], report: Callable[[str], None]) -
     folder: the only one in which files can be written. hidden: what must not be read.
     """
     inside, secret = _prefix(folder), tuple(map(_prefix, hidden))
-    devices = {os.devnull, "/dev/shm"}
 
     def refuse(what: str) -> None:
         if what != PROGRAMS:  # libraries ask programs about the system, and go on without
@@ -165,7 +164,7 @@ def fence(folder: Path, hidden: Sequence[Path], report: Callable[[str], None]) -
         if _real(path).startswith(secret):
             refuse(READS)
         is_written = flags & _TO_WRITE if isinstance(flags, int) else False
-        if is_written and os.fsdecode(path) not in devices:
+        if is_written and os.fsdecode(path) != os.devnull:
             to_write(path)
 
     def on_socket(_: Any, family: int, *__: Any) -> None:
