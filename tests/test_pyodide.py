@@ -56,6 +56,21 @@ try:
     refused = ""
 except RuntimeError as error:
     refused = str(error)
+
+
+def loops():
+    while True:
+        try:
+            a.tanh()
+        except:
+            continue
+
+
+from micrograd_plus.classroom.exercises.expressions import Expression
+from micrograd_plus.classroom.exercises.failed import FailedExpression
+from micrograd_plus.classroom.exercises.guard import Guard
+
+failed = FailedExpression(Expression((2.0,), (("+", (0, 0)),)), [1.0, 1.0])
 mp.draw(c).save("c.svg")
 json.dumps({
     "platform": sys.platform,
@@ -67,6 +82,8 @@ json.dumps({
     "folded": mp.draw(loss).pipe("svg", encoding="utf-8"),
     "refused": refused,
     "page": mp.step_through(c).html(),
+    "stopped": Guard(seconds=0.5).run(loops).told,
+    "failed": failed.pipe("svg", encoding="utf-8"),
 })
 """
 
@@ -97,3 +114,11 @@ def test_other_formats_are_refused(shown: Any) -> None:
 def test_step_through_makes_its_page(shown: Any) -> None:
     assert "<title>" in shown["page"]
     assert "function layOut(" in shown["page"]
+
+
+def test_an_endless_loop_in_an_answer_is_stopped_without_signals(shown: Any) -> None:
+    assert "Your code was stopped" in shown["stopped"]
+
+
+def test_the_failing_expression_of_an_answer_is_drawn(shown: Any) -> None:
+    assert read_svg(shown["failed"]).find("a", "data 2", "grad 2", "yours", "1 ✗")
