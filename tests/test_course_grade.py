@@ -14,7 +14,7 @@ from small_course import ANSWERS, NAME, check, code, notebook, with_answers, wri
 from micrograd_plus.__main__ import main
 from micrograd_plus.classroom.exercises import UNITS, unit, unit_02
 from micrograd_plus.classroom.exercises.check import judge, observe
-from micrograd_plus.classroom.exercises.exercise import Behaviour
+from micrograd_plus.classroom.exercises.exercise import Behaviour, Exercise
 from micrograd_plus.classroom.exercises.result import Result
 from micrograd_plus.course import grading, source
 from micrograd_plus.course.grading import Graded, Mark, grade
@@ -298,6 +298,41 @@ def test_an_exercise_is_sent_without_its_solution(exercise):
     assert (sent.test.solution, sent.test.mistakes) == (None, ())
     evidence = observe(sent, 1, exercise.test.solution)
     assert judge(exercise, 1, evidence).passed
+
+
+class Counter:
+    """A class with what a class of an exercise may have."""
+
+    step = 2
+
+    def __init__(self):
+        self.count = 0
+
+    @staticmethod
+    def twice(x):
+        return Counter.step * x
+
+    @classmethod
+    def made(cls):
+        return cls()
+
+    @property
+    def next(self):
+        return self.count + self.step
+
+
+def test_a_class_is_sent_with_all_kinds_of_methods(monkeypatch):
+    monkeypatch.setattr(Counter, "__module__", unit_02.__name__)
+    for function in (Counter.__init__, Counter.twice, Counter.made.__func__, Counter.next.fget):
+        monkeypatch.setattr(function, "__module__", unit_02.__name__)
+
+    def run(answer):
+        return [Counter.made().next, Counter.twice(answer()), Counter.__name__]
+
+    test = Behaviour(None, lambda generator: (), (), run=run)
+    sent = pickle.loads(packed(Exercise("02.9", "A class", 1, test)))
+    assert sent.test.run(lambda: 4) == [2, 8, "Counter"]
+    assert sent.test.run.__globals__["Counter"] is not Counter
 
 
 # ---- submissions and reports

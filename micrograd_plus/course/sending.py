@@ -12,6 +12,7 @@ import io
 import marshal
 import pickle
 import sys
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -47,8 +48,17 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, ModuleType):
             return import_module, (thing.__name__,)
+        if isinstance(thing, (staticmethod, classmethod)):
+            return type(thing), (thing.__func__,)
+        if isinstance(thing, property):
+            return property, (thing.fget, thing.fset, thing.fdel)
         if isinstance(thing, FunctionType) and _is_sent(thing):
             return _function, (marshal.dumps(thing.__code__),), _state(thing), None, None, _fill
+        if isinstance(thing, type) and issubclass(thing, tuple) and _is_sent(thing):
+            fields, defaults = thing._fields, tuple(thing._field_defaults.values())  # type: ignore[attr-defined]
+            own = thing.__module__
+            inside = {k: v for k, v in vars(thing).items() if getattr(v, "__module__", "") == own}
+            return _named_tuple, (thing.__name__, fields, defaults), inside, None, None, _fill_class
         if isinstance(thing, type) and _is_sent(thing):
             inside = {k: v for k, v in vars(thing).items() if k not in _OWN}
             return _class, (thing.__name__, thing.__bases__), inside, None, None, _fill_class
@@ -108,6 +118,10 @@ def _fill(function: FunctionType, state: dict[str, Any]) -> None:
 
 def _class(name: str, bases: tuple[type, ...]) -> type:
     return type(name, bases, {"__module__": "exercise"})
+
+
+def _named_tuple(name: str, fields: tuple[str, ...], defaults: tuple[Any, ...]) -> type:
+    return namedtuple(name, fields, defaults=defaults, module="exercise")
 
 
 def _fill_class(made: type, inside: dict[str, Callable[..., Any]]) -> None:
