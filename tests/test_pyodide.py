@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +26,12 @@ def package() -> Path | None:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def shown(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a script in Pyodide gives."""
     node, found = shutil.which("node"), package()
     if node is None or found is None:
         pytest.skip("needs Node and the npm package pyodide: npm install pyodide")
     folder = tmp_path_factory.mktemp("pyodide")
-    tree = folder / "tree"
-    for name in ("micrograd_plus", "pyproject.toml", "README.md", "LICENSE"):
-        source = HERE.parent / name
-        copy = shutil.copytree if source.is_dir() else shutil.copyfile
-        tree.mkdir(exist_ok=True)
-        copy(source, tree / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(tree)], check=True)
-    (wheel,) = folder.glob("*.whl")
     script = folder / "script.py"
     script.write_text(SCRIPT, "utf-8")
     run = [node, str(HERE / "pyodide.mjs"), str(found), str(wheel), str(script)]
