@@ -69,7 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
-    "support": {"tqdm"},
+    "support": {"IPython", "tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 
