@@ -71,8 +71,9 @@ def _is_sent(thing: FunctionType | type) -> bool:
 
 def _state(function: FunctionType) -> dict[str, Any]:
     known = function.__globals__
+    names = ["__package__", *_names(function.__code__)]  # the package: for relative imports
     return {
-        "globals": {name: known[name] for name in _names(function.__code__) if name in known},
+        "globals": {name: known[name] for name in names if name in known},
         "defaults": (function.__defaults__, function.__kwdefaults__),
         "closure": [cell.cell_contents for cell in function.__closure__ or ()],
         "name": (function.__name__, function.__qualname__),
