@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .commands import check, demo, draw, explain, predict, step, train, worksheet
+from .commands import check, course, demo, draw, explain, predict, step, train, worksheet
 from .commands.arguments import keep_expressions_whole
 from .show.render import RenderError
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, train, predict, draw, step, worksheet, explain, check):
+    for command in (demo, train, predict, draw, step, worksheet, explain, check, course):
         command.add(commands)
     given = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(keep_expressions_whole(given))

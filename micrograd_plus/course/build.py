@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from ..classroom.exercises import find
 from ..support.files import write_atomically
 from . import source
-from .cells import check_in, has_solution, without_solution
+from .cells import checks_in, has_solution, without_solution
 
 _RECORD = ".micrograd-plus-course.json"
 """The file in the output folder that says how each file was when it was written."""
@@ -53,10 +53,11 @@ def build(out: str | Path, teacher: bool = False) -> Built:
     ValueError too if a notebook of the course is not in order.
     """
     out = Path(out)
-    contents = {name: content for name, content in _files(teacher)}
+    contents = dict(_files(teacher))
     before = _record(out)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    kept, conflicts = [], []
+    kept: list[Path] = []
+    conflicts: list[Path] = []
     for name, content in contents.items():
         path = out / name
         found = path.read_bytes() if path.is_file() else content
@@ -99,7 +100,9 @@ def _files(teacher: bool) -> Iterator[tuple[str, bytes]]:
         notebook = source.read(path)
         unit = path.name[:2]
         place = f"source/{unit}/" if teacher else ""
-        edition = for_nbgrader(path.name, notebook) if teacher else for_students(path.name, notebook)
+        edition = (
+            for_nbgrader(path.name, notebook) if teacher else for_students(path.name, notebook)
+        )
         yield place + path.name, (json.dumps(edition, indent=1, ensure_ascii=False) + "\n").encode()
         used = figures if not teacher else _used(figures, notebook)
         for name, picture in used.items():
@@ -163,13 +166,13 @@ def for_nbgrader(name: str, notebook: Mapping[str, Any]) -> dict[str, Any]:
             if has_solution(text):
                 without_solution(text)  # nbgrader's own edition has to be valid Python as well
                 waiting.append((number, cell))
-            elif check := check_in(text):
-                points = find(check.id).level
-                key = check.id.replace(".", "-")
-                cell["source"] = _lines(_with_hidden_test(text, check.id, check.answer))
+            elif checks := checks_in(text):
+                ((id_, answer),) = checks
+                key, points = id_.replace(".", "-"), find(id_).level
+                cell["source"] = _lines(_with_hidden_test(text, id_, answer))
                 _mark(cell, f"check-{key}", grade=True, points=points)
-                for i, (_, answer) in enumerate(waiting):
-                    _mark(answer, f"answer-{key}" + f"-{i + 1}" * (i > 0), solution=True)
+                for i, (_, solved) in enumerate(waiting):
+                    _mark(solved, f"answer-{key}" + f"-{i + 1}" * (i > 0), solution=True)
                 waiting = []
     for number, _ in waiting:
         with _in_cell(name, number):

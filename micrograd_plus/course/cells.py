@@ -8,8 +8,8 @@ The marks are nbgrader's: a line `### BEGIN SOLUTION` and a line `### END SOLUTI
 ...     ### END SOLUTION"""))
 def double(x):
     ...
->>> check_in('mp.classroom.check("02.3", slope)')
-Check(id='02.3', answer='slope')
+>>> checks_in('mp.classroom.check("02.3", slope)')
+[Check(id='02.3', answer='slope')]
 '''
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ class Check(NamedTuple):
     answer: str
 
 
-def check_in(source: str) -> Check | None:
-    """The check in a code cell: its last call `….check("02.3", answer)`; None if it has none."""
+def checks_in(source: str) -> list[Check]:
+    """The checks in a code cell: its statements `….check("02.3", answer)`."""
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    for statement in reversed(statements):
+        return []
+    found = []
+    for statement in statements:
         match statement:
             case ast.Expr(
                 ast.Call(
@@ -43,8 +44,8 @@ def check_in(source: str) -> Check | None:
                     [ast.Constant(str(id_)), answer, *_],
                 )
             ):
-                return Check(id_, ast.unparse(answer))
-    return None
+                found.append(Check(id_, ast.unparse(answer)))
+    return found
 
 
 def has_solution(source: str) -> bool:

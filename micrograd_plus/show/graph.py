@@ -77,6 +77,11 @@ def draw(
         raise ValueError(f"precision is a whole number from 0 to 17, not {precision!r}")
 
     look = sketch(boxes_of(root, expand, fold, merge), direction, precision, color)
+    return picture_of(look, format)
+
+
+def picture_of(look: Sketch, format: str = "svg") -> Picture | SvgPicture:  # noqa: A002
+    """The picture of a sketch."""
     if sys.platform == "emscripten":  # Pyodide: no Graphviz, but JavaScript
         return SvgPicture(as_svg(look, layout_by_pyodide()))
     return _as_dot(look, format)

@@ -85,7 +85,7 @@ class Behaviour:
         """The case in words."""
         if self.show is not None:
             return self.show(*case)
-        name = str(getattr(self.solution, "__name__", "f"))
+        name = str(getattr(self.solution, "__name__", "f")).lstrip("_")
         name = name if name.isidentifier() else "f"
         return f"{name}({', '.join(written(argument) for argument in case)})"
 

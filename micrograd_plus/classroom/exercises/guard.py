@@ -7,8 +7,8 @@
 Outcome(value=42, error='', message='', told='')
 
 An endless loop is stopped by a trace function, which works in any thread, on every system and in
-Pyodide, where there are no signals. It sees each line of the student's code and each call, but
-only calls in this package and the standard library, so that these stay fast.
+Pyodide, where there are no signals. It sees each instruction of the student's code, but only calls
+in this package and the standard library, so that these stay fast.
 """
 
 from __future__ import annotations
@@ -104,15 +104,21 @@ class Guard:
     def watch(self, frame: FrameType | None) -> None:
         """Traces this thread, and the frames that are already running in it."""
         while frame is not None and frame.f_code is not Guard.run.__code__:
-            if not _is_library(frame):
-                frame.f_trace = self._trace
+            frame.f_trace = self._trace_inside(frame)
             frame = frame.f_back
         sys.settrace(self._trace)
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if self.is_running and time.perf_counter() > self._end:
             raise Stopped(self, frame)
-        return None if _is_library(frame) else self._trace
+        return self._trace_inside(frame) if event == "call" else self._trace
+
+    def _trace_inside(self, frame: FrameType) -> Any:
+        """What traces the frame: each instruction, as `while True: pass` has no second line."""
+        if _is_library(frame):
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        return self._trace
 
     def _told_endless(self, place: Place | None) -> str:
         where = f" It was running line {_in_words(place)}." if place else ""
@@ -143,7 +149,8 @@ def _told(error: BaseException) -> Outcome:
     except BaseException:
         message = ""
     place = _place_of(error.__traceback__)
-    where = f"Line {_in_words(place)}," if place else "Your answer"
+    where = f"Line {_in_words(place)}" if place else "Your answer"
+    where += "," * where.endswith("`")
     if isinstance(error, RecursionError):
         told = f"{where} calls itself too often (RecursionError). When does the recursion end?"
     else:
