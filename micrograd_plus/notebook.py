@@ -16,6 +16,7 @@ from html import escape
 from typing import Any
 
 from . import show
+from .classroom.exercises.result import NOT_YET, RIGHT, WRONG, Result
 from .classroom.questions import Question
 from .compiler.compiled import Compiled
 from .engine import Constant, Value, topological_order
@@ -85,6 +86,30 @@ def _question(question: Question) -> str:
         f"<p>{escape(question.prompt)}</p>"
         "<p><code>.is_right(number)</code> checks an answer, <code>.hint(number)</code> helps.</p>"
     )
+
+
+@_html.register
+def _result(result: Result) -> str:
+    """The status as a badge, what is said, the hint, and a picture of what failed."""
+    sign, color = _BADGES[result.status]
+    badge = f"color: white; background: {color}; padding: 0.1em 0.6em; border-radius: 0.8em"
+    said = [
+        f'<div>{escape(label)}: <code style="{_CODE}">{escape(text)}</code></div>'
+        if label
+        else f"<div>{escape(text)}</div>"
+        for label, text in result.rows
+    ]
+    hint = f"<div><b>Hint:</b> {escape(result.hint)}</div>" * bool(result.hint)
+    picture = _image(lambda: result.picture.pipe("svg"), "image/svg+xml") if result.picture else ""
+    return (
+        f'<div style="border-left: 0.3em solid {color}; padding: 0 0.8em; line-height: 1.7">'
+        f'<div>{result.id} <b style="{badge}">{sign} {result.status}</b></div>'
+        f"{''.join(said)}{hint}{picture}</div>"
+    )
+
+
+_BADGES = {RIGHT: ("✓", "#1a7f37"), WRONG: ("✗", "#b35900"), NOT_YET: ("…", "#57606a")}
+_CODE = "background: none; color: inherit; white-space: pre-wrap"
 
 
 @_html.register

@@ -78,14 +78,16 @@ class Expression(NamedTuple):
 
     def names(self) -> list[str]:
         """A name for each leaf, and for each step its formula."""
-        names = self.letters()
+        names = self.letters()[: len(self.numbers)]
         for op, operands in self.steps:
             names.append(self._written(op, operands, names))
         return names
 
     def letters(self) -> list[str]:
-        """The names of the leaves."""
-        return list(_LEAVES[: len(self.numbers)])
+        """A letter for each leaf, and for each step that is used more than once; else nothing."""
+        inner, shared = iter(_INNER), self.shared_steps
+        steps = range(len(self.numbers), len(self.numbers) + len(self.steps))
+        return [*_LEAVES[: len(self.numbers)], *[next(inner) if n in shared else "" for n in steps]]
 
     @property
     def uses(self) -> Counter[int]:
@@ -98,19 +100,15 @@ class Expression(NamedTuple):
         return [n for n, count in self.uses.items() if count > 1 and n >= len(self.numbers)]
 
     def __str__(self) -> str:
-        texts = self.letters()
-        definitions = []
-        inner = iter(_INNER)
-        shared = self.shared_steps
-        for op, operands in self.steps:
+        letters = self.letters()
+        texts = letters[: len(self.numbers)]
+        definitions = ""
+        for (op, operands), letter in zip(self.steps, letters[len(texts) :]):
             text = self._written(op, operands, texts)
-            if len(texts) in shared:
-                name = next(inner)
-                definitions.append(f"{name} = {text}; ")
-                text = name
-            texts.append(text)
-        at = ", ".join(f"{name} = {number:g}" for name, number in zip(_LEAVES, self.numbers))
-        return f"{''.join(definitions)}{texts[-1]} at {at}"
+            texts.append(letter or text)
+            definitions += f"{letter} = {text}; " * bool(letter)
+        at = ", ".join(f"{name} = {number:g}" for name, number in zip(letters, self.numbers))
+        return f"{definitions}{texts[-1]} at {at}"
 
     @staticmethod
     def _written(op: str, operands: Sequence[Operand], texts: Sequence[str]) -> str:
