@@ -1,47 +1,29 @@
-"""In Pyodide, CPython for the browser, here under Node: the pure wheel, without Graphviz.
-
-The npm package `pyodide` is looked for where Node looks for packages, and in $NODE_PATH.
-"""
+"""In Pyodide, CPython for the browser, here under Node: the pure wheel, without Graphviz."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drawings import read_svg
 
+from micrograd_plus.course.site import pyodide_package, write_wheel
+
 HERE = Path(__file__).parent
-
-
-def package() -> Path | None:
-    """Where the npm package is."""
-    around = [folder / "node_modules" for folder in (HERE, *HERE.parents)]
-    named = [Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder]
-    return next((p for p in (f / "pyodide" for f in (*named, *around)) if p.is_dir()), None)
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a script in Pyodide gives."""
-    node, found = shutil.which("node"), package()
+    node, found = shutil.which("node"), pyodide_package()
     if node is None or found is None:
         pytest.skip("needs Node and the npm package pyodide: npm install pyodide")
     folder = tmp_path_factory.mktemp("pyodide")
-    tree = folder / "tree"
-    for name in ("micrograd_plus", "pyproject.toml", "README.md", "LICENSE"):
-        source = HERE.parent / name
-        copy = shutil.copytree if source.is_dir() else shutil.copyfile
-        tree.mkdir(exist_ok=True)
-        copy(source, tree / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(tree)], check=True)
-    (wheel,) = folder.glob("*.whl")
+    wheel = write_wheel(folder)
     script = folder / "script.py"
     script.write_text(SCRIPT, "utf-8")
     run = [node, str(HERE / "pyodide.mjs"), str(found), str(wheel), str(script)]
@@ -76,6 +58,7 @@ json.dumps({
     "upright": mp.draw(c, direction="TB").pipe("svg", encoding="utf-8"),
     "folded": mp.draw(loss).pipe("svg", encoding="utf-8"),
     "refused": refused,
+    "network": mp.network(model).pipe("svg", encoding="utf-8"),
     "page": mp.step_through(c).html(),
 })
 """
@@ -98,6 +81,12 @@ def test_draw_shows_the_graph(shown: Any) -> None:
 def test_a_large_graph_is_folded(shown: Any) -> None:
     titles = [lines[0] for lines in read_svg(shown["folded"]).boxes.values()]
     assert sum(title.startswith("Layer") for title in titles) == 3
+
+
+def test_network_shows_the_neurons(shown: Any) -> None:
+    drawn = read_svg(shown["network"])
+    assert len(drawn.arrows) == 2 * 8 + 8 * 8 + 8
+    assert drawn.find("x1")
 
 
 def test_other_formats_are_refused(shown: Any) -> None:

@@ -126,7 +126,7 @@ def _write_runtime(runtime: Path, extension: Path, folder: Path) -> None:
     for wheel in (extension / "static" / "pypi").glob("*.whl"):
         if not wheel.name.startswith("widgetsnbextension"):
             shutil.copyfile(wheel, folder / wheel.name)
-    _write_own_wheel(folder)
+    write_wheel(folder)
     packages = {_name(wheel): _entry(wheel) for wheel in sorted(folder.glob("*.whl"))}
     content = json.dumps({"info": lock["info"], "packages": packages}, indent=1)
     (folder / _LOCK).write_text(content, encoding="utf-8")
@@ -151,24 +151,21 @@ def _fetch_wheels(requirements: Iterable[str], python: str, folder: Path) -> Non
     _run(command, "pip could not fetch the wheels of the site")
 
 
-def _write_own_wheel(folder: Path) -> None:
-    """This package as a wheel, without the notebooks."""
+def write_wheel(folder: Path) -> Path:
+    """Writes this package as a wheel, without the notebooks; returns its path."""
     version = importlib.metadata.version("micrograd-plus")
+    path = folder / f"micrograd_plus-{version}-py3-none-any.whl"
     about = f"micrograd_plus-{version}.dist-info"
-    with zipfile.ZipFile(
-        folder / f"micrograd_plus-{version}-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED
-    ) as wheel:
-        for path in sorted(_PACKAGE.rglob("*")):
-            name = path.relative_to(_PACKAGE.parent)
-            if path.is_file() and not {"__pycache__", "notebooks"} & {*name.parts}:
-                wheel.write(path, name)
-        wheel.writestr(
-            f"{about}/METADATA",
-            f"Metadata-Version: 2.1\nName: micrograd-plus\nVersion: {version}\n",
-        )
-        wheel.writestr(
-            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+    metadata = f"Metadata-Version: 2.1\nName: micrograd-plus\nVersion: {version}\n"
+    tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for file in sorted(_PACKAGE.rglob("*")):
+            name = file.relative_to(_PACKAGE.parent)
+            if file.is_file() and not {"__pycache__", "notebooks"} & {*name.parts}:
+                wheel.write(file, name)
+        wheel.writestr(f"{about}/METADATA", metadata)
+        wheel.writestr(f"{about}/WHEEL", tags)
+    return path
 
 
 def _normalized(name: str) -> str:
@@ -203,7 +200,7 @@ class Row(NamedTuple):
 
 def _write_notebooks(folder: Path) -> Iterator[Row]:
     """Writes the student's edition, and the pictures; yields a row for each notebook."""
-    shutil.copytree(source.folder() / "figures", folder / "figures")
+    _copy_figures(source.folder() / "figures", folder / "figures")
     for path in source.notebooks():
         notebook = for_students(path.name, source.read(path))
         plots, libraries = 0, set[str]()
@@ -212,13 +209,20 @@ def _write_notebooks(folder: Path) -> Iterator[Row]:
                 missing = _missing_in(source.text(cell))
                 plots += "matplotlib" in missing
                 libraries |= missing
-                if missing:  # the cells after it still run
-                    cell["metadata"].setdefault("tags", []).append("raises-exception")
         (folder / path.name).write_text(json.dumps(notebook), encoding="utf-8")
         title, time = opening(notebook)
         yield Row(
             path.name, title or path.stem, time, plots, (*sorted(libraries - {"matplotlib"}),)
         )
+
+
+def _copy_figures(figures: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for path in figures.iterdir():
+        content = path.read_bytes()
+        if path.suffix == ".svg":  # of which JupyterLite shows only Latin characters
+            content = content.decode().encode("ascii", "xmlcharrefreplace")
+        (folder / path.name).write_bytes(content)
 
 
 def _missing_in(code: str) -> set[str]:
