@@ -109,7 +109,7 @@ def notebook(browser: Any, address: str) -> Iterator[Any]:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".jp-OutputArea-output, .jp-RenderedText", has_text="reached the end").wait_for(
-        timeout=120_000
+        state="attached", timeout=300_000
     )
     yield page
     context.close()
@@ -172,7 +172,21 @@ def test_the_solutions_are_not_in_the_notebooks(built: site.Site) -> None:
 def test_the_start_page_says_what_runs(built: site.Site) -> None:
     page = (built.folder / "index.html").read_text("utf-8")
     assert "$" not in page
-    assert "Runs, 1 plot not shown" in page
+    assert "Runs; 1 plot not shown" in page
+
+
+@pytest.mark.parametrize(
+    ("code", "needs"),
+    [
+        ("import math, torch\nfrom jax import numpy as jnp", {"torch", "jax"}),
+        ("mp.plot_loss(history)\nmp.data.digits()", {"matplotlib", "scikit-learn"}),
+        ("step = mp.compile(loss)\nmp.interact(loss)", {"numba", "ipywidgets"}),
+        ("import re\nfrom IPython.display import SVG\nre.compile('a')", set()),
+        ("import micrograd_plus as mp\nmp.draw(mp.Value(1.0))", set()),
+    ],
+)
+def test_what_a_cell_needs(code: str, needs: set[str]) -> None:
+    assert site._needs(code) == needs
 
 
 def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:

@@ -39,7 +39,14 @@ _FROM_PYPI = ("comm", "ipython-pygments-lexers")
 _KERNEL = "jupyterlite-pyodide-kernel"
 _PACKAGE = Path(__file__).parents[1]
 _MARK = "jupyter-lite.json"  # a folder with this file holds a site
-_PLOT = re.compile(r"plot_\w+|show_images")
+_NEEDS = {
+    r"plot_\w+": "matplotlib",
+    "digits|iris": "scikit-learn",
+    "interact": "ipywidgets",
+    "compile": "numba",
+}
+"""Names in `micrograd_plus`, as regular expressions, and the library that each needs."""
+_IN_THE_SITE = {"micrograd_plus", "IPython", "tqdm"}
 
 
 class Site(NamedTuple):
@@ -194,8 +201,7 @@ class Row(NamedTuple):
     path: str
     title: str
     time: str
-    plots: int  # how many cells draw a plot
-    libraries: tuple[str, ...]  # what it imports that is not in the site
+    needs: list[str]  # for each code cell, each library that does not run in the browser
 
 
 def _write_notebooks(folder: Path) -> Iterator[Row]:
@@ -203,17 +209,10 @@ def _write_notebooks(folder: Path) -> Iterator[Row]:
     _copy_figures(source.folder() / "figures", folder / "figures")
     for path in source.notebooks():
         notebook = for_students(path.name, source.read(path))
-        plots, libraries = 0, set[str]()
-        for cell in notebook["cells"]:
-            if cell["cell_type"] == "code":
-                missing = _missing_in(source.text(cell))
-                plots += "matplotlib" in missing
-                libraries |= missing
         (folder / path.name).write_text(json.dumps(notebook), encoding="utf-8")
+        code = [source.text(cell) for cell in notebook["cells"] if cell["cell_type"] == "code"]
         title, time = opening(notebook)
-        yield Row(
-            path.name, title or path.stem, time, plots, (*sorted(libraries - {"matplotlib"}),)
-        )
+        yield Row(path.name, title or path.stem, time, [need for c in code for need in _needs(c)])
 
 
 def _copy_figures(figures: Path, folder: Path) -> None:
@@ -225,7 +224,7 @@ def _copy_figures(figures: Path, folder: Path) -> None:
         (folder / path.name).write_bytes(content)
 
 
-def _missing_in(code: str) -> set[str]:
+def _needs(code: str) -> set[str]:
     """The libraries that a cell needs, and that do not run in the browser."""
     found = set[str]()
     for node in ast.walk(ast.parse(code)):
@@ -233,9 +232,9 @@ def _missing_in(code: str) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.split(".")[0])
-        elif isinstance(node, ast.Attribute) and _PLOT.fullmatch(node.attr):
-            found.add("matplotlib")
-    return found - {*sys.stdlib_module_names, "micrograd_plus"}
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) != "re":
+            found |= {need for name, need in _NEEDS.items() if re.fullmatch(name, node.attr)}
+    return found - {*sys.stdlib_module_names, *_IN_THE_SITE}
 
 
 # ---- the site
@@ -300,11 +299,13 @@ def _address(row: Row) -> str:
 
 def _how_it_runs(row: Row) -> str:
     """In words, how much of a notebook runs in the browser."""
-    plots = f"{many(row.plots, 'plot')} not shown" if row.plots else ""
-    if row.libraries:
-        parts = [f"the part with {' and '.join(row.libraries)} does not run", plots]
-        return f"Runs in part: {', '.join(filter(None, parts))}"
-    return f"Runs, {plots}" if plots else "Runs completely"
+    plots, steps = row.needs.count("matplotlib"), row.needs.count("numba")
+    others = sorted({*row.needs} - {"matplotlib", "numba"})
+    parts = [f"{many(plots, 'plot')} not shown"] * (plots > 0)
+    parts += ["compiled code is slow"] * (steps > 0)
+    if others:
+        return "; ".join([f"Runs in part: {' and '.join(others)} not available", *parts])
+    return "; ".join(["Runs", *parts]) if parts else "Runs completely"
 
 
 def _run(command: list[str], failure: str, folder: Path | None = None) -> None:
