@@ -23,8 +23,7 @@ mp.classroom.check("02.q1", {right!r})
 mp.classroom.check("02.q1", ...)
 ---
 def product_backward(a, b, upstream):
-    while True:
-        pass
+    return upstream * a, upstream * b
 
 mp.classroom.check("02.2", product_backward)
 ---
@@ -150,7 +149,6 @@ def test_check_answers(notebook: Any) -> None:
     assert "02.q1 ✓ right" in shown[-3]
     assert "02.q1 … not yet" in shown[-2]
     assert "02.2 ✗ wrong" in shown[-1]
-    assert "endless" in shown[-1]
 
 
 def test_fit_shows_its_progress(notebook: Any) -> None:

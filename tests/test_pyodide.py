@@ -35,6 +35,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
 SCRIPT = """
 import json, sys
 import micrograd_plus as mp
+from micrograd_plus.classroom.exercises.guard import Guard
 
 a, b = mp.Value(2.0, label="a"), mp.Value(-3.0, label="b")
 c = (a * b + a).tanh()
@@ -49,7 +50,11 @@ try:
 except RuntimeError as error:
     refused = str(error)
 mp.draw(c).save("c.svg")
+def endless():
+    while True: pass
+
 json.dumps({
+    "stopped": Guard(0.3).run(endless).error,
     "platform": sys.platform,
     "graphviz": "graphviz" in sys.modules,
     "bundle": mp.draw(c)._repr_mimebundle_(),
@@ -96,3 +101,7 @@ def test_other_formats_are_refused(shown: Any) -> None:
 def test_step_through_makes_its_page(shown: Any) -> None:
     assert "<title>" in shown["page"]
     assert "function layOut(" in shown["page"]
+
+
+def test_an_endless_loop_is_stopped(shown: Any) -> None:
+    assert shown["stopped"] == "endless"
