@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ OPENING = re.compile(
     r"!\[(?P<alt>[^\]]+)\]\((?P<picture>figures/(?P=unit)-[\w-]+\.(?:svg|png))\)"
 )
 EXERCISE = re.compile(r"### Exercise (?P<id>\S+) · (?P<title>.+) \((?P<level>[\w-]+)\)$", re.M)
-OPTION = re.compile(r"^[-*]? *\(([a-h])\) \S", re.M)
+OPTION = re.compile(r"^[-*]? *\((?:\*\*)?([a-h])(?:\*\*)?\) \S", re.M)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 CHECK = re.compile(r'mp\.classroom\.check\("(?P<id>[^"]+)", (?P<name>\w+)\)')
 MOST_CORE_CELLS = 25
@@ -57,6 +56,12 @@ class Task(NamedTuple):
     @property
     def is_question(self) -> bool:
         return ".q" in self.id
+
+
+class Section(NamedTuple):
+    heading: str
+    texts: list[str]
+    codes: list[int]  # the places of its code cells
 
 
 class Course:
@@ -89,13 +94,23 @@ class Course:
                 assert not self.is_code(i - 2), f"cell {i - 2} holds the task"
                 yield Task(i - 1, found["id"], self.texts[i - 2], self.texts[i - 1], found["name"])
 
-    def section(self, title: str) -> list[str]:
-        """The texts of the cells from this heading to the next of its level."""
-        starts = [i for i, text in enumerate(self.texts) if text.startswith(f"## {title}")]
-        assert len(starts) == 1, f"there are {len(starts)} cells that begin with '## {title}'"
-        rest = self.texts[starts[0] + 1 :]
-        inside = itertools.takewhile(lambda text: not text.startswith("## "), rest)
-        return [self.texts[starts[0]], *inside]
+    def sections(self) -> list[Section]:
+        """What stands below each heading, which may be inside a cell."""
+        sections = [Section("", [], [])]
+        for i, text in enumerate(self.texts):
+            if self.is_code(i):
+                sections[-1].codes.append(i)
+                continue
+            below, *others = re.split(r"^## ", text, flags=re.M)
+            sections[-1].texts.append(below)
+            for other in others:
+                heading, _, below = other.partition("\n")
+                sections.append(Section(heading, [below], []))
+        return sections[1:]
+
+    def section(self, heading: str) -> Section:
+        (found,) = [section for section in self.sections() if section.heading == heading]
+        return found
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -140,17 +155,14 @@ def test_its_links_lead_somewhere(course: Course) -> None:
 
 
 def test_its_sections_are_numbered_and_the_core_is_short(course: Course) -> None:
-    answers = {i for task in course.tasks() for i in (task.place, task.place + 1)}
-    numbers, core, is_core = [], 0, True
-    for i, text in enumerate(course.texts):
-        if heading := re.match(r"## (?:(\d+)\. )?(.+)", text):
-            if heading[1]:
-                numbers.append(int(heading[1]))
-            is_core = not heading[2].endswith(" *(optional)*")
-        core += course.is_code(i) and is_core and i not in answers
+    of_exercises = {i for task in course.tasks() for i in (task.place, task.place + 1)}
+    sections = course.sections()
+    numbers = [int(found[1]) for s in sections if (found := re.match(r"(\d+)\. \S", s.heading))]
+    core = [s for s in sections if not s.heading.endswith(" *(optional)*")]
+    cells = {i for s in core for i in s.codes} - of_exercises
     assert numbers == [*range(1, len(numbers) + 1)]
     assert numbers
-    assert core <= MOST_CORE_CELLS
+    assert len(cells) <= MOST_CORE_CELLS
 
 
 def test_numbers_are_predicted_before_they_are_seen(course: Course) -> None:
@@ -179,9 +191,9 @@ def test_each_question_stands_there_once(course: Course) -> None:
     tasks = [task for task in course.tasks() if task.is_question]
     assert [task.id for task in tasks] == [e.id for e in wanted]
     assert 3 <= len(tasks) <= 5
-    quiz = course.section("Quiz")
+    quiz = course.section("Quiz").codes
     for k, (task, exercise) in enumerate(zip(tasks, wanted), 1):
-        assert task.answer in quiz
+        assert task.place in quiz
         test = exercise.test
         assert isinstance(test, Choice)
         assert sorted(OPTION.findall(task.text)) == sorted(test.why)
@@ -220,11 +232,12 @@ def bound(source: str) -> set[str]:
 
 
 def used(source: str) -> set[str]:
-    return {
-        node.id
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+    """The names that a cell takes from the cells before it."""
+    nodes = [*ast.walk(ast.parse(source))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)} | bound(source)
+    own |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in names} - own
 
 
 def test_nothing_depends_on_an_answer(course: Course) -> None:
@@ -244,11 +257,11 @@ def test_nothing_depends_on_an_answer(course: Course) -> None:
 
 
 def test_it_ends_with_a_recap_and_sources(course: Course) -> None:
-    (recap,) = course.section("Recap")
+    recap = "\n".join(course.section("Recap").texts)
     numbered = re.findall(r"^(\d)\. \S", recap, re.M)
     assert numbered == ["1", "2", "3", "4", "5"]
-    reading = "\n\n".join(course.section("Further reading"))
-    sources = [line for line in reading.split("\n") if line.startswith("- ")]
+    reading = "\n".join(course.section("Further reading").texts)
+    sources = re.split(r"^- ", reading.partition("\n\n[")[0], flags=re.M)[1:]
     assert sources
     for source in sources:
         assert re.search(r"\b(19|20)\d\d\b", source), f"no year: {source}"
@@ -259,8 +272,8 @@ def test_it_ends_with_a_recap_and_sources(course: Course) -> None:
 
 
 def test_the_sections_at_the_end_have_one_order(course: Course) -> None:
-    headings = [text.split("\n")[0] for text in course.markdown if text.startswith("## ")]
-    assert headings[-3:] == ["## Quiz", "## Recap", "## Further reading"]
+    headings = [section.heading for section in course.sections()]
+    assert headings[-3:] == ["Quiz", "Recap", "Further reading"]
 
 
 def test_the_notebooks_import_the_library_as_mp(course: Course) -> None:

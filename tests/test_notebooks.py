@@ -6,6 +6,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from micrograd_plus.classroom.exercises.result import STATUS_MIME
+
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -59,6 +61,8 @@ def test_runs_from_top_to_bottom(path):
         or out.get("data", {}).get("text/html", "").startswith("<iframe")
     ]
     assert shown, "graphs show themselves as pictures, or as pages"
+    checked = [out["data"][STATUS_MIME] for out in outputs if STATUS_MIME in out.get("data", {})]
+    assert [result for result in checked if result["status"] != "right"] == []
     warned = [
         out["text"] for out in outputs if out.get("name") == "stderr" and "Warning" in out["text"]
     ]

@@ -11,19 +11,18 @@ from typing import Any
 import pytest
 from drawings import read_svg
 
-from micrograd_plus.course.site import pyodide_package, write_wheel
+from micrograd_plus.course.site import pyodide_package
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def shown(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a script in Pyodide gives."""
     node, found = shutil.which("node"), pyodide_package()
     if node is None or found is None:
         pytest.skip("needs Node and the npm package pyodide: npm install pyodide")
     folder = tmp_path_factory.mktemp("pyodide")
-    wheel = write_wheel(folder)
     script = folder / "script.py"
     script.write_text(SCRIPT, "utf-8")
     run = [node, str(HERE / "pyodide.mjs"), str(found), str(wheel), str(script)]
@@ -35,7 +34,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
 SCRIPT = """
 import json, sys
 import micrograd_plus as mp
-from micrograd_plus.classroom.exercises.guard import Guard
 
 a, b = mp.Value(2.0, label="a"), mp.Value(-3.0, label="b")
 c = (a * b + a).tanh()
@@ -49,12 +47,29 @@ try:
     refused = ""
 except RuntimeError as error:
     refused = str(error)
+
+
+def loops():
+    while True:
+        try:
+            a.tanh()
+        except:
+            continue
+
+
+from micrograd_plus.classroom.exercises.expressions import Expression
+from micrograd_plus.classroom.exercises.failed import FailedExpression
+from micrograd_plus.classroom.exercises.guard import Guard
+
+failed = FailedExpression(Expression((2.0,), (("+", (0, 0)),)), [1.0, 1.0])
 mp.draw(c).save("c.svg")
-def endless():
+
+
+def blank():
     while True: pass
 
+
 json.dumps({
-    "stopped": Guard(0.3).run(endless).error,
     "platform": sys.platform,
     "graphviz": "graphviz" in sys.modules,
     "bundle": mp.draw(c)._repr_mimebundle_(),
@@ -65,6 +80,9 @@ json.dumps({
     "refused": refused,
     "network": mp.network(model).pipe("svg", encoding="utf-8"),
     "page": mp.step_through(c).html(),
+    "stopped": Guard(seconds=0.5).run(loops).told,
+    "blank": Guard(seconds=0.5).run(blank).told,
+    "failed": failed.pipe("svg", encoding="utf-8"),
 })
 """
 
@@ -103,5 +121,10 @@ def test_step_through_makes_its_page(shown: Any) -> None:
     assert "function layOut(" in shown["page"]
 
 
-def test_an_endless_loop_is_stopped(shown: Any) -> None:
-    assert shown["stopped"] == "endless"
+def test_an_endless_loop_in_an_answer_is_stopped_without_signals(shown: Any) -> None:
+    assert "Your code was stopped" in shown["stopped"]
+    assert "Your code was stopped" in shown["blank"]
+
+
+def test_the_failing_expression_of_an_answer_is_drawn(shown: Any) -> None:
+    assert read_svg(shown["failed"]).find("a", "data 2", "grad 2", "yours", "1 ✗")

@@ -29,11 +29,14 @@ from .cells import checks_in, has_solution, without_solution
 _RECORD = ".micrograd-plus-course.json"
 """The file in the output folder that says how each file was when it was written."""
 
+_LINK = re.compile(r"\]\((\d\d)(?=-[\w-]+\.ipynb)")
+"""The beginning of a link to another notebook, which nbgrader's layout has in another folder."""
+
 _NBGRADER = """\
 c = get_config()
 
 c.CourseDirectory.course_id = "micrograd-plus"
-c.ClearSolutions.code_stub = {"python": "pass  # write your answer here"}
+c.ClearSolutions.code_stub = {"python": "pass  # write your answer in place of this line"}
 c.ExecutePreprocessor.timeout = 120  # seconds for each cell
 """
 
@@ -160,6 +163,7 @@ def for_nbgrader(name: str, notebook: Mapping[str, Any]) -> dict[str, Any]:
     waiting: list[tuple[int, dict[str, Any]]] = []  # cells with a solution, before their check cell
     for number, cell in enumerate(edition["cells"], 1):
         if cell["cell_type"] != "code":
+            cell["source"] = _lines(_LINK.sub(r"](../\1/\1", source.text(cell)))
             continue
         with _in_cell(name, number):
             text = source.text(cell)

@@ -40,6 +40,12 @@ from .worker import LARGEST_ANSWER
 _LARGEST_NOTEBOOK = 20_000_000  # bytes
 _MOST_FILES, _LARGEST_FILE = 50, 10_000_000  # beside a notebook, such as a student's own table
 _START_SECONDS = 60.0
+_START = f"""
+import sys; sys.path.insert(0, sys.argv[1])
+from {__package__} import worker; worker.main()
+"""
+_ROOT = str(Path(source.__file__).resolve().parents[2])
+"""Where the package is; the process with the student's code uses the same."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +225,11 @@ class _Grader:
             result = _result(id_, NOT_YET, f"there is no answer: {missing}")
         else:
             try:
-                result = judge(exercise, seed, _evidence(answer))
+                evidence = _evidence(answer)
+                if evidence.outcomes and evidence.is_begun:
+                    result = judge(exercise, seed, evidence)
+                else:
+                    result = _result(id_, NOT_YET, "not begun")
             except Exception:  # whatever a process sends costs the student's points alone
                 result = _result(id_, WRONG, "what came out cannot be judged")
         self.graded.marks[id_] = Mark(result, self.has_read)
@@ -286,13 +296,8 @@ class _Process:
     def __init__(self, folder: str, limits: _Limits) -> None:
         self.limits, self.doing = limits, "its start"
         self._why = ""
-        root = str(Path(source.__file__).resolve().parents[2])
-        start = (
-            f"import sys; sys.path.insert(0, {root!r}); "
-            f"from {__package__} import worker; worker.main()"
-        )
         self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-X", "utf8", "-c", start],
+            [sys.executable, "-I", "-X", "utf8", "-c", _START, _ROOT],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             cwd=folder, env=_environment(folder), start_new_session=True,
         )  # fmt: skip

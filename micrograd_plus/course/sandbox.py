@@ -34,13 +34,16 @@ def limit(memory: int, seconds: float) -> list[str]:
         import resource
     except ImportError:  # Windows
         return ["memory", "processor time"]
-    # What a process may write to. Not RLIMIT_AS: WebAssembly and numba reserve gigabytes of
-    # addresses that they never use.
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    cpu = int(seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # RLIMIT_DATA, not RLIMIT_AS: WebAssembly and numba reserve gigabytes that they never use.
+    limits = {
+        resource.RLIMIT_DATA: memory, resource.RLIMIT_CPU: int(seconds) + 1,
+        resource.RLIMIT_FSIZE: _LARGEST_FILE, resource.RLIMIT_CORE: 0,
+    }  # fmt: skip
+    for kind, most in limits.items():
+        allowed = resource.getrlimit(kind)[1]
+        if allowed != resource.RLIM_INFINITY:
+            most = min(most, allowed)
+        resource.setrlimit(kind, (most, most))
     return [] if sys.platform == "linux" else ["memory"]
 
 
@@ -144,7 +147,6 @@ def fence(folder: Path, hidden: Sequence[Path], report: Callable[[str], None]) -
     folder: the only one in which files can be written. hidden: what must not be read.
     """
     inside, secret = _prefix(folder), tuple(map(_prefix, hidden))
-    devices = {os.devnull, "/dev/shm"}
 
     def refuse(what: str) -> None:
         if what != PROGRAMS:  # libraries ask programs about the system, and go on without
@@ -162,7 +164,7 @@ def fence(folder: Path, hidden: Sequence[Path], report: Callable[[str], None]) -
         if _real(path).startswith(secret):
             refuse(READS)
         is_written = flags & _TO_WRITE if isinstance(flags, int) else False
-        if is_written and os.fsdecode(path) not in devices:
+        if is_written and os.fsdecode(path) != os.devnull:
             to_write(path)
 
     def on_socket(_: Any, family: int, *__: Any) -> None:

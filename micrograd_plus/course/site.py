@@ -133,7 +133,7 @@ def _write_runtime(runtime: Path, extension: Path, folder: Path) -> None:
     for wheel in (extension / "static" / "pypi").glob("*.whl"):
         if not wheel.name.startswith("widgetsnbextension"):
             shutil.copyfile(wheel, folder / wheel.name)
-    write_wheel(folder)
+    _write_wheel(folder)
     packages = {_name(wheel): _entry(wheel) for wheel in sorted(folder.glob("*.whl"))}
     content = json.dumps({"info": lock["info"], "packages": packages}, indent=1)
     (folder / _LOCK).write_text(content, encoding="utf-8")
@@ -158,8 +158,8 @@ def _fetch_wheels(requirements: Iterable[str], python: str, folder: Path) -> Non
     _run(command, "pip could not fetch the wheels of the site")
 
 
-def write_wheel(folder: Path) -> Path:
-    """Writes this package as a wheel, without the notebooks; returns its path."""
+def _write_wheel(folder: Path) -> None:
+    """Writes this package as a wheel, without the notebooks."""
     version = importlib.metadata.version("micrograd-plus")
     path = folder / f"micrograd_plus-{version}-py3-none-any.whl"
     about = f"micrograd_plus-{version}.dist-info"
@@ -172,7 +172,6 @@ def write_wheel(folder: Path) -> Path:
                 wheel.write(file, name)
         wheel.writestr(f"{about}/METADATA", metadata)
         wheel.writestr(f"{about}/WHEEL", tags)
-    return path
 
 
 def _normalized(name: str) -> str:

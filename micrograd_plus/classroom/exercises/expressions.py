@@ -113,7 +113,7 @@ class Expression(NamedTuple):
     @staticmethod
     def _written(op: str, operands: Sequence[Operand], texts: Sequence[str]) -> str:
         written = [texts[x] if isinstance(x, int) else f"{x:g}" for x in operands]
-        bracketed = [f"({text})" if " " in text else text for text in written]
+        bracketed = [f"({text})" if " " in text or "-" in text[:1] else text for text in written]
         if op in BINARY:
             return f"{bracketed[0]} {op} {bracketed[1]}"
         return f"-{bracketed[0]}" if op == "neg" else f"{bracketed[0]}.{op}()"

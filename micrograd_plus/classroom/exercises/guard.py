@@ -8,7 +8,8 @@ Outcome(value=42, error='', message='', told='')
 
 An endless loop is stopped by a trace function, which works in any thread, on every system and in
 Pyodide, where there are no signals. It sees each instruction of the student's code, but only calls
-in this package and the standard library, so that these stay fast.
+in this package and the standard library, so that these stay fast. A single call that never
+returns, such as `time.sleep(1e9)`, is not stopped.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NamedTuple
 
 from ..lint.findings import Place
@@ -27,6 +30,7 @@ from .plain import NotPlainError, plain
 SECONDS = 5.0
 """How long all runs of one check may take together."""
 
+_MOST_LETTERS = 300  # of an exception's text
 _LIBRARIES = (str(Path(__file__).parents[2]), str(Path(os.__file__).parent), "<frozen")
 
 
@@ -143,12 +147,11 @@ def _students_place(frame: FrameType | None) -> Place | None:
 
 def _told(error: BaseException) -> Outcome:
     """An exception in a sentence."""
-    kind = type(error).__name__
-    try:
-        message = " ".join(str(error).split())[:300]
-    except BaseException:
-        message = ""
-    place = _place_of(error.__traceback__)
+    kind, message = "Exception", ""
+    with suppress(BaseException):  # what the exception says of itself is the student's code too
+        kind = str(type(error).__name__)
+        message = " ".join(str(error).split())[:_MOST_LETTERS]
+    place = _place_of(error)
     where = f"Line {_in_words(place)}" if place else "Your answer"
     where += "," * where.endswith("`")
     if isinstance(error, RecursionError):
@@ -158,15 +161,17 @@ def _told(error: BaseException) -> Outcome:
     return Outcome(error=kind, message=message, told=told)
 
 
-def _place_of(traceback: TracebackType | None) -> Place | None:
-    """The innermost line of the student's code."""
-    place = None
+def _place_of(error: BaseException) -> Place | None:
+    """The innermost line of the student's code; in a deep recursion, the line that recurs."""
+    places, traceback = [], error.__traceback__
     while traceback is not None:
         if not _is_library(traceback.tb_frame):
             code = traceback.tb_frame.f_code
-            place = Place(code.co_filename, traceback.tb_lineno, code.co_name)
+            places.append(Place(code.co_filename, traceback.tb_lineno, code.co_name))
         traceback = traceback.tb_next
-    return place
+    if isinstance(error, RecursionError) and places:
+        return Counter(places).most_common(1)[0][0]
+    return places[-1] if places else None
 
 
 def _in_words(place: Place) -> str:

@@ -33,14 +33,12 @@ class _Numbers(NamedTuple):
     """What a class gives for one expression.
 
     data, grad: of each node.
-    again: the gradients after grad = 0 everywhere and a second `backward()` over the same graph.
-    anew: those of a second graph of the same leaves, after grad = 0 in the leaves.
+    again: those of a second graph of the same leaves, after their grad is set to 0.
     """
 
     data: list[float]
     grad: list[float]
     again: list[float]
-    anew: list[float]
 
 
 # ---- what the class gives
@@ -48,9 +46,10 @@ class _Numbers(NamedTuple):
 
 def observe_value_class(test: ValueClass, seed: int, answer: Any, guard: Guard) -> list[Outcome]:
     """What the class gives for each expression; at the end, the simplest one that fails."""
-    if not isinstance(answer, type) or issubclass(answer, Value):
-        is_ours = isinstance(answer, type)
-        what = "the Value of micrograd_plus" if is_ours else type(answer).__name__
+    is_class = guard.run(lambda: isinstance(answer, type)).value is True
+    if not is_class or issubclass(answer, Value):
+        what = f"an object of the class {type(answer).__name__}"
+        what = "the Value of micrograd_plus" if is_class else what
         return [Outcome(error=NOT_PLAIN, message=what)]
     tried = expressions(test, seed)
     outcomes = [observed(expression, answer, guard) for expression in tried]
@@ -82,12 +81,9 @@ def _run(expression: Expression, value_class: Any) -> tuple[Any, ...]:
             raise NoValueError(f"`{name}` gives {written(node)}")
     leaves = nodes[: len(expression.numbers)]
     data, grad = [node.data for node in nodes], _gradients(nodes)
-    for node in nodes:
-        node.grad = 0.0
-    again = _gradients(nodes)
     for leaf in leaves:
         leaf.grad = 0.0
-    return data, grad, again, _gradients(expression.build_on(leaves))
+    return data, grad, _gradients(expression.build_on(leaves))
 
 
 def _gradients(nodes: list[Any]) -> list[Any]:
@@ -108,8 +104,7 @@ def differences(expression: Expression, outcome: Outcome) -> list[str]:
     names = expression.names()
     for when, gradients in (
         ("", given.grad),
-        ("after grad = 0 everywhere and a second backward(), ", given.again),
-        ("in a second graph of the same leaves, after grad = 0, ", given.anew),
+        ("in a second graph of the same leaves, after grad = 0, ", given.again),
     ):
         found = [
             f"{names[i]}.grad is {written(gradients[i])}, should be {written(right.grad[i])}"
@@ -125,7 +120,7 @@ def _expected(expression: Expression) -> _Numbers:
     nodes = expression.build(Value)
     nodes[-1].backward()
     grad = [node.grad for node in nodes]
-    return _Numbers([node.data for node in nodes], grad, grad, grad)
+    return _Numbers([node.data for node in nodes], grad, grad)
 
 
 # ---- what is said

@@ -16,7 +16,7 @@ _NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
 
 
 def is_unbegun(answer: Any) -> bool:
-    """Whether the body of this function, or of a method of this class, does nothing."""
+    """Whether this function, or a method of this class, does nothing; or a class has no method."""
     if isinstance(answer, FunctionType):
         return all(
             step.opname in _NOTHING and (step.argval is None or step.argval is ...)
@@ -24,5 +24,6 @@ def is_unbegun(answer: Any) -> bool:
             if step.opname != "RESUME"
         )
     if isinstance(answer, type):
-        return any(map(is_unbegun, vars(answer).values()))
+        methods = [thing for thing in vars(answer).values() if isinstance(thing, FunctionType)]
+        return not methods or any(map(is_unbegun, methods))
     return False

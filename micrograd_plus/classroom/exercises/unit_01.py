@@ -23,7 +23,8 @@ def _sum(x: Row, w: Row) -> float:
 def _neuron(x: Row, w: Row, b: float) -> float:
     neuron = Neuron(len(w), activation="sigmoid")
     neuron.load_state_dict({"w": list(w), "b": b})
-    return neuron(list(x)).data
+    output: float = neuron(list(x)).data
+    return output
 
 
 def _layer(x: Row, weights: Sequence[Row], biases: Row) -> list[float]:
@@ -137,13 +138,22 @@ def _decisions(output: Callable[[float, float], float]) -> list[str]:
     return ["yes" if output(x1, x2) > 0.5 else "no" for x1, x2 in _CORNERS]
 
 
+def _is_gate(thing: Any) -> bool:
+    return isinstance(thing, (list, tuple)) and len(thing) == 3
+
+
 def _run_gate(answer: Callable[[], Gate]) -> Any:
     gate = answer()
+    if not _is_gate(gate):
+        return gate and "the answer is not a list of three numbers"
     return _decisions(lambda x1, x2: _output(gate, x1, x2))
 
 
 def _run_network(answer: Callable[[], list[Gate]]) -> Any:
-    first, second, last = answer()
+    gates = answer()
+    if not _is_gate(gates) or not all(map(_is_gate, gates)):
+        return gates and "the answer is not a list of three lists of three numbers"
+    first, second, last = gates
     return _decisions(lambda x1, x2: _output(last, _output(first, x1, x2), _output(second, x1, x2)))
 
 
@@ -298,7 +308,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise("01.6", "A layer", 2, _LAYER),
-    Exercise("01.7", "And", 2, _AND_NEURON),
+    Exercise("01.7", "And", 3, _AND_NEURON),
     Exercise("01.8", "Either, but not both", 3, _XOR),
     Exercise(
         "01.q1",

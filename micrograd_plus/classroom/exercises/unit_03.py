@@ -141,7 +141,8 @@ _DOUBLINGS = 30
 
 def _graph_case(generator: random.Random) -> tuple[Steps | int]:
     """A small graph, or so many doublings that walking along each path takes too long."""
-    return (generator.choice([_DOUBLINGS, *[random_steps(generator) for _ in range(3)]]),)
+    graphs: list[Steps | int] = [_DOUBLINGS, *[random_steps(generator) for _ in range(3)]]
+    return (generator.choice(graphs),)
 
 
 def _run_paths(answer: Callable[[Value, Value], Any], graph: Steps | int) -> Any:
