@@ -157,6 +157,13 @@ def test_fit_shows_its_progress(notebook: Any) -> None:
     assert "loss" in trained
 
 
+def test_a_link_leads_to_the_other_notebook(notebook: Any) -> None:
+    link = notebook.locator('.jp-MarkdownCell a[href*="00-start-here.ipynb"]').first
+    with notebook.context.expect_page() as opened:
+        link.click()
+    opened.value.wait_for_url("**/notebooks/index.html?path=00-start-here.ipynb")
+
+
 def test_what_does_not_run_says_so(notebook: Any) -> None:
     said = "Not available here: plots are made with matplotlib, which does not run in the browser."
     assert said in outputs(notebook, "application/vnd.jupyter.stdout")[-2]

@@ -49,6 +49,14 @@ _NEEDS = {
 _IN_THE_SITE = {"micrograd_plus", "IPython", "tqdm"}
 
 
+_TO_NOTEBOOK = """<head>
+    <script>
+      // A link in one notebook to another comes here.
+      const path = new URLSearchParams(location.search).get("path") ?? "";
+      if (path.endsWith(".ipynb")) location.replace(`../notebooks/index.html?path=${path}`);
+    </script>"""
+
+
 class Site(NamedTuple):
     """A site that was built: its folder, the number of its files, and their size in bytes."""
 
@@ -270,6 +278,8 @@ def _run_jupyterlite(work: Path, extension: Path) -> None:
         json.dumps({"LiteBuildConfig": building}), encoding="utf-8"
     )
     _run([sys.executable, "-m", "jupyterlite_core", "build"], "JupyterLite failed", work)
+    tree = work / "site" / "tree" / "index.html"
+    tree.write_text(tree.read_text("utf-8").replace("<head>", _TO_NOTEBOOK, 1), "utf-8")
     icons = work / "site" / "static" / "favicons"  # which JupyterLite asks for, but does not write
     icons.mkdir()
     for name in ("favicon-notebook.ico", "favicon-busy-1.ico"):
