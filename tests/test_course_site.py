@@ -42,7 +42,7 @@ print(sys.platform, "reached the end")
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> site.Site:
-    """The site with one notebook, which is 02 and a few cells more."""
+    """The site with notebook 00, and with 02 and a few cells more."""
     pytest.importorskip("jupyterlite_core")
     pytest.importorskip("jupyterlite_pyodide_kernel")
     if site.pyodide_package() is None:
@@ -54,6 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> site.Site:
         cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
         notebook["cells"].append({**cell, "source": text, "id": f"more-{len(notebook['cells'])}"})
     (folder / path.name).write_text(json.dumps(notebook), "utf-8")
+    shutil.copyfile(source.folder() / "00-start-here.ipynb", folder / "00-start-here.ipynb")
     shutil.copytree(source.folder() / "figures", folder / "figures")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "folder", lambda: folder)
@@ -103,7 +104,7 @@ def notebook(browser: Any, address: str) -> Iterator[Any]:
     context.route("**/*", answer)
     page = context.new_page()
     page.goto(address)
-    page.get_by_role("link", name="Start with the first notebook").click()
+    page.get_by_role("link", name="02 · Value and the chain rule").click()
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -170,8 +171,9 @@ def test_what_does_not_run_says_so(notebook: Any) -> None:
 
 
 def test_the_solutions_are_not_in_the_notebooks(built: site.Site) -> None:
-    (path,) = built.folder.glob("files/*.ipynb")
-    assert "### BEGIN SOLUTION" not in path.read_text("utf-8")
+    texts = [path.read_text("utf-8") for path in built.folder.glob("files/*.ipynb")]
+    assert len(texts) == 2
+    assert not any("### BEGIN SOLUTION" in text for text in texts)
 
 
 def test_the_start_page_says_what_runs(built: site.Site) -> None:
