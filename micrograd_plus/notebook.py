@@ -25,6 +25,7 @@ from .gradcheck import Report, notes_on
 from .nn import Module
 from .optim import Optimizer
 from .show.render import RenderError
+from .support.libraries import missing
 from .support.words import many
 from .sweeps import Sweep
 from .train import History
@@ -205,7 +206,8 @@ def interact(root: Value) -> Any:
     try:
         import ipywidgets
     except ImportError as error:
-        raise ImportError("interact shows sliders by ipywidgets: pip install ipywidgets") from error
+        command = "pip install ipywidgets"
+        raise missing("interact shows sliders by", "ipywidgets", command) from error
     root = copy.deepcopy(root)
     order = topological_order(root)
     leaves = [v for v in order if v.op is None and not isinstance(v, Constant)]

@@ -71,7 +71,7 @@ LIBRARIES: dict[str, set[str]] = {
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
     "sweeps": {"cloudpickle", "joblib"},
-    "support": {"tqdm"},
+    "support": {"IPython", "tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 

@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
     _add_build(parts)
     _add_grade(parts)
     _add_progress(parts)
+    _add_site(parts)
 
 
 def _add_build(parts: Any) -> None:
@@ -104,4 +105,27 @@ def progress(options: argparse.Namespace) -> int:
     from ..course.progress import progress, table
 
     print(table(progress(options.folder)))
+    return 0
+
+
+def _add_site(parts: Any) -> None:
+    help_ = "write the course as a static site, which runs in the browser with nothing installed"
+    parser = add_command(parts, "site", help_, "micrograd-plus course site --out site")
+    parser.add_argument(
+        "--out", type=Path, default=Path("site"), help="the output folder [%(default)s]"
+    )
+    parser.set_defaults(run=site)
+
+
+def site(options: argparse.Namespace) -> int:
+    """Builds the site, and says how to look at it."""
+    from ..course.site import build_site
+
+    built = build_site(options.out)
+    print(
+        f"wrote {many(built.files, 'file')}, {built.size / 1e6:.0f} MB, to {built.folder}: any "
+        "file server can serve it. To look at it here:\n"
+        f"  python -m http.server --bind 127.0.0.1 --directory {built.folder}\n"
+        "  and open http://127.0.0.1:8000 in a browser"
+    )
     return 0

@@ -128,10 +128,16 @@ def _used(figures: Mapping[str, bytes], notebook: Mapping[str, Any]) -> Mapping[
 
 def _row(path: str, notebook: Mapping[str, Any]) -> str:
     """The notebook's row in the table of the start page: its title, and its time."""
-    opening = source.text(notebook["cells"][0])
-    title = re.search(r"^# (.*)", opening, re.MULTILINE)
-    time = re.search(r"\*\*Time\*\* \| (.*?) *\|", opening)
-    return f"| [{title[1] if title else path}]({path}) | {time[1] if time else ''} |"
+    title, time = opening(notebook)
+    return f"| [{title or path}]({path}) | {time} |"
+
+
+def opening(notebook: Mapping[str, Any]) -> tuple[str, str]:
+    """The notebook's title and its time, from its first cell; empty where it has none."""
+    text = source.text(notebook["cells"][0])
+    title = re.search(r"^# (.*)", text, re.MULTILINE)
+    time = re.search(r"\*\*Time\*\* \| (.*?) *\|", text)
+    return title[1] if title else "", time[1] if time else ""
 
 
 # ---- one notebook

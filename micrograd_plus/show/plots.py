@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import no_grad
 from ..numbers import number_of
 from ..ops import function_of_one
+from ..support.libraries import missing
 from ..support.nested import flatten, is_nested, plain
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
 
@@ -56,9 +57,8 @@ def new_figure(
 
         from .figure import Plot
     except ImportError as error:
-        raise ImportError(
-            'plots are made with matplotlib: pip install "micrograd-plus[plot]"'
-        ) from error
+        command = 'pip install "micrograd-plus[plot]"'
+        raise missing("plots are made with", "matplotlib", command) from error
     with matplotlib.rc_context(_STYLE):
         figure = Plot(figsize=(width, height), layout="constrained")
         yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
