@@ -123,6 +123,24 @@ def test_what_is_no_number(answer: Any, said: str) -> None:
     assert result.hint == "The answer is one number."
 
 
+@pytest.mark.parametrize("answer", [(0, 85), (-4, 5), (78, 500)])
+def test_a_decimal_comma_is_told(answer: Any) -> None:
+    result = checked(SLOPE, answer)
+    assert result.status == "wrong"
+    assert "write a point, as in 0.5" in result.hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_rounded"),
+    [(0.37, True), (0.36, True), (0.4, True), (0.3, True), (0.35, False), (0, False), (1, False)],
+)
+def test_a_number_with_too_few_digits_is_told(answer: float, is_rounded: bool) -> None:
+    result = checked(Number(0.36587), answer)
+    assert result.status == "wrong"
+    assert ("more digits" in result.hint) == is_rounded
+    assert "digits" not in checked(Number(6.0), 6.1).hint
+
+
 @pytest.mark.parametrize("answer", ["b", "B", "(b)", " b. "])
 def test_a_right_letter(answer: str) -> None:
     assert repr(checked(QUIZ, answer)) == "02.1: right\n  your answer: b\n  The chain rule."
@@ -177,6 +195,47 @@ def test_a_factor_in_all_results_is_seen() -> None:
     assert checked(PATHS, lambda x, y: 3 * two_paths(x, y)).hint == (
         "All results are 3 times what they should be."
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda x, y: [-x, -x * y], "The size is right, but the sign is wrong."),
+        (lambda x, y: [2 * x, 2 * x * y], "All results are 2 times what they should be."),
+        (lambda x, y: [x / 3, 1.0], ""),
+        (lambda x, y: [x, -x * y], ""),
+        (lambda x, y: [1.5, 2], "It gives the same in every case. Does it use its arguments?"),
+        (lambda x, y: x * y, "It gives one number. Expected is a list."),
+        (lambda x, y: [x, x * y, y], "The list has 3 items. Expected are 2."),
+    ],
+)
+def test_lists_that_are_all_wrong_in_the_same_way(answer: Any, hint: str) -> None:
+    test = Behaviour(lambda x, y: [x, x * y], case, ())
+    assert checked(test, answer).hint == hint
+
+
+def test_numbers_that_are_all_wrong_in_the_same_way() -> None:
+    test = Behaviour(lambda x, y: x / (1 + y), case, ())
+    assert checked(test, lambda x, y: round(x / (1 + y), 2)).hint == (
+        "The results are rounded. Return all digits."
+    )
+    assert (
+        checked(test, lambda x, y: [x / (1 + y)]).hint == "It gives a list. Expected is one number."
+    )
+    assert checked(test, lambda x, y: 0).hint == (
+        "It gives the same in every case. Does it use its arguments?"
+    )
+
+
+def test_a_generator_is_told_how_to_become_a_list() -> None:
+    test = Behaviour(lambda x, y: [x, y], case, ())
+    for answer in (lambda x, y: (z for z in (x, y)), lambda x, y: map(float, (x, y))):
+        assert "`list(…)` makes a list of it" in checked(test, answer).text
+
+
+def test_without_arguments_no_cases_are_counted() -> None:
+    test = Behaviour(lambda: 2.0, lambda _: (), ())
+    assert checked(test, lambda: 2.0).text == "It is right."
 
 
 def test_an_answer_that_changes_its_arguments_does_not_change_what_is_expected() -> None:
@@ -350,6 +409,13 @@ def test_an_exception_is_told_with_its_line() -> None:
     )
 
 
+def test_an_error_in_an_op_is_told_with_the_line_of_the_answer() -> None:
+    def gives_a_text(x: float, y: float) -> Any:
+        return mp.ops.TABLE["sigmoid"].forward("x")  # type: ignore[arg-type]
+
+    assert '`return mp.ops.TABLE["sigmoid"]' in checked(PATHS, gives_a_text).text
+
+
 def test_a_wrong_number_of_arguments_is_told() -> None:
     result = checked(PATHS, lambda x: x)
     assert "takes 1 positional argument but 2 were given" in result.text
@@ -372,7 +438,7 @@ def test_an_endless_loop_is_stopped(answer: Any) -> None:
     assert result.status == "wrong"
     told = result.rows[1][1]
     assert told.startswith("Your code was stopped, because it took more than 0.05 seconds. It was")
-    assert "Does a loop there never end?" in told
+    assert "Does a loop there never end, or take too many steps?" in told
 
 
 @pytest.mark.usefixtures("short")

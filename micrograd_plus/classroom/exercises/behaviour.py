@@ -40,7 +40,10 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
     expected = observe_behaviour(test, seed, test.solution, Guard())
     wrong = [i for i, pair in enumerate(zip(given, expected)) if not _agree(*pair)]
     if not wrong:
-        return Result(exercise.id, RIGHT, (("", f"It is right in {CASES} fresh cases."),))
+        said = (
+            f"It is right in {CASES} fresh cases." if any(cases_of(test, seed)) else "It is right."
+        )
+        return Result(exercise.id, RIGHT, (("", said),))
     if not evidence.is_begun or all(o.error == "NotImplementedError" for o in given):
         return not_yet(exercise)
     if all(outcome == Outcome() for outcome in given):
@@ -52,7 +55,7 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
         ("came out", _in_words(given[first])),
         ("expected", _in_words(expected[first])),
     )
-    hint = next(_hints(test, seed, given), "") or _hint_by_numbers(given, expected)
+    hint = next(_hints(test, seed, given), "") or _hint_by_results(given, expected)
     return Result(exercise.id, WRONG, rows, hint)
 
 
@@ -83,18 +86,49 @@ def _in_words(outcome: Outcome) -> str:
     return outcome.told if outcome.error else written(outcome.value)
 
 
-def _hint_by_numbers(given: Sequence[Outcome], expected: Sequence[Outcome]) -> str:
-    """A hint for numbers that are all wrong by the same factor."""
-    pairs = [
-        (a.value, b.value)
-        for a, b in zip(given, expected)
-        if is_number(a.value) and is_number(b.value) and b.value
-    ]
+def _hint_by_results(given: Sequence[Outcome], expected: Sequence[Outcome]) -> str:
+    """A hint for results that are all wrong in the same way."""
+    pairs = [(a.value, b.value) for a, b in zip(given, expected) if not a.error and not b.error]
     if len(pairs) < CASES // 2:
         return ""
-    factor = pairs[0][0] / pairs[0][1]
-    if not factor or not all(same(a, factor * b) for a, b in pairs):
+    first, right = pairs[0]
+    if all(same(a, first) for a, _ in pairs) and not all(same(b, right) for _, b in pairs):
+        return "It gives the same in every case. Does it use its arguments?"
+    numbers = [pair for a, b in pairs for pair in _leaves(a, b)]
+    if all(is_number(a) and is_number(b) for a, b in numbers):
+        return _hint_by_numbers(numbers)
+    return _hint_by_shape(*numbers[0])
+
+
+def _leaves(given: Any, expected: Any) -> Iterator[tuple[Any, Any]]:
+    """The pairs of numbers in two nested lists; where their lengths differ, the lists."""
+    if isinstance(given, list) and isinstance(expected, list) and len(given) == len(expected):
+        for a, b in zip(given, expected):
+            yield from _leaves(a, b)
+    else:
+        yield given, expected
+
+
+def _hint_by_numbers(pairs: Sequence[tuple[float, float]]) -> str:
+    """A hint for numbers that are all wrong by the same factor, or rounded."""
+    if any(all(same(a, round(b, digits)) for a, b in pairs) for digits in range(5)):
+        return "The results are rounded. Return all digits."
+    factor = next((a / b for a, b in pairs if b), 0.0)
+    if not factor or same(factor, 1.0) or not all(same(a, factor * b) for a, b in pairs):
         return ""
     if factor == -1:
         return "The size is right, but the sign is wrong."
     return f"All results are {factor:.4g} times what they should be."
+
+
+def _hint_by_shape(given: Any, expected: Any) -> str:
+    """A hint for a list in place of a number, or one of another length."""
+    match given, expected:
+        case list(), list():
+            items = "1 item" if len(given) == 1 else f"{len(given)} items"
+            return f"The list has {items}. Expected are {len(expected)}."
+        case list(), int() | float():
+            return "It gives a list. Expected is one number."
+        case int() | float(), list():
+            return "It gives one number. Expected is a list."
+    return ""

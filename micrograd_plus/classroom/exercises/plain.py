@@ -57,6 +57,8 @@ def plain(thing: Any) -> Any:
         return plain(thing.data)
     if callable(thing):
         raise NotPlainError("a function")
+    if hasattr(thing, "__next__"):
+        raise NotPlainError(f"a {type(thing).__name__} object; `list(…)` makes a list of it")
     raise NotPlainError(f"an object of the class {type(thing).__name__}")
 
 
