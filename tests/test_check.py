@@ -206,7 +206,8 @@ def test_a_factor_in_all_results_is_seen() -> None:
         (lambda x, y: [x, -x * y], ""),
         (lambda x, y: [1.5, 2], "It gives the same in every case. Does it use its arguments?"),
         (lambda x, y: x * y, "It gives one number. Expected is a list."),
-        (lambda x, y: [x, x * y, y], "The list has 3 items. Expected are 2."),
+        (lambda x, y: [x, x * y, y], "The list has too many items."),
+        (lambda x, y: [x], "The list has too few items."),
     ],
 )
 def test_lists_that_are_all_wrong_in_the_same_way(answer: Any, hint: str) -> None:

@@ -125,8 +125,7 @@ def _hint_by_shape(given: Any, expected: Any) -> str:
     """A hint for a list in place of a number, or one of another length."""
     match given, expected:
         case list(), list():
-            items = "1 item" if len(given) == 1 else f"{len(given)} items"
-            return f"The list has {items}. Expected are {len(expected)}."
+            return f"The list has too {'few' if len(given) < len(expected) else 'many'} items."
         case list(), int() | float():
             return "It gives a list. Expected is one number."
         case int() | float(), list():

@@ -190,8 +190,8 @@ _SIGMOID = Behaviour(
         ),
         (
             lambda x: 1 / (1 - x.exp()),
-            "In `-x.exp()` Python calls `exp` first, and takes the minus afterwards. Which part needs "
-            "brackets?",
+            "In `-x.exp()` Python calls `exp` first, and takes the minus afterwards. Which part "
+            "needs brackets?",
         ),
     ),
 )

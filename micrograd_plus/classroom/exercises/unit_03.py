@@ -198,6 +198,14 @@ def _counted(root: Value, leaf: Value, *, counts_twice: bool = True) -> int:
     return paths.get(leaf, 0)
 
 
+def _counted_from_the_leaves(root: Value, leaf: Value) -> int:
+    paths = {root: 1}
+    for value in topological_order(root):
+        for operand in value.operands:
+            paths[operand] = paths.get(operand, 0) + paths.get(value, 0)
+    return paths.get(leaf, 0)
+
+
 def _gradient_of_leaf(root: Value, leaf: Value) -> float:
     root.backward()
     return leaf.grad
@@ -227,6 +235,11 @@ _PATHS = Behaviour(
         (
             lambda root, leaf: len(topological_order(root)),
             "This is the number of values, not of paths.",
+        ),
+        (
+            _counted_from_the_leaves,
+            "You begin at the leaves, where no path has been counted yet. At which end of the "
+            "order does the root stand?",
         ),
         (
             _gradient_of_leaf,
