@@ -190,6 +190,37 @@ def test_a_factor_in_all_results_is_seen() -> None:
     )
 
 
+def test_a_factor_in_lists_is_seen() -> None:
+    test = Behaviour(lambda x, y: [x, [x * y, 0.0]], case, ())
+    for factor, said in ((-1, "the sign is wrong"), (2, "All results are 2 times")):
+        assert said in checked(test, lambda x, y, k=factor: [k * x, [k * x * y, 0.0]]).hint
+    assert not checked(test, lambda x, y: [x + 1, [x * y, 0.0]]).hint
+
+
+ROW = Behaviour(lambda x, y: [x, [x, y]], case, ())
+
+
+@pytest.mark.parametrize(
+    ("test", "answer", "said"),
+    [
+        (ROW, lambda x, y: [x, [x]], "A list in your list has 1 item where 2 are expected."),
+        (ROW, lambda x, y: [x], "Your list has 1 item where 2 are expected."),
+        (ROW, lambda x, y: [x, x], "A number came out where a list is expected."),
+        (ROW, lambda x, y: [[x], [x, y]], "A list came out where a number is expected."),
+        (PATHS, lambda x, y: [x], "A list came out where a number is expected."),
+        (PATHS, lambda x, y: [x][1], "The last of n items has the index n - 1."),
+        (PATHS, lambda x, y: [x][y], "An index is a whole number."),
+        (PATHS, lambda x, y: x + forgotten, "This name has no value there"),  # type: ignore[name-defined]  # noqa: F821
+        (PATHS, lambda x, y: [x] / y, "one number at a time."),
+        (PATHS, lambda x, y: math.log([x]), "one number at a time."),  # type: ignore[list-item]
+        (PATHS, lambda x, y: mp.Value(x).tanh, "are its brackets missing?"),
+        (PATHS, lambda x, y: two_paths(x, y) if x < 4 else 0.5, "cases are right. What is diff"),
+    ],
+)
+def test_a_result_of_another_form_gets_a_hint(test: Any, answer: Any, said: str) -> None:
+    assert said in checked(test, answer).hint
+
+
 def test_an_answer_that_changes_its_arguments_does_not_change_what_is_expected() -> None:
     test = Behaviour(sorted, lambda r: ([r.random() for _ in range(3)],), ())
 

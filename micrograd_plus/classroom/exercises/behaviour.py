@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from .exercise import Behaviour, Exercise
+from .general import hint_by_result
 from .guard import ENDLESS, NOT_PLAIN, Guard, Outcome
-from .plain import is_number, same, written
+from .plain import numbers_in, same, written
 from .result import RIGHT, WRONG, Evidence, Result, not_yet
 
 CASES = 12
@@ -54,7 +55,13 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
         ("came out", _in_words(given[first])),
         ("expected", _in_words(expected[first])),
     )
-    hint = next(_hints(test, seed, given), "") or _hint_by_numbers(given, expected)
+    hint = (
+        next(_hints(test, seed, given), "")
+        or hint_by_result(given[first], expected[first])
+        or _hint_by_numbers(given, expected)
+    )
+    if not hint and len(wrong) < CASES - 1:
+        hint = f"{CASES - len(wrong)} of {CASES} cases are right. What is different in this one?"
     return Result(exercise.id, WRONG, rows, hint)
 
 
@@ -87,15 +94,16 @@ def _in_words(outcome: Outcome) -> str:
 
 def _hint_by_numbers(given: Sequence[Outcome], expected: Sequence[Outcome]) -> str:
     """A hint for numbers that are all wrong by the same factor."""
-    pairs = [
-        (a.value, b.value)
-        for a, b in zip(given, expected)
-        if is_number(a.value) and is_number(b.value) and b.value
-    ]
+    pairs = []
+    for a, b in zip(given, expected):
+        ours, theirs = numbers_in(b.value), numbers_in(a.value)
+        if len(ours) != len(theirs):
+            return ""
+        pairs += [(x, y) for x, y in zip(theirs, ours) if y]
     if len(pairs) < CASES // 2:
         return ""
     factor = pairs[0][0] / pairs[0][1]
-    if not factor or not all(same(a, factor * b) for a, b in pairs):
+    if factor in (0, 1) or not all(same(a, factor * b) for a, b in pairs):
         return ""
     if factor == -1:
         return "The size is right, but the sign is wrong."

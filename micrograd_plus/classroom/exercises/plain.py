@@ -73,6 +73,13 @@ def is_number(thing: Any) -> bool:
     return isinstance(thing, (int, float)) and not isinstance(thing, bool)
 
 
+def numbers_in(thing: Any) -> list[float]:
+    """The numbers of plain data, from the first to the last; True and False are none."""
+    if isinstance(thing, list):
+        return [number for item in thing for number in numbers_in(item)]
+    return [thing] if is_number(thing) else []
+
+
 def same(given: Any, expected: Any, relative: float = RELATIVE) -> bool:
     """Whether two plain data are equal, their numbers nearly."""
     if isinstance(expected, list):

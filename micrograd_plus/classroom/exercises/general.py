@@ -1,0 +1,48 @@
+"""Hints that hold in any exercise: for exceptions that are common, and for results of another form.
+
+>>> hint_by_result(Outcome([1.0, 2.0]), Outcome([1.0, 2.0, 3.0]))
+'Your list has 2 items where 3 are expected.'
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .guard import NOT_PLAIN, Outcome
+from .plain import is_number
+
+
+def hint_by_result(given: Outcome, expected: Outcome) -> str:
+    """The hint for what came out in one case; empty if there is none."""
+    if given.error == NOT_PLAIN:
+        is_function = given.message == "a function"
+        return "A function came out, not its result: are its brackets missing?" * is_function
+    if given.error:
+        return _hint_by_error(given)
+    return "" if expected.error else _hint_by_form(given.value, expected.value)
+
+
+def _hint_by_error(given: Outcome) -> str:
+    if given.error == "IndexError":
+        return "An index lies outside its list. The last of n items has the index n - 1."
+    if given.error in ("NameError", "UnboundLocalError"):
+        return "This name has no value there: is it misspelt, or does it get its value too late?"
+    if given.error == "TypeError" and "indices must be" in given.message:
+        return "An index is a whole number. Is what stands in the brackets an index?"
+    if given.error == "TypeError" and ("list" in given.message or "sequence" in given.message):
+        return "Some operations take numbers only: go through the list, one number at a time."
+    return ""
+
+
+def _hint_by_form(given: Any, expected: Any, name: str = "Your list") -> str:
+    if isinstance(expected, list):
+        if not isinstance(given, list):
+            return "A number came out where a list is expected." * is_number(given)
+        if len(given) != len(expected):
+            items = "item" if len(given) == 1 else "items"
+            return f"{name} has {len(given)} {items} where {len(expected)} are expected."
+        hints = (_hint_by_form(*pair, "A list in your list") for pair in zip(given, expected))
+        return next(filter(None, hints), "")
+    if is_number(expected) and isinstance(given, list):
+        return "A list came out where a number is expected."
+    return ""
