@@ -6,9 +6,27 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .commands import check, demo, draw, explain, playground, predict, step, train, worksheet
+from .commands import (
+    check,
+    course,
+    demo,
+    draw,
+    exam,
+    explain,
+    playground,
+    predict,
+    step,
+    train,
+    worksheet,
+)
 from .commands.arguments import keep_expressions_whole
 from .show.render import RenderError
+
+COMMANDS = (
+    *(demo, train, predict, draw, step, playground),
+    *(worksheet, exam, explain, check, course),
+)
+"""In the order in which `micrograd-plus --help` lists them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, train, predict, draw, step, worksheet, explain, check, playground):
+    for command in COMMANDS:
         command.add(commands)
     given = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(keep_expressions_whole(given))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .support.checks import whole_number
+from .support.libraries import missing
 
 Rows = list[list[float]]
 
@@ -244,7 +245,6 @@ def _scikit_learn() -> Any:
     try:
         from sklearn import datasets
     except ImportError:
-        raise ImportError(
-            'this data set comes with scikit-learn: pip install "micrograd-plus[data]"'
-        ) from None
+        command = 'pip install "micrograd-plus[data]"'
+        raise missing("this data set comes with", "scikit-learn", command) from None
     return datasets

@@ -1,8 +1,8 @@
 """What a notebook shows: tables and pictures of the library's objects, and sliders for a graph.
 
 At the end of a cell a model shows its layers as a table, with its network behind a click; a
-training history its curves; a report of `gradcheck` its comparisons; a compiled program its
-instructions. `interact(value)` shows a graph with a slider for each leaf.
+training history its curves; a sweep its table and picture; a report of `gradcheck` its comparisons;
+a compiled program its instructions. `interact(value)` shows a graph with a slider for each leaf.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from .gradcheck import Report, notes_on
 from .nn import Module
 from .optim import Optimizer
 from .show.render import RenderError
+from .support.libraries import missing
 from .support.words import many
+from .sweeps import Sweep
 from .train import History
 
 _MOST_ROWS = 20
@@ -76,6 +78,16 @@ def _history(history: History) -> str:
     """The curves, or nothing without matplotlib."""
     picture = _image(lambda: show.plot_loss(history)._repr_png_(), "image/png")
     return picture and f"<p>{escape(repr(history))}</p>{picture}"
+
+
+@_html.register
+def _sweep(sweep: Sweep) -> str:
+    """The table, the errors, and the picture where matplotlib is installed."""
+    header, *rows = sweep.table()
+    remarks = "".join(f"<p>{escape(remark)}</p>" for remark in sweep.remarks)
+    picture = _image(lambda: show.plot_sweep(sweep)._repr_png_(), "image/png")
+    numbers = range(len(header) - 1)
+    return f"<p>{escape(sweep.title)}</p>{_table(header, rows, numbers)}{remarks}{picture}"
 
 
 @_html.register
@@ -194,7 +206,8 @@ def interact(root: Value) -> Any:
     try:
         import ipywidgets
     except ImportError as error:
-        raise ImportError("interact shows sliders by ipywidgets: pip install ipywidgets") from error
+        command = "pip install ipywidgets"
+        raise missing("interact shows sliders by", "ipywidgets", command) from error
     root = copy.deepcopy(root)
     order = topological_order(root)
     leaves = [v for v in order if v.op is None and not isinstance(v, Constant)]

@@ -34,5 +34,6 @@ from .ops import op as op
 from .recordable import pick as pick
 from .recordable import rand as rand
 from .show import *
+from .sweeps import sweep as sweep
 from .train import evaluate as evaluate
 from .train import fit as fit

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -30,6 +29,7 @@ from .support.checks import generator_or, whole_number
 from .support.nested import plain
 from .support.progress import bar as progress_bar
 from .support.rich import mimebundle
+from .support.sweeping import in_a_sweep, warn
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)
@@ -47,6 +47,7 @@ class History:
     val_loss, val_accuracy: the same for the validation data; empty without them.
     grad_norm: the mean norm of the gradient, before clipping. lr: the learning rate.
     stopped: the reason, if training ended before its last epoch.
+    diverged: whether the loss or the gradient became inf or nan.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -56,6 +57,7 @@ class History:
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
     stopped: str = ""
+    diverged: bool = False
 
     def append(self, **numbers: float | None) -> None:
         """Adds an epoch: a number for each list."""
@@ -146,7 +148,7 @@ def fit(
             model.train()
             measured = run.epoch(X, y, size, shuffler)
             if epoch == 0 and run.why_eager:  # wrong data has already raised an error
-                warnings.warn(
+                warn(
                     "fit trains with eager code, some thousand times slower than a compiled step, "
                     f"because compiling it failed: {run.why_eager}. A compiled step calls the "
                     "model with one example at a time. Pass compiled=False to train eagerly.",
@@ -179,16 +181,18 @@ def fit(
             run.restore(best)
         run.check_last_update()
     except KeyboardInterrupt:
+        if in_a_sweep():  # which ends as a whole
+            raise
         if run.moving:  # half of the parameters may have moved
             run.go_back()
         history.stopped = f"by Ctrl-C after {len(history.loss)} whole epochs"
     except _DivergedError as diverged:
         run.go_back()
-        history.stopped = str(diverged)
-        warnings.warn(str(diverged), RuntimeWarning, stacklevel=2)
+        history.stopped, history.diverged = str(diverged), True
+        warn(str(diverged), RuntimeWarning, stacklevel=2)
     else:
         if len(history.loss) > 1 and history.loss[-1] > 100 * history.loss[0]:
-            warnings.warn(
+            warn(
                 f"the loss grew from {history.loss[0]:.4g} to {history.loss[-1]:.4g} with "
                 f"lr={run.lr:g}: {run.advice()}",
                 RuntimeWarning,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -69,6 +71,23 @@ def browser() -> Iterator[Any]:
     """Headless Chromium."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this package, built from a copy of what a clone contains."""
+    folder = tmp_path_factory.mktemp("wheel")
+    root = Path(__file__).parent.parent
+    for name in ("micrograd_plus", "notebooks"):
+        shutil.copytree(root / name, folder / "tree" / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "tests/building.py"):
+        (folder / "tree" / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(root / name, folder / "tree" / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--wheel-dir", str(folder), str(folder / "tree")]
+    subprocess.run(command, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
 
 
 @pytest.fixture

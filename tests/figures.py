@@ -58,6 +58,43 @@ def two_paths():
     return mp.draw(root)
 
 
+def activations():
+    """Three activations with their slopes."""
+    return mp.plot_activations(["relu", "tanh", "sigmoid"])
+
+
+def boundary():
+    """What a network learned of two moons."""
+    X, y = mp.data.moons(100, noise=0.1, seed=0)
+    model = nn.MLP(2, [16, 16, 1], generator=random.Random(0))
+    optimizer = mp.optim.Adam(model.parameters(), lr=0.02)
+    mp.fit(model, X, y, loss="hinge", optimizer=optimizer, epochs=60, progress=False)
+    return mp.plot_decision_boundary(model, X, y)
+
+
+def learning_rates():
+    """The losses of a network with four learning rates."""
+    X, y = mp.data.moons(100, noise=0.1, seed=0)
+
+    def train(lr, seed):
+        model = nn.MLP(2, [16, 16, 1], generator=random.Random(seed))
+        optimizer = mp.optim.SGD(model.parameters(), lr=lr)
+        return mp.fit(model, X, y, loss="hinge", optimizer=optimizer, epochs=100, progress=False)
+
+    rates = mp.sweep(train, {"lr": [0.001, 0.03, 0.3, 10.0]}, seeds=5, jobs=1, progress=False)
+    return mp.plot_sweep(rates, name="loss", unit="step")
+
+
+def overwritten():
+    """A graph whose gradients come from an engine with = in place of +=."""
+    a, b = mp.Value(2.0, label="a"), mp.Value(-3.0, label="b")
+    L = a * b + a
+    L.label = "L"
+    with mp.faults.overwrite_gradients():
+        L.backward()
+    return mp.draw(L)
+
+
 def recorded_neuron():
     """The neuron that notebook 08 records."""
     neuron = mp.parse("tanh(w0*x0 + w1*x1 + b)", w0=0.5, x0=2, w1=-1, x1=1.5, b=0.25)
@@ -117,6 +154,10 @@ FIGURES = {
     "02-graph.svg": graph,
     "02-tanh.svg": lambda: mp.plot_activations("tanh"),
     "03-two-paths.svg": two_paths,
+    "04-activations.svg": activations,
+    "05-boundary.png": boundary,
+    "06-learning-rates.svg": learning_rates,
+    "07-overwritten.svg": overwritten,
     "08-neuron.svg": recorded_neuron,
     "09-feature-maps.png": feature_maps,
     "10-unrolled.svg": unrolled,

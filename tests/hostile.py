@@ -75,6 +75,3 @@ def hostile_answers() -> list[Any]:
         *(raising(GeneratorExit()), lambda *_: Hostile(ValueError), lambda *_: 10**5000),
         *(lambda *_: itself, lambda *_: (yield), exec, print, sys.exit, iter([])),
     ]
-
-
-HOSTILE = len(hostile_answers())

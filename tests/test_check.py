@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hostile import HOSTILE, hostile_answers
+from hostile import hostile_answers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,7 +65,7 @@ def checked(test: Any, answer: Any, seed: int = 0) -> Result:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless loops are stopped soon."""
-    monkeypatch.setattr(guards, "SECONDS", 0.2)
+    monkeypatch.setattr(guards, "SECONDS", 0.05)
 
 
 # ---- numbers and letters
@@ -413,7 +413,7 @@ def test_an_endless_loop_is_stopped(answer: Any) -> None:
     result = checked(PATHS, answer)
     assert result.status == "wrong"
     told = result.rows[1][1]
-    assert told.startswith("Your code was stopped, because it took more than 0.2 seconds. It was")
+    assert told.startswith("Your code was stopped, because it took more than 0.05 seconds. It was")
     assert "Does a loop there never end?" in told
 
 
@@ -462,12 +462,12 @@ def test_the_time_is_that_of_all_cases_together() -> None:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: type(test).__name__)
-@pytest.mark.parametrize("which", range(HOSTILE))
-def test_nothing_raises_out_of_a_check(test: Any, which: int) -> None:
-    result = checked(test, hostile_answers()[which])
-    assert result.status in ("wrong", "not yet")
-    assert len(repr(result)) < 2000
-    assert "text/html" in result._repr_mimebundle_()
+def test_nothing_raises_out_of_a_check(test: Any) -> None:
+    for which, answer in enumerate(hostile_answers()):
+        result = checked(test, answer)
+        assert result.status in ("wrong", "not yet"), which
+        assert len(repr(result)) < 2000, which
+        assert "text/html" in result._repr_mimebundle_(), which
 
 
 # ---- results and ids

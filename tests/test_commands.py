@@ -552,7 +552,9 @@ def test_predict_names_what_does_not_fit(run, tmp_path, trained):
 # ---- help
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "predict", "draw", "check", "playground"])
+@pytest.mark.parametrize(
+    "command", ["demo", "train", "predict", "draw", "exam", "check", "playground"]
+)
 def test_help_shows_an_example(run, command):
     status, printed, _ = run(command, "--help")
     assert status == 0

@@ -52,8 +52,10 @@ WINGS = {
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
+ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
 ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
+ROOMS["course"] = {*CORE, *SUPPORT, "classroom", "classroom.exercises"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["public"] = {*ROOMS} - {"commands", "__main__"}
@@ -68,7 +70,8 @@ LIBRARIES: dict[str, set[str]] = {
     },
     "data": {"sklearn"},
     "notebook": {"ipywidgets"},
-    "support": {"tqdm"},
+    "sweeps": {"cloudpickle", "joblib"},
+    "support": {"IPython", "tqdm"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 
@@ -219,7 +222,7 @@ print(len(ours))
         "import micrograd_plus as mp; v = mp.Value(2.0); (v * 2).tanh().backward(); str(v)",
         *[
             f"import micrograd_plus.{room}"
-            for room in [*CORE, *WINGS, "train", "commands", "__main__"]
+            for room in [*CORE, *WINGS, "train", "course", "commands", "__main__"]
             if is_room(room)
         ],
     ],

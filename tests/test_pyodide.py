@@ -1,47 +1,28 @@
-"""In Pyodide, CPython for the browser, here under Node: the pure wheel, without Graphviz.
-
-The npm package `pyodide` is looked for where Node looks for packages, and in $NODE_PATH.
-"""
+"""In Pyodide, CPython for the browser, here under Node: the pure wheel, without Graphviz."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drawings import read_svg
 
+from micrograd_plus.course.site import pyodide_package
+
 HERE = Path(__file__).parent
 
 
-def package() -> Path | None:
-    """Where the npm package is."""
-    around = [folder / "node_modules" for folder in (HERE, *HERE.parents)]
-    named = [Path(folder) for folder in os.environ.get("NODE_PATH", "").split(os.pathsep) if folder]
-    return next((p for p in (f / "pyodide" for f in (*named, *around)) if p.is_dir()), None)
-
-
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def shown(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a script in Pyodide gives."""
-    node, found = shutil.which("node"), package()
+    node, found = shutil.which("node"), pyodide_package()
     if node is None or found is None:
         pytest.skip("needs Node and the npm package pyodide: npm install pyodide")
     folder = tmp_path_factory.mktemp("pyodide")
-    tree = folder / "tree"
-    for name in ("micrograd_plus", "pyproject.toml", "README.md", "LICENSE"):
-        source = HERE.parent / name
-        copy = shutil.copytree if source.is_dir() else shutil.copyfile
-        tree.mkdir(exist_ok=True)
-        copy(source, tree / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(tree)], check=True)
-    (wheel,) = folder.glob("*.whl")
     script = folder / "script.py"
     script.write_text(SCRIPT, "utf-8")
     run = [node, str(HERE / "pyodide.mjs"), str(found), str(wheel), str(script)]
@@ -82,6 +63,12 @@ from micrograd_plus.classroom.exercises.guard import Guard
 
 failed = FailedExpression(Expression((2.0,), (("+", (0, 0)),)), [1.0, 1.0])
 mp.draw(c).save("c.svg")
+
+
+def blank():
+    while True: pass
+
+
 json.dumps({
     "platform": sys.platform,
     "graphviz": "graphviz" in sys.modules,
@@ -91,8 +78,10 @@ json.dumps({
     "upright": mp.draw(c, direction="TB").pipe("svg", encoding="utf-8"),
     "folded": mp.draw(loss).pipe("svg", encoding="utf-8"),
     "refused": refused,
+    "network": mp.network(model).pipe("svg", encoding="utf-8"),
     "page": mp.step_through(c).html(),
     "stopped": Guard(seconds=0.5).run(loops).told,
+    "blank": Guard(seconds=0.5).run(blank).told,
     "failed": failed.pipe("svg", encoding="utf-8"),
 })
 """
@@ -117,6 +106,12 @@ def test_a_large_graph_is_folded(shown: Any) -> None:
     assert sum(title.startswith("Layer") for title in titles) == 3
 
 
+def test_network_shows_the_neurons(shown: Any) -> None:
+    drawn = read_svg(shown["network"])
+    assert len(drawn.arrows) == 2 * 8 + 8 * 8 + 8
+    assert drawn.find("x1")
+
+
 def test_other_formats_are_refused(shown: Any) -> None:
     assert "written as svg, not as 'png'" in shown["refused"]
 
@@ -128,6 +123,7 @@ def test_step_through_makes_its_page(shown: Any) -> None:
 
 def test_an_endless_loop_in_an_answer_is_stopped_without_signals(shown: Any) -> None:
     assert "Your code was stopped" in shown["stopped"]
+    assert "Your code was stopped" in shown["blank"]
 
 
 def test_the_failing_expression_of_an_answer_is_drawn(shown: Any) -> None:

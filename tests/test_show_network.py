@@ -6,7 +6,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from drawings import read, rgb
+from drawings import read, read_svg, rgb
 from pictures import png_size
 
 from micrograd_plus import nn
@@ -45,6 +45,26 @@ def test_an_mlp_has_a_circle_for_each_neuron_and_a_line_for_each_weight(tmp_path
     width, height, tones = png_size(picture.save(tmp_path / "x.png"))
     assert width > height > 500
     assert tones > 100
+
+
+def test_in_pyodide_the_picture_is_the_same_without_graphviz(monkeypatch):
+    models = [
+        nn.MLP(2, [40, 3, 1], generator=random.Random(0)),
+        linear([2.0, -1.0, 0.0], bias=[-3.0]),
+    ]
+    pictures = [network(model) for model in models]
+    pictures.append(network(models[0], color="gradient"))
+    monkeypatch.setattr("sys.platform", "emscripten")
+    written = [network(model) for model in models]
+    written.append(network(models[0], color="gradient"))
+    for picture, svg in zip(pictures, written):
+        expected, drawn = read(picture), read_svg(svg.pipe("svg", encoding="utf-8"))
+        assert {name: " ".join(lines).split() for name, lines in drawn.boxes.items()} == {
+            name: " ".join(lines).split() for name, lines in expected.boxes.items()
+        }
+        assert sorted(arrow[:2] for arrow in drawn.arrows) == sorted(
+            arrow[:2] for arrow in expected.arrows
+        )
 
 
 def test_lines_show_sign_and_size_and_circles_the_bias():

@@ -18,6 +18,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ..engine import Constant, Value, topological_order
 from ..formulas.names import names_of
@@ -60,12 +61,14 @@ class Question:
     prompt: the question, with all numbers that the answer needs.
     answer: the number. kind: "forward" for a value, "backward" for a gradient.
     mistakes: likely mistakes, as a key of `HINTS` and the number that each mistake leads to.
+    solution: the way to the answer in one line, with all numbers.
     """
 
     prompt: str
     answer: float
     kind: str
     mistakes: Sequence[tuple[str, float]]
+    solution: str = ""
 
     def __repr__(self) -> str:
         return f"Question({self.prompt!r})"
@@ -150,7 +153,20 @@ def _question(step: Step, op: Op, names: Mapping[Value, str]) -> Question:
             f"{_shown(step.before)} so far. What is {name}.grad after the step from {made} to "
             f"{_which(step, op)}{name}?"
         )
-    return Question(prompt, step.after, step.kind, mistakes(step))
+    return Question(prompt, step.after, step.kind, mistakes(step), _solution(step, op, name))
+
+
+def _solution(step: Step, op: Op, name: str) -> str:
+    if step.kind == FORWARD:
+        numbers = [Symbol(_in_brackets(operand.data)) for operand in step.value.operands]
+        return f"{name} = {_written(op, numbers)} = {_shown(step.after)}"
+    flow = f"{_in_brackets(step.upstream)} * {_in_brackets(step.local)}"
+    return f"{name}.grad = {_shown(step.before)} + {flow} = {_shown(step.after)}"
+
+
+def _in_brackets(number: float) -> str:
+    """A number as it stands after a sign."""
+    return f"({_shown(number)})" if number < 0 else _shown(number)
 
 
 def _relation(made: Value, op: Op, names: Mapping[Value, str]) -> str:
@@ -181,7 +197,10 @@ def _which(step: Step, op: Op) -> str:
 
 def _written(op: Op, operands: Sequence[Symbol | float]) -> str:
     """Writes the op's formula with these operands."""
-    return Writer().write(Rules(op).value(operands))
+    return Writer().write(_rules(op).value(operands))
+
+
+_rules = cache(Rules)
 
 
 def _shown(number: float) -> str:

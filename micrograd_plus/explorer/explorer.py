@@ -31,12 +31,15 @@ from ..support.files import write_atomically
 from ..support.nested import plain
 from ..support.rich import selected
 from .lesson import Lesson, functions, language
-from .paper import write_pdf
+from .paper import write_pages
 from .views import Views
 
-_SHEET = ("tape.js", "words.js", "boxes.js", "layout.js", "bundles.js", "graph.js", "sheet.js")
+SHEET_SCRIPTS = (
+    *("tape.js", "words.js", "boxes.js", "layout.js"),
+    *("bundles.js", "graph.js", "sheet.js"),
+)
 _CONTROLS = ("viewport.js", "leaves.js", "training.js", "predict.js", "faults.js", "page.js")
-SCRIPTS = (*_SHEET, *_CONTROLS)
+SCRIPTS = (*SHEET_SCRIPTS, *_CONTROLS)
 STYLES = ("page.css", "sheet.css")
 _HEIGHT = 720  # pixels, in a notebook
 
@@ -65,17 +68,15 @@ class Explorer:
         A PDF is printed by an installed browser (Chromium, Chrome or Edge); FileNotFoundError if
         there is none, OSError if it does not print. ValueError for another ending.
         """
-        path = Path(path)
-        if path.suffix not in (".pdf", ".html"):
-            raise ValueError(f"a sheet is a .pdf or a .html file, not {path.name!r}")
-        paths = path, path.with_stem(f"{path.stem}-solution")
-        for target, kind in zip(paths, ("worksheet", "solution")):
-            page = self._page("sheet.html", _SHEET, kind=kind)
-            if path.suffix == ".pdf":
-                write_pdf(page, target)
-            else:
-                write_atomically(target, page)
-        return paths
+        kinds = {"": "worksheet", "-solution": "solution"}
+        sheet, solution = write_pages(
+            path,
+            {
+                ending: self._page("sheet.html", SHEET_SCRIPTS, kind=kind)
+                for ending, kind in kinds.items()
+            },
+        )
+        return sheet, solution
 
     def _page(self, template: str, scripts: Iterable[str], **more: str) -> str:
         lesson = self.lesson
@@ -137,7 +138,7 @@ def write_page(
     return Template(read(template)).substitute(
         title=html.escape(title),
         css="".join(map(read, styles)),
-        lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+        lesson=for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
         script=functions + "".join(map(read, scripts)),
         **more,
     )
@@ -218,6 +219,6 @@ def _title(root: Value) -> str:
     return f"{root.label} = {written}" if root.label else written
 
 
-def _for_script(text: str) -> str:
+def for_script(text: str) -> str:
     """JSON that no markup ends or changes inside a <script>."""
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

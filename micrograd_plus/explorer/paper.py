@@ -1,10 +1,11 @@
-"""Prints a page to a PDF file with a browser that is installed."""
+"""Writes pages for paper: as HTML, or as a PDF file that an installed browser prints."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +20,28 @@ _BROWSERS = (
     "msedge",
 )
 _MOST_SECONDS = 120
+
+
+def write_pages(path: str | Path, pages: Mapping[str, str]) -> tuple[Path, ...]:
+    """Writes pages as .pdf or .html files; returns their paths.
+
+    pages: for each page what its file's name has after that of `path`: "" or "-solution".
+
+    A PDF is printed by Chromium, Chrome or Edge; FileNotFoundError if there is none, OSError if it
+    does not print. ValueError for another ending.
+    """
+    path = Path(path)
+    if path.suffix not in (".pdf", ".html"):
+        raise ValueError(f"a sheet is a .pdf or a .html file, not {path.name!r}")
+    write = write_pdf if path.suffix == ".pdf" else write_html
+    return tuple(
+        write(page, path.with_stem(f"{path.stem}{ending}")) for ending, page in pages.items()
+    )
+
+
+def write_html(page: str, path: Path) -> Path:
+    """Writes an HTML page to a file; returns its path."""
+    return write_atomically(path, page)
 
 
 def write_pdf(page: str, path: Path) -> Path:

@@ -31,12 +31,7 @@ function fillSheet(sheet, kind, numbers, training) {
     : "A gradient that flows back along a line: solid if it is positive, dashed if it is negative; " +
       "the wider the line, the larger the gradient.";
   const figures = sheet.querySelector(".figures");
-  const after = passes.steps.findLastIndex(({ kind: what }) => what === "backward" || what === "seed");
-  const state = stateAfter(passes.steps, blank ? 0 : after + 1, numbers);
-  const largest = Math.max(0, ...passes.grad.map(Math.abs).filter(Number.isFinite));
-  for (const part of parts.slice(0, MOST_PARTS)) {
-    figures.append(figureOf(part, state, largest, parts.length > 1));
-  }
+  addFigures(figures, parts.slice(0, MOST_PARTS), passes, numbers, blank);
   if (parts.length > MOST_PARTS || LESSON.views.length > MOST_PARTS) {
     figures.append(note(`These are the first ${MOST_PARTS} pictures; the page on the screen has more.`));
   }
@@ -55,6 +50,14 @@ function note(words) {
 }
 
 // ---- the pictures
+
+/** Adds the parts of the pictures, with blanks or with the numbers of both passes. */
+function addFigures(figures, parts, passes, numbers, blank) {
+  const after = passes.steps.findLastIndex(({ kind }) => kind === "backward" || kind === "seed");
+  const state = stateAfter(passes.steps, blank ? 0 : after + 1, numbers);
+  const largest = Math.max(0, ...passes.grad.map(Math.abs).filter(Number.isFinite));
+  for (const part of parts) figures.append(figureOf(part, state, largest, parts.length > 1));
+}
 
 /** What is between two places, cut into stretches of at most `most`; no cut goes through a box.
  *

@@ -6,16 +6,19 @@ orange if negative, and thicker if larger. The diagram can also show the gradien
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..engine import Value
+from .diagram import Diagram
 from .dot import NO_GRADIENTS, escape, new_picture
 from .scale import Scale
 
 if TYPE_CHECKING:
     from .picture import Picture
+    from .svg import SvgPicture
 
 _MOST_LINES = 600
 _MOST_LAYERS = 40
@@ -30,7 +33,12 @@ class _Layer(NamedTuple):
     caption: str
 
 
-def network(model: Any, *, color: str = "weight", format: str = "svg") -> Picture:  # noqa: A002
+def network(
+    model: Any,
+    *,
+    color: str = "weight",
+    format: str = "svg",  # noqa: A002
+) -> Picture | SvgPicture:
     """Draws the neurons and weights of a Neuron, Layer, MLP or Linear, or a Sequential of these.
 
     In a layer with many neurons, only the first and the last ones are drawn.
@@ -59,7 +67,10 @@ def network(model: Any, *, color: str = "weight", format: str = "svg") -> Pictur
                 f"a layer returns {len(before.weights)} numbers, but the next layer takes "
                 f"{len(layer.weights[0])}: these sizes must be equal"
             )
-    return _Diagram(layers, color).paint(format)
+    columns = _Columns(layers, color)
+    if sys.platform == "emscripten":  # Pyodide: no Graphviz
+        return columns.paint(Diagram(_CIRCLE)).picture()
+    return columns.paint(_ByGraphviz(format)).picture
 
 
 def _layers(model: Any) -> list[_Layer]:
@@ -100,7 +111,7 @@ def _activation(neuron: Any) -> str:
     return str(getattr(neuron, "activation", "relu" if getattr(neuron, "nonlin", False) else ""))
 
 
-class _Diagram:
+class _Columns:
     """Circles in columns and lines between them; all positions are in points."""
 
     def __init__(self, layers: list[_Layer], color: str) -> None:
@@ -120,16 +131,10 @@ class _Diagram:
         """Returns the number that the colour of a weight or bias shows."""
         return value.data if self.color == "weight" else value.grad
 
-    def paint(self, format: str) -> Picture:  # noqa: A002
+    def paint(self, paper: Paper) -> Paper:
         """Draws the columns from left to right, the lines, and the legend."""
-        picture = new_picture(format)
-        picture.engine = "neato"  # it keeps the given positions
-        picture.attr(outputorder="edgesfirst", splines="line")
-        picture.attr("node", shape="circle", fixedsize="true", width=f"{_CIRCLE / 72:.3f}")
-        picture.attr("node", style="filled", fillcolor="white")
-        picture.attr("edge", arrowhead="none")
         for column in range(len(self.widths)):
-            self._add_column(picture, column)
+            self._add_column(paper, column)
         lines = [
             (self.number(layer.weights[j][i]), f"n{column}_{i}", f"n{column + 1}_{j}")
             for column, layer in enumerate(self.layers)
@@ -138,9 +143,9 @@ class _Diagram:
             if j is not None and i is not None
         ]
         for number, tail, head in sorted(lines, key=lambda line: abs(line[0])):
-            picture.edge(tail, head, **self._line(number))
-        self._add_legend(picture)
-        return picture
+            paper.line(tail, head, self._line(number))
+        self._add_legend(paper)
+        return paper
 
     def _line(self, number: float) -> dict[str, str]:
         """Returns the scale's colour and width; weak lines are also transparent, as many cross.
@@ -154,46 +159,66 @@ class _Diagram:
         style = "dashed" if number < 0 else "solid" if number > 0 else "dotted"
         return {**line, "color": f"{line['color']}{opacity:02x}", "style": style}
 
-    def _add_column(self, picture: Picture, column: int) -> None:
+    def _add_column(self, paper: Diagram | _ByGraphviz, column: int) -> None:
         """Adds a circle for each neuron or input shown, and the caption below."""
         x, shown, width = column * self.distance, self.shown[column], self.widths[column]
         biases = self.layers[column - 1].biases if column else None
         letter = "x" if column == 0 else "y" if column == len(self.layers) else ""
         for row, neuron in enumerate(shown):
-            at = _at(x, (len(shown) - 1) / 2 * _ROW - row * _ROW)
+            place = (x, (len(shown) - 1) / 2 * _ROW - row * _ROW)
             if neuron is None:
                 hidden = width - (len(shown) - 1)
-                _add_text(picture, f"gap{column}", f"… {hidden:,} more …", at)
+                paper.text(f"gap{column}", f"… {hidden:,} more …", place)
                 continue
             name = letter + str(neuron + 1) * (width > 1) if letter else ""
             fill = "white" if biases is None else self.scale.fill(self.number(biases[neuron]))
-            size = "12" if len(name) <= 3 else "9"
-            picture.node(f"n{column}_{neuron}", name, pos=at, fillcolor=fill, fontsize=size)
+            paper.circle(f"n{column}_{neuron}", name, place, fill)
         title = f"layer {column}" if column else "inputs"
         activation = self.layers[column - 1].caption if column else ""
         caption = f"{title}\n{width:,}\n{activation or ' '}"
-        _add_text(picture, f"caption{column}", caption, _at(x, -self.height / 2 - 25))
+        paper.text(f"caption{column}", caption, (x, -self.height / 2 - 25))
 
-    def _add_legend(self, picture: Picture) -> None:
+    def _add_legend(self, paper: Diagram | _ByGraphviz) -> None:
         """Adds the colours of a few numbers below the diagram, or the reason why there are none."""
         middle, y = len(self.layers) * self.distance / 2, -self.height / 2 - 75
         if self.is_empty:
-            _add_text(picture, "legend", NO_GRADIENTS, _at(middle, y))
+            paper.text("legend", NO_GRADIENTS, (middle, y))
             return
         title = "weights (lines), biases (circles)" if self.color == "weight" else "gradients"
         title += "; negative lines are dashed"
-        _add_text(picture, "legend", title, _at(middle, y))
+        paper.text("legend", title, (middle, y))
         for i, (text, fill) in enumerate(self.scale.key()):
-            picture.node(
-                f"legend{i}",
-                text,
-                pos=_at(middle + (i - 2) * 56, y - 22),
-                shape="box",
-                width="0.75",
-                height="0.25",
-                fillcolor=fill,
-                fontsize="11",
-            )
+            paper.key(f"legend{i}", text, (middle + (i - 2) * 56, y - 22), fill)
+
+
+class _ByGraphviz:
+    """What `Diagram` is, drawn by Graphviz."""
+
+    def __init__(self, format: str) -> None:  # noqa: A002
+        self.picture = picture = new_picture(format)
+        picture.engine = "neato"  # it keeps the given positions
+        picture.attr(outputorder="edgesfirst", splines="line")
+        picture.attr("node", shape="circle", fixedsize="true", width=f"{_CIRCLE / 72:.3f}")
+        picture.attr("node", style="filled", fillcolor="white")
+        picture.attr("edge", arrowhead="none")
+
+    def circle(self, name: str, text: str, place: tuple[float, float], fill: str) -> None:
+        size = "12" if len(text) <= 3 else "9"
+        self.picture.node(name, text, pos=_at(place), fillcolor=fill, fontsize=size)
+
+    def text(self, name: str, text: str, place: tuple[float, float]) -> None:
+        size = {"fixedsize": "false", "width": "0", "height": "0", "margin": "0.05,0.02"}
+        self.picture.node(name, escape(text), pos=_at(place), shape="plaintext", **size)
+
+    def key(self, name: str, text: str, place: tuple[float, float], fill: str) -> None:
+        size = {"width": "0.75", "height": "0.25", "fontsize": "11"}
+        self.picture.node(name, text, pos=_at(place), shape="box", fillcolor=fill, **size)
+
+    def line(self, tail: str, head: str, look: Mapping[str, str]) -> None:
+        self.picture.edge(tail, head, **look)
+
+
+Paper = TypeVar("Paper", Diagram, _ByGraphviz)
 
 
 def _shown(widths: list[int]) -> list[list[int | None]]:
@@ -210,11 +235,6 @@ def _shown(widths: list[int]) -> list[list[int | None]]:
     ]
 
 
-def _at(x: float, y: float) -> str:
+def _at(place: tuple[float, float]) -> str:
     """Returns a position in inches that neato keeps."""
-    return f"{x / 72:.3f},{y / 72:.3f}!"
-
-
-def _add_text(picture: Picture, name: str, text: str, at: str) -> None:
-    size = {"fixedsize": "false", "width": "0", "height": "0", "margin": "0.05,0.02"}
-    picture.node(name, escape(text), pos=at, shape="plaintext", **size)
+    return f"{place[0] / 72:.3f},{place[1] / 72:.3f}!"

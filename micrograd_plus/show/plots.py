@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import no_grad
 from ..numbers import number_of
 from ..ops import function_of_one
+from ..support.libraries import missing
 from ..support.nested import flatten, is_nested, plain
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from .figure import Plot
 
 # The palette of Okabe and Ito (2008), whose colours can be distinguished by the colour-blind.
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-_MARKERS = "os^Dv*PX"
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+MARKERS = "os^Dv*PX"
 _STYLE: Any = {
     "font.size": 14,
     "legend.fontsize": 12,
@@ -56,9 +57,8 @@ def new_figure(
 
         from .figure import Plot
     except ImportError as error:
-        raise ImportError(
-            'plots are made with matplotlib: pip install "micrograd-plus[plot]"'
-        ) from error
+        command = 'pip install "micrograd-plus[plot]"'
+        raise missing("plots are made with", "matplotlib", command) from error
     with matplotlib.rc_context(_STYLE):
         figure = Plot(figsize=(width, height), layout="constrained")
         yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -95,7 +95,7 @@ def plot_loss(history: Any, *, unit: str = "epoch", path: str | Path | None = No
     panels = [(title, curves) for title, curves in panels if curves]
     with new_figure(1.5 + 5 * len(panels), 4.2, 1, len(panels), path) as (figure, axes):
         for ax, (title, curves) in zip(axes, panels):
-            for (label, numbers), color, style in zip(curves, _PALETTE, ("-", "--", "-.", ":") * 2):
+            for (label, numbers), color, style in zip(curves, PALETTE, ("-", "--", "-.", ":") * 2):
                 _curve(ax, numbers, {"color": color, "linestyle": style, "label": label})
             numbers = [number for _, curve in curves for number in curve]
             finite = [number for number in numbers if isfinite(number)]
@@ -147,7 +147,7 @@ def _mark_the_end(ax: Any, numbers: list[float], unit: str) -> None:
     """Marks the first number that is inf or nan, if there is one."""
     for place, number in enumerate(numbers, start=1):
         if not isfinite(number):
-            ax.axvline(place, color=_PALETTE[1], linestyle=":")
+            ax.axvline(place, color=PALETTE[1], linestyle=":")
             at = {"xy": (place, 0.5), "xycoords": ("data", "axes fraction")}
             ax.annotate(f"{number} at {unit} {place} ", **at, ha="right", color="#a34700")
             return
@@ -182,9 +182,9 @@ def plot_decision_boundary(
         raise ValueError(f"X must have rows of two numbers, not of {widths}")
     if len(labels) != len(points):
         raise ValueError(f"X has {len(points)} rows, but y has {len(labels)} classes")
-    if len(classes) > len(_PALETTE):
+    if len(classes) > len(PALETTE):
         raise ValueError(
-            f"y has {len(classes)} different classes, but at most {len(_PALETTE)} can be drawn"
+            f"y has {len(classes)} different classes, but at most {len(PALETTE)} can be drawn"
         )
     xs, ys = (_ticks([point[i] for point in points], resolution) for i in (0, 1))
     answers = _answers(model, [[x1, x2] for x2 in ys for x1 in xs])
@@ -197,23 +197,23 @@ def plot_decision_boundary(
 
     with new_figure(7.2, 5.6, 1, 1, path) as (figure, (ax,)):
         if several:
-            for i, color in zip(range(len(answers[0])), _PALETTE):
+            for i, color in zip(range(len(answers[0])), PALETTE):
                 lead = _grid([a[i] - max(a[:i] + a[i + 1 :]) for a in answers], resolution)
                 _fill_above_zero(ax, xs, ys, lead, color)
         else:
             scores = _grid([answer[0] for answer in answers], resolution)
             _fill_by_score(figure, ax, xs, ys, scores, threshold)
         for i, label in enumerate(classes):
-            index = int(label) if several and 0 <= label < len(_PALETTE) else i
+            index = int(label) if several and 0 <= label < len(PALETTE) else i
             two = (NEGATIVE_LINE, POSITIVE_LINE)
-            color = two[i] if len(classes) == 2 and not several else _PALETTE[index]
+            color = two[i] if len(classes) == 2 and not several else PALETTE[index]
             chosen = [point for point, own in zip(points, labels) if own == label]
             ax.scatter(
                 [point[0] for point in chosen],
                 [point[1] for point in chosen],
                 s=45,
                 color=color,
-                marker=_MARKERS[i],
+                marker=MARKERS[i],
                 edgecolors="white",
                 linewidths=0.8,
                 label=f"class {label:g}",
@@ -308,8 +308,8 @@ def plot_activations(names: str | Sequence[str], *, path: str | Path | None = No
             ]
             ax.axhline(0, color="#999999", linewidth=0.8)
             ax.axvline(0, color="#999999", linewidth=0.8)
-            ax.plot(xs, ys, color=_PALETTE[0], label="f(x)")
-            ax.plot(xs, slopes, "--", color=_PALETTE[1], label="f′(x)")
+            ax.plot(xs, ys, color=PALETTE[0], label="f(x)")
+            ax.plot(xs, slopes, "--", color=PALETTE[1], label="f′(x)")
             shown = [y for y in ys + slopes if isfinite(y)]
             low, high = max(-5.0, min(shown)), min(5.0, max(shown))
             ax.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
@@ -400,7 +400,7 @@ def plot_gradient_through_time(
     }
     with new_figure(1.5 + 6 * len(panels), 4.8, 1, len(panels), path) as (figure, axes):
         for ax, (title, models) in zip(axes, shares.items()):
-            for (name, steps), color, marker in zip(models.items(), _PALETTE, _MARKERS):
+            for (name, steps), color, marker in zip(models.items(), PALETTE, MARKERS):
                 numbers = range(1, len(steps) + 1)
                 middle = [median(step) for step in steps]
                 factor = middle[0] ** (1 / max(1, len(steps) - 1))
@@ -539,7 +539,7 @@ def plot_residuals(
     residuals = [guess - truth for truth, guess in zip(y, predicted, strict=True)]
     low, high = min([*y, *predicted]), max([*y, *predicted])
     with new_figure(11, 4.8, 1, 2, path) as (figure, (left, right)):
-        dots: Any = {"s": 40, "color": _PALETTE[0], "edgecolors": "white", "linewidths": 0.8}
+        dots: Any = {"s": 40, "color": PALETTE[0], "edgecolors": "white", "linewidths": 0.8}
         left.plot([low, high], [low, high], color="black", linewidth=1)
         left.scatter(y, predicted, **dots)
         left.set(xlabel=f"true {name}", ylabel=f"predicted {name}")

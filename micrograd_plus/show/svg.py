@@ -22,7 +22,7 @@ Layout = Callable[[list[dict[str, float]], list[dict[str, int]]], dict[str, Any]
 
 _SIZE, _ROW, _MARGIN, _TAB = 12.0, 16.0, 8.0, 30.0
 _FRAME, _TAB_FILL, _CONSTANT_FRAME = "#555555", "#e9e9ec", "#bbbbbb"
-_FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, 'Liberation Mono', monospace"
+FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, 'Liberation Mono', monospace"
 _ARROW, _HALF_HEAD = 8.0, 3.5  # an arrow head's length, and half of its width
 _KEY_WIDTH, _KEY_HEIGHT = 64.0, 18.0  # of a colour in the legend
 _BORDER = 8.0
@@ -122,7 +122,7 @@ def as_svg(sketch: Sketch, layout: Layout) -> str:
     view = f"{-_BORDER} {-top - _BORDER} {width:.1f} {height:.1f}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.1f}" height="{height:.1f}" '
-        f'viewBox="{view}" style="max-width: 100%; height: auto" font-family="{_FONT}" '
+        f'viewBox="{view}" style="max-width: 100%; height: auto" font-family="{FONT}" '
         f'font-size="{_SIZE:g}" fill="{TEXT}">'
         f'<rect x="{-_BORDER}" y="{-top - _BORDER}" width="100%" height="100%" fill="white"/>'
         f"{''.join(parts)}</svg>"

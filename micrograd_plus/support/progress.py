@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
+from .sweeping import in_a_sweep
+
 
 def bar(steps: int, unit: str, wanted: bool, delay: float = 0.0) -> Any:
-    """Counts to `steps` when iterated over; appears after `delay` seconds."""
-    if wanted:
+    """Counts to `steps` when iterated over; appears after `delay` seconds.
+
+    A run of a sweep shows none: the sweep has one.
+    """
+    if wanted and not in_a_sweep():
         with suppress(ImportError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a notebook's own bar needs ipywidgets
             from tqdm.auto import tqdm

@@ -1,4 +1,4 @@
-"""Words for numbers of things.
+"""Words for numbers of things, and for settings.
 
 >>> many(1, "leaf", "leaves"), many(12_000, "value")
 ('1 leaf', '12,000 values')
@@ -6,7 +6,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 def many(count: int, noun: str, plural: str = "") -> str:
     """How many of them: the noun, or its plural, which ends in s unless it is given."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def setting(value: Any) -> str:
+    """A setting in a few letters: a number of at most six digits, or a name, or its own text.
+
+    >>> setting(0.1 + 0.2), setting("tanh"), setting(many), setting([8, 1])
+    ('0.3', 'tanh', 'many', '[8, 1]')
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(getattr(value, "__name__", value))
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Several settings by name.
+
+    >>> settings({"lr": 0.1, "width": 8})
+    'lr=0.1, width=8'
+    """
+    return ", ".join(f"{name}={setting(value)}" for name, value in values.items())

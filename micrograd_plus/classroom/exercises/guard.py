@@ -121,7 +121,7 @@ class Guard:
         """What traces the frame: each instruction, as `while True: pass` has no second line."""
         if _is_library(frame):
             return None
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        frame.f_trace_opcodes = True  # in Python 3.14 without effect where f_trace_lines is False
         return self._trace
 
     def _told_endless(self, place: Place | None) -> str:

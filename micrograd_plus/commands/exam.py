@@ -1,0 +1,85 @@
+"""`micrograd-plus exam`: writes a sheet with different numbers for each student, and the key."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ..classroom.exam import make_exam
+from ..explorer.exam import write_exam
+from ..support.words import many
+from .arguments import add_command, add_number
+
+_EXAMPLE = "micrograd-plus exam --seed 7 --students 30 -o exam.pdf"
+
+
+def add(commands: Any) -> None:
+    """Adds the command and its arguments."""
+    help_ = "write an exam with different numbers for each student, and the key with all steps"
+    parser = add_command(commands, "exam", help_, _EXAMPLE)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same seed gives the same exam [%(default)s]"
+    )
+    who = parser.add_mutually_exclusive_group()
+    add_number(who, "--students", 30, "how many; each sheet has a line for the name")
+    who.add_argument(
+        "--names",
+        type=Path,
+        metavar="FILE",
+        help='a name on each line, or a CSV file with a column "name"',
+    )
+    parser.add_argument(
+        "--title", default="Backpropagation", help="what stands above [%(default)s]"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("exam.pdf"),
+        help="a PDF file, which a browser prints, or an HTML file [%(default)s]",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the sheets and the key, and prints their paths; as HTML if no PDF can be made."""
+    names = read_names(options.names) if options.names else [""] * options.students
+    exam = make_exam(names, options.seed)
+    how = ""
+    try:
+        paths = write_exam(exam, options.output, options.title)
+    except OSError as error:
+        if options.output.suffix != ".pdf":
+            raise
+        paths = write_exam(exam, options.output.with_suffix(".html"), options.title)
+        how = f"no PDF: {error}\n"
+    if paths[0].suffix == ".html":
+        how += "open each in a browser, and print it there\n"
+    print(
+        f"an exam for {many(len(names), 'student')}, two pages each, with seed {options.seed}\n"
+        f"wrote {paths[0]}\nwrote {paths[1]}, the key\n{how}",
+        end="",
+    )
+    return 0
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a file: of a CSV file its column "name", otherwise its lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text in UTF-8: {error}") from None
+    lines = text.splitlines()
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator) or [[]]
+    titles = [cell.strip().casefold() for cell in header]
+    if "name" in titles:
+        place = titles.index("name")
+        lines = [row[place] for row in rows if len(row) > place]
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise ValueError(f"{path} has no names: write one on each line")
+    return names

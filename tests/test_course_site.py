@@ -1,0 +1,212 @@
+"""The course in the browser: the site from a plain file server, in Chromium without a network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from micrograd_plus.course import site, source
+
+MORE = """
+mp.step_through(mp.Value(2.0, label="a") * mp.Value(-3.0, label="b"))
+---
+mp.classroom.check("02.q1", {right!r})
+---
+mp.classroom.check("02.q1", ...)
+---
+def product_backward(a, b, upstream):
+    return upstream * a, upstream * b
+
+mp.classroom.check("02.2", product_backward)
+---
+X, y = mp.data.moons(20, seed=0)
+mp.fit(mp.nn.MLP(2, [4, 1]), X, y, loss="hinge", epochs=5)
+---
+mp.plot_loss([3.0, 2.0])
+---
+mp.network(mp.nn.MLP(2, [3, 1]))
+---
+import sys
+print(sys.platform, "reached the end")
+"""
+"""Cells that are added to notebook 02."""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> site.Site:
+    """The site with notebook 00, and with 02 and a few cells more."""
+    pytest.importorskip("jupyterlite_core")
+    pytest.importorskip("jupyterlite_pyodide_kernel")
+    if site.pyodide_package() is None:
+        pytest.skip("needs the npm package pyodide: npm install pyodide")
+    folder = tmp_path_factory.mktemp("course")
+    (path,) = source.folder().glob("02-value-*.ipynb")
+    notebook = source.read(path)
+    for text in MORE.strip().format(right=right_letter()).split("\n---\n"):
+        cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+        notebook["cells"].append({**cell, "source": text, "id": f"more-{len(notebook['cells'])}"})
+    (folder / path.name).write_text(json.dumps(notebook), "utf-8")
+    shutil.copyfile(source.folder() / "00-start-here.ipynb", folder / "00-start-here.ipynb")
+    shutil.copytree(source.folder() / "figures", folder / "figures")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "folder", lambda: folder)
+        return site.build_site(folder / "built")
+
+
+def right_letter() -> str:
+    from micrograd_plus.classroom.exercises import find
+    from micrograd_plus.classroom.exercises.exercise import Choice
+
+    test = find("02.q1").test
+    assert isinstance(test, Choice)
+    return test.right
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(built: site.Site) -> Iterator[str]:
+    """A plain file server, as `python -m http.server` is one."""
+    handler = partial(Quiet, directory=str(built.folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def notebook(browser: Any, address: str) -> Iterator[Any]:
+    """Notebook 02 in the browser, opened from the start page and run from top to bottom."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(60_000)
+    asked: list[str] = []
+
+    def answer(route: Any) -> None:
+        if route.request.url.startswith((address, "data:", "about:", "blob:")):
+            route.continue_()
+        else:
+            asked.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", answer)
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("link", name="02 · Value and the chain rule").click()
+    page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.locator(".jp-OutputArea-output, .jp-RenderedText", has_text="reached the end").wait_for(
+        state="attached", timeout=300_000
+    )
+    yield page
+    context.close()
+    assert not asked, "the site asks no other host"
+
+
+def outputs(notebook: Any, kind: str) -> list[str]:
+    """The texts of the outputs of one MIME type, from top to bottom."""
+    texts: list[str] = notebook.locator(f'[data-mime-type="{kind}"]').all_text_contents()
+    return texts
+
+
+def test_runs_from_top_to_bottom(notebook: Any) -> None:
+    assert not outputs(notebook, "application/vnd.jupyter.error")
+    assert "emscripten reached the end" in outputs(notebook, "application/vnd.jupyter.stdout")[-1]
+    prompts = notebook.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()
+    assert "[ ]:" not in prompts
+
+
+def test_pictures_appear(notebook: Any) -> None:
+    opening = notebook.locator('.jp-MarkdownCell img[alt]:not([alt=""])').first
+    drawn = notebook.locator(".jp-OutputArea-output img, .jp-OutputArea-output svg")
+    assert drawn.count() >= 2
+    for picture in (opening, drawn.first, drawn.last):
+        picture.scroll_into_view_if_needed()
+        assert picture.bounding_box()["width"] > 100
+
+
+def test_the_explorer_steps(notebook: Any) -> None:
+    frame = notebook.frame_locator("iframe[sandbox]").last
+    frame.locator("#forward").click()
+    frame.locator("#forward").click()
+    assert frame.locator("#count").text_content().startswith("Step 2 of ")
+
+
+def test_check_answers(notebook: Any) -> None:
+    shown = notebook.locator(".jp-OutputArea-output", has_text="02.").all_text_contents()
+    assert "02.q1 ✓ right" in shown[-3]
+    assert "02.q1 … not yet" in shown[-2]
+    assert "02.2 ✗ wrong" in shown[-1]
+
+
+def test_fit_shows_its_progress(notebook: Any) -> None:
+    assert "5/5" in outputs(notebook, "application/vnd.jupyter.stderr")[-1]
+    (trained,) = [t for t in outputs(notebook, "text/plain") if t.startswith("History(5 epochs")]
+    assert "loss" in trained
+
+
+def test_a_link_leads_to_the_other_notebook(notebook: Any) -> None:
+    link = notebook.locator('.jp-MarkdownCell a[href*="00-start-here.ipynb"]').first
+    with notebook.context.expect_page() as opened:
+        link.click()
+    opened.value.wait_for_url("**/notebooks/index.html?path=00-start-here.ipynb")
+
+
+def test_what_does_not_run_says_so(notebook: Any) -> None:
+    said = "Not available here: plots are made with matplotlib, which does not run in the browser."
+    assert said in outputs(notebook, "application/vnd.jupyter.stdout")[-2]
+
+
+def test_the_solutions_are_not_in_the_notebooks(built: site.Site) -> None:
+    texts = [path.read_text("utf-8") for path in built.folder.glob("files/*.ipynb")]
+    assert len(texts) == 2
+    assert not any("### BEGIN SOLUTION" in text for text in texts)
+
+
+def test_the_start_page_says_what_runs(built: site.Site) -> None:
+    page = (built.folder / "index.html").read_text("utf-8")
+    assert "$" not in page
+    assert "Runs; 1 plot not shown" in page
+
+
+@pytest.mark.parametrize(
+    ("code", "needs"),
+    [
+        ("import math, torch\nfrom jax import numpy as jnp", {"torch", "jax"}),
+        ("mp.plot_loss(history)\nmp.data.digits()", {"matplotlib", "scikit-learn"}),
+        ("step = mp.compile(loss)\nmp.interact(loss)", {"numba", "ipywidgets"}),
+        ("import re\nfrom IPython.display import SVG\nre.compile('a')", set()),
+        ("import micrograd_plus as mp\nmp.draw(mp.Value(1.0))", set()),
+    ],
+)
+def test_what_a_cell_needs(code: str, needs: set[str]) -> None:
+    assert site._needs(code) == needs
+
+
+def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="neither empty nor an earlier site: name another folder"):
+        site.build_site(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_without_the_npm_package_the_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("jupyterlite_pyodide_kernel")
+    monkeypatch.setattr(site, "pyodide_package", lambda: None)
+    with pytest.raises(FileNotFoundError, match="npm install pyodide"):
+        site.build_site(tmp_path / "site")
