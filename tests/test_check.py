@@ -198,6 +198,7 @@ def test_a_factor_in_lists_is_seen() -> None:
 
 
 ROW = Behaviour(lambda x, y: [x, [x, y]], case, ())
+NAMED = Behaviour(lambda x, y: {"c": y, "b": {"a": x < y}}, case, ())
 
 
 @pytest.mark.parametrize(
@@ -206,6 +207,10 @@ ROW = Behaviour(lambda x, y: [x, [x, y]], case, ())
         (ROW, lambda x, y: [x, [x]], "A list in your list has 1 item where 2 are expected."),
         (ROW, lambda x, y: [x], "Your list has 1 item where 2 are expected."),
         (ROW, lambda x, y: [x, x], "A number came out where a list is expected."),
+        (ROW, lambda x, y: [x, None], "does each way through the function end with a `return`?"),
+        (NAMED, lambda x, y: {"b": {"a": x < y}}, "Your dictionary has no entry 'c'."),
+        (NAMED, lambda x, y: {"c": y, "b": {}}, "Your dictionary has no entry 'a'."),
+        (NAMED, lambda x, y: {"c": y, "b": {"a": str(x < y)}}, "True or False is expected"),
         (ROW, lambda x, y: [[x], [x, y]], "A list came out where a number is expected."),
         (PATHS, lambda x, y: [x], "A list came out where a number is expected."),
         (PATHS, lambda x, y: [x][1], "The last of n items has the index n - 1."),

@@ -35,6 +35,16 @@ def _hint_by_error(given: Outcome) -> str:
 
 
 def _hint_by_form(given: Any, expected: Any, name: str = "Your list") -> str:
+    if given is None and expected is not None:
+        return "None came out: does each way through the function end with a `return`?"
+    if isinstance(expected, bool) and given not in (0, 1):
+        return "True or False is expected here."
+    if isinstance(expected, dict) and isinstance(given, dict):
+        missing = [key for key in expected if key not in given]
+        if missing:
+            return f"Your dictionary has no entry {missing[0]!r}."
+        hints = (_hint_by_form(given[key], expected[key]) for key in expected)
+        return next(filter(None, hints), "")
     if isinstance(expected, list):
         if not isinstance(given, list):
             return "A number came out where a list is expected." * is_number(given)
