@@ -113,7 +113,7 @@ def _masked(rows: Rows, w_query: Rows, w_key: Rows, w_value: Rows, *, late: bool
     answers = []
     for i, query in enumerate(queries):
         fits = [dot(query, key) / math.sqrt(len(query)) for key in keys]
-        weights = softmax([fit if late or k <= i else 0.0 for k, fit in enumerate(fits)])
+        weights: Row = softmax([fit if late or k <= i else 0.0 for k, fit in enumerate(fits)])
         weights = [weight if not late or k <= i else 0.0 for k, weight in enumerate(weights)]
         answers.append([dot(weights, column) for column in zip(*values)])
     return answers
@@ -369,7 +369,9 @@ EXERCISES = (
                     "not add up to 1.",
                 ),
                 (
-                    lambda *arguments: head(*arguments, project=lambda rows, _: [*rows]),
+                    lambda *arguments: head(
+                        *arguments, project=lambda rows, _: [list(row) for row in rows]
+                    ),
                     "The three matrices are not used: first make queries, keys and values.",
                 ),
                 (
