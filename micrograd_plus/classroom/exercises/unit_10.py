@@ -197,12 +197,15 @@ EXERCISES = (
                 (0.8, "This is u. The gradient passes the tanh as well."),
                 (0.75, "This is the slope of tanh. Which other factor is on the path?"),
                 (0.4, "This is u times the state. The slope of tanh is not its result."),
-                (0.3, "The state itself is no factor here. It is one on the way to u."),
+                (0.3, "The state is a factor only on the way to u, not to the state before."),
                 (
                     lambda: 0.8 * (1 - math.tanh(0.5) ** 2),
                     "0.5 is the new state: it has been through the tanh already.",
                 ),
-                (0.8 * (1 - 0.8**2), "The slope belongs to the tanh. The square of what is in it?"),
+                (
+                    0.8 * (1 - 0.8**2),
+                    "Which number is squared in the slope of tanh: the weight or the new state?",
+                ),
                 (0.2, "Look at the formula of the slope once more: 1 minus the square."),
                 (1.55, "Two factors that follow each other on a path are multiplied."),
             ),
@@ -352,7 +355,7 @@ EXERCISES = (
                 ),
                 (
                     lambda f, i, g, o, c: (o * (f * c + g).tanh(), f * c + g),
-                    "The candidate enters the memory ungated.",
+                    "A gate decides how much of the candidate enters the memory: which one?",
                 ),
                 (
                     lambda f, i, g, o, c: cell(f, i, g, o, c)[0],

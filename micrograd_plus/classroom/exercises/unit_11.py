@@ -140,7 +140,10 @@ EXERCISES = (
             (
                 (0.25, "This is the weight of the first key."),
                 (1.0, "Softmax takes the exponential of the fits first, also of the 0."),
-                (1 / 3, "This compares the two weights. What is the share of the second in both?"),
+                (
+                    1 / 3,
+                    "This is one weight divided by the other. Which part of their sum is the second?",
+                ),
                 (3.0, "This is the exponential of the fit. The weights must add up to 1."),
                 (math.log(3), "This is the fit itself. A weight comes from softmax."),
                 (0.5, "The weights are equal only if the fits are equal."),
@@ -425,7 +428,7 @@ EXERCISES = (
             {
                 "a": "The mask saves some work, but this is not its reason.",
                 "b": "It would copy the next token, and learn nothing for writing.",
-                "c": "Softmax sees to that, with or without a mask.",
+                "c": "Softmax makes the sum 1, with or without a mask.",
                 "d": "The order comes from the positions that are added.",
             },
         ),

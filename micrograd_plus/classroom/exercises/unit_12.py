@@ -439,7 +439,7 @@ EXERCISES = (
             {
                 "a": "Saying this class every time would be right more often.",
                 "b": "More rows make the number more reliable.",
-                "c": "A small gap is normal. It would be a large one that worries.",
+                "c": "A small gap is normal. A large one would be a problem.",
                 "d": "Guessing would be right for one row in ten.",
             },
         ),
