@@ -142,7 +142,7 @@ EXERCISES = (
                 (1.0, "Softmax takes the exponential of the fits first, also of the 0."),
                 (
                     1 / 3,
-                    "This is one weight divided by the other. Which part of their sum is the second?",
+                    "This is one weight divided by the other. Which part of both is the second?",
                 ),
                 (3.0, "This is the exponential of the fit. The weights must add up to 1."),
                 (math.log(3), "This is the fit itself. A weight comes from softmax."),
