@@ -162,6 +162,17 @@ def test_a_right_function() -> None:
     assert checked(PATHS, lambda x, y: mp.Value(x) * y + x).passed
 
 
+def test_only_cases_that_differ_are_counted() -> None:
+    def right(cases: Any) -> str:
+        return checked(Behaviour(two_paths, cases, ()), lambda x, y: x * (y + 1)).text
+
+    assert right(lambda generator: (generator.random(), 2.0)) == "It is right in 12 fresh cases."
+    assert right(lambda generator: (generator.randint(1, 2), 2.0)) == (
+        "It is right in 2 fresh cases."
+    )
+    assert right(lambda generator: (1.0, 2.0)) == "It is right."
+
+
 def test_a_wrong_function_is_told_with_its_case() -> None:
     result = checked(PATHS, lambda x, y: x * y + 2 * x)
     given_in, came_out, expected = [said for _, said in result.rows]
@@ -205,9 +216,9 @@ def test_a_factor_in_all_results_is_seen() -> None:
         (lambda x, y: [x / 3, 1.0], ""),
         (lambda x, y: [x, -x * y], ""),
         (lambda x, y: [1.5, 2], "It gives the same in every case. Does it use its arguments?"),
-        (lambda x, y: x * y, "It gives one number. Expected is a list."),
-        (lambda x, y: [x, x * y, y], "The list has too many items."),
-        (lambda x, y: [x], "The list has too few items."),
+        (lambda x, y: x * y, "A number came out where a list is expected."),
+        (lambda x, y: [x, x * y, y], "Your list has 3 items where 2 are expected."),
+        (lambda x, y: [x], "Your list has 1 item where 2 are expected."),
     ],
 )
 def test_lists_that_are_all_wrong_in_the_same_way(answer: Any, hint: str) -> None:
@@ -221,7 +232,8 @@ def test_numbers_that_are_all_wrong_in_the_same_way() -> None:
         "The results are rounded. Return all digits."
     )
     assert (
-        checked(test, lambda x, y: [x / (1 + y)]).hint == "It gives a list. Expected is one number."
+        checked(test, lambda x, y: [x / (1 + y)]).hint
+        == "A list came out where a number is expected."
     )
     assert checked(test, lambda x, y: 0).hint == (
         "It gives the same in every case. Does it use its arguments?"
@@ -237,6 +249,42 @@ def test_a_generator_is_told_how_to_become_a_list() -> None:
 def test_without_arguments_no_cases_are_counted() -> None:
     test = Behaviour(lambda: 2.0, lambda _: (), ())
     assert checked(test, lambda: 2.0).text == "It is right."
+
+
+def test_a_factor_in_lists_is_seen() -> None:
+    test = Behaviour(lambda x, y: [x, [x * y, 0.0]], case, ())
+    for factor, said in ((-1, "the sign is wrong"), (2, "All results are 2 times")):
+        assert said in checked(test, lambda x, y, k=factor: [k * x, [k * x * y, 0.0]]).hint
+    assert not checked(test, lambda x, y: [x + 1, [x * y, 0.0]]).hint
+
+
+ROW = Behaviour(lambda x, y: [x, [x, y]], case, ())
+NAMED = Behaviour(lambda x, y: {"c": y, "b": {"a": x < y}}, case, ())
+
+
+@pytest.mark.parametrize(
+    ("test", "answer", "said"),
+    [
+        (ROW, lambda x, y: [x, [x]], "A list in your list has 1 item where 2 are expected."),
+        (ROW, lambda x, y: [x], "Your list has 1 item where 2 are expected."),
+        (ROW, lambda x, y: [x, x], "A number came out where a list is expected."),
+        (ROW, lambda x, y: [x, None], "does each way through the function end with a `return`?"),
+        (NAMED, lambda x, y: {"b": {"a": x < y}}, "Your dictionary has no entry 'c'."),
+        (NAMED, lambda x, y: {"c": y, "b": {}}, "Your dictionary has no entry 'a'."),
+        (NAMED, lambda x, y: {"c": y, "b": {"a": str(x < y)}}, "True or False is expected"),
+        (ROW, lambda x, y: [[x], [x, y]], "A list came out where a number is expected."),
+        (PATHS, lambda x, y: [x], "A list came out where a number is expected."),
+        (PATHS, lambda x, y: [x][1], "The last of n items has the index n - 1."),
+        (PATHS, lambda x, y: [x][y], "An index is a whole number."),
+        (PATHS, lambda x, y: x + forgotten, "This name has no value there"),  # type: ignore[name-defined]  # noqa: F821
+        (PATHS, lambda x, y: [x] / y, "one number at a time."),
+        (PATHS, lambda x, y: math.log([x]), "one number at a time."),  # type: ignore[list-item]
+        (PATHS, lambda x, y: mp.Value(x).tanh, "are its brackets missing?"),
+        (PATHS, lambda x, y: two_paths(x, y) if x < 4 else 0.5, "cases are right. What is diff"),
+    ],
+)
+def test_a_result_of_another_form_gets_a_hint(test: Any, answer: Any, said: str) -> None:
+    assert said in checked(test, answer).hint
 
 
 def test_an_answer_that_changes_its_arguments_does_not_change_what_is_expected() -> None:
@@ -539,6 +587,14 @@ def test_plain_data_equals_itself_and_can_be_written(row: Any) -> None:
     assert same(plain(row), plain(row))
     assert len(written(row)) <= 201
     assert same(plain(row), json.loads(json.dumps(plain(row))))
+
+
+def test_numbers_are_written_in_short_in_every_kind_of_collection() -> None:
+    number = 0.1 + 0.2
+    assert written([number, (number,)]) == "[0.3, (0.3,)]"
+    assert written({"new": {"w": [number]}}) == "{'new': {'w': [0.3]}}"
+    assert written({1: number}) == "{1: 0.3}"
+    assert written(mp.Value(number)) == "Value(0.3)"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1.0))

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from .exercise import Behaviour, Exercise
+from .general import hint_by_result, hint_by_results
 from .guard import ENDLESS, NOT_PLAIN, Guard, Outcome
-from .plain import is_number, same, written
+from .plain import same, written
 from .result import RIGHT, WRONG, Evidence, Result, not_yet
 
 CASES = 12
@@ -39,23 +40,28 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
         return Result(exercise.id, WRONG, (("your answer", what),), hint)
     expected = observe_behaviour(test, seed, test.solution, Guard())
     wrong = [i for i, pair in enumerate(zip(given, expected)) if not _agree(*pair)]
+    shown = [test.shown(case) for case in cases_of(test, seed)]
     if not wrong:
-        said = (
-            f"It is right in {CASES} fresh cases." if any(cases_of(test, seed)) else "It is right."
-        )
-        return Result(exercise.id, RIGHT, (("", said),))
+        different = len({*shown})
+        where = f" in {different} fresh cases" * (different > 1)
+        return Result(exercise.id, RIGHT, (("", f"It is right{where}."),))
     if not evidence.is_begun or all(o.error == "NotImplementedError" for o in given):
         return not_yet(exercise)
     if all(outcome == Outcome() for outcome in given):
         return not_yet(exercise, "It gives None: a function gives a result with `return`.")
-    shown = [test.shown(case) for case in cases_of(test, seed)]
     first = min(wrong, key=lambda i: _priority(given[i], shown[i]))
     rows = (
         ("given in", shown[first]),
         ("came out", _in_words(given[first])),
         ("expected", _in_words(expected[first])),
     )
-    hint = next(_hints(test, seed, given), "") or _hint_by_results(given, expected)
+    hint = (
+        next(_hints(test, seed, given), "")
+        or hint_by_result(given[first], expected[first])
+        or hint_by_results(given, expected)
+    )
+    if not hint and len(wrong) < CASES - 1:
+        hint = f"{CASES - len(wrong)} of {CASES} cases are right. What is different in this one?"
     return Result(exercise.id, WRONG, rows, hint)
 
 
@@ -84,50 +90,3 @@ def _in_words(outcome: Outcome) -> str:
     if outcome.error == NOT_PLAIN:
         return outcome.message
     return outcome.told if outcome.error else written(outcome.value)
-
-
-def _hint_by_results(given: Sequence[Outcome], expected: Sequence[Outcome]) -> str:
-    """A hint for results that are all wrong in the same way."""
-    pairs = [(a.value, b.value) for a, b in zip(given, expected) if not a.error and not b.error]
-    if len(pairs) < CASES // 2:
-        return ""
-    first, right = pairs[0]
-    if all(same(a, first) for a, _ in pairs) and not all(same(b, right) for _, b in pairs):
-        return "It gives the same in every case. Does it use its arguments?"
-    numbers = [pair for a, b in pairs for pair in _leaves(a, b)]
-    if all(is_number(a) and is_number(b) for a, b in numbers):
-        return _hint_by_numbers(numbers)
-    return _hint_by_shape(*numbers[0])
-
-
-def _leaves(given: Any, expected: Any) -> Iterator[tuple[Any, Any]]:
-    """The pairs of numbers in two nested lists; where their lengths differ, the lists."""
-    if isinstance(given, list) and isinstance(expected, list) and len(given) == len(expected):
-        for a, b in zip(given, expected):
-            yield from _leaves(a, b)
-    else:
-        yield given, expected
-
-
-def _hint_by_numbers(pairs: Sequence[tuple[float, float]]) -> str:
-    """A hint for numbers that are all wrong by the same factor, or rounded."""
-    if any(all(same(a, round(b, digits)) for a, b in pairs) for digits in range(5)):
-        return "The results are rounded. Return all digits."
-    factor = next((a / b for a, b in pairs if b), 0.0)
-    if not factor or same(factor, 1.0) or not all(same(a, factor * b) for a, b in pairs):
-        return ""
-    if factor == -1:
-        return "The size is right, but the sign is wrong."
-    return f"All results are {factor:.4g} times what they should be."
-
-
-def _hint_by_shape(given: Any, expected: Any) -> str:
-    """A hint for a list in place of a number, or one of another length."""
-    match given, expected:
-        case list(), list():
-            return f"The list has too {'few' if len(given) < len(expected) else 'many'} items."
-        case list(), int() | float():
-            return "It gives a list. Expected is one number."
-        case int() | float(), list():
-            return "It gives one number. Expected is a list."
-    return ""
