@@ -144,6 +144,17 @@ def test_a_right_function() -> None:
     assert checked(PATHS, lambda x, y: mp.Value(x) * y + x).passed
 
 
+def test_only_cases_that_differ_are_counted() -> None:
+    def right(cases: Any) -> str:
+        return checked(Behaviour(two_paths, cases, ()), lambda x, y: x * (y + 1)).text
+
+    assert right(lambda generator: (generator.random(), 2.0)) == "It is right in 12 fresh cases."
+    assert right(lambda generator: (generator.randint(1, 2), 2.0)) == (
+        "It is right in 2 fresh cases."
+    )
+    assert right(lambda generator: (1.0, 2.0)) == "It is right."
+
+
 def test_a_wrong_function_is_told_with_its_case() -> None:
     result = checked(PATHS, lambda x, y: x * y + 2 * x)
     given_in, came_out, expected = [said for _, said in result.rows]
@@ -472,6 +483,14 @@ def test_plain_data_equals_itself_and_can_be_written(row: Any) -> None:
     assert same(plain(row), plain(row))
     assert len(written(row)) <= 201
     assert same(plain(row), json.loads(json.dumps(plain(row))))
+
+
+def test_numbers_are_written_in_short_in_every_kind_of_collection() -> None:
+    number = 0.1 + 0.2
+    assert written([number, (number,)]) == "[0.3, (0.3,)]"
+    assert written({"new": {"w": [number]}}) == "{'new': {'w': [0.3]}}"
+    assert written({1: number}) == "{1: 0.3}"
+    assert written(mp.Value(number)) == "Value(0.3)"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1.0))

@@ -39,13 +39,15 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
         return Result(exercise.id, WRONG, (("your answer", what),), hint)
     expected = observe_behaviour(test, seed, test.solution, Guard())
     wrong = [i for i, pair in enumerate(zip(given, expected)) if not _agree(*pair)]
+    shown = [test.shown(case) for case in cases_of(test, seed)]
     if not wrong:
-        return Result(exercise.id, RIGHT, (("", f"It is right in {CASES} fresh cases."),))
+        different = len({*shown})
+        where = f" in {different} fresh cases" * (different > 1)
+        return Result(exercise.id, RIGHT, (("", f"It is right{where}."),))
     if not evidence.is_begun or all(o.error == "NotImplementedError" for o in given):
         return not_yet(exercise)
     if all(outcome == Outcome() for outcome in given):
         return not_yet(exercise, "It gives None: a function gives a result with `return`.")
-    shown = [test.shown(case) for case in cases_of(test, seed)]
     first = min(wrong, key=lambda i: _priority(given[i], shown[i]))
     rows = (
         ("given in", shown[first]),

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import Any
 
 from ...engine import Value
@@ -104,7 +105,12 @@ def _text(thing: Any) -> str:
         return f"{thing:.6g}"
     if isinstance(thing, (list, tuple)):
         inner = ", ".join(_text(item) for item in thing[:_MOST_LETTERS])
-        return f"[{inner}]" if isinstance(thing, list) else f"({inner})"
+        if isinstance(thing, list):
+            return f"[{inner}]"
+        return f"({inner},)" if len(thing) == 1 else f"({inner})"
+    if isinstance(thing, dict):
+        items = islice(thing.items(), _MOST_LETTERS)
+        return f"{{{', '.join(f'{_text(key)}: {_text(item)}' for key, item in items)}}}"
     if isinstance(thing, Value):
         return f"Value({thing.data:.6g})"
     return repr(thing)
