@@ -144,6 +144,35 @@ def test_a_right_function() -> None:
     assert checked(PATHS, lambda x, y: mp.Value(x) * y + x).passed
 
 
+def test_a_result_of_another_form_is_told() -> None:
+    def hint(answer: Any, solution: Any = lambda x: [x, x + 1]) -> str:
+        test = Behaviour(solution, lambda generator: (generator.randint(1, 9),), ())
+        return checked(test, answer).hint
+
+    assert hint(lambda x: x) == "A list of 2 is expected."
+    assert hint(lambda x: (x, x, x)) == "A list of 2 is expected, and this one has 3."
+    assert hint(lambda x: {x, x + 1}) == "A list is expected: `list(...)` makes one."
+    assert hint(lambda x: (x + i for i in range(2))) == "A list is expected: `list(...)` makes one."
+    assert hint(lambda x: [x], lambda x: x) == "One number is expected, and not a list."
+    assert hint(lambda x: [x + 1, x]) == ""
+    assert hint(lambda x: 1 / 0) == ""
+
+
+def test_a_rounded_result_is_told() -> None:
+    test = Behaviour(lambda x: [1 / x], lambda generator: (generator.randint(3, 9),), ())
+    assert checked(test, lambda x: [round(1 / x, 3)]).hint == (
+        "The results are nearly right: are they rounded?"
+    )
+
+
+def test_a_factor_is_told_only_if_it_is_that_of_every_case() -> None:
+    test = Behaviour(lambda x: max(x, 0), lambda generator: (generator.randint(-9, 9),), ())
+    assert checked(test, lambda x: 3 * max(x, 0)).hint == (
+        "All results are 3 times what they should be."
+    )
+    assert checked(test, lambda x: x).hint == ""  # the zeros are wrong, and the others right
+
+
 def test_only_cases_that_differ_are_counted() -> None:
     def right(cases: Any) -> str:
         return checked(Behaviour(two_paths, cases, ()), lambda x, y: x * (y + 1)).text

@@ -15,6 +15,8 @@ from .result import RIGHT, WRONG, Evidence, Result, not_yet
 CASES = 12
 """On so many cases an answer is run."""
 
+_ROUNDED = 0.01  # how far a rounded result may be from the right one, relative to it
+
 
 def cases_of(test: Behaviour, seed: int) -> list[tuple[Any, ...]]:
     """The cases of this seed, new ones with each call: an answer may change what it is given."""
@@ -54,7 +56,11 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
         ("came out", _in_words(given[first])),
         ("expected", _in_words(expected[first])),
     )
-    hint = next(_hints(test, seed, given), "") or _hint_by_numbers(given, expected)
+    hint = (
+        next(_hints(test, seed, given), "")
+        or _hint_by_form(given[first], expected[first])
+        or _hint_by_numbers(given, expected)
+    )
     return Result(exercise.id, WRONG, rows, hint)
 
 
@@ -85,16 +91,36 @@ def _in_words(outcome: Outcome) -> str:
     return outcome.told if outcome.error else written(outcome.value)
 
 
+def _hint_by_form(given: Outcome, expected: Outcome) -> str:
+    """A hint for a number in place of a list, for a list that is too short, and the like."""
+    a, b = given.value, expected.value
+    if expected.error or (given.error and given.error != NOT_PLAIN):
+        return ""
+    if isinstance(b, list):
+        if given.error:
+            return "A list is expected: `list(...)` makes one."
+        if not isinstance(a, list):
+            return f"A list of {len(b)} is expected."
+        if len(a) != len(b):
+            return f"A list of {len(b)} is expected, and this one has {len(a)}."
+    if isinstance(a, list) and is_number(b):
+        return "One number is expected, and not a list."
+    return ""
+
+
 def _hint_by_numbers(given: Sequence[Outcome], expected: Sequence[Outcome]) -> str:
-    """A hint for numbers that are all wrong by the same factor."""
+    """A hint for results that are rounded, or numbers that are all wrong by the same factor."""
+    if all(not a.error and same(a.value, b.value, _ROUNDED) for a, b in zip(given, expected)):
+        return "The results are nearly right: are they rounded?"
     pairs = [
         (a.value, b.value)
         for a, b in zip(given, expected)
-        if is_number(a.value) and is_number(b.value) and b.value
+        if is_number(a.value) and is_number(b.value)
     ]
-    if len(pairs) < CASES // 2:
+    factors = [a / b for a, b in pairs if b]
+    if len(factors) < CASES // 2:
         return ""
-    factor = pairs[0][0] / pairs[0][1]
+    factor = factors[0]
     if not factor or not all(same(a, factor * b) for a, b in pairs):
         return ""
     if factor == -1:
