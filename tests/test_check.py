@@ -162,6 +162,14 @@ def test_a_right_function() -> None:
     assert checked(PATHS, lambda x, y: mp.Value(x) * y + x).passed
 
 
+def test_a_factor_is_told_only_if_it_is_that_of_every_case() -> None:
+    test = Behaviour(lambda x: max(x, 0), lambda generator: (generator.randint(-9, 9),), ())
+    assert checked(test, lambda x: 3 * max(x, 0)).hint == (
+        "All results are 3 times what they should be."
+    )
+    assert "cases are right" in checked(test, lambda x: x).hint  # where x is not negative
+
+
 def test_only_cases_that_differ_are_counted() -> None:
     def right(cases: Any) -> str:
         return checked(Behaviour(two_paths, cases, ()), lambda x, y: x * (y + 1)).text
