@@ -73,11 +73,12 @@ def read_names(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text in UTF-8: {error}") from None
     lines = text.splitlines()
-    separator = max(",;\t", key=lines[0].count) if lines else ","
-    header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator) or [[]]
-    titles = [cell.strip().casefold() for cell in header]
+    first = lines[0] if lines else ""
+    separator = max(",;\t", key=first.count)
+    titles = [t.strip().casefold() for t in next(csv.reader([first], delimiter=separator), [])]
     if "name" in titles:
         place = titles.index("name")
+        _, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         lines = [row[place] for row in rows if len(row) > place]
     names = [line.strip() for line in lines if line.strip()]
     if not names:
