@@ -196,11 +196,28 @@ def test_what_a_cell_needs(code: str, needs: set[str]) -> None:
     assert site._needs(code) == needs
 
 
-def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["thesis.txt", "jupyter-lite.json", ".micrograd-plus-site.json"])
+def test_another_folder_is_not_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
     with pytest.raises(ValueError, match="neither empty nor an earlier site: name another folder"):
         site.build_site(tmp_path)
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_an_earlier_site_is_replaced_and_what_is_beside_it_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for page in ("old.html", "new.html"):
+        made = tmp_path / "made"
+        (made / "files").mkdir(parents=True)
+        (made / "files" / page).touch()
+        (made / page).touch()
+        site._replace(out, made)
+        (out / ".git").mkdir(exist_ok=True)
+        shutil.rmtree(made)
+    found = {str(path.relative_to(out)) for path in out.rglob("*")}
+    own = {"new.html", "files", "files/new.html", ".micrograd-plus-site.json"}
+    assert found == {*own, ".git"}
 
 
 def test_without_the_npm_package_the_command_is_named(
