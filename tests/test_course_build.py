@@ -146,7 +146,7 @@ def test_what_a_student_has_changed_is_never_lost(small, capsys):
     (small / "figures" / "other.svg").write_text("<svg>newer</svg>")
     assert main(["course", "build", "--out", "out"]) == 2
     complaint = capsys.readouterr().err
-    assert "the course has a newer version of each; nothing is written" in complaint
+    assert "the course has another version of each; nothing is written" in complaint
     assert str(mine) in complaint
     assert (mine.read_text(), picture.read_text()) == (solved, "<svg>new</svg>")
 
@@ -168,6 +168,15 @@ def test_a_file_that_the_course_did_not_write_is_not_overwritten(small, capsys):
 
 
 # ---- the teacher's edition
+
+
+def test_the_editions_are_not_mixed(small, capsys):
+    build("out", teacher=True)
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    assert main(["course", "build", "--out", "out"]) == 2
+    complaint = "out has the teacher's edition: name another folder with --out\n"
+    assert capsys.readouterr().err == f"micrograd-plus: {complaint}"
+    assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
 
 
 def test_the_teachers_edition_has_nbgraders_metadata(small):

@@ -52,12 +52,12 @@ def build(out: str | Path, teacher: bool = False) -> Built:
     """Writes the course into the folder `out`. A second time, it writes what is new.
 
     A file that somebody has changed since is never overwritten: it is kept while the course's own
-    file is still the same. ValueError if both have changed: then nothing is written.
-    ValueError too if a notebook of the course is not in order.
+    file is still the same. ValueError if both have changed, or if the folder has the other edition:
+    then nothing is written. ValueError too if a notebook of the course is not in order.
     """
     out = Path(out)
+    before = _record(out, teacher)
     contents = dict(_files(teacher))
-    before = _record(out)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     kept: list[Path] = []
     conflicts: list[Path] = []
@@ -69,8 +69,8 @@ def build(out: str | Path, teacher: bool = False) -> Built:
     if conflicts:
         names = "\n".join(f"  {path}" for path in conflicts)
         raise ValueError(
-            "these files were changed, and the course has a newer version of each; nothing is "
-            f"written:\n{names}\nGive them other names, and run the command again; or name "
+            "these files are there already, and the course has another version of each; nothing "
+            f"is written:\n{names}\nGive them other names, and run the command again; or name "
             "another folder with --out"
         )
     written = [
@@ -78,21 +78,30 @@ def build(out: str | Path, teacher: bool = False) -> Built:
         for name, content in contents.items()
         if out / name not in kept
     ]
-    write_atomically(out / _RECORD, json.dumps(sums, indent=1) + "\n")
+    record = {"edition": _edition(teacher), "files": sums}
+    write_atomically(out / _RECORD, json.dumps(record, indent=1) + "\n")
     return Built(written, kept)
 
 
-def _record(out: Path) -> Mapping[str, str]:
+def _record(out: Path, teacher: bool) -> Mapping[str, str]:
+    """How each file was when it was written; ValueError if the folder has the other edition."""
     path = out / _RECORD
     if not path.is_file():
         return {}
     try:
-        sums = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        sums = None
-    if not isinstance(sums, dict):
-        raise ValueError(f"{path} is damaged: delete it, or name another folder with --out")
-    return sums
+        record = None
+    match record:
+        case {"edition": str(edition), "files": dict(sums)}:
+            if edition == _edition(teacher):
+                return sums
+            raise ValueError(f"{out} has the {edition} edition: name another folder with --out")
+    raise ValueError(f"{path} is damaged: delete it, or name another folder with --out")
+
+
+def _edition(teacher: bool) -> str:
+    return "teacher's" if teacher else "student's"
 
 
 def _files(teacher: bool) -> Iterator[tuple[str, bytes]]:
