@@ -129,7 +129,7 @@ def graded_alone(folder, *cells, **answers):
     """The points and remarks of one student with this notebook, which may take 3 seconds."""
     content = notebook(*cells) if cells else with_answers(**answers)
     write(folder / "class" / "ada" / NAME, content)
-    (result,) = grade(folder / "class", timeout=3, memory=400)
+    (result,) = grade(folder / "class", folder / "out", timeout=3, memory=400)
     return result.points, " ".join(result.remarks), result
 
 
@@ -185,7 +185,7 @@ def attacks(small, tmp_path):
     def succeeded(cell):
         source = cell.format(**about) + "\ndef double(x):\n    raise ValueError(str(succeeded))"
         write(tmp_path / "class" / "ada" / NAME, notebook(code(source), check("double")))
-        ada, bob = grade(tmp_path / "class", timeout=20)
+        ada, bob = grade("class", Path("out"), timeout=20)  # relative paths, as a user types them
         assert bob.points == small_course.MOST
         assert not (tmp_path / "forged.csv").exists()
         said = ada.marks["02.2"].result.text
@@ -267,8 +267,9 @@ def test_a_notebook_may_read_the_files_beside_it(tmp_path):
 
 HUGE = [
     ("[" * 100_000, "it does not contain JSON"),
-    ('{"cells": [{"cell_type": "code"}]}', "cell 1 has no text"),
-    ('{"cells": [1, {"cell_type": "code", "source": 3}]}', "cell 2 has no text"),
+    ('{"cells": [{"cell_type": "code"}]}', "cell 1 has no kind or no text"),
+    ('{"cells": [{"cell_type": "code", "source": [3]}]}', "cell 1 has no kind or no text"),
+    ('{"cells": [{"cell_type": "raw", "source": ""}, 1]}', "cell 2 has no kind or no text"),
     ('{"cells": 3}', "it has no list of cells"),
     ('{"cells": []}', "the notebook has no code cells"),
     (" " * 20_000_001, "the file has more than 20 MB"),
@@ -280,7 +281,7 @@ HUGE = [
 def test_files_that_are_no_notebooks(tmp_path, content, remark):
     (tmp_path / "class").mkdir()
     (tmp_path / "class" / "ada-02.ipynb").write_text(content)
-    (ada,) = grade("class")
+    (ada,) = grade("class", Path("out"))
     assert ada.points == 0
     assert len(ada.marks) == len(small_course.EXERCISES)
     assert remark in ada.remarks[0]
@@ -343,23 +344,34 @@ def test_submissions_are_found_by_folder_and_by_name(tmp_path):
         "ada/02-value-and-the-chain-rule.ipynb", "ada/07.ipynb", "ada/essay.ipynb",
         "ada/02-copy.ipynb", "ada/.ipynb_checkpoints/03-x.ipynb", "bob/01/01-a.ipynb",
         "eve-02.ipynb", "student 12_03-stepping-through-backprop.ipynb", "notes.ipynb",
-        "empty/readme.txt", ".hidden/02.ipynb",
+        "empty/readme.txt", ".hidden/02.ipynb", "grades/grades.csv",
     ):  # fmt: skip
         write(tmp_path / name, {})
     (tmp_path / "link-02.ipynb").symlink_to(tmp_path / "eve-02.ipynb")
-    found = {s.student: (sorted(s.files), len(s.remarks)) for s in submissions(tmp_path)}
+    found = {
+        s.student: (sorted(s.files), len(s.remarks))
+        for s in submissions(tmp_path, tmp_path / "grades")
+    }
     assert found == {
         "ada": (["02", "07"], 2), "bob": (["01"], 0), "eve": (["02"], 0),
         "student 12": (["03"], 0), "notes": ([], 1), "empty": ([], 1),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [True, False])
-def test_a_folder_without_submissions(tmp_path, make):
-    if make:
-        (tmp_path / "class").mkdir()
-    with pytest.raises(ValueError, match="class"):
-        submissions(tmp_path / "class")
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([], "there is no folder"),
+        (["class/notes.txt"], "there are no submissions in"),
+        (["class/02-value-and-the-chain-rule.ipynb", "class/figures/x.svg"], "alice-02.ipynb"),
+    ],
+)
+def test_a_folder_without_submissions(tmp_path, files, said):
+    for name in files:
+        write(tmp_path / name, {})
+    with pytest.raises(ValueError, match=said):
+        grade(tmp_path / "class", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("small")

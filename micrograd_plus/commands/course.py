@@ -77,7 +77,7 @@ def grade(options: argparse.Namespace) -> int:
     from ..course.report import write_report
 
     graded = grade(
-        options.folder, options.timeout, options.memory, options.jobs, [options.out], verbose=True
+        options.folder, options.out, options.timeout, options.memory, options.jobs, verbose=True
     )
     paths = write_report(graded, options.out)
     if weak := {what for student in graded for what in student.unprotected}:

@@ -29,6 +29,7 @@ from ..classroom.exercises.check import judge
 from ..classroom.exercises.guard import Outcome
 from ..classroom.exercises.plain import plain
 from ..classroom.exercises.result import NOT_YET, WRONG, Evidence, Result
+from ..support.files import make_folder
 from ..support.progress import bar
 from . import source
 from .cells import Check, checks_in
@@ -88,24 +89,29 @@ class Graded:
 
 def grade(
     folder: str | Path,
+    out: Path,
     timeout: float = 120.0,
     memory: int = 2000,
     jobs: int = 1,
-    hidden: Iterable[Path] = (),
     verbose: bool = False,
 ) -> list[Graded]:
     """Grades all submissions in a folder; see `submissions` for the names of the files.
 
+    out: the folder for the report, which is made now; no notebook may read it.
     timeout: seconds for each notebook; one cell may take half of it.
     memory: megabytes for each notebook. jobs: so many notebooks run at a time.
-    hidden: files and folders that no notebook may read, besides the solutions and submissions.
     verbose: shows a progress bar.
+
+    ValueError if there are no submissions; OSError if the folder for the report cannot be made.
     """
-    handed_in = submissions(folder)
+    handed_in = submissions(folder, out)
+    make_folder(out)  # an error costs less here than after the grading
     checks = _checks()
     wanted = [unit for unit in checks if any(unit in each.files for each in handed_in)]
-    places = [*_solutions(), *hidden, *_places(handed_in)]
-    limits = _Limits(timeout, memory * 1_000_000, [str(place) for place in places])
+    places = [*_solutions(), out, *_places(handed_in)]
+    # Whole paths, as the process with the code of a student has another working folder.
+    hidden = [str(place.resolve()) for place in places]
+    limits = _Limits(timeout, memory * 1_000_000, hidden)
 
     def grade_one(submission: Submission) -> Graded:
         graded = Graded(submission.student, remarks=list(submission.remarks))
@@ -269,14 +275,8 @@ def _cells(path: Path) -> list[tuple[int, str]]:
             f"{path} has more than {_LARGEST_NOTEBOOK // 1_000_000} MB: it can be graded after "
             "its outputs have been cleared"
         )
-    found = []
-    for number, cell in enumerate(source.read(path)["cells"], 1):
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
-            try:
-                found.append((number, source.text(cell)))
-            except (KeyError, TypeError):
-                raise ValueError(f"{path} is not a notebook: cell {number} has no text") from None
-    return found
+    cells = enumerate(source.read(path)["cells"], 1)
+    return [(number, source.text(cell)) for number, cell in cells if cell["cell_type"] == "code"]
 
 
 def _copy_files(beside: Path, folder: Path) -> None:
