@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..support.words import many
-from .arguments import above_zero, add_command, at_least_one
+from .arguments import above_zero, add_command, add_folder, at_least_one
 
 _EXAMPLE = "micrograd-plus course build --out course"
 
@@ -27,9 +27,7 @@ def add(commands: Any) -> None:
 def _add_build(parts: Any) -> None:
     help_ = "write the notebooks without the solutions, and a start page"
     parser = add_command(parts, "build", help_, _EXAMPLE)
-    parser.add_argument(
-        "--out", type=Path, default=Path("course"), help="the output folder [%(default)s]"
-    )
+    add_folder(parser, "course")
     parser.add_argument(
         "--teacher", action="store_true", help="with the solutions, laid out for nbgrader"
     )
@@ -53,9 +51,7 @@ def _add_grade(parts: Any) -> None:
     parser.add_argument(
         "folder", type=Path, help="with alice/02-value-and-the-chain-rule.ipynb, or alice-02.ipynb"
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("grades"), help="the output folder [%(default)s]"
-    )
+    add_folder(parser, "grades")
     parser.add_argument(
         "--timeout", type=above_zero, default=120.0, metavar="SECONDS",
         help="for each notebook; one cell may take half of it [%(default)g]",
@@ -111,9 +107,7 @@ def progress(options: argparse.Namespace) -> int:
 def _add_site(parts: Any) -> None:
     help_ = "write the course as a static site, which runs in the browser with nothing installed"
     parser = add_command(parts, "site", help_, "micrograd-plus course site --out site")
-    parser.add_argument(
-        "--out", type=Path, default=Path("site"), help="the output folder [%(default)s]"
-    )
+    add_folder(parser, "site")
     parser.set_defaults(run=site)
 
 
