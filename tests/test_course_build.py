@@ -254,7 +254,7 @@ def test_nbgrader_generates_and_grades(tmp_path, monkeypatch):
     environment = os.environ | {"JUPYTER_DATA_DIR": str(tmp_path / "jupyter")}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", NBGRADER, "02", f"q1 = {right_letter!r}"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     most = sum(

@@ -91,7 +91,7 @@ def address(built: site.Site) -> Iterator[str]:
 def notebook(browser: Any, address: str) -> Iterator[Any]:
     """Notebook 02 in the browser, opened from the start page and run from top to bottom."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(240_000)
     asked: list[str] = []
 
     def answer(route: Any) -> None:
@@ -109,7 +109,7 @@ def notebook(browser: Any, address: str) -> Iterator[Any]:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".jp-OutputArea-output, .jp-RenderedText", has_text="reached the end").wait_for(
-        state="attached", timeout=300_000
+        state="attached", timeout=900_000
     )
     yield page
     context.close()
