@@ -16,7 +16,7 @@ from micrograd_plus.classroom.exercises import UNITS, unit, unit_02
 from micrograd_plus.classroom.exercises.check import judge, observe
 from micrograd_plus.classroom.exercises.exercise import Behaviour, Exercise
 from micrograd_plus.classroom.exercises.result import Result
-from micrograd_plus.course import grading, source
+from micrograd_plus.course import process, source
 from micrograd_plus.course.grading import Graded, Mark, grade
 from micrograd_plus.course.report import write_report
 from micrograd_plus.course.sending import packed
@@ -64,7 +64,7 @@ def write_class(folder):
         write(folder / student / NAME, with_answers(**answers))
 
     of("all-right")
-    of("loops", double="def double(x):\n    while True:\n        pass")
+    of("loops", double="import time\ndef double(x):\n    while True:\n        time.sleep(0.01)")
     of("fills-memory", double="hog = []\nwhile True:\n    hog.append(bytearray(10_000_000))")
     of("exits", total="import os\nos._exit(0)")
     of("reads", slope=READS[0], double=READS[1] + "double = lambda x: 2 * x")
@@ -207,8 +207,8 @@ def test_a_notebook_cannot_break_out(attacks):
 
 def test_without_namespaces_the_hook_refuses_the_same(attacks, monkeypatch):
     without = "from micrograd_plus.course import worker; worker.separate = lambda *_: False"
-    start = grading._START.replace("; worker.main()", f"; {without}; worker.main()")
-    monkeypatch.setattr(grading, "_START", start)
+    start = process._START.replace("; worker.main()", f"; {without}; worker.main()")
+    monkeypatch.setattr(process, "_START", start)
     succeeded, ada = attacks(ATTACKS)
     assert succeeded == "[]"
     assert ada.is_suspicious
@@ -229,7 +229,7 @@ while True:
 @pytest.mark.parametrize(
     ("wrong", "points", "remark"),
     [
-        ("while True:\n    pass", 6, "cell 4: stopped after 3 seconds"),
+        ("import time\nwhile True:\n    time.sleep(1)", 6, "cell 4: stopped after 3 seconds"),
         (STUBBORN, 0, "stopped after 6 seconds, in cell 4"),
         ("raise SystemExit", 6, "cell 4: line 1: SystemExit"),
         ("def f():\n    return f()\nf()", 6, "line 2: RecursionError: maximum"),
