@@ -128,6 +128,11 @@ WRONG = {
         ],
         "other",
     ),
+    "data in place of grad": ([("other.data * out.grad", "other.data * out.data")], "result"),
+    "an op that knows no operands": (
+        [("            self.grad += (1 - t**2) * out.grad\n", "            pass\n")],
+        "nothing",
+    ),
     "no gradient at the root": ([("        self.grad = 1.0\n", "")], "root"),
     "the order not reversed": ([("reversed(order)", "order")], "stops"),
     "one step only": ([(LOOP, "        self.pass_on()\n")], "stops"),

@@ -123,6 +123,24 @@ def test_what_is_no_number(answer: Any, said: str) -> None:
     assert result.hint == "The answer is one number."
 
 
+@pytest.mark.parametrize("answer", [(0, 85), (-4, 5), (78, 500)])
+def test_a_decimal_comma_is_told(answer: Any) -> None:
+    result = checked(SLOPE, answer)
+    assert result.status == "wrong"
+    assert "write a point, as in 0.5" in result.hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_rounded"),
+    [(0.37, True), (0.36, True), (0.4, True), (0.3, True), (0.35, False), (0, False), (1, False)],
+)
+def test_a_number_with_too_few_digits_is_told(answer: float, is_rounded: bool) -> None:
+    result = checked(Number(0.36587), answer)
+    assert result.status == "wrong"
+    assert ("more digits" in result.hint) == is_rounded
+    assert "digits" not in checked(Number(6.0), 6.1).hint
+
+
 @pytest.mark.parametrize("answer", ["b", "B", "(b)", " b. "])
 def test_a_right_letter(answer: str) -> None:
     assert repr(checked(QUIZ, answer)) == "02.1: right\n  your answer: b\n  The chain rule."
@@ -142,6 +160,25 @@ def test_other_letters() -> None:
 def test_a_right_function() -> None:
     assert checked(PATHS, lambda x, y: x * (y + 1)).passed
     assert checked(PATHS, lambda x, y: mp.Value(x) * y + x).passed
+
+
+def test_a_factor_is_told_only_if_it_is_that_of_every_case() -> None:
+    test = Behaviour(lambda x: max(x, 0), lambda generator: (generator.randint(-9, 9),), ())
+    assert checked(test, lambda x: 3 * max(x, 0)).hint == (
+        "All results are 3 times what they should be."
+    )
+    assert "cases are right" in checked(test, lambda x: x).hint  # where x is not negative
+
+
+def test_only_cases_that_differ_are_counted() -> None:
+    def right(cases: Any) -> str:
+        return checked(Behaviour(two_paths, cases, ()), lambda x, y: x * (y + 1)).text
+
+    assert right(lambda generator: (generator.random(), 2.0)) == "It is right in 12 fresh cases."
+    assert right(lambda generator: (generator.randint(1, 2), 2.0)) == (
+        "It is right in 2 fresh cases."
+    )
+    assert right(lambda generator: (1.0, 2.0)) == "It is right."
 
 
 def test_a_wrong_function_is_told_with_its_case() -> None:
@@ -177,6 +214,85 @@ def test_a_factor_in_all_results_is_seen() -> None:
     assert checked(PATHS, lambda x, y: 3 * two_paths(x, y)).hint == (
         "All results are 3 times what they should be."
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda x, y: [-x, -x * y], "The size is right, but the sign is wrong."),
+        (lambda x, y: [2 * x, 2 * x * y], "All results are 2 times what they should be."),
+        (lambda x, y: [x / 3, 1.0], ""),
+        (lambda x, y: [x, -x * y], ""),
+        (lambda x, y: [1.5, 2], "It gives the same in every case. Does it use its arguments?"),
+        (lambda x, y: x * y, "A number came out where a list is expected."),
+        (lambda x, y: [x, x * y, y], "Your list has 3 items where 2 are expected."),
+        (lambda x, y: [x], "Your list has 1 item where 2 are expected."),
+    ],
+)
+def test_lists_that_are_all_wrong_in_the_same_way(answer: Any, hint: str) -> None:
+    test = Behaviour(lambda x, y: [x, x * y], case, ())
+    assert checked(test, answer).hint == hint
+
+
+def test_numbers_that_are_all_wrong_in_the_same_way() -> None:
+    test = Behaviour(lambda x, y: x / (1 + y), case, ())
+    assert checked(test, lambda x, y: round(x / (1 + y), 2)).hint == (
+        "The results are rounded. Return all digits."
+    )
+    assert (
+        checked(test, lambda x, y: [x / (1 + y)]).hint
+        == "A list came out where a number is expected."
+    )
+    assert checked(test, lambda x, y: 0).hint == (
+        "It gives the same in every case. Does it use its arguments?"
+    )
+
+
+def test_a_generator_is_told_how_to_become_a_list() -> None:
+    test = Behaviour(lambda x, y: [x, y], case, ())
+    for answer in (lambda x, y: (z for z in (x, y)), lambda x, y: map(float, (x, y))):
+        assert "`list(…)` makes a list of it" in checked(test, answer).text
+
+
+def test_without_arguments_no_cases_are_counted() -> None:
+    test = Behaviour(lambda: 2.0, lambda _: (), ())
+    assert checked(test, lambda: 2.0).text == "It is right."
+
+
+def test_a_factor_in_lists_is_seen() -> None:
+    test = Behaviour(lambda x, y: [x, [x * y, 0.0]], case, ())
+    for factor, said in ((-1, "the sign is wrong"), (2, "All results are 2 times")):
+        assert said in checked(test, lambda x, y, k=factor: [k * x, [k * x * y, 0.0]]).hint
+    assert not checked(test, lambda x, y: [x + 1, [x * y, 0.0]]).hint
+
+
+ROW = Behaviour(lambda x, y: [x, [x, y]], case, ())
+NAMED = Behaviour(lambda x, y: {"c": y, "b": {"a": x < y}}, case, ())
+
+
+@pytest.mark.parametrize(
+    ("test", "answer", "said"),
+    [
+        (ROW, lambda x, y: [x, [x]], "A list in your list has 1 item where 2 are expected."),
+        (ROW, lambda x, y: [x], "Your list has 1 item where 2 are expected."),
+        (ROW, lambda x, y: [x, x], "A number came out where a list is expected."),
+        (ROW, lambda x, y: [x, None], "does each way through the function end with a `return`?"),
+        (NAMED, lambda x, y: {"b": {"a": x < y}}, "Your dictionary has no entry 'c'."),
+        (NAMED, lambda x, y: {"c": y, "b": {}}, "Your dictionary has no entry 'a'."),
+        (NAMED, lambda x, y: {"c": y, "b": {"a": str(x < y)}}, "True or False is expected"),
+        (ROW, lambda x, y: [[x], [x, y]], "A list came out where a number is expected."),
+        (PATHS, lambda x, y: [x], "A list came out where a number is expected."),
+        (PATHS, lambda x, y: [x][1], "The last of n items has the index n - 1."),
+        (PATHS, lambda x, y: [x][y], "An index is a whole number."),
+        (PATHS, lambda x, y: x + forgotten, "This name has no value there"),  # type: ignore[name-defined]  # noqa: F821
+        (PATHS, lambda x, y: [x] / y, "one number at a time."),
+        (PATHS, lambda x, y: math.log([x]), "one number at a time."),  # type: ignore[list-item]
+        (PATHS, lambda x, y: mp.Value(x).tanh, "are its brackets missing?"),
+        (PATHS, lambda x, y: two_paths(x, y) if x < 4 else 0.5, "cases are right. What is diff"),
+    ],
+)
+def test_a_result_of_another_form_gets_a_hint(test: Any, answer: Any, said: str) -> None:
+    assert said in checked(test, answer).hint
 
 
 def test_an_answer_that_changes_its_arguments_does_not_change_what_is_expected() -> None:
@@ -350,6 +466,13 @@ def test_an_exception_is_told_with_its_line() -> None:
     )
 
 
+def test_an_error_in_an_op_is_told_with_the_line_of_the_answer() -> None:
+    def gives_a_text(x: float, y: float) -> Any:
+        return mp.ops.TABLE["sigmoid"].forward("x")  # type: ignore[arg-type]
+
+    assert '`return mp.ops.TABLE["sigmoid"]' in checked(PATHS, gives_a_text).text
+
+
 def test_a_wrong_number_of_arguments_is_told() -> None:
     result = checked(PATHS, lambda x: x)
     assert "takes 1 positional argument but 2 were given" in result.text
@@ -372,7 +495,7 @@ def test_an_endless_loop_is_stopped(answer: Any) -> None:
     assert result.status == "wrong"
     told = result.rows[1][1]
     assert told.startswith("Your code was stopped, because it took more than 0.2 seconds. It was")
-    assert "Does a loop there never end?" in told
+    assert "Does a loop there never end, or take too many steps?" in told
 
 
 @pytest.mark.usefixtures("short")
@@ -472,6 +595,14 @@ def test_plain_data_equals_itself_and_can_be_written(row: Any) -> None:
     assert same(plain(row), plain(row))
     assert len(written(row)) <= 201
     assert same(plain(row), json.loads(json.dumps(plain(row))))
+
+
+def test_numbers_are_written_in_short_in_every_kind_of_collection() -> None:
+    number = 0.1 + 0.2
+    assert written([number, (number,)]) == "[0.3, (0.3,)]"
+    assert written({"new": {"w": [number]}}) == "{'new': {'w': [0.3]}}"
+    assert written({1: number}) == "{1: 0.3}"
+    assert written(mp.Value(number)) == "Value(0.3)"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1.0))

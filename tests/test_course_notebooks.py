@@ -256,6 +256,26 @@ def test_nothing_depends_on_an_answer(course: Course) -> None:
                 answers.pop(name, None)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name >= "08"])
+def test_plots_are_left_out_without_matplotlib(name: str) -> None:
+    """A cell that plots asks first, prints a sentence and lets "run all" go on."""
+    plots = set()
+    for cell in Course(name).cells:
+        nodes = [*ast.walk(ast.parse(cell.source))] if cell.cell_type == "code" else []
+        asked = {
+            id(inside)
+            for node in nodes
+            if isinstance(node, ast.If)
+            and ast.unparse(node.test).startswith("not is_missing('matplotlib'")
+            for inside in ast.walk(node)
+        }
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and node.attr.startswith("plot_"):
+                plots.add(node.attr)
+                assert id(node) in asked, f"{cell.id} plots without asking for matplotlib"
+    assert plots or name[:2] in ("08", "12")
+
+
 def test_it_ends_with_a_recap_and_sources(course: Course) -> None:
     recap = "\n".join(course.section("Recap").texts)
     numbered = re.findall(r"^(\d)\. \S", recap, re.M)

@@ -60,10 +60,10 @@ def test_runs_from_top_to_bottom(path):
     shown = [
         out
         for out in outputs
-        if "image/svg+xml" in out.get("data", {})
+        if {"image/svg+xml", "image/png"} & out.get("data", {}).keys()
         or out.get("data", {}).get("text/html", "").startswith("<iframe")
     ]
-    assert shown, "graphs show themselves as pictures, or as pages"
+    assert shown, "graphs and plots show themselves as pictures, or as pages"
     checked = [out["data"][STATUS_MIME] for out in outputs if STATUS_MIME in out.get("data", {})]
     assert [result for result in checked if result["status"] != "right"] == []
     warned = [

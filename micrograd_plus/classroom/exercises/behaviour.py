@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from .exercise import Behaviour, Exercise
+from .general import hint_by_result, hint_by_results
 from .guard import ENDLESS, NOT_PLAIN, Guard, Outcome
-from .plain import is_number, same, written
+from .plain import same, written
 from .result import RIGHT, WRONG, Evidence, Result, not_yet
 
 CASES = 12
@@ -39,20 +40,28 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
         return Result(exercise.id, WRONG, (("your answer", what),), hint)
     expected = observe_behaviour(test, seed, test.solution, Guard())
     wrong = [i for i, pair in enumerate(zip(given, expected)) if not _agree(*pair)]
+    shown = [test.shown(case) for case in cases_of(test, seed)]
     if not wrong:
-        return Result(exercise.id, RIGHT, (("", f"It is right in {CASES} fresh cases."),))
+        different = len({*shown})
+        where = f" in {different} fresh cases" * (different > 1)
+        return Result(exercise.id, RIGHT, (("", f"It is right{where}."),))
     if not evidence.is_begun or all(o.error == "NotImplementedError" for o in given):
         return not_yet(exercise)
     if all(outcome == Outcome() for outcome in given):
         return not_yet(exercise, "It gives None: a function gives a result with `return`.")
-    shown = [test.shown(case) for case in cases_of(test, seed)]
     first = min(wrong, key=lambda i: _priority(given[i], shown[i]))
     rows = (
         ("given in", shown[first]),
         ("came out", _in_words(given[first])),
         ("expected", _in_words(expected[first])),
     )
-    hint = next(_hints(test, seed, given), "") or _hint_by_numbers(given, expected)
+    hint = (
+        next(_hints(test, seed, given), "")
+        or hint_by_result(given[first], expected[first])
+        or hint_by_results(given, expected)
+    )
+    if not hint and len(wrong) < CASES - 1:
+        hint = f"{CASES - len(wrong)} of {CASES} cases are right. What is different in this one?"
     return Result(exercise.id, WRONG, rows, hint)
 
 
@@ -81,20 +90,3 @@ def _in_words(outcome: Outcome) -> str:
     if outcome.error == NOT_PLAIN:
         return outcome.message
     return outcome.told if outcome.error else written(outcome.value)
-
-
-def _hint_by_numbers(given: Sequence[Outcome], expected: Sequence[Outcome]) -> str:
-    """A hint for numbers that are all wrong by the same factor."""
-    pairs = [
-        (a.value, b.value)
-        for a, b in zip(given, expected)
-        if is_number(a.value) and is_number(b.value) and b.value
-    ]
-    if len(pairs) < CASES // 2:
-        return ""
-    factor = pairs[0][0] / pairs[0][1]
-    if not factor or not all(same(a, factor * b) for a, b in pairs):
-        return ""
-    if factor == -1:
-        return "The size is right, but the sign is wrong."
-    return f"All results are {factor:.4g} times what they should be."

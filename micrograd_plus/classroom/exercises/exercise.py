@@ -1,6 +1,5 @@
 """What an exercise of the course is, as data: an id, a title, a level, and the test of an answer.
 
->>> from fractions import Fraction
 >>> half = Exercise("00.1", "A half", 1, Number(0.5, ((2.0, "Turn the fraction over."),)))
 >>> half.unit, half.level_name
 ('00', 'warm-up')

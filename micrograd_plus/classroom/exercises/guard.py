@@ -31,7 +31,12 @@ SECONDS = 5.0
 """How long all runs of one check may take together."""
 
 _MOST_LETTERS = 300  # of an exception's text
-_LIBRARIES = (str(Path(__file__).parents[2]), str(Path(os.__file__).parent), "<frozen")
+_LIBRARIES = (
+    str(Path(__file__).parents[2]),
+    str(Path(os.__file__).parent),
+    "<frozen",
+    "<micrograd_plus",
+)
 
 
 class Outcome(NamedTuple):
@@ -128,7 +133,7 @@ class Guard:
         where = f" It was running line {_in_words(place)}." if place else ""
         return (
             f"Your code was stopped, because it took more than {self.seconds:g} seconds.{where} "
-            "Does a loop there never end?"
+            "Does a loop there never end, or take too many steps?"
         )
 
 

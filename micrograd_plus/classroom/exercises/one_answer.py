@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from .exercise import Amount, Choice, Exercise, Number
 from .guard import NOT_PLAIN
@@ -18,6 +19,9 @@ _AUTOMATIC: tuple[tuple[float, str], ...] = (
 )
 """For each factor by which the answer is wrong, the hint."""
 
+_ONE_NUMBER = "The answer is one number."
+_COMMA = " In Python a comma separates two numbers: write a point, as in 0.5."
+_ROUNDED = "It is near the right number, but rounded: give more digits."
 _RECIPROCAL = "It is 1 divided by the right number: which number is divided by which?"
 
 
@@ -27,7 +31,8 @@ def judge_number(exercise: Exercise, test: Number, evidence: Evidence) -> Result
     given = outcome.value
     if outcome.error or not is_number(given):
         what = outcome.message if outcome.error == NOT_PLAIN else outcome.told or written(given)
-        return Result(exercise.id, WRONG, (("your answer", what),), "The answer is one number.")
+        hint = _ONE_NUMBER + _COMMA * _has_comma(given)
+        return Result(exercise.id, WRONG, (("your answer", what),), hint)
     expected = _computed(test.expected)
     rows = (("your answer", written(given)),)
     if same(given, expected, test.tolerance):
@@ -35,7 +40,22 @@ def judge_number(exercise: Exercise, test: Number, evidence: Evidence) -> Result
     hints = (
         hint for number, hint in _numbered(test, expected) if same(given, number, test.tolerance)
     )
-    return Result(exercise.id, WRONG, rows, next(hints, ""))
+    hint = next(hints, "") or _ROUNDED * _is_rounded(given, expected)
+    return Result(exercise.id, WRONG, rows, hint)
+
+
+def _has_comma(given: Any) -> bool:
+    """Whether these are two whole numbers, as Python reads 0,85."""
+    return isinstance(given, list) and len(given) == 2 and all(type(x) is int for x in given)
+
+
+def _is_rounded(given: float, expected: float) -> bool:
+    """Whether the right number, cut off or rounded after a few digits, is this one."""
+    return any(
+        given == round(given, digits) and abs(given - expected) < 10**-digits
+        for digits in (1, 2, 3)
+        if expected != round(expected, digits)
+    )
 
 
 def _numbered(test: Number, expected: float) -> Iterator[tuple[float, str]]:

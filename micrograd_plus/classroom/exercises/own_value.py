@@ -194,7 +194,8 @@ HINTS = {
     "root": "No gradient arrives anywhere. With which gradient does backward() begin at the root?",
     "stops": "The gradient stops on the way. Does backward() reach the operands of the operands, "
     "and does it begin at the root?",
-    "nothing": "`{op}` passes no gradient to this operand.",
+    "nothing": "`{op}` passes no gradient to this operand. Does its result know the operand and "
+    "the local derivative?",
     "assigned": faults.overwrite_gradients.story,
     "recursion": faults.recurse_without_order.story,
     "order": "A value is used twice. It may pass its gradient on only when the parts from all its "
@@ -207,6 +208,7 @@ HINTS = {
     "multiplied by the local derivative.",
     "local": "In `{op}` the local derivative is forgotten: by the chain rule it is multiplied by "
     "the gradient of the result.",
+    "result": "In `{op}` the number (data) of the result is taken in place of its gradient (grad).",
     "other": "In `{op}` the derivative belongs to the other operand.",
     "input": "The derivative of `{op}` is written with the result of `{op}`, not with its input.",
     "square": "In the derivative of `{op}` a square is missing.",
@@ -235,7 +237,7 @@ def _hint(expression: Expression, given: _Numbers) -> str:
     wrong = [i for i, node in enumerate(nodes) if not same(given.grad[i], node.grad)]
     if not any(i < leaves for i in wrong):
         return HINTS["again"]
-    if all(same(gradient, 0.0) for gradient in given.grad[: len(nodes) - 1 or 1]):
+    if all(same(gradient, 0.0) for gradient in given.grad):
         return HINTS["root"]
     if expression.shared_steps:
         return HINTS["recursion" if _by_recursion(expression, given) else "order"]
@@ -256,6 +258,7 @@ class _Use(NamedTuple):
     op: str
     position: int
     upstream: float
+    result: float
     partials: list[float]
     wrong_partials: list[tuple[str, float]]
 
@@ -271,7 +274,9 @@ def _uses(expression: Expression, nodes: list[Value], grad: list[float]) -> Iter
         often = [(kind, f(nodes[node].data, *numbers)) for kind, f in _WRONG_RULES.get(op, ())]
         for position, operand in enumerate(operands):
             if isinstance(operand, int):
-                yield _Use(operand, node, op, position, grad[node], partials, often)
+                yield _Use(
+                    operand, node, op, position, grad[node], nodes[node].data, partials, often
+                )
 
 
 def _kinds(use: _Use, gradient: float, is_root: bool) -> Iterator[str]:
@@ -288,6 +293,8 @@ def _kinds(use: _Use, gradient: float, is_root: bool) -> Iterator[str]:
             yield kind
     if same(gradient, use.upstream):
         yield "local"
+    if same(gradient, use.result * use.local):
+        yield "result"
     if any(same(gradient, use.upstream * other) for other in use.partials):
         yield "other"
 

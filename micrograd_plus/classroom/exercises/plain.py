@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import Any
 
 from ...engine import Value
@@ -57,6 +58,8 @@ def plain(thing: Any) -> Any:
         return plain(thing.data)
     if callable(thing):
         raise NotPlainError("a function")
+    if hasattr(thing, "__next__"):
+        raise NotPlainError(f"a {type(thing).__name__} object; `list(…)` makes a list of it")
     raise NotPlainError(f"an object of the class {type(thing).__name__}")
 
 
@@ -70,6 +73,13 @@ def _float(whole: int) -> float:
 def is_number(thing: Any) -> bool:
     """Whether this plain data is one number; True and False are none."""
     return isinstance(thing, (int, float)) and not isinstance(thing, bool)
+
+
+def numbers_in(thing: Any) -> list[float]:
+    """The numbers of plain data, from the first to the last; True and False are none."""
+    if isinstance(thing, list):
+        return [number for item in thing for number in numbers_in(item)]
+    return [thing] if is_number(thing) else []
 
 
 def same(given: Any, expected: Any, relative: float = RELATIVE) -> bool:
@@ -104,7 +114,12 @@ def _text(thing: Any) -> str:
         return f"{thing:.6g}"
     if isinstance(thing, (list, tuple)):
         inner = ", ".join(_text(item) for item in thing[:_MOST_LETTERS])
-        return f"[{inner}]" if isinstance(thing, list) else f"({inner})"
+        if isinstance(thing, list):
+            return f"[{inner}]"
+        return f"({inner},)" if len(thing) == 1 else f"({inner})"
+    if isinstance(thing, dict):
+        items = islice(thing.items(), _MOST_LETTERS)
+        return f"{{{', '.join(f'{_text(key)}: {_text(item)}' for key, item in items)}}}"
     if isinstance(thing, Value):
         return f"Value({thing.data:.6g})"
     return repr(thing)

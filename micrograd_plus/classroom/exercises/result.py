@@ -69,5 +69,5 @@ class Result:
 
 def not_yet(exercise: Exercise, said: str = "") -> Result:
     """The result for an answer that has not been begun."""
-    said = said or "Replace the `...` with your answer, then run this cell again."
+    said = said or "Replace the `...` with your answer and run its cell. Then run this cell again."
     return Result(exercise.id, NOT_YET, (("", said),))

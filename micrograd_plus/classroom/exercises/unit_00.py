@@ -46,6 +46,18 @@ _SLOPE = Behaviour(
             "You divide by x. How far has x moved?",
         ),
         (
+            lambda f, x, h: (f(x) - f(x - h)) / h,
+            "This is a step to the left. The task asks for one to the right.",
+        ),
+        (
+            lambda f, x, h: (f(x - h) - f(x)) / h,
+            "You step to the left, but divide by a step to the right.",
+        ),
+        (
+            lambda f, x, h: 6 * x - 4,
+            "This is right for one function only. `f` is another one each time: call `f`.",
+        ),
+        (
             lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
             "You move to both sides. That is a better way to measure, but here the task is one "
             "step to the right.",
@@ -89,6 +101,18 @@ _CHAIN = Behaviour(
             "You put the inner slope into the outer slope. The two slopes are multiplied.",
         ),
         (
+            lambda outer, d_outer, inner, d_inner, x: d_outer(inner(x)) * inner(x),
+            "You multiply by the inner result. The chain rule needs the inner slope.",
+        ),
+        (
+            lambda outer, d_outer, inner, d_inner, x: outer(inner(x)) * d_inner(x),
+            "The second factor is right. The first is y itself; which slope belongs there?",
+        ),
+        (
+            lambda outer, d_outer, inner, d_inner, x: d_inner(outer(x)) * d_outer(x),
+            "Inside and outside are exchanged. Which function sees x first?",
+        ),
+        (
             lambda outer, d_outer, inner, d_inner, x: outer(inner(x)),
             "This is y itself. The task asks for its slope.",
         ),
@@ -106,6 +130,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 (4.0, "What is −4 times −1? Two minus signs make a plus."),
                 (6.0, "What is (−1)², and which sign does it have?"),
                 (-2.0, "Check both signs: that of (−1)², and that of −4 times −1."),
+                (7.0, "One of the three parts of f is missing. Which?"),
                 (18.0, "The power comes before the product: only x is squared, not 3x."),
             ),
         ),
@@ -121,6 +146,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 (8.0, "This is the function itself, 2³. What is its derivative?"),
                 (4.0, "The power becomes one less; that is right. But it also becomes a factor."),
                 (6.0, "The factor is right. Which power of x is left?"),
+                (3.0, "This is the factor alone. Which power of x is left?"),
                 (24.0, "The factor is right. By how much does the power become smaller?"),
             ),
         ),
@@ -142,6 +168,7 @@ EXERCISES: tuple[Exercise, ...] = (
                     9.0,
                     "Take the two parts one by one. What is the slope of x · y when only y moves?",
                 ),
+                (5.0, "The power rule for y²: the 2 comes down as a factor."),
                 (15.0, "This is k itself. The task asks for its slope."),
             ),
         ),
@@ -157,6 +184,8 @@ EXERCISES: tuple[Exercise, ...] = (
                 (12.0, "The outer slope is 2u. At which number u is it taken?"),
                 (16.0, "This is y itself. The task asks for its slope."),
                 (11.0, "You add the two slopes. Along a chain they are multiplied."),
+                (6.0, "2 · 3 has the two factors, but the outer slope is 2u. Where is u?"),
+                (36.0, "If you have multiplied out: −12x has a slope, too."),
                 (4.0, "The outer function is u². Its slope is 2u, not u or 2 alone."),
             ),
         ),

@@ -9,6 +9,7 @@ from typing import Any
 from ...nn import Layer, Neuron
 from ...ops import TABLE
 from .exercise import Behaviour, Choice, Exercise, Number
+from .plain import is_number, plain
 
 Row = Sequence[float]
 
@@ -75,6 +76,22 @@ _NEURON = Behaviour(
             "Only the first input counts. Does the function return before the loop ends?",
         ),
         (
+            lambda x, w, b: _sigmoid(x[-1] * w[-1] + b),
+            "Only the last input counts. In a loop, `=` replaces the sum and `+=` adds to it.",
+        ),
+        (
+            lambda x, w, b: _sigmoid(sum(x) + sum(w) + b),
+            "You add inputs and weights. Each input is multiplied by its weight.",
+        ),
+        (
+            lambda x, w, b: _sigmoid(-_sum(x, w) - b),
+            "The curve falls where it should rise. Look at the sign in the exponent.",
+        ),
+        (
+            lambda x, w, b: _sigmoid(0.85 + b),
+            "The sum is always that of section 1. Calculate it from `x` and `w`.",
+        ),
+        (
             lambda x, w, b: _sigmoid(sum(x) * sum(w) + b),
             "Each input has its own weight: first multiply the pairs, then add.",
         ),
@@ -111,6 +128,16 @@ _LAYER = Behaviour(
             "There is one output only. Does the function return before the loop ends?",
         ),
         (
+            lambda x, weights, biases: _layer(x, weights, biases)[-1],
+            "This is the output of the last neuron. Begin with an empty list, and append each "
+            "output to it.",
+        ),
+        (
+            lambda x, weights, biases: [_neuron(x, w, b) for w in weights for b in biases],
+            "You combine each row with each bias. One row and one bias belong together, as in "
+            "`zip(weights, biases)`.",
+        ),
+        (
             lambda x, weights, biases: sum(_layer(x, weights, biases)),
             "A layer does not add up its neurons: it gives a list with one output for each.",
         ),
@@ -139,19 +166,21 @@ def _decisions(output: Callable[[float, float], float]) -> list[str]:
 
 
 def _is_gate(thing: Any) -> bool:
-    return isinstance(thing, (list, tuple)) and len(thing) == 3
+    return isinstance(thing, list) and len(thing) == 3
 
 
 def _run_gate(answer: Callable[[], Gate]) -> Any:
-    gate = answer()
-    if not _is_gate(gate):
+    gate = plain(answer())
+    if not _is_gate(gate) or not all(map(is_number, gate)):
         return gate and "the answer is not a list of three numbers"
     return _decisions(lambda x1, x2: _output(gate, x1, x2))
 
 
 def _run_network(answer: Callable[[], list[Gate]]) -> Any:
-    gates = answer()
-    if not _is_gate(gates) or not all(map(_is_gate, gates)):
+    gates = plain(answer())
+    if not _is_gate(gates) or not all(
+        _is_gate(gate) and all(map(is_number, gate)) for gate in gates
+    ):
         return gates and "the answer is not a list of three lists of three numbers"
     first, second, last = gates
     return _decisions(lambda x1, x2: _output(last, _output(first, x1, x2), _output(second, x1, x2)))
@@ -286,6 +315,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 ),
                 (-0.55, "This is how much the bias has to change. The task asks for the new bias."),
                 (-0.35, "The output should be 0.5, not the sum. For which sum is it 0.5?"),
+                (0.15, "With this bias the sum is 1. Which sum gives an output of 0.5?"),
                 (0.5, "The output should be 0.5, not the bias. For which sum is it 0.5?"),
                 (0.0, "The sum should be 0, not the bias. What is the sum without the bias?"),
             ),
@@ -300,6 +330,7 @@ EXERCISES: tuple[Exercise, ...] = (
             tolerance=1e-6,
             mistakes=(
                 (78400.0, "These are the weights. What else does each neuron have?"),
+                (78.5, "In Python the point is the decimal sign: write a large number without it."),
                 (785.0, "This is one neuron. How many are there?"),
                 (78401.0, "One bias for the whole layer? Each neuron has its own."),
                 (79184.0, "You count one bias for each input. A bias belongs to a neuron."),

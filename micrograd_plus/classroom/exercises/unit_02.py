@@ -44,9 +44,13 @@ _PRODUCT = Behaviour(
 
 def _verdict(order: Any, root: Value) -> str:
     """What is wrong with a topological order, or that nothing is."""
-    if not isinstance(order, list) or not all(isinstance(value, Value) for value in order):
+    if isinstance(order, set):
+        return "the answer is a set, which has no order"
+    if not isinstance(order, (list, tuple)) or not all(isinstance(value, Value) for value in order):
         return "the answer is not a list of Values"
     place = {value: i for i, value in enumerate(order)}
+    if not place:
+        return "the list is empty"
     needed = topological_order(root)
     missing = [value for value in needed if value not in place]
     edges = [(operand, value) for value in needed for operand in value.operands]
@@ -129,6 +133,18 @@ _ORDER = Behaviour(
             "`visit` reaches all operands, but the root itself is a value of the list, too.",
         ),
         (
+            lambda root: [],
+            "Nothing is visited. Is `visit` called, with the root?",
+        ),
+        (
+            lambda root: set(topological_order(root)),
+            "A set only remembers what has been visited. Write the values into a list, too.",
+        ),
+        (
+            lambda root: [value.label for value in topological_order(root)],
+            "The list holds the values themselves, not their labels.",
+        ),
+        (
             _by_distance,
             "You go by the distance from the root. A value that is used near the root and again "
             "further away is then at the wrong place. Visit the operands of a value completely, "
@@ -169,7 +185,13 @@ _SIGMOID = Behaviour(
         ),
         (
             lambda x: 1 / 1 + (-x).exp(),
-            "Python divides before it adds. Which part needs brackets?",
+            "The whole sum belongs below the line of the fraction. In `1 / 1 + …` Python divides "
+            "first: which part needs brackets?",
+        ),
+        (
+            lambda x: 1 / (1 - x.exp()),
+            "In `-x.exp()` Python calls `exp` first, and takes the minus afterwards. Which part "
+            "needs brackets?",
         ),
     ),
 )
@@ -193,6 +215,8 @@ EXERCISES: tuple[Exercise, ...] = (
                     "This is the gradient of b. When a moves, which number is it multiplied by?",
                 ),
                 (8.0, "Slopes along a path are multiplied, not added."),
+                (20.0, "This is a · b, a number of the way forward. Now go back from L."),
+                (18.0, "This is a · b + c, a number of the way forward. Now go back from L."),
                 (54.0, "This is L itself. The task asks how L moves when a moves."),
                 (60.0, "a itself is not on the list of factors: the slope of a · b by a is b."),
             ),

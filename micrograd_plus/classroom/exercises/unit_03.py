@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...engine import Value, topological_order
@@ -47,6 +47,14 @@ _BY_HAND = Behaviour(
         (
             lambda a, b, c: _by_hand(a, b, c)[::-1],
             "The numbers are right, but in the reverse order. The task asks for d, s, c, a, b.",
+        ),
+        (
+            lambda a, b, c: [_by_hand(a, b, c)[i] for i in (3, 4, 2, 1, 0)],
+            "The numbers are right, but in another order. The task asks for d, s, c, a, b.",
+        ),
+        (
+            lambda a, b, c: [a * b + c, a * b, c, a, b],
+            "These are the values themselves. The task asks for their gradients.",
         ),
         (
             lambda a, b, c: [2.0, 2.0, 2.0, 2.0 * b, 2.0 * a],
@@ -106,9 +114,25 @@ def _update_case(generator: random.Random) -> tuple[list[float], list[float], fl
     return rows[0], rows[1], generator.choice([0.1, 0.05, 0.5])
 
 
+def _run_update(
+    answer: Callable[..., Any], parameters: list[float], gradients: list[float], lr: float
+) -> Any:
+    before = [*parameters], [*gradients]
+    result = answer(parameters, gradients, lr)
+    if result is not None and (parameters, gradients) != before:
+        return "a list that was given has been changed"
+    return result
+
+
+def _in_place(parameters: list[float], gradients: Sequence[float], lr: float) -> list[float]:
+    parameters[:] = _updated(parameters, gradients, lr)
+    return parameters
+
+
 _UPDATE = Behaviour(
     solution=_updated,
     cases=_update_case,
+    run=_run_update,
     show=lambda *case: f"updated({', '.join(map(written, case))})",
     mistakes=(
         (
@@ -132,6 +156,16 @@ _UPDATE = Behaviour(
                 number * (1 - lr * gradient) for number, gradient in zip(parameters, gradients)
             ],
             "The step is learning rate times gradient; the parameter is no factor of it.",
+        ),
+        (_in_place, "You change the list that was given. Begin with a new, empty list."),
+        (
+            lambda parameters, gradients, lr: list(parameters),
+            "The numbers are the old ones. In a loop, `p = …` gives a new number to the name `p` "
+            "only: append it to a new list.",
+        ),
+        (
+            lambda parameters, gradients, lr: [number - lr for number in parameters],
+            "All parameters move by the same amount. Which number of each one is missing?",
         ),
     ),
 )
@@ -164,6 +198,19 @@ def _counted(root: Value, leaf: Value, *, counts_twice: bool = True) -> int:
     return paths.get(leaf, 0)
 
 
+def _counted_from_the_leaves(root: Value, leaf: Value) -> int:
+    paths = {root: 1}
+    for value in topological_order(root):
+        for operand in value.operands:
+            paths[operand] = paths.get(operand, 0) + paths.get(value, 0)
+    return paths.get(leaf, 0)
+
+
+def _gradient_of_leaf(root: Value, leaf: Value) -> float:
+    root.backward()
+    return leaf.grad
+
+
 _PATHS = Behaviour(
     solution=_counted,
     cases=_graph_case,
@@ -188,6 +235,20 @@ _PATHS = Behaviour(
         (
             lambda root, leaf: len(topological_order(root)),
             "This is the number of values, not of paths.",
+        ),
+        (
+            _counted_from_the_leaves,
+            "You begin at the leaves, where no path has been counted yet. At which end of the "
+            "order does the root stand?",
+        ),
+        (
+            _gradient_of_leaf,
+            "This is the gradient. It counts the paths only if the product along each of them is "
+            "1, as in section 3.",
+        ),
+        (
+            lambda root, leaf: sum(leaf in value.operands for value in topological_order(root)),
+            "You count the values that use the leaf. Several paths may lead to each of them.",
         ),
         (
             lambda root, leaf: 1,

@@ -75,7 +75,7 @@ def _softmax(scores: Row) -> list[float]:
     return [p.data for p in functional.softmax(scores)]
 
 
-def _shares(numbers: Row) -> list[float]:
+def _shares(numbers: Sequence[Any]) -> list[Any]:
     return [number / sum(numbers) for number in numbers]
 
 
@@ -112,6 +112,18 @@ EXERCISES: tuple[Exercise, ...] = (
                     "For a negative x the result is negative as well.",
                 ),
                 (lambda x: 0.01 * x if x > 0 else x, "The two sides are exchanged."),
+                (
+                    lambda x: x if x > 0 else 0.1 * x,
+                    "The slope on the left side is smaller: look at the number in the task.",
+                ),
+                (
+                    lambda x: x if x > 0 else -0.01,
+                    "For a negative x the result must change when x changes.",
+                ),
+                (
+                    lambda x: _relu(x) + 0.01 * x,
+                    "The left side is right. On the right side the result is x itself.",
+                ),
             ),
         ),
     ),
@@ -143,6 +155,15 @@ EXERCISES: tuple[Exercise, ...] = (
                 (
                     lambda a, b, c, d: (c * b + d, c * a),
                     "Both numbers are right, but the slope comes first.",
+                ),
+                (
+                    lambda a, b, c, d: (c * a, c * (b + d)),
+                    "The slope is right. The second layer adds d after it has multiplied.",
+                ),
+                (
+                    lambda a, b, c, d: (c * a, b * d),
+                    "The slope is right. The intercept is the result for x = 0: which number "
+                    "leaves the first layer then?",
                 ),
             ),
         ),
@@ -196,6 +217,8 @@ EXERCISES: tuple[Exercise, ...] = (
                     "This is the formula for the slope of a sigmoid. The neuron is a tanh neuron.",
                 ),
                 (1.64, "Look at the sign before the square."),
+                (0.04, "Only the output is squared, and the square is subtracted from 1."),
+                (lambda: math.tanh(0.8), "0.8 is already the output of tanh."),
             ),
         ),
     ),
@@ -235,6 +258,19 @@ EXERCISES: tuple[Exercise, ...] = (
                     lambda scores: [float(score == max(scores)) for score in scores],
                     "This chooses the largest score. Softmax gives the others a share, too.",
                 ),
+                (
+                    lambda scores: [math.exp(score) / math.exp(sum(scores)) for score in scores],
+                    "Below the line stands the sum of the powers, and not the power of the sum.",
+                ),
+                (
+                    lambda scores: _shares([abs(score) for score in scores]),
+                    "The scores −1 and 1 would get the same probability. Which function keeps "
+                    "the order of the scores and gives positive numbers?",
+                ),
+                (
+                    lambda scores: _shares([2**score for score in scores]),
+                    "The base of the powers is e, and not 2.",
+                ),
             ),
         ),
     ),
@@ -259,6 +295,24 @@ EXERCISES: tuple[Exercise, ...] = (
                     _divided_softmax,
                     "Dividing the scores makes their differences smaller. Which operation leaves "
                     "the differences as they are?",
+                ),
+                (
+                    lambda scores: [float(score == max(scores)) for score in scores],
+                    "This chooses the largest score. Softmax gives the others a share, too.",
+                ),
+                (
+                    lambda scores: [math.exp(score - max(scores)) for score in scores],
+                    "The powers are no longer too large, but they do not add up to 1 yet.",
+                ),
+                (
+                    lambda scores: _shares([functional.exp(score) for score in scores]),
+                    "`mp.exp` gives inf where `math.exp` raises an error, and inf divided by inf "
+                    "is no number. The scores must become smaller first.",
+                ),
+                (
+                    lambda scores: _shares([math.exp(score - 1000) for score in scores]),
+                    "Subtracting 1000 helps only if the scores are near 1000. Which number is "
+                    "near the scores in every list?",
                 ),
             ),
         ),
@@ -288,6 +342,22 @@ EXERCISES: tuple[Exercise, ...] = (
                 (
                     lambda x: _relu(x) + _relu(x - 1) + _relu(x - 2),
                     "With plus signs the slope only grows. Where must it become smaller?",
+                ),
+                (
+                    lambda x: _relu(x) - _relu(x - 1) + _relu(x - 2),
+                    "Between 1 and 2 this is flat. Which slope does the hat have there?",
+                ),
+                (
+                    lambda x: _relu(x) - 2 * _relu(x - 1) + 2 * _relu(x - 2),
+                    "Up to x = 2 it is right, but after it the function rises.",
+                ),
+                (
+                    lambda x: _relu(x) - 2 * _relu(x - 1) - _relu(x - 2),
+                    "Up to x = 2 it is right, but after it the function falls even faster.",
+                ),
+                (
+                    lambda x: _relu(x) - 2 * _relu(x + 1) + _relu(x + 2),
+                    "relu(x + 1) has its corner at x = −1: look at the signs in the brackets.",
                 ),
             ),
         ),

@@ -79,13 +79,14 @@ def _mean_row(table: Rows, indices: Sequence[int]) -> list[float]:
 
 
 def _point(generator: random.Random) -> tuple[float, float]:
-    x1 = generator.randint(0, 14) / 10 + 0.05  # never on the border
-    return x1, generator.randint(1, 14) / 10
+    """A point in the first quarter, a little inside the border of the diamond or outside."""
+    size, share = generator.choice([0.9, 1.1]), generator.randint(1, 19) / 20
+    return round(size * share, 3), round(size * (1 - share), 3)
 
 
 def _around(x1: float, x2: float) -> list[tuple[float, float]]:
-    """The point, its mirror images in the other quarters, and a point that is always inside."""
-    return [(x1, x2), (-x1, x2), (-x1, -x2), (x1, -x2), (x1 / 4, x2 / 4)]
+    """The point, its mirror images in the other quarters, and one nearer and one farther away."""
+    return [(x1, x2), (-x1, x2), (-x1, -x2), (x1, -x2), (x1 / 4, x2 / 4), (2 * x1, 2 * x2)]
 
 
 def _is_inside(score: Callable[[float, float], Any], x1: float, x2: float) -> list[bool]:
@@ -143,6 +144,15 @@ EXERCISES: tuple[Exercise, ...] = (
                     lambda w1, w2, b, x1: w1 * x1 + w2 * 0 + b,
                     "This is the score at (x1, 0). The question is where the score is 0.",
                 ),
+                (
+                    lambda w1, w2, b, x1: -(w1 * x1) - b / w2,
+                    "Both terms are divided by w2. Python divides before it adds: where are "
+                    "brackets missing?",
+                ),
+                (
+                    lambda w1, w2, b, x1: -b / w2,
+                    "This is right for x1 = 0 only. The line is not horizontal.",
+                ),
             ),
         ),
     ),
@@ -159,6 +169,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 (24 + 32 + 8 + 3, "A bias belongs to each neuron, not to each layer."),
                 (76, "The neurons of the last layer have biases, too."),
                 (3 * 8 * 4 * 2, "The layers stand one after another: their weights are added."),
+                (17, "These are the inputs and the neurons. How many weights has each neuron?"),
             ),
             tolerance=0.001,
         ),
@@ -207,6 +218,24 @@ EXERCISES: tuple[Exercise, ...] = (
                     lambda weights, biases, x: sum(_layer(weights, biases, x)),
                     "The outputs of the neurons are a list; they are not added.",
                 ),
+                (
+                    lambda weights, biases, x: [
+                        abs(_sum(w, x) + b) for w, b in zip(weights, biases)
+                    ],
+                    "relu does not change the sign of a negative sum. What does it give?",
+                ),
+                (
+                    lambda weights, biases, x: [
+                        functional.sigmoid(_sum(w, x) + b).data for w, b in zip(weights, biases)
+                    ],
+                    "This layer has the sigmoid as its activation. Asked for is relu.",
+                ),
+                (
+                    lambda weights, biases, x: [
+                        functional.tanh(_sum(w, x) + b).data for w, b in zip(weights, biases)
+                    ],
+                    "This layer has tanh as its activation. Asked for is relu.",
+                ),
             ),
         ),
     ),
@@ -250,6 +279,19 @@ EXERCISES: tuple[Exercise, ...] = (
                     lambda scores, right: -scores[right],
                     "A score is no probability. Which function makes probabilities of scores?",
                 ),
+                (
+                    lambda scores, right: -_probabilities(scores)[right],
+                    "The probability is the one that is needed. Its logarithm is missing.",
+                ),
+                (
+                    lambda scores, right: -math.log(1 - _probabilities(scores)[right]),
+                    "This is large if the right class has a large probability. A loss must be "
+                    "small then.",
+                ),
+                (
+                    lambda scores, right: -sum(math.log(p) for p in _probabilities(scores)),
+                    "This adds up all classes. The loss looks at the right class only.",
+                ),
             ),
         ),
     ),
@@ -291,6 +333,18 @@ EXERCISES: tuple[Exercise, ...] = (
                     lambda table, indices: _mean_row(table, [i - 1 for i in indices]),
                     "The index 0 belongs to the first row.",
                 ),
+                (
+                    lambda table, indices: [
+                        sum(c) // len(indices) for c in zip(*[table[i] for i in indices])
+                    ],
+                    "`//` cuts off what comes after the decimal point.",
+                ),
+                (
+                    lambda table, indices: [
+                        sum(c) / len(table[0]) for c in zip(*[table[i] for i in indices])
+                    ],
+                    "Divide by the number of rows that were added, not by the length of a row.",
+                ),
             ),
         ),
     ),
@@ -314,6 +368,14 @@ EXERCISES: tuple[Exercise, ...] = (
                 (
                     lambda x1, x2: abs(x1) + abs(x2) - 1,
                     "The border is right, but the score is positive outside.",
+                ),
+                (
+                    lambda x1, x2: 2 - abs(x1) - abs(x2),
+                    "The form is right, but this diamond has its corners at 2 and −2.",
+                ),
+                (
+                    lambda x1, x2: 1 - abs(x1 + x2) - abs(x1 - x2),
+                    "This is a square with sides along the axes, and smaller. Take |x1| and |x2|.",
                 ),
                 (
                     lambda x1, x2: _relu(x1) + _relu(-x1) + _relu(x2) + _relu(-x2),

@@ -49,12 +49,36 @@ def descend(
     return w.data
 
 
+def _mean_then_square(xs: Numbers, ys: Numbers, lr: float, steps: int) -> float:
+    """As `fit_slope`, with the square of the mean error as the loss."""
+    w, x, y = 0.0, sum(xs) / len(xs), sum(ys) / len(ys)
+    for _ in range(steps):
+        w -= lr * 2 * (w * x - y) * x
+    return w
+
+
+def _point_by_point(xs: Numbers, ys: Numbers, lr: float, steps: int) -> float:
+    """As `fit_slope`, with a step after each point."""
+    w = 0.0
+    for _ in range(steps):
+        for x, y in zip(xs, ys):
+            w -= lr * 2 * (w * x - y) * x
+    return w
+
+
+def _last_loss(xs: Numbers, ys: Numbers, lr: float, steps: int) -> float:
+    """The loss before the last step of `fit_slope`."""
+    w = descend(xs, ys, lr, steps - 1)
+    return sum((w * x - y) ** 2 for x, y in zip(xs, ys)) / len(xs)
+
+
 # ---- 06.5: batches
 
 
 def _batch_case(generator: random.Random) -> tuple[list[int], int]:
     size = generator.randint(2, 4)
-    return [generator.randint(0, 9) for _ in range(size * generator.randint(2, 3) + 1)], size
+    rest = generator.randrange(size)
+    return [generator.randint(0, 9) for _ in range(size * generator.randint(2, 3) + rest)], size
 
 
 def _batches(rows: Sequence[Any], size: int) -> list[Any]:
@@ -147,6 +171,25 @@ class _OneVelocitySGD(optim.SGD):
             parameter.data -= self.lr * shared["v"]
 
 
+class _LateSGD(optim.SGD):
+    """The parameter moves by the velocity of the step before."""
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        velocity = state.get("v", 0.0)
+        state["v"] = self.momentum * velocity + gradient
+        return data - self.lr * velocity
+
+
+class _Still(optim.SGD):
+    """The new numbers are not written into the parameters; for Adam too."""
+
+    def __init__(self, parameters: Any, lr: float, **_: Any) -> None:
+        super().__init__(parameters, lr)
+
+    def step(self) -> None:
+        self.new = [p.data - self.lr * p.grad for p in self.parameters]
+
+
 class _Adam(optim.Adam):
     """Adam in parts, so that each wrong one below changes one part."""
 
@@ -203,6 +246,31 @@ class _KeepsGradientsAdam(_Adam):
         self.grad = 0.0  # an attribute of the optimizer, which nothing reads
 
 
+class _NoPowerAdam(_Adam):
+    """β · t in place of β to the power of t."""
+
+    def moved(self, data: float, m: float, v: float, t: int) -> float:
+        beta1, beta2 = self.betas
+        mean, root = m / (1 - beta1 * t), sqrt(abs(v / (1 - beta2 * t)))
+        return data - self.lr * mean / (root + self.eps)
+
+
+class _ReplacesMeansAdam(_Adam):
+    """m and v are replaced by their corrected numbers."""
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        new = super().update(gradient, data, state)
+        beta1, beta2 = self.betas
+        state["m"] /= 1 - beta1 ** state["t"]
+        state["v"] /= 1 - beta2 ** state["t"]
+        return new
+
+
+class _CountsFromZeroAdam(_Adam):
+    def moved(self, data: float, m: float, v: float, t: int) -> float:
+        return super().moved(data, m, v, t - 1)
+
+
 class _WholeGradientAdam(_Adam):
     """The factors 1 - beta are forgotten."""
 
@@ -219,6 +287,7 @@ _KEEPS_GRADIENTS = (
     "zero_grad do?"
 )
 _UPHILL = "The parameters move away from the minimum: look at the sign of the step."
+_STILL = "The parameters do not move: does the step write into `parameter.data`?"
 
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -231,7 +300,10 @@ EXERCISES: tuple[Exercise, ...] = (
             (
                 (0.75, "This is the sum over both points. A mean is divided by something."),
                 (-0.625, "The loss of a point is never below 0: what does the second point cost?"),
-                (1.625, "Look at the sign of y · score in the formula."),
+                (1.625, "This is the mean of the scores. Put each score into the formula first."),
+                (2.625, "Look at the sign of y · score in the formula."),
+                (1.375, "max(0, …) makes 0 of a negative number; it does not drop the sign."),
+                (0.625, "The first point costs less: how much is left from 0.25 up to 1?"),
                 (0.0, "The first point is on the right side, but its margin is below 1."),
                 (0.125, "This is half of the first score. Put it into the formula first."),
             ),
@@ -291,6 +363,16 @@ EXERCISES: tuple[Exercise, ...] = (
                     ),
                     "The loss contains the last point only: collect the errors of all points.",
                 ),
+                (
+                    lambda xs, ys, lr, steps: 0.0,
+                    "w does not move. Is the gradient still there when the step is made?",
+                ),
+                (_mean_then_square, "Square each error first, and then take the mean."),
+                (
+                    _point_by_point,
+                    "w moves after each point. One step uses the mean over all points.",
+                ),
+                (_last_loss, "This is the last loss. Return the number of w."),
             ),
         ),
     ),
@@ -306,6 +388,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 (1 / 12, "With this one the step ends half-way."),
                 (6.0, "w − lr · 6w must be 0. Solve for lr."),
             ),
+            tolerance=0.05,
         ),
     ),
     Exercise(
@@ -337,6 +420,25 @@ EXERCISES: tuple[Exercise, ...] = (
                     "A row is lost at the end of each batch: a slice ends before its second "
                     "number.",
                 ),
+                (
+                    lambda rows, size: _batches(rows, size)[: len(rows) // size],
+                    "Rows are lost at the end if they do not fill a batch.",
+                ),
+                (
+                    lambda rows, size: [
+                        rows[i * size : (i + 1) * size] for i in range(len(rows) // size + 1)
+                    ],
+                    "There is an empty batch at the end if the rows fill all batches.",
+                ),
+                (
+                    lambda rows, size: [rows[i : i + size + 1] for i in range(0, len(rows), size)],
+                    "The batches are one row too long.",
+                ),
+                (
+                    lambda rows, size: [rows[i:size] for i in range(0, len(rows), size)],
+                    "Only the first batch is right. A slice ends at an index, not after a number "
+                    "of rows.",
+                ),
             ),
         ),
     ),
@@ -359,6 +461,11 @@ EXERCISES: tuple[Exercise, ...] = (
                 (
                     _OneVelocitySGD,
                     "All parameters share one velocity. Each parameter needs its own.",
+                ),
+                (_Still, _STILL),
+                (
+                    _LateSGD,
+                    "The parameter moves by the old velocity. Which of the two lines comes first?",
                 ),
             ),
             run=_run_sgd,
@@ -390,6 +497,17 @@ EXERCISES: tuple[Exercise, ...] = (
                 (
                     _WholeGradientAdam,
                     "m and v are means: the new part is multiplied by 1 − β.",
+                ),
+                (_Still, _STILL),
+                (_NoPowerAdam, "In the formulas with a hat, β has the power t: it is not β · t."),
+                (
+                    _ReplacesMeansAdam,
+                    "m and v must keep their own numbers for the next step. m̂ and v̂ are used in "
+                    "this step only.",
+                ),
+                (
+                    _CountsFromZeroAdam,
+                    "In the first step t is 1, so that 1 − βᵗ is not 0: when must t grow?",
                 ),
             ),
             run=_run_adam,

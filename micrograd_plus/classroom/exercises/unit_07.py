@@ -177,6 +177,18 @@ EXERCISES: tuple[Exercise, ...] = (
                     lambda f, x, h: f(x + h) - f(x - h) / (2 * h),
                     "Python divides first: the difference needs brackets.",
                 ),
+                (
+                    lambda f, x, h: (f(x + h) - f(x - h)) / 2,
+                    "h is missing below the line: how far apart are the two places?",
+                ),
+                (
+                    lambda f, x, h: (f(x) - f(x - h)) / h,
+                    "This uses x and x - h. The formula takes one step to each side of x.",
+                ),
+                (
+                    lambda f, x, h: _numerical_slope(f, x, 0.001),
+                    "The step is the h that is given, and not a number of your own.",
+                ),
             ),
             show=lambda f, x, h: f"numerical_slope(f, {x:g}, {h:g}) with {f}",
         ),
@@ -219,6 +231,25 @@ EXERCISES: tuple[Exercise, ...] = (
                     lambda f, numbers, gradients: len(_wrong_positions(f, numbers, gradients)),
                     "This is how many are wrong. Return the list of their positions.",
                 ),
+                (
+                    lambda f, numbers, gradients: [
+                        i for i, gradient in enumerate(gradients) if abs(gradient) > 0.01
+                    ],
+                    "The difference is always 0. After `above = numbers` both names mean the same "
+                    "list; `list(numbers)` makes a copy.",
+                ),
+                (
+                    lambda f, numbers, gradients: [
+                        gradients[i] for i in _wrong_positions(f, numbers, gradients)
+                    ],
+                    "These are the wrong gradients themselves. Return their positions.",
+                ),
+                (
+                    lambda f, numbers, gradients: [
+                        i in _wrong_positions(f, numbers, gradients) for i in range(3)
+                    ],
+                    "This says for each gradient whether it is wrong. Return the positions only.",
+                ),
             ),
             show=lambda f, numbers, gradients: (
                 f"wrong_positions(f, {numbers}, {gradients}) with {f}"
@@ -249,6 +280,10 @@ EXERCISES: tuple[Exercise, ...] = (
                 (
                     lambda xs, ys, lr, steps: descend(xs, ys, lr, 1),
                     "This is w after the first step. Is `return` inside the loop?",
+                ),
+                (
+                    lambda xs, ys, lr, steps: descend(xs, ys, lr, steps - 1),
+                    "One step is missing.",
                 ),
             ),
         ),

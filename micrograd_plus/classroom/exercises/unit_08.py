@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from ...engine import Value
@@ -24,6 +25,8 @@ def break_even(first: float, eager: float, compiled: float) -> int:
 
 
 def _times(generator: random.Random) -> tuple[Any, ...]:
+    if generator.random() < 0.3:  # both trainings take exactly the same time
+        return 0.375 * generator.randint(8, 20), 0.5, 0.125
     eager = round(generator.uniform(0.04, 0.2), 3)
     return round(eager * generator.uniform(20, 60), 2), eager, round(eager / 4, 3)
 
@@ -121,6 +124,8 @@ def _recorded(function: Callable[[Value], Any], error: float) -> Any:
     from ...compiler.recording import record
 
     result = function(Value(error))
+    if isinstance(result, (int, float)):
+        return "a plain number: the result must be a Value, so that it has a graph"
     if isinstance(result, Value):
         try:
             record(function, [()], known=[])
@@ -155,17 +160,19 @@ def gradients(
     derivatives: Derivatives = _DERIVATIVES,
     join: Callable[[float, float], float] = lambda before, new: before + new,
     order: Callable[[range], Any] = reversed,
+    start: float = 1.0,
+    upstream: Callable[[float], float] = lambda gradient: gradient,
 ) -> list[float]:
     """The derivative of the last line with respect to each line; wrong answers change a part."""
     numbers = _numbers(program, x)
     grads = [0.0] * len(program)
-    grads[-1] = 1.0
+    grads[-1] = start
     for line in order(range(len(program))):
         kind, *operands = program[line]
         if kind in derivatives:
             slopes = derivatives[kind](numbers[line], *(numbers[i] for i in operands))
             for i, slope in zip(operands, slopes):
-                grads[i] = join(grads[i], grads[line] * slope)
+                grads[i] = join(grads[i], upstream(grads[line]) * slope)
     return grads
 
 
@@ -191,6 +198,20 @@ EXERCISES = (
                     lambda first, eager, compiled: int(first / (eager - compiled)),
                     "With this number of steps the saved time is still a little too short: in "
                     "which direction must you round?",
+                ),
+                (
+                    lambda first, eager, compiled: round(first / (eager - compiled)),
+                    "Rounding to the nearest number is often one step too few: in which direction "
+                    "must you round?",
+                ),
+                (
+                    lambda first, eager, compiled: int(first / (eager - compiled)) + 1,
+                    "If both trainings take exactly the same time, the compiled one does not take "
+                    "longer: your number is then one too large.",
+                ),
+                (
+                    lambda first, eager, compiled: math.ceil(first / (eager + compiled)),
+                    "How many seconds does each step save? This is a difference, not a sum.",
                 ),
                 (
                     lambda first, eager, compiled: first / (eager - compiled),
@@ -237,12 +258,24 @@ EXERCISES = (
                     'Look at the lines with "tanh": your result is that of a program without them.',
                 ),
                 (
+                    lambda program, x: _numbers(
+                        program, x, {**_COMPUTE, "add": _COMPUTE["mul"], "mul": _COMPUTE["add"]}
+                    )[-1],
+                    'Look at "add" and "mul": they are exchanged.',
+                ),
+                (
+                    lambda program, x: _numbers(program[4:], x)[-1],
+                    "Each line puts one number into your list, a line with an input or a number "
+                    "too. Otherwise line 5 is not at place 5.",
+                ),
+                (
                     _numbers,
                     "You return the numbers of all lines. Which of them is the result?",
                 ),
                 (
                     lambda program, x: _numbers(program, x)[0],
-                    "This is the number of the first line. The result stands at the other end.",
+                    "This is the number of the first line. The result stands at the other end. Is "
+                    "the return inside the loop?",
                 ),
             ),
         ),
@@ -277,6 +310,17 @@ EXERCISES = (
                     "You look at the first operand only. A line waits for all of its operands.",
                 ),
                 (
+                    lambda program: instructions(program, of=lambda levels: levels[-1]),
+                    "You look at the last operand only. A line waits for all of its operands.",
+                ),
+                (
+                    lambda program: len(
+                        [*groupby(row[0] for row in program if row[0] not in _LEAVES)]
+                    ),
+                    "Lines of one kind and one level share an instruction even if they do not "
+                    "stand next to each other, and neighbours may have different levels.",
+                ),
+                (
                     lambda program: instructions(program, of=min),
                     "You take the lowest level of the operands. Which of them is ready last?",
                 ),
@@ -304,6 +348,15 @@ EXERCISES = (
                 (
                     lambda error: where(error > 0, error**2, (3 * error) ** 2),
                     "For errors below 0 the cost is 9 times the square: what is squared first?",
+                ),
+                (
+                    lambda error: where(error > 0, error**2, 3 * error**2).data,
+                    "The number is right, but only a Value has a graph. Which part of your "
+                    "function leaves the graph?",
+                ),
+                (
+                    lambda error: where(error > 0, error**2, 3 * error),
+                    "For errors below 0 your cost is not a square. A cost is never below 0.",
                 ),
                 (
                     lambda error: where(error > 0, error, 3 * error),
@@ -343,6 +396,32 @@ EXERCISES = (
                         program, x, {**_DERIVATIVES, "tanh": lambda y, a: (1 - a**2,)}
                     ),
                     "The slope of tanh is 1 minus the square of its result, not of its operand.",
+                ),
+                (
+                    lambda program, x: gradients(
+                        program, x, {**_DERIVATIVES, "tanh": lambda y, a: (1 - y,)}
+                    ),
+                    "The slope of tanh is 1 minus the square of its result. Is the square there?",
+                ),
+                (
+                    lambda program, x: gradients(program, x, start=0.0),
+                    "All gradients are 0. Which gradient does the last line begin with?",
+                ),
+                (
+                    lambda program, x: gradients(program, x, upstream=lambda gradient: 1.0),
+                    "These are local slopes. A line hands on its own gradient times the slope.",
+                ),
+                (
+                    lambda program, x: gradients(program, x)[::-1],
+                    "The gradients are right, but in the order from the last line to the first.",
+                ),
+                (
+                    lambda program, x: [
+                        gradient
+                        for row, gradient in zip(program, gradients(program, x))
+                        if row[0] == "input"
+                    ],
+                    "These are the gradients of the inputs. Return one for each line.",
                 ),
                 (
                     lambda program, x: gradients(program, x, order=iter),

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...engine import Value
 from .exercise import Behaviour, Choice, Exercise, Number
 
 Row = Sequence[Any]
@@ -17,7 +18,8 @@ def _row(generator: random.Random, size: int) -> list[float]:
 
 
 def _image(generator: random.Random, rows: int, columns: int) -> list[list[float]]:
-    return [_row(generator, columns) for _ in range(rows)]
+    """Small whole numbers, so that a student can compute a result by hand."""
+    return [[float(generator.randint(-3, 3)) for _ in range(columns)] for _ in range(rows)]
 
 
 # ---- along a row
@@ -30,7 +32,9 @@ def convolve(x: Row, w: Row) -> list[Any]:
 
 def _row_and_kernel(generator: random.Random) -> tuple[Any, ...]:
     size = generator.choice((2, 3))
-    return _row(generator, size + generator.choice((2, 3))), _row(generator, size)
+    x, w = _row(generator, size + generator.choice((2, 3))), _row(generator, size)
+    kind = generator.choice((float, float, Value))
+    return list(map(kind, x)), list(map(kind, w))
 
 
 # ---- the gradient of a shared weight, for x = (2, 3, 5, 5) and w = (-1, 1)
@@ -56,8 +60,9 @@ def _over_the_image(
     down: int,
     right: int,
     at: Callable[[Image, int, int], Any] = lambda kernel, k, m: kernel[k][m],
+    size: tuple[int, int] | None = None,
 ) -> list[list[Any]]:
-    rows, columns = len(kernel), len(kernel[0])
+    rows, columns = size or (len(kernel), len(kernel[0]))
     return [
         [
             sum(
@@ -76,8 +81,9 @@ def _turned(image: Image) -> list[list[Any]]:
 
 
 def _image_and_kernel(generator: random.Random) -> tuple[Any, ...]:
-    rows, columns = generator.choice(((5, 7), (7, 5)))
-    return _image(generator, rows, columns), _image(generator, 2, 3), 2
+    rows, columns = generator.choice(((4, 7), (6, 5)))
+    kernel = _image(generator, *generator.choice(((2, 3), (3, 2))))
+    return _image(generator, rows, columns), kernel, generator.choice((1, 2, 2, 3))
 
 
 # ---- pooling
@@ -102,7 +108,10 @@ def max_pool(
 
 def _image_to_pool(generator: random.Random) -> tuple[Any, ...]:
     size = generator.choice((2, 3))
-    return _image(generator, size * 2, size * generator.choice((1, 3))), size
+    image = _image(generator, size * 2, size * generator.choice((1, 3)))
+    for row in image[:size]:  # the first window: all numbers are below 0
+        row[:size] = [-abs(number) - 1 for number in row[:size]]
+    return image, size
 
 
 # ---- parameters
@@ -155,6 +164,32 @@ EXERCISES = (
                     "of the numbers below it.",
                 ),
                 (
+                    lambda x, w: [
+                        sum(w[k] * x[i + k] for k in range(len(w))) for i in range(len(x))
+                    ],
+                    "At the end of the row your kernel hangs over the edge. At which place does it "
+                    "stand when its last weight lies on the last number?",
+                ),
+                (
+                    lambda x, w: [
+                        sum(w[k] * x[i + k] for k in range(len(w))) for i in range(len(x) - 1)
+                    ],
+                    "With a kernel of two weights it is right. How many places has a kernel of "
+                    "three?",
+                ),
+                (
+                    lambda x, w: [w[0] * x[i] + w[1] * x[i + 1] for i in range(len(x) - 1)],
+                    "Your function uses only the first two weights. A kernel can have any length.",
+                ),
+                (
+                    lambda x, w: [sum(convolve(x, w)[: i + 1]) for i in range(len(x) - len(w) + 1)],
+                    "The sum goes on from place to place. Each place begins with 0.",
+                ),
+                (
+                    lambda x, w: convolve(x, w)[:1],
+                    "The list ends after one place. Is the return inside the loop?",
+                ),
+                (
                     lambda x, w: convolve(x, w)[0],
                     "This is the result at the first place only. Move the kernel on.",
                 ),
@@ -201,6 +236,10 @@ EXERCISES = (
                     "The derivative of a square has a factor that is missing here.",
                 ),
                 (
+                    lambda: sum(result**2 for result in convolve((2, 3, 5, 5), (-1, 1))),
+                    "This is the loss itself. How fast does it grow with w1?",
+                ),
+                (
                     lambda: sum(_contributions(1)) / 3,
                     "The loss is the sum of the squares, not their mean.",
                 ),
@@ -235,6 +274,29 @@ EXERCISES = (
                     "of pixels.",
                 ),
                 (
+                    lambda image, kernel, stride: _over_the_image(
+                        image, kernel, stride, stride, size=(len(kernel), len(kernel))
+                    ),
+                    "You use len(kernel) for both directions. How wide is a kernel that is not "
+                    "square?",
+                ),
+                (
+                    lambda image, kernel, stride: [
+                        row[: len(places)]
+                        for row, places in zip(
+                            convolve_image(image, kernel, 1), convolve_image(image, kernel, stride)
+                        )
+                    ],
+                    "There are as many places as there should be. But where is the kernel at the "
+                    "second place? Its position moves by the stride.",
+                ),
+                (
+                    lambda image, kernel, stride: [
+                        number for row in convolve_image(image, kernel, stride) for number in row
+                    ],
+                    "The numbers are right, but in one list. The result is a list of rows.",
+                ),
+                (
                     lambda image, kernel, stride: _turned(convolve_image(image, kernel, stride)),
                     "Rows and columns of the result are exchanged: which loop is the outer one?",
                 ),
@@ -265,6 +327,10 @@ EXERCISES = (
                 (7, "You left the padding out."),
                 (22, "The kernel moves by 2, not by 1."),
                 (12, "The last place must have room for the whole kernel: round the other way."),
+                (10.5, "Round this quotient, and count the place of the kernel before it moves."),
+                (21, "These are the moves without a stride. How far does each go?"),
+                (14, "This is without padding and stride."),
+                (30, "This is the row with its zeros. How many places has the kernel on it?"),
                 (11.5, "A number of places is whole. Where do you round?"),
             ),
         ),
@@ -296,6 +362,32 @@ EXERCISES = (
                         image, size, of=lambda window: max(window, key=abs)
                     ),
                     "You compare sizes without signs. -3 is not larger than 1.",
+                ),
+                (
+                    lambda image, size: max_pool(
+                        image, size, of=lambda window: max([0.0, *window])
+                    ),
+                    "A window can have only numbers below 0. What is the largest number in it? "
+                    "Look at the number that your search begins with.",
+                ),
+                (
+                    lambda image, size: max_pool(image, size, of=min),
+                    "This is the smallest number of each window.",
+                ),
+                (
+                    lambda image, size: [
+                        [max(row[left : left + size]) for left in range(0, len(row), size)]
+                        for row in image
+                    ],
+                    "You look along the rows only. A window has several rows too.",
+                ),
+                (
+                    lambda image, size: max(map(max, image)),
+                    "This is the largest number of the image. Each window has its own.",
+                ),
+                (
+                    lambda image, size: max_pool(image, 2),
+                    "Your windows are always 2 × 2. The second argument gives their size.",
                 ),
                 (
                     lambda image, size: _turned(max_pool(image, size)),
@@ -336,6 +428,19 @@ EXERCISES = (
                     "channels.",
                 ),
                 (
+                    lambda in_channels, out_channels, size: (
+                        out_channels * in_channels * size**2 + in_channels
+                    ),
+                    "The weights are right. Which channels have a bias: those that go in, or those "
+                    "that come out?",
+                ),
+                (
+                    lambda in_channels, out_channels, size: (
+                        out_channels * in_channels * size**2 + 1
+                    ),
+                    "The weights are right, but there is more than one bias.",
+                ),
+                (
                     lambda in_channels, out_channels, size: in_channels * size**2 + 1,
                     "This is one kernel. How many are there?",
                 ),
@@ -362,6 +467,22 @@ EXERCISES = (
                     ],
                     "You take the mean over the places. Do contributions of several paths become "
                     "smaller when there are more of them?",
+                ),
+                (
+                    lambda x, size, result_grads: [
+                        _parts(x, k, result_grads)[0] for k in range(size)
+                    ],
+                    "You use the first place only. A path comes from each place.",
+                ),
+                (
+                    lambda x, size, result_grads: [_parts(x, k, result_grads) for k in range(size)],
+                    "The contributions are right. What becomes of the contributions of one weight?",
+                ),
+                (
+                    lambda x, size, result_grads: [
+                        sum(x[i + k] for i in range(len(result_grads))) for k in range(size)
+                    ],
+                    "Your result does not use result_grads: each path begins with one of them.",
                 ),
                 (
                     lambda x, size, result_grads: kernel_gradient(x, size, result_grads)[::-1],

@@ -23,11 +23,21 @@ def last_state(xs: Sequence[float], w: float, u: float) -> float:
     return _states(xs, w, u)[-1]
 
 
-def _states(xs: Sequence[float], w: float, u: float) -> list[float]:
-    """The state before the first step, and after each."""
-    states = [0.0]
+def _next(x: float, h: float, w: float, u: float) -> float:
+    return math.tanh(w * x + u * h)
+
+
+def _states(
+    xs: Sequence[float],
+    w: float,
+    u: float,
+    step: Callable[..., float] = _next,
+    start: float = 0.0,
+) -> list[float]:
+    """The state before the first step, and after each; wrong answers change a part."""
+    states = [start]
     for x in xs:
-        states.append(math.tanh(w * x + u * states[-1]))
+        states.append(step(x, states[-1], w, u))
     return states
 
 
@@ -56,6 +66,8 @@ def steps_until(factor: float, share: float) -> int:
 
 
 def _factor_and_share(generator: random.Random) -> tuple[Any, ...]:
+    if generator.random() < 0.3:  # after two steps exactly the share is left, which is not less
+        return 0.5, 0.25
     return round(generator.uniform(0.6, 0.95), 3), generator.choice((0.3, 0.1, 0.01))
 
 
@@ -89,20 +101,21 @@ def slope_of_u(
     xs: Sequence[float],
     w: float,
     u: float,
-    through_tanh: Callable[[float], float] = lambda after: 1 - after**2,
+    through_tanh: Callable[[float, float], float] = lambda before, after: 1 - after**2,
     back: Callable[[float, float], float] = lambda w, u: u,
     join: Callable[[float, float], float] = lambda before, new: before + new,
-    state: int = 0,
+    factor: Callable[[float, float, float], float] = lambda x, before, after: before,
+    order: Callable[[range], Any] = reversed,
 ) -> float:
     """The derivative of the last state with respect to u; wrong answers change a part.
 
-    state: 0 takes the state before each step, 1 the one after it.
+    before, after: the state before a step, and the one after it. x: the input of the step.
     """
     states = _states(xs, w, u)
     gradient, slope = 1.0, 0.0
-    for t in reversed(range(len(xs))):
-        gradient *= through_tanh(states[t + 1])
-        slope = join(slope, gradient * states[t + state])
+    for t in order(range(len(xs))):
+        gradient *= through_tanh(states[t], states[t + 1])
+        slope = join(slope, gradient * factor(xs[t], states[t], states[t + 1]))
         gradient *= back(w, u)
     return slope
 
@@ -134,6 +147,36 @@ EXERCISES = (
                     "You apply tanh once, at the end. It belongs into every step.",
                 ),
                 (
+                    lambda xs, w, u: _states(xs, w, u, lambda x, h, w, u: math.tanh(w * x) + u * h)[
+                        -1
+                    ],
+                    "Only the input passes the tanh in your step. Look at the brackets.",
+                ),
+                (
+                    lambda xs, w, u: _states(
+                        xs, w, u, lambda x, h, w, u: h + math.tanh(w * x + u * h)
+                    )[-1],
+                    "You add the new state to the old one. It replaces it: = instead of +=.",
+                ),
+                (
+                    lambda xs, w, u: _states(
+                        xs, w, u, lambda x, h, w, u: 1 / (1 + math.exp(-(w * x + u * h)))
+                    )[-1],
+                    "This is a network with sigmoid. Which function is in the formula?",
+                ),
+                (
+                    lambda xs, w, u: _states(xs, w, u, start=1.0)[-1],
+                    "Your state begins with 1. What is it before the first step?",
+                ),
+                (
+                    lambda xs, w, u: _states(xs[1:], w, u, start=xs[0])[-1],
+                    "Your state begins with the first input. It goes through the formula as well.",
+                ),
+                (
+                    lambda xs, w, u: _states(xs[::-1], w, u)[-1],
+                    "You read the numbers from the last to the first.",
+                ),
+                (
                     lambda xs, w, u: _states(xs, w, u)[1],
                     "This is the state after the first step. Is the return inside the loop?",
                 ),
@@ -154,6 +197,15 @@ EXERCISES = (
                 (0.8, "This is u. The gradient passes the tanh as well."),
                 (0.75, "This is the slope of tanh. Which other factor is on the path?"),
                 (0.4, "This is u times the state. The slope of tanh is not its result."),
+                (0.3, "The state is a factor only on the way to u, not to the state before."),
+                (
+                    lambda: 0.8 * (1 - math.tanh(0.5) ** 2),
+                    "0.5 is the new state: it has been through the tanh already.",
+                ),
+                (
+                    0.8 * (1 - 0.8**2),
+                    "Which number is squared in the slope of tanh: the weight or the new state?",
+                ),
                 (0.2, "Look at the formula of the slope once more: 1 minus the square."),
                 (1.55, "Two factors that follow each other on a path are multiplied."),
             ),
@@ -174,6 +226,22 @@ EXERCISES = (
                 (
                     lambda factor, share: steps_until(factor, share) + 1,
                     "One step fewer is enough already: what is left before the first step?",
+                ),
+                (
+                    lambda factor, share: math.ceil(math.log(share) / math.log(factor)),
+                    "If exactly the share is left, it is not yet less than the share.",
+                ),
+                (
+                    lambda factor, share: round(math.log(share) / math.log(factor)),
+                    "Rounding to the nearest number is often one step too few.",
+                ),
+                (
+                    lambda factor, share: math.log(factor) / math.log(share),
+                    "This quotient is upside down. A small share takes many steps.",
+                ),
+                (
+                    lambda factor, share: 0,
+                    "Your function counts no step at all: does its loop begin, and does it count?",
                 ),
                 (
                     lambda factor, share: math.log(share) / math.log(factor),
@@ -216,6 +284,14 @@ EXERCISES = (
                     "Your gate does not look at the state.",
                 ),
                 (
+                    lambda x, h, w, u, b: (w * x).sigmoid() + (u * h).sigmoid() + b,
+                    "Add first, then one sigmoid over the whole sum.",
+                ),
+                (
+                    lambda x, h, w, u, b: w * x + u * h + b.sigmoid(),
+                    "Only b goes through the sigmoid. Put brackets around the sum.",
+                ),
+                (
                     lambda x, h, w, u, b: (w * h + u * x + b).sigmoid(),
                     "The two weights are exchanged: which one belongs to the input?",
                 ),
@@ -254,8 +330,32 @@ EXERCISES = (
                     "The memory goes on without a tanh: this is why its gradient survives.",
                 ),
                 (
+                    lambda f, i, g, o, c: cell(1 - f, i, g, o, c),
+                    "The forget gate says how much is kept, not how much is lost.",
+                ),
+                (
+                    lambda f, i, g, o, c: (cell(f, i, g, o, c)[0], c),
+                    "The state is right, but you return the old memory.",
+                ),
+                (
+                    lambda f, i, g, o, c: ((o * (f * c + i * g)).tanh(), f * c + i * g),
+                    "Your tanh is around the product. Which part of it goes through tanh?",
+                ),
+                (
+                    lambda f, i, g, o, c: cell(f.sigmoid(), i.sigmoid(), g, o.sigmoid(), c),
+                    "The gates that you are given have been through the sigmoid already.",
+                ),
+                (
+                    lambda f, i, g, o, c: cell(f, i, g.tanh(), o, c),
+                    "The candidate that you are given has been through the tanh already.",
+                ),
+                (
+                    lambda f, i, g, o, c: f * c + i * g,
+                    "This is the new memory alone. Return the state too.",
+                ),
+                (
                     lambda f, i, g, o, c: (o * (f * c + g).tanh(), f * c + g),
-                    "The candidate enters the memory ungated.",
+                    "A gate decides how much of the candidate enters the memory: which one?",
                 ),
                 (
                     lambda f, i, g, o, c: cell(f, i, g, o, c)[0],
@@ -278,7 +378,7 @@ EXERCISES = (
                     "and from there to u once more.",
                 ),
                 (
-                    lambda xs, w, u: slope_of_u(xs, w, u, through_tanh=lambda after: 1.0),
+                    lambda xs, w, u: slope_of_u(xs, w, u, through_tanh=lambda *_: 1.0),
                     "The gradient passes the tanh of each step: with which slope?",
                 ),
                 (
@@ -292,9 +392,29 @@ EXERCISES = (
                     "+= is needed?",
                 ),
                 (
-                    lambda xs, w, u: slope_of_u(xs, w, u, state=1),
+                    lambda xs, w, u: slope_of_u(xs, w, u, factor=lambda x, before, after: after),
                     "With which number is u multiplied at a step: with the state before it or the "
                     "one after it?",
+                ),
+                (
+                    lambda xs, w, u: slope_of_u(xs, w, u, factor=lambda x, before, after: x),
+                    "This is the derivative with respect to w. With which number is u multiplied?",
+                ),
+                (
+                    lambda xs, w, u: slope_of_u(xs, w, u, order=iter),
+                    "You go from the first step to the last. Where does the gradient begin?",
+                ),
+                (
+                    lambda xs, w, u: slope_of_u(
+                        xs, w, u, through_tanh=lambda before, after: 1 - before**2
+                    ),
+                    "The slope of tanh needs its result: the state after the step, not before it.",
+                ),
+                (
+                    lambda xs, w, u: slope_of_u(
+                        xs, w, u, through_tanh=lambda before, after: 1 - after
+                    ),
+                    "The slope of tanh is 1 minus the square of its result. Is the square there?",
                 ),
                 (
                     lambda xs, w, u: slope_of_u(xs, w, u, back=lambda w, u: 1.0),

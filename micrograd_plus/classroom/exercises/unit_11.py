@@ -82,6 +82,10 @@ def _scores(generator: random.Random) -> tuple[Any, ...]:
 # ---- a head
 
 
+def _projected(rows: Rows, weights: Rows) -> list[list[Any]]:
+    return [[dot(w, row) for w in weights] for row in rows]
+
+
 def head(
     rows: Rows,
     w_query: Rows,
@@ -90,19 +94,28 @@ def head(
     *,
     sees: Callable[[int, int], bool] = lambda i, k: k <= i,
     scale: Callable[[int], float] = math.sqrt,
+    project: Callable[[Rows, Rows], list[list[Any]]] = _projected,
 ) -> list[list[Any]]:
     """The answer of each token, which attends to itself and the tokens before it."""
-
-    def projected(weights: Rows) -> list[list[Any]]:
-        return [[dot(w, row) for w in weights] for row in rows]
-
-    queries, keys, values = projected(w_query), projected(w_key), projected(w_value)
+    queries, keys, values = (project(rows, weights) for weights in (w_query, w_key, w_value))
     answers = []
     for i, query in enumerate(queries):
         seen = [k for k in range(len(rows)) if sees(i, k)]
         answers.append(
             attend(query, [keys[k] for k in seen], [values[k] for k in seen], scale=scale)
         )
+    return answers
+
+
+def _masked(rows: Rows, w_query: Rows, w_key: Rows, w_value: Rows, *, late: bool) -> Any:
+    """A head that masks with zeros: the weights after the softmax, or the fits before it."""
+    queries, keys, values = (_projected(rows, weights) for weights in (w_query, w_key, w_value))
+    answers = []
+    for i, query in enumerate(queries):
+        fits = [dot(query, key) / math.sqrt(len(query)) for key in keys]
+        weights: Row = softmax([fit if late or k <= i else 0.0 for k, fit in enumerate(fits)])
+        weights = [weight if not late or k <= i else 0.0 for k, weight in enumerate(weights)]
+        answers.append([dot(weights, column) for column in zip(*values)])
     return answers
 
 
@@ -127,6 +140,10 @@ EXERCISES = (
             (
                 (0.25, "This is the weight of the first key."),
                 (1.0, "Softmax takes the exponential of the fits first, also of the 0."),
+                (
+                    1 / 3,
+                    "This is one weight divided by the other. Which part of both is the second?",
+                ),
                 (3.0, "This is the exponential of the fit. The weights must add up to 1."),
                 (math.log(3), "This is the fit itself. A weight comes from softmax."),
                 (0.5, "The weights are equal only if the fits are equal."),
@@ -157,6 +174,31 @@ EXERCISES = (
                 (
                     lambda query, keys, values: attend(query, keys, values, weigh=list),
                     "Your weights do not add up to 1: what turns fits into weights?",
+                ),
+                (
+                    lambda query, keys, values: [
+                        dot(softmax([dot(query, key) / math.sqrt(len(query)) for key in keys]), row)
+                        for row in values
+                    ],
+                    "A row of values has no place for all weights. Each number of the answer is a "
+                    "mean down one column, with one weight for each row.",
+                ),
+                (
+                    lambda query, keys, values: attend(query, keys, values, scale=lambda d: 2**0.5),
+                    "You always divide by the root of 2. How many numbers has a key here?",
+                ),
+                (
+                    lambda query, keys, values: attend(
+                        query, keys, values, scale=lambda d: math.sqrt(len(keys))
+                    ),
+                    "You divide by the root of the number of keys. d is the length of one key.",
+                ),
+                (
+                    lambda query, keys, values: [
+                        number / math.sqrt(len(query))
+                        for number in attend(query, keys, values, scale=lambda d: 1.0)
+                    ],
+                    "You divide after the softmax, so the weights no longer add up to 1.",
                 ),
                 (
                     lambda query, keys, values: attend(query, values, keys),
@@ -238,6 +280,22 @@ EXERCISES = (
                     "This is the loss in bits: a logarithm with base 2.",
                 ),
                 (
+                    lambda probabilities: (
+                        sum(-math.log10(p) for p in probabilities) / len(probabilities)
+                    ),
+                    "This is a logarithm with base 10. math.log is the natural one.",
+                ),
+                (
+                    lambda probabilities: math.exp(loss(probabilities)),
+                    "This is e to the power of the loss. The loss itself is asked for.",
+                ),
+                (
+                    lambda probabilities: (
+                        sum(-p * math.log(p) for p in probabilities) / len(probabilities)
+                    ),
+                    "You weight each surprise with its probability. In a mean all count the same.",
+                ),
+                (
                     lambda probabilities: sum(1 - p for p in probabilities) / len(probabilities),
                     "The surprise grows without limit when a probability goes to 0. Yours ends "
                     "at 1.",
@@ -295,6 +353,31 @@ EXERCISES = (
                     "Each of your tokens attends only to itself.",
                 ),
                 (
+                    lambda *arguments: head(*arguments, sees=lambda i, k: k < i),
+                    "Your first token may use nothing, and softmax of nothing is an error. May a "
+                    "token use itself?",
+                ),
+                (
+                    lambda *arguments: head(*arguments, sees=lambda i, k: k >= i),
+                    "Your tokens use themselves and the tokens after them.",
+                ),
+                (
+                    lambda *arguments: _masked(*arguments, late=False),
+                    "You set the fits of later tokens to 0. The exponential of 0 is 1, so they "
+                    "still get a weight.",
+                ),
+                (
+                    lambda *arguments: _masked(*arguments, late=True),
+                    "You remove later tokens after the softmax, so the weights that are left do "
+                    "not add up to 1.",
+                ),
+                (
+                    lambda *arguments: head(
+                        *arguments, project=lambda rows, _: [list(row) for row in rows]
+                    ),
+                    "The three matrices are not used: first make queries, keys and values.",
+                ),
+                (
                     lambda *arguments: head(*arguments, scale=lambda d: 1.0),
                     "The fits are too large: by what are the dot products divided?",
                 ),
@@ -345,7 +428,7 @@ EXERCISES = (
             {
                 "a": "The mask saves some work, but this is not its reason.",
                 "b": "It would copy the next token, and learn nothing for writing.",
-                "c": "Softmax sees to that, with or without a mask.",
+                "c": "Softmax makes the sum 1, with or without a mask.",
                 "d": "The order comes from the positions that are added.",
             },
         ),

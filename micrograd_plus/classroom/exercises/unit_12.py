@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .exercise import Behaviour, Choice, Exercise, Number
+from .plain import plain
 
 Rows = Sequence[Sequence[float]]
 Named = dict[str, list[float]]
@@ -28,8 +29,20 @@ def _count(numbers: Any) -> int:
     return sum(map(_count, numbers)) if isinstance(numbers, list) else 1
 
 
+def _always_list(numbers: Any) -> list[int]:
+    return [len(numbers), *_always_list(numbers[0])]
+
+
+def _nested_shape(numbers: Any) -> list[Any]:
+    return [len(numbers), _nested_shape(numbers[0])] if isinstance(numbers, list) else []
+
+
+def _shape_of_all(numbers: Any) -> list[Any]:
+    return [len(numbers), *map(_shape_of_all, numbers)] if isinstance(numbers, list) else []
+
+
 def _nested(generator: random.Random) -> tuple[Any, ...]:
-    sizes = generator.sample((2, 3, 4), k=generator.choice((1, 2, 2, 3)))
+    sizes = generator.sample((2, 3, 4), k=generator.choice((0, 1, 2, 3)))
     numbers: Any = 0.5
     for size in sizes:
         numbers = [numbers] * size
@@ -108,23 +121,27 @@ Lists = tuple[list[Any], ...]
 _FEWEST_ROWS = 20
 
 
-def _verdict(project: Callable[[], Any]) -> str | None:
+def _verdict(project: Callable[[], Any]) -> str:
     """What the three lists of a project show, in words."""
-    given = project()
-    if not isinstance(given, (list, tuple)) or len(given) != 3:
+    given = plain(project())
+    if isinstance(given, list) and None in given:
+        raise NotImplementedError  # it is not begun
+    if not isinstance(given, list) or [type(one) for one in given] != [list] * 3:
         return "project() does not give three lists"
-    if any(one is None or one is ... for one in given):
-        return None
-    guesses, truth, known = map(list, given)
+    guesses, truth, known = given
     if len(guesses) != len(truth):
         return "there is not one guess for each held-out row"
     if len(truth) < _FEWEST_ROWS:
         return f"there are fewer than {_FEWEST_ROWS} held-out rows"
     if any(isinstance(guess, (list, tuple)) for guess in guesses):
         return "a guess is a list, not a class"
+    if not any(target in truth for target in known):
+        return "no target of the training rows is a class of the held-out rows"
+    if not any(guess in truth for guess in guesses):
+        return "no guess is a class of the held-out rows"
     common = max(known, key=known.count)
-    right = sum(bool(guess == target) for guess, target in zip(guesses, truth))
-    if right <= sum(bool(common == target) for target in truth):
+    right = sum(guess == target for guess, target in zip(guesses, truth))
+    if right <= sum(common == target for target in truth):
         return "not better than the baseline on the held-out rows"
     return "better than the baseline on the held-out rows"
 
@@ -160,6 +177,23 @@ EXERCISES = (
                     "Only the outer list is counted. What are its items?",
                 ),
                 (
+                    lambda numbers: [len(numbers), len(numbers[0])],
+                    "Your function looks at exactly two levels. How deep the lists are is not "
+                    "known before.",
+                ),
+                (
+                    lambda numbers: [len(numbers), *_always_list(numbers[0])],
+                    "Something that is not a list has no length: what is the shape of one number?",
+                ),
+                (
+                    _nested_shape,
+                    "Your sizes are lists inside lists. A shape is one flat list of numbers.",
+                ),
+                (
+                    _shape_of_all,
+                    "All items of a list have the same shape: it is enough to ask the first one.",
+                ),
+                (
                     lambda numbers: len(shape(numbers)),
                     "This is how deep the lists are. Ask each level for its length.",
                 ),
@@ -176,7 +210,7 @@ EXERCISES = (
                 (1500, "The points of a batch do not get gradients of their own: they are added."),
                 (500, "These are the results: 100 points with 5 numbers. The weights are fewer."),
                 (300, "These are the inputs. The question is about the weights."),
-                (18, "The matrix is asked for, without the biases."),
+                (20, "The matrix is asked for, without the biases."),
                 (8, "A matrix has outputs times inputs, not outputs plus inputs."),
             ),
         ),
@@ -201,6 +235,15 @@ EXERCISES = (
                 (
                     lambda grads: list(grads[-1]),
                     "This is the contribution of the last point alone: = where += is needed?",
+                ),
+                (
+                    lambda grads: list(grads[0]),
+                    "This is the contribution of the first point alone. The bias is used for every "
+                    "point.",
+                ),
+                (
+                    lambda grads: [list(column) for column in zip(*grads)],
+                    "You have the contributions to each bias. What becomes of them?",
                 ),
                 (
                     lambda grads: sum(map(sum, grads)),
@@ -228,6 +271,23 @@ EXERCISES = (
                 (
                     lambda points, grads: _products(points, grads, lambda parts: parts[-1]),
                     "Only the last point counts in your result: = where += is needed?",
+                ),
+                (
+                    lambda points, grads: (
+                        [[sum(column) for column in zip(*weight_gradient(points, grads))]]
+                        * len(grads[0])
+                    ),
+                    "All rows of your result are one list: `[row] * n` does not make new rows.",
+                ),
+                (
+                    lambda points, grads: _products(points, grads, lambda parts: parts[0]),
+                    "Only the first point counts in your result.",
+                ),
+                (
+                    lambda points, grads: [
+                        [sum(xs) * sum(gs) for xs in zip(*points)] for gs in zip(*grads)
+                    ],
+                    "You add first and multiply then. Each point gives a product of its own.",
                 ),
                 (
                     lambda points, grads: [
@@ -258,6 +318,16 @@ EXERCISES = (
                 (
                     lambda parameters, gradients, lr: updated(parameters, gradients, 1.0),
                     "The learning rate is not used.",
+                ),
+                (
+                    lambda parameters, gradients, lr: parameters,
+                    "The new numbers are the old ones. Where is the step?",
+                ),
+                (
+                    lambda parameters, gradients, lr: [
+                        *updated(parameters, gradients, lr).values()
+                    ],
+                    "The numbers are right, but their names are lost: return a dictionary.",
                 ),
                 (
                     lambda parameters, gradients, lr: {
@@ -300,7 +370,18 @@ EXERCISES = (
                 ),
                 (
                     lambda: (_TRUTH, _TRUTH),
-                    "The targets of the training rows are needed too: they give the baseline.",
+                    "Three lists are needed: guesses, truth, and the targets of the training rows, "
+                    "which give the baseline.",
+                ),
+                (
+                    lambda: (_TRUTH, _TRUTH, [[0.5, 1.5]] * 20),
+                    "The third list holds the targets of the training rows, not their inputs. Are "
+                    "they written as in truth?",
+                ),
+                (
+                    lambda: (["one"] * len(_TRUTH), _TRUTH, _KNOWN),
+                    "Guesses and truth must be written in the same way: both as numbers, or both "
+                    "as texts.",
                 ),
             ),
             run=_verdict,
@@ -358,7 +439,7 @@ EXERCISES = (
             {
                 "a": "Saying this class every time would be right more often.",
                 "b": "More rows make the number more reliable.",
-                "c": "A small gap is normal. It would be a large one that worries.",
+                "c": "A small gap is normal. A large one would be a problem.",
                 "d": "Guessing would be right for one row in ten.",
             },
         ),
