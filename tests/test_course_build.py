@@ -30,7 +30,7 @@ def small(tmp_path, monkeypatch):
     for name in ("neuron.svg", "other.svg"):
         (folder / "figures" / name).write_text(f"<svg>{name}</svg>")
     (folder / "teacher").mkdir()
-    (folder / "teacher" / "02.md").write_text("# The plan")
+    (folder / "teacher" / "02.md").write_text("[02](../02-small.ipynb), ![x](../figures/other.svg)")
     monkeypatch.setattr(source, "folder", lambda: folder)
     monkeypatch.setattr(unit_02, "EXERCISES", small_course.EXERCISES)
     monkeypatch.chdir(tmp_path)
@@ -170,15 +170,6 @@ def test_a_file_that_the_course_did_not_write_is_not_overwritten(small, capsys):
 # ---- the teacher's edition
 
 
-def test_the_editions_are_not_mixed(small, capsys):
-    build("out", teacher=True)
-    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
-    assert main(["course", "build", "--out", "out"]) == 2
-    complaint = "out has the teacher's edition: name another folder with --out\n"
-    assert capsys.readouterr().err == f"micrograd-plus: {complaint}"
-    assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
-
-
 def test_the_teachers_edition_has_nbgraders_metadata(small):
     build("out", teacher=True)
     path = Path("out/source/02", NAME)
@@ -201,6 +192,30 @@ def test_the_teachers_edition_has_nbgraders_metadata(small):
     assert files >= {"README.md", "nbgrader_config.py", "teacher/02.md"}
     assert "source/02/figures/neuron.svg" in files
     assert "source/02/figures/other.svg" not in files
+
+
+@pytest.mark.usefixtures("small")
+def test_links_in_the_teachers_pages_hold():
+    build("out", teacher=True)
+    page = Path("out/teacher/02.md")
+    assert page.read_text() == "[02](../source/02/02-small.ipynb), ![x](../figures/other.svg)"
+    for link in re.findall(r"\]\((.*?)\)", page.read_text()):
+        assert (page.parent / link).is_file()
+
+
+@pytest.mark.usefixtures("small")
+def test_the_two_editions_are_never_in_one_folder(capsys):
+    """Else a teacher would hand out the solutions."""
+    assert main(["course", "build"]) == 0
+    assert main(["course", "build", "--teacher"]) == 0
+    assert Path("course", NAME).is_file()
+    assert Path("course-teacher/source/02", NAME).is_file()
+    assert main(["course", "build", "--teacher", "--out", "course"]) == 2
+    assert main(["course", "build", "--out", "course-teacher"]) == 2
+    said = capsys.readouterr().err
+    assert "course contains the student's edition: name another folder with --out" in said
+    assert "course-teacher contains the teacher's edition: name another" in said
+    assert not Path("course/source").exists()
 
 
 def test_links_between_notebooks_hold_in_nbgraders_folders(small):

@@ -245,6 +245,16 @@ def test_a_cell_that_ends_or_breaks_the_run(tmp_path, wrong, points, remark):
 
 
 @pytest.mark.usefixtures("small")
+def test_the_page_says_why_there_is_no_answer(tmp_path):
+    """Not that a name is missing, but what happened in the cell that should define it."""
+    *_, result = graded_alone(tmp_path, slope="x / 0", double="def double(x:\n    return x")
+    said = {id_: mark.result.text for id_, mark in result.marks.items()}
+    assert "there is no answer: cell 4: line 1: NameError: name 'x'" in said["02.1"]
+    assert "there is no answer: cell 7: SyntaxError" in said["02.2"]
+    assert "fresh" in said["02.3"]
+
+
+@pytest.mark.usefixtures("small")
 def test_answers_count_where_they_are_checked(tmp_path):
     """A name may be used again; without a check cell the end counts; other cells may be gone."""
     cells = [code("slope = -4.0"), check("slope"), code("slope = 1"), code(ANSWERS["double"])]

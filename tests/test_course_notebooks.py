@@ -296,6 +296,35 @@ def test_the_sections_at_the_end_have_one_order(course: Course) -> None:
     assert headings[-3:] == ["Quiz", "Recap", "Further reading"]
 
 
+def test_the_teachers_plan_fits_the_notebook(course: Course) -> None:
+    """90 minutes; each exercise has a place or is homework; the sections and letters are right."""
+    page = (FOLDER / "teacher" / f"{course.unit}.md").read_text("utf-8")
+    assert f"(../{course.name}.ipynb)" in page
+    plan = page.partition("## Plan for 90 minutes")[2].partition("## ")[0]
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", plan, re.M))) == 90
+    named = {*re.findall(rf"\b{course.unit}\.\d+", plan)}
+    assert named == {exercise.id for exercise in exercises_of(course, of_the_quiz=False)}
+    numbers = [found[1] for s in course.sections() if (found := re.match(r"(\d+)\.", s.heading))]
+    sections = [int(n) for n in re.findall(r"[Ss]ection (\d+)", plan)]
+    assert sections
+    assert max(sections) <= int(numbers[-1])
+    tests = [exercise.test for exercise in exercises_of(course, of_the_quiz=True)]
+    letters = ", ".join(test.right for test in tests if isinstance(test, Choice))
+    assert f"Quiz: {letters}." in page
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("teacher/*.md")), ids=lambda path: path.stem)
+def test_the_links_of_the_teachers_pages_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text("utf-8")):
+        assert (path.parent / link).is_file(), link
+
+
+def test_the_afternoon_has_four_hours() -> None:
+    page = (FOLDER / "teacher" / "README.md").read_text("utf-8")
+    afternoon = page.partition("## One afternoon: four hours")[2].partition("## ")[0]
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", afternoon, re.M))) == 4 * 60
+
+
 def test_the_notebooks_import_the_library_as_mp(course: Course) -> None:
     source: list[Any] = [text for i, text in enumerate(course.texts) if course.is_code(i)]
     assert any("import micrograd_plus as mp" in text for text in source)

@@ -27,7 +27,9 @@ def add(commands: Any) -> None:
 def _add_build(parts: Any) -> None:
     help_ = "write the notebooks without the solutions, and a start page"
     parser = add_command(parts, "build", help_, _EXAMPLE)
-    add_folder(parser, "course")
+    parser.add_argument(
+        "--out", type=Path, help="the output folder [course; with --teacher, course-teacher]"
+    )
     parser.add_argument(
         "--teacher", action="store_true", help="with the solutions, laid out for nbgrader"
     )
@@ -38,10 +40,11 @@ def build(options: argparse.Namespace) -> int:
     """Writes an edition of the course."""
     from ..course.build import build
 
-    built = build(options.out, options.teacher)
+    out = options.out or Path("course-teacher" if options.teacher else "course")
+    built = build(out, options.teacher)
     if built.kept:
         print("kept, because they were changed:", *built.kept, sep="\n  ")
-    print(f"wrote {many(len(built.written), 'file')}; begin with {options.out / 'README.md'}")
+    print(f"wrote {many(len(built.written), 'file')}; begin with {out / 'README.md'}")
     return 0
 
 

@@ -32,6 +32,12 @@ _RECORD = ".micrograd-plus-course.json"
 _LINK = re.compile(r"\]\((\d\d)(?=-[\w-]+\.ipynb)")
 """The beginning of a link to another notebook, which nbgrader's layout has in another folder."""
 
+_LINK_OF_A_PLAN = re.compile(r"\]\(\.\./(\d\d)(?=-[\w-]+\.ipynb)")
+"""The same in a page for the teacher."""
+
+_CONFIGURATION = "nbgrader_config.py"
+"""The file that the teacher's edition alone has."""
+
 _NBGRADER = """\
 c = get_config()
 
@@ -52,12 +58,16 @@ def build(out: str | Path, teacher: bool = False) -> Built:
     """Writes the course into the folder `out`. A second time, it writes what is new.
 
     A file that somebody has changed since is never overwritten: it is kept while the course's own
-    file is still the same. ValueError if both have changed, or if the folder has the other edition:
-    then nothing is written. ValueError too if a notebook of the course is not in order.
+    file is still the same. ValueError if both have changed: then nothing is written.
+    ValueError too if the other edition is in the folder, so that no student gets the solutions, or
+    if a notebook of the course is not in order.
     """
     out = Path(out)
-    before = _record(out, teacher)
     contents = dict(_files(teacher))
+    before = _record(out)
+    if before and (_CONFIGURATION in before) != teacher:
+        edition = "student's" if teacher else "teacher's"
+        raise ValueError(f"{out} contains the {edition} edition: name another folder with --out")
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     kept: list[Path] = []
     conflicts: list[Path] = []
@@ -78,30 +88,21 @@ def build(out: str | Path, teacher: bool = False) -> Built:
         for name, content in contents.items()
         if out / name not in kept
     ]
-    record = {"edition": _edition(teacher), "files": sums}
-    write_atomically(out / _RECORD, json.dumps(record, indent=1) + "\n")
+    write_atomically(out / _RECORD, json.dumps(sums, indent=1) + "\n")
     return Built(written, kept)
 
 
-def _record(out: Path, teacher: bool) -> Mapping[str, str]:
-    """How each file was when it was written; ValueError if the folder has the other edition."""
+def _record(out: Path) -> Mapping[str, str]:
     path = out / _RECORD
     if not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        sums = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        record = None
-    match record:
-        case {"edition": str(edition), "files": dict(sums)}:
-            if edition == _edition(teacher):
-                return sums
-            raise ValueError(f"{out} has the {edition} edition: name another folder with --out")
-    raise ValueError(f"{path} is damaged: delete it, or name another folder with --out")
-
-
-def _edition(teacher: bool) -> str:
-    return "teacher's" if teacher else "student's"
+        sums = None
+    if not isinstance(sums, dict):
+        raise ValueError(f"{path} is damaged: delete it, or name another folder with --out")
+    return sums
 
 
 def _files(teacher: bool) -> Iterator[tuple[str, bytes]]:
@@ -120,10 +121,9 @@ def _files(teacher: bool) -> Iterator[tuple[str, bytes]]:
         for name, picture in used.items():
             yield f"{place}figures/{name}", picture
         rows.append(_row(place + path.name, notebook))
-    for plan in sorted(source.folder().glob("teacher/*.md")) if teacher else ():
-        yield f"teacher/{plan.name}", plan.read_bytes()
     if teacher:
-        yield "nbgrader_config.py", _NBGRADER.encode()
+        yield from _plans(figures)
+        yield _CONFIGURATION, _NBGRADER.encode()
     page = files(__package__) / "pages" / ("teacher.md" if teacher else "student.md")
     start = page.read_text(encoding="utf-8")
     yield "README.md", start.replace("{notebooks}", "\n".join(rows)).encode()
@@ -131,8 +131,21 @@ def _files(teacher: bool) -> Iterator[tuple[str, bytes]]:
 
 def _used(figures: Mapping[str, bytes], notebook: Mapping[str, Any]) -> Mapping[str, bytes]:
     """The pictures that a notebook shows."""
-    texts = "".join(source.text(cell) for cell in notebook["cells"])
-    return {name: picture for name, picture in figures.items() if f"figures/{name}" in texts}
+    return _named(figures, "".join(source.text(cell) for cell in notebook["cells"]))
+
+
+def _plans(figures: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """The pages for the teacher, and the pictures to which they link."""
+    for path in sorted(source.folder().glob("teacher/*.md")):
+        text = path.read_text(encoding="utf-8")
+        yield f"teacher/{path.name}", _LINK_OF_A_PLAN.sub(r"](../source/\1/\1", text).encode()
+        for name, picture in _named(figures, text).items():
+            yield f"figures/{name}", picture
+
+
+def _named(figures: Mapping[str, bytes], text: str) -> Mapping[str, bytes]:
+    """The pictures that a text names."""
+    return {name: picture for name, picture in figures.items() if f"figures/{name}" in text}
 
 
 def _row(path: str, notebook: Mapping[str, Any]) -> str:

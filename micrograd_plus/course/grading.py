@@ -153,6 +153,7 @@ class _Grader:
         self.submission, self.limits, self.graded = submission, limits, graded
         self.open = dict(checks)  # id → the expression of the answer
         self.has_read = False  # the solutions, since the last check
+        self.failed = ""  # what stopped the last cell, until the next check
         self.file = ""
 
     def grade(self, path: Path | None) -> None:
@@ -187,11 +188,14 @@ class _Grader:
             self._note(name, answer)
             checks = checks_in(text)
             if (error := str(answer.get("error", ""))) and not checks:
-                self._remark(f"{name}: {error}")
+                self.failed = f"{name}: {error}"
+                self._remark(self.failed)
             for check in checks:
                 if check.id in self.open:
                     self._check(process, check.id)
-        read_without_check = self.has_read
+            if checks:
+                self.failed = ""
+        read_without_check, self.failed = self.has_read, ""
         for id_ in list(self.open):
             self.has_read = read_without_check
             self._check(process, id_)
@@ -204,7 +208,7 @@ class _Grader:
         del self.open[id_]
         self._note(process.doing, answer)
         if missing := answer.get("missing"):
-            result = _result(id_, NOT_YET, f"there is no answer: {missing}")
+            result = _result(id_, NOT_YET, f"there is no answer: {self.failed or missing}")
         else:
             try:
                 evidence = _evidence(answer)

@@ -45,9 +45,13 @@ _NEEDS = {
     r"plot_\w+": "matplotlib",
     "digits|iris": "scikit-learn",
     "interact": "ipywidgets",
-    "compile": "numba",
+    "compile|fit|sweep": "numba",
+    "tolist": "numpy",
 }
-"""Names in `micrograd_plus`, as regular expressions, and the library that each needs."""
+"""Names in `micrograd_plus`, as regular expressions, and the library that each needs.
+
+`tolist` is a method of NumPy's arrays, which a compiled function gives where NumPy is installed.
+"""
 _IN_THE_SITE = {"micrograd_plus", "IPython", "tqdm"}
 
 
@@ -255,9 +259,12 @@ def _copy_figures(figures: Path, folder: Path) -> None:
 
 
 def _needs(code: str) -> set[str]:
-    """The libraries that a cell needs, and that do not run in the browser."""
+    """The libraries that a cell needs, and that do not run in the browser.
+
+    What stands in a lambda does not count: notebook 00 tries out in this way what is there.
+    """
     found = set[str]()
-    for node in ast.walk(ast.parse(code)):
+    for node in _without_lambdas(ast.parse(code)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -265,6 +272,14 @@ def _needs(code: str) -> set[str]:
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) != "re":
             found |= {need for name, need in _NEEDS.items() if re.fullmatch(name, node.attr)}
     return found - {*sys.stdlib_module_names, *_IN_THE_SITE}
+
+
+def _without_lambdas(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all below it, but nothing that stands in a lambda."""
+    if not isinstance(node, ast.Lambda):
+        yield node
+        for child in ast.iter_child_nodes(node):
+            yield from _without_lambdas(child)
 
 
 # ---- the site
@@ -334,7 +349,7 @@ def _how_it_runs(row: Row) -> str:
     plots, steps = row.needs.count("matplotlib"), row.needs.count("numba")
     others = sorted({*row.needs} - {"matplotlib", "numba"})
     parts = [f"{many(plots, 'plot')} not shown"] * (plots > 0)
-    parts += ["compiled code is slow"] * (steps > 0)
+    parts += ["training is slow"] * (steps > 0)
     if others:
         return "; ".join([f"Runs in part: {' and '.join(others)} not available", *parts])
     return "; ".join(["Runs", *parts]) if parts else "Runs completely"
