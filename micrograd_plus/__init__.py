@@ -9,8 +9,9 @@ c = 0.8830, dc/da = 0.9672, dc/db = 0.4408
 
 To read the source, begin with `engine` (a Value and the chain rule), then `ops` (every formula
 and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it right?), `nn`
-(networks), `losses`, `optim`, `train`, `compiler` (the same, at native speed), `show`
-(pictures), `explorer` (a page for each graph) and `classroom` (bugs, questions, exercises).
+(networks), `losses`, `optim`, `train`, `sweeps` (many settings and seeds), `compiler` (the same, at
+native speed), `show` (pictures), `explorer` (a page for each graph), `classroom` (bugs, questions,
+exercises) and `course` (its notebooks: editions, grading, a site).
 """
 
 import builtins

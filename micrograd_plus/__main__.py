@@ -47,11 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except (ValueError, OSError, ImportError, RenderError) as error:
-        print(f"micrograd-plus: {error}", file=sys.stderr)
+        print(f"micrograd-plus: {_said(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("micrograd-plus: stopped by Ctrl-C", file=sys.stderr)
         return 130
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, without the number that the system gives an error."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

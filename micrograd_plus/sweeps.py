@@ -28,7 +28,7 @@ from typing import Any, Literal, NamedTuple
 from .numbers import number_of
 from .support import words
 from .support.checks import whole_number
-from .support.files import write_atomically
+from .support.files import make_folder, write_atomically
 from .support.fingerprint import fingerprint, home_of
 from .support.nested import plain
 from .support.progress import bar as progress_bar
@@ -462,7 +462,7 @@ class _Folder:
     """Finished runs, each in a file whose name stands for `train`, the settings and the seed."""
 
     def __init__(self, path: Path, train: Callable[..., Any]) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         self.path = path
         self.home = home_of(train)
         self.train = fingerprint(train)

@@ -65,7 +65,7 @@ def checked(test: Any, answer: Any, seed: int = 0) -> Result:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless loops are stopped soon."""
-    monkeypatch.setattr(guards, "SECONDS", 0.05)
+    monkeypatch.setattr(guards, "SECONDS", 0.2)
 
 
 # ---- numbers and letters
@@ -494,7 +494,7 @@ def test_an_endless_loop_is_stopped(answer: Any) -> None:
     result = checked(PATHS, answer)
     assert result.status == "wrong"
     told = result.rows[1][1]
-    assert told.startswith("Your code was stopped, because it took more than 0.05 seconds. It was")
+    assert told.startswith("Your code was stopped, because it took more than 0.2 seconds. It was")
     assert "Does a loop there never end, or take too many steps?" in told
 
 
@@ -509,7 +509,7 @@ def test_a_loop_is_stopped_in_another_thread_too() -> None:
     results: list[Result] = []
     thread = threading.Thread(target=lambda: results.append(checked(PATHS, loops)))
     thread.start()
-    thread.join(20)
+    thread.join(120)
     assert "was stopped" in results[0].text
 
 

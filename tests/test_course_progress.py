@@ -9,6 +9,7 @@ from small_course import NAME, code, notebook, text, write
 from micrograd_plus.__main__ import main
 from micrograd_plus.classroom import check
 from micrograd_plus.classroom.exercises import UNITS, unit_02
+from micrograd_plus.classroom.exercises.result import STATUS_MIME
 from micrograd_plus.course import progress as course_progress
 
 
@@ -63,8 +64,12 @@ def test_all_done(capsys):
 def test_a_notebook_that_was_not_run_or_is_broken(capsys):
     write(Path(NAME), notebook(code("1")))
     assert "....   0 of  4  not run yet, or not saved since\n" in shown(capsys)[1]
-    Path(NAME).write_text("{")
-    assert "cannot be read: it is not a notebook\n" in shown(capsys)[1]
+    for content in ("{", '{"cells": [1]}', '{"cells": [{"cell_type": "code"}]}'):
+        Path(NAME).write_text(content)
+        assert "cannot be read: it is not a notebook\n" in shown(capsys)[1]
+    for outputs in (3, [3], [{"data": 3}], [{"data": {STATUS_MIME: {"id": [], "status": {}}}}]):
+        write(Path(NAME), notebook(code("1", outputs=outputs)))
+        assert "0 of 4 exercises right" in shown(capsys)[1]
 
 
 def test_a_folder_without_notebooks(capsys):

@@ -91,7 +91,7 @@ def address(built: site.Site) -> Iterator[str]:
 def notebook(browser: Any, address: str) -> Iterator[Any]:
     """Notebook 02 in the browser, opened from the start page and run from top to bottom."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(240_000)
     asked: list[str] = []
 
     def answer(route: Any) -> None:
@@ -109,7 +109,7 @@ def notebook(browser: Any, address: str) -> Iterator[Any]:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".jp-OutputArea-output, .jp-RenderedText", has_text="reached the end").wait_for(
-        state="attached", timeout=300_000
+        state="attached", timeout=900_000
     )
     yield page
     context.close()
@@ -200,11 +200,28 @@ def test_what_a_cell_needs(code: str, needs: set[str]) -> None:
     assert site._needs(code) == needs
 
 
-def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["thesis.txt", "jupyter-lite.json", ".micrograd-plus-site.json"])
+def test_another_folder_is_not_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
     with pytest.raises(ValueError, match="neither empty nor an earlier site: name another folder"):
         site.build_site(tmp_path)
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_an_earlier_site_is_replaced_and_what_is_beside_it_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for page in ("old.html", "new.html"):
+        made = tmp_path / "made"
+        (made / "files").mkdir(parents=True)
+        (made / "files" / page).touch()
+        (made / page).touch()
+        site._replace(out, made)
+        (out / ".git").mkdir(exist_ok=True)
+        shutil.rmtree(made)
+    found = {str(path.relative_to(out)) for path in out.rglob("*")}
+    own = {"new.html", "files", "files/new.html", ".micrograd-plus-site.json"}
+    assert found == {*own, ".git"}
 
 
 def test_without_the_npm_package_the_command_is_named(

@@ -214,6 +214,7 @@ def test_without_a_browser_the_exam_is_html(tmp_path: Path, monkeypatch: Any, ca
         ("Lovelace, Ada\nTuring, Alan\n", ["Lovelace, Ada", "Turing, Alan"]),
         ('\ufeffid,Name\n1,"Lovelace, Ada"\n2,Alan\n', ["Lovelace, Ada", "Alan"]),
         ("name;mail\nAda;a@b\n;c@d\n", ["Ada"]),
+        ('"Id","Name"\n"1","Ada"\n', ["Ada"]),
     ],
 )
 def test_names_come_from_lines_or_from_a_column(
@@ -231,6 +232,7 @@ def test_names_come_from_lines_or_from_a_column(
         (["--students", "2", "--names", "x"], "not allowed with argument"),
         (["--names", "missing.txt"], "missing.txt"),
         (["--names", "empty.txt"], "empty.txt has no names: write one on each line"),
+        (["--names", "nothing.txt"], "nothing.txt has no names: write one on each line"),
         (["--names", "bytes.txt"], "bytes.txt is not a text in UTF-8"),
         (["-o", "exam.docx"], "a sheet is a .pdf or a .html file, not 'exam.docx'"),
     ],
@@ -240,6 +242,7 @@ def test_bad_arguments_are_explained(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty.txt").write_text(" \n", "utf-8")
+    Path("nothing.txt").touch()
     Path("bytes.txt").write_bytes(b"\xff\xfe\xfa")
     try:
         status = main(["exam", *arguments])
@@ -247,4 +250,4 @@ def test_bad_arguments_are_explained(
         status = ended.code
     assert status == 2
     assert complaint in capsys.readouterr().err
-    assert len([*tmp_path.iterdir()]) == 2
+    assert len([*tmp_path.iterdir()]) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from micrograd_plus.__main__ import main
 from micrograd_plus.support.files import write_atomically
 
 
@@ -13,6 +14,40 @@ def test_writes_text_and_bytes_and_makes_the_folder(tmp_path, content):
     assert write_atomically(str(path), content) == path
     assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    for path in ("file/x.txt", "file/folder/x.txt"):
+        with pytest.raises(OSError, match="file is a file, not a folder: name another folder"):
+            write_atomically(tmp_path / path, "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder is a folder: give the file another name"):
+        write_atomically(tmp_path / "folder", "x")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("playground --out file/page.html", "file is a file, not a folder: name another folder"),
+        ("playground --out folder", "folder is a folder: give the file another name"),
+        ("course build --out file", "file is a file, not a folder: name another folder"),
+        ("course grade class --out file", "file is a file, not a folder: name another folder"),
+        ("course site --out file/site", "file is a file, not a folder: name another folder"),
+        ("worksheet x*2 x=1 -o file/x.pdf", "file is a file, not a folder: name another folder"),
+        ("exam --names missing.txt", "missing.txt: No such file or directory"),
+        ("exam --names folder", "folder: Is a directory"),
+    ],
+)
+def test_commands_say_which_path_is_wrong(tmp_path, monkeypatch, capsys, command, complaint):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder", "class/ada"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "class/ada/02.ipynb").touch()
+    assert main(command.split()) == 2
+    assert capsys.readouterr().err == f"micrograd-plus: {complaint}\n"
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -184,7 +184,7 @@ def test_what_is_no_class_of_the_students() -> None:
 
 
 def test_an_endless_loop_is_stopped_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("micrograd_plus.classroom.exercises.guard.SECONDS", 0.2)
+    monkeypatch.setattr("micrograd_plus.classroom.exercises.guard.SECONDS", 0.5)
     loops = written(("        visit(self)\n", "        visit(self)\n        while True: pass\n"))
     result = checked(loops)
     assert "Your code was stopped" in result.text

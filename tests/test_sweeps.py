@@ -300,8 +300,12 @@ if __name__ == "__main__":
 
 def test_after_a_kill_only_the_missing_runs_are_made(tmp_path):
     pytest.importorskip("joblib")
+    wait = """
+    while not os.path.exists("go") and len(os.listdir("kept")) >= 4:
+        time.sleep(0.02)
+    """  # so that some runs are missing, however slow this process is
     script = (
-        LOGGED.replace("LOSE", "time.sleep(0.1)")
+        LOGGED.replace("LOSE", wait)
         + """
 if __name__ == "__main__":
     print(mp.sweep(train, {"lr": [1.0, 2.0, 3.0]}, seeds=6, folder="kept", jobs=2, progress=False))
@@ -322,6 +326,7 @@ if __name__ == "__main__":
     finally:
         os.killpg(killed.pid, signal.SIGKILL)
         killed.wait()
+    (tmp_path / "go").touch()
     kept = len([*tmp_path.glob("kept/*.json")])
     assert 4 <= kept < 18
     (tmp_path / "log").unlink()

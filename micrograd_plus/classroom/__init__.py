@@ -1,4 +1,7 @@
-"""Tools for teaching: deliberate faults, questions, the gradient linter, checks of exercises.
+"""Tools for teaching.
+
+`faults`: deliberate bugs in the engine. `lint`: finds mistakes in a training. `questions`: asks
+about the steps of a graph. `check`: checks an answer to an exercise of the course.
 
 Importing this package needs only the standard library.
 """

@@ -26,11 +26,16 @@ def add_command(commands: Any, name: str, help_: str, example: str) -> argparse.
     return parser
 
 
-def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
-    """Adds the output folder and the random seed."""
+def add_folder(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Adds the output folder."""
     parser.add_argument(
         "--out", type=Path, default=Path(folder), help="the output folder [%(default)s]"
     )
+
+
+def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Adds the output folder and the random seed."""
+    add_folder(parser, folder)
     parser.add_argument("--seed", type=int, default=0, help="random seed [%(default)s]")
 
 

@@ -10,6 +10,7 @@ from .. import compiler, show
 from ..data import digits, train_test_split
 from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from ..optim import Adam
+from ..support.files import make_folder
 from ..support.nested import plain
 from ..train import fit
 from .arguments import add_command, add_lr, add_number, add_output
@@ -31,7 +32,7 @@ def add(models: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains, tests on a held-out fifth, saves and draws; prints the path of each file."""
     X, y = digits(images=True)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     X, X_held_out, y, y_held_out = train_test_split(X, y, 0.2, seed=options.seed)
     model = network(random.Random(options.seed))
     print(f"{len(X)} digits to train on, {len(X_held_out)} held out\n{model}")

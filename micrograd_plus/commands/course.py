@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..support.words import many
-from .arguments import above_zero, add_command, at_least_one
+from .arguments import above_zero, add_command, add_folder, at_least_one
 
 _EXAMPLE = "micrograd-plus course build --out course"
 
@@ -54,9 +54,7 @@ def _add_grade(parts: Any) -> None:
     parser.add_argument(
         "folder", type=Path, help="with alice/02-value-and-the-chain-rule.ipynb, or alice-02.ipynb"
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("grades"), help="the output folder [%(default)s]"
-    )
+    add_folder(parser, "grades")
     parser.add_argument(
         "--timeout", type=above_zero, default=120.0, metavar="SECONDS",
         help="for each notebook; one cell may take half of it [%(default)g]",
@@ -78,7 +76,7 @@ def grade(options: argparse.Namespace) -> int:
     from ..course.report import write_report
 
     graded = grade(
-        options.folder, options.timeout, options.memory, options.jobs, [options.out], verbose=True
+        options.folder, options.out, options.timeout, options.memory, options.jobs, verbose=True
     )
     paths = write_report(graded, options.out)
     if weak := {what for student in graded for what in student.unprotected}:
@@ -112,9 +110,7 @@ def progress(options: argparse.Namespace) -> int:
 def _add_site(parts: Any) -> None:
     help_ = "write the course as a static site, which runs in the browser with nothing installed"
     parser = add_command(parts, "site", help_, "micrograd-plus course site --out site")
-    parser.add_argument(
-        "--out", type=Path, default=Path("site"), help="the output folder [%(default)s]"
-    )
+    add_folder(parser, "site")
     parser.set_defaults(run=site)
 
 

@@ -12,6 +12,7 @@ from ..data import moons
 from ..engine import Value
 from ..nn import MLP, Neuron
 from ..optim import Adam
+from ..support.files import make_folder
 from ..train import evaluate, fit
 from .arguments import add_command, add_number, add_output
 from .output import write_pictures
@@ -30,7 +31,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains, draws, and prints the path of each picture."""
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     X, y = moons(100, noise=0.1, seed=options.seed)
     model = MLP(2, [16, 16, 1], generator=random.Random(options.seed))
     print(f"{model}\n\n100 points on two moons, hinge loss, Adam:")

@@ -12,6 +12,7 @@ from ..classroom.exam import make_exam
 from ..explorer.exam import write_exam
 from ..support.words import many
 from .arguments import add_command, add_number
+from .sheets import add_sheet, write_sheets
 
 _EXAMPLE = "micrograd-plus exam --seed 7 --students 30 -o exam.pdf"
 
@@ -34,13 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--title", default="Backpropagation", help="what stands above [%(default)s]"
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("exam.pdf"),
-        help="a PDF file, which a browser prints, or an HTML file [%(default)s]",
-    )
+    add_sheet(parser, "exam.pdf")
     parser.set_defaults(run=run)
 
 
@@ -48,19 +43,12 @@ def run(options: argparse.Namespace) -> int:
     """Writes the sheets and the key, and prints their paths; as HTML if no PDF can be made."""
     names = read_names(options.names) if options.names else [""] * options.students
     exam = make_exam(names, options.seed)
-    how = ""
-    try:
-        paths = write_exam(exam, options.output, options.title)
-    except OSError as error:
-        if options.output.suffix != ".pdf":
-            raise
-        paths = write_exam(exam, options.output.with_suffix(".html"), options.title)
-        how = f"no PDF: {error}\n"
-    if paths[0].suffix == ".html":
-        how += "open each in a browser, and print it there\n"
+    (sheets, key), how = write_sheets(
+        lambda path: write_exam(exam, path, options.title), options.output
+    )
     print(
         f"an exam for {many(len(names), 'student')}, two pages each, with seed {options.seed}\n"
-        f"wrote {paths[0]}\nwrote {paths[1]}, the key\n{how}",
+        f"wrote {sheets}\nwrote {key}, the key\n{how}",
         end="",
     )
     return 0
@@ -73,11 +61,12 @@ def read_names(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text in UTF-8: {error}") from None
     lines = text.splitlines()
-    separator = max(",;\t", key=lines[0].count) if lines else ","
-    header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator) or [[]]
-    titles = [cell.strip().casefold() for cell in header]
+    first = lines[0] if lines else ""
+    separator = max(",;\t", key=first.count)
+    titles = [t.strip().casefold() for t in next(csv.reader([first], delimiter=separator), [])]
     if "name" in titles:
         place = titles.index("name")
+        _, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         lines = [row[place] for row in rows if len(row) > place]
     names = [line.strip() for line in lines if line.strip()]
     if not names:

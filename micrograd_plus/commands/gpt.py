@@ -9,6 +9,7 @@ from typing import Any
 from .. import show
 from ..context import no_grad
 from ..nn import GPT
+from ..support.files import make_folder
 from .arguments import add_command, add_lr, add_number, add_output
 from .output import write_pictures
 from .writing import add_texts, learn_to_write, read_texts
@@ -31,7 +32,7 @@ def add(models: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains, writes names, and draws the attention weights."""
     texts = read_texts(options.text)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     model, tokenizer, written = learn_to_write(
         texts,
         lambda vocabulary, context, generator: GPT(

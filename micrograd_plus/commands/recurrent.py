@@ -14,6 +14,7 @@ from ..data import adding
 from ..losses import mse
 from ..nn import LSTM, RNN, CharRNN, Linear, Module
 from ..optim import Adam, CosineAnnealingLR
+from ..support.files import make_folder
 from ..support.nested import plain
 from ..support.words import many
 from ..train import History, fit
@@ -48,7 +49,7 @@ def add(models: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compares both on the adding problem, then trains one of them to write names."""
     texts = read_texts(options.text)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     compare(options)
     learn_to_write(
         texts,

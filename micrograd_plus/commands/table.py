@@ -15,6 +15,7 @@ from ..data import train_test_split
 from ..nn import MLP, Module
 from ..numbers import number_of
 from ..optim import Adam
+from ..support.files import make_folder
 from ..support.nested import flatten
 from ..train import fit
 from .arguments import add_lr, add_number, add_output, share, widths
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     rows = train_test_split(table.rows, table.rows, options.held_out, options.seed)
     training, held_out = Table(table.header, rows[0]), Table(table.header, rows[1])
     encoder.standardise(training)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
 
     classes = encoder.target.texts
     model = MLP(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ..explorer import step_through
 from .arguments import add_command, add_expression, read_expression
+from .sheets import add_sheet, write_sheets
 
 _EXAMPLE = 'micrograd-plus worksheet "a*b + tanh(a)" a=2 b=-3 -o sheet.pdf'
 
@@ -17,13 +17,7 @@ def add(commands: Any) -> None:
     help_ = "write both passes of an expression as a worksheet with blanks, and its solution"
     parser = add_command(commands, "worksheet", help_, _EXAMPLE)
     add_expression(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("worksheet.pdf"),
-        help="a PDF file, which a browser prints, or an HTML file [%(default)s]",
-    )
+    add_sheet(parser, "worksheet.pdf")
     parser.set_defaults(run=run)
 
 
@@ -31,18 +25,9 @@ def run(options: argparse.Namespace) -> int:
     """Writes both sheets, and prints their paths; as HTML if no PDF can be made."""
     root = read_expression(options)
     explorer = step_through(root, title=options.expression.strip())
-    how = ""
-    try:
-        paths = explorer.worksheet(options.output)
-    except OSError as error:
-        if options.output.suffix != ".pdf":
-            raise
-        paths = explorer.worksheet(options.output.with_suffix(".html"))
-        how = f"no PDF: {error}\n"
-    if paths[0].suffix == ".html":
-        how += "open each in a browser, and print it there\n"
+    (sheet, solution), how = write_sheets(explorer.worksheet, options.output)
     print(
-        f"{options.expression.strip()} = {root.data:g}\nwrote {paths[0]}\nwrote {paths[1]}\n{how}",
+        f"{options.expression.strip()} = {root.data:g}\nwrote {sheet}\nwrote {solution}\n{how}",
         end="",
     )
     return 0

@@ -79,8 +79,8 @@ def build(out: str | Path, teacher: bool = False) -> Built:
     if conflicts:
         names = "\n".join(f"  {path}" for path in conflicts)
         raise ValueError(
-            "these files were changed, and the course has a newer version of each; nothing is "
-            f"written:\n{names}\nGive them other names, and run the command again; or name "
+            "these files are there already, and the course has another version of each; nothing "
+            f"is written:\n{names}\nGive them other names, and run the command again; or name "
             "another folder with --out"
         )
     written = [

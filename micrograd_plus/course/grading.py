@@ -8,20 +8,14 @@ So a notebook that prints "right", changes `check`, or writes to the channel gai
 from __future__ import annotations
 
 import base64
-import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import Any
 
 from ..classroom import exercises
 from ..classroom.exercises import UNITS, find
@@ -29,23 +23,17 @@ from ..classroom.exercises.check import judge
 from ..classroom.exercises.guard import Outcome
 from ..classroom.exercises.plain import plain
 from ..classroom.exercises.result import NOT_YET, WRONG, Evidence, Result
+from ..support.files import make_folder
 from ..support.progress import bar
 from . import source
 from .cells import Check, checks_in
+from .process import EndedError, Limits, StudentProcess
 from .sandbox import READS
 from .sending import packed
 from .submissions import Submission, submissions
-from .worker import LARGEST_ANSWER
 
 _LARGEST_NOTEBOOK = 20_000_000  # bytes
 _MOST_FILES, _LARGEST_FILE = 50, 10_000_000  # beside a notebook, such as a student's own table
-_START_SECONDS = 60.0
-_START = f"""
-import sys; sys.path.insert(0, sys.argv[1])
-from {__package__} import worker; worker.main()
-"""
-_ROOT = str(Path(source.__file__).resolve().parents[2])
-"""Where the package is; the process with the student's code uses the same."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +76,29 @@ class Graded:
 
 def grade(
     folder: str | Path,
+    out: Path,
     timeout: float = 120.0,
     memory: int = 2000,
     jobs: int = 1,
-    hidden: Iterable[Path] = (),
     verbose: bool = False,
 ) -> list[Graded]:
     """Grades all submissions in a folder; see `submissions` for the names of the files.
 
+    out: the folder for the report, which is made now; no notebook may read it.
     timeout: seconds for each notebook; one cell may take half of it.
     memory: megabytes for each notebook. jobs: so many notebooks run at a time.
-    hidden: files and folders that no notebook may read, besides the solutions and submissions.
     verbose: shows a progress bar.
+
+    ValueError if there are no submissions; OSError if the folder for the report cannot be made.
     """
-    handed_in = submissions(folder)
+    handed_in = submissions(folder, out)
+    make_folder(out)  # an error costs less here than after the grading
     checks = _checks()
     wanted = [unit for unit in checks if any(unit in each.files for each in handed_in)]
-    places = [*_solutions(), *hidden, *_places(handed_in)]
-    limits = _Limits(timeout, memory * 1_000_000, [str(place) for place in places])
+    places = [*_solutions(), out, *_places(handed_in)]
+    # Whole paths, as the process with the code of a student has another working folder.
+    hidden = [str(place.resolve()) for place in places]
+    limits = Limits(timeout, memory * 1_000_000, hidden)
 
     def grade_one(submission: Submission) -> Graded:
         graded = Graded(submission.student, remarks=list(submission.remarks))
@@ -151,22 +144,11 @@ def _places(handed_in: Iterable[Submission]) -> Iterator[Path]:
         yield from submission.folder or submission.files.values()
 
 
-@dataclass(frozen=True)
-class _Limits:
-    seconds: float
-    memory: int  # bytes
-    hidden: list[str]
-
-
-class _EndedError(Exception):
-    """The process with the student's code has ended; the text says why."""
-
-
 class _Grader:
     """Grades one notebook of one student, and adds marks and remarks to what is `graded`."""
 
     def __init__(
-        self, submission: Submission, checks: list[Check], limits: _Limits, graded: Graded
+        self, submission: Submission, checks: list[Check], limits: Limits, graded: Graded
     ) -> None:
         self.submission, self.limits, self.graded = submission, limits, graded
         self.open = dict(checks)  # id → the expression of the answer
@@ -190,15 +172,15 @@ class _Grader:
             if self.submission.folder:
                 _copy_files(path.parent, Path(folder))
             try:
-                with _Process(folder, self.limits) as process:
+                with StudentProcess(folder, self.limits) as process:
                     self.graded.unprotected |= process.unprotected
                     self._run(process, cells)
-            except _EndedError as ended:
+            except EndedError as ended:
                 self._remark(str(ended))
                 self._give_up(f"not graded: {ended}")
         return None
 
-    def _run(self, process: _Process, cells: list[tuple[int, str]]) -> None:
+    def _run(self, process: StudentProcess, cells: list[tuple[int, str]]) -> None:
         for number, text in cells:
             name = f"cell {number}"
             process.doing = name
@@ -218,7 +200,7 @@ class _Grader:
             self.has_read = read_without_check
             self._check(process, id_)
 
-    def _check(self, process: _Process, id_: str) -> None:
+    def _check(self, process: StudentProcess, id_: str) -> None:
         exercise, seed = find(id_), random.SystemRandom().getrandbits(32)
         process.doing = f"exercise {id_}"
         sent = base64.b64encode(packed(exercise)).decode()
@@ -273,14 +255,8 @@ def _cells(path: Path) -> list[tuple[int, str]]:
             f"{path} has more than {_LARGEST_NOTEBOOK // 1_000_000} MB: it can be graded after "
             "its outputs have been cleared"
         )
-    found = []
-    for number, cell in enumerate(source.read(path)["cells"], 1):
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
-            try:
-                found.append((number, source.text(cell)))
-            except (KeyError, TypeError):
-                raise ValueError(f"{path} is not a notebook: cell {number} has no text") from None
-    return found
+    cells = enumerate(source.read(path)["cells"], 1)
+    return [(number, source.text(cell)) for number, cell in cells if cell["cell_type"] == "code"]
 
 
 def _copy_files(beside: Path, folder: Path) -> None:
@@ -289,88 +265,3 @@ def _copy_files(beside: Path, folder: Path) -> None:
     for path in [p for p in files if p.suffix != ".ipynb"][:_MOST_FILES]:
         if path.stat().st_size <= _LARGEST_FILE:
             shutil.copy(path, folder)
-
-
-class _Process:
-    """The process with the student's code.
-
-    doing: what it was asked last, in words. unprotected: what the system cannot protect.
-    """
-
-    def __init__(self, folder: str, limits: _Limits) -> None:
-        self.limits, self.doing = limits, "its start"
-        self._why = ""
-        self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-X", "utf8", "-c", _START, _ROOT],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            cwd=folder, env=_environment(folder), start_new_session=True,
-        )  # fmt: skip
-        self._commands = cast("IO[bytes]", self._popen.stdin)
-        self._answers = cast("IO[bytes]", self._popen.stdout)
-        self._timer = threading.Timer(_START_SECONDS, self._stop)
-        self._timer.start()
-        try:
-            ready = self.ask(
-                folder=folder, hidden=limits.hidden, memory=limits.memory,
-                seconds=limits.seconds, cell_seconds=limits.seconds / 2,
-            )  # fmt: skip
-        except BaseException:
-            self.__exit__()
-            raise
-        self.unprotected = set(ready["unlimited"])
-        if not ready["is_separate"]:
-            self.unprotected.add("files and network against code that uses ctypes")
-        self._timer.cancel()
-        self._timer = threading.Timer(limits.seconds, self._stop)
-        self._timer.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._timer.cancel()
-        self._end()
-        for pipe in (self._commands, self._answers):
-            with suppress(OSError):
-                pipe.close()
-
-    def ask(self, **command: Any) -> Mapping[str, Any]:
-        """Sends a command and gives the answer; _EndedError if there is none."""
-        try:
-            self._commands.write(json.dumps(command).encode() + b"\n")
-            self._commands.flush()
-            line = self._answers.readline(2 * LARGEST_ANSWER)
-        except OSError:
-            line = b""
-        if not line:
-            raise _EndedError(self._why or f"the notebook ended its own process in {self.doing}")
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            raise _EndedError(f"what came out of {self.doing} is too long, or cannot be read")
-        return answer
-
-    def _stop(self) -> None:
-        self._why = f"stopped after {self.limits.seconds:g} seconds, in {self.doing}"
-        self._end()
-
-    def _end(self) -> None:
-        """Ends it: a process that waits for another one ends that first."""
-        self._popen.terminate()
-        try:
-            self._popen.wait(2)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()
-
-
-def _environment(folder: str) -> dict[str, str]:
-    """No more of this process's variables than Python and the library need."""
-    kept = ("SYSTEMROOT", "LANG", "LC_ALL", "MICROGRAD_PLUS_CACHE")
-    return {
-        **{name: os.environ[name] for name in kept if name in os.environ},
-        "PATH": "", "HOME": folder, "TMPDIR": folder, "TEMP": folder, "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1",
-    }  # fmt: skip

@@ -5,11 +5,12 @@ Jupyter saves what a check cell showed together with the notebook. Nothing is ru
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..classroom.exercises import UNITS, unit
-from ..classroom.exercises.result import NOT_YET, RIGHT, STATUS_MIME, WRONG
+from ..classroom.exercises import UNITS, result, unit
+from ..classroom.exercises.result import NOT_YET, RIGHT, WRONG
 from ..support.words import many
 from . import source
 
@@ -49,16 +50,23 @@ def _unit(number: str, path: Path | None) -> Unit:
     if path is None:
         return Unit(number, None, results, "not in this folder")
     try:
-        cells = [cell for cell in source.read(path)["cells"] if cell.get("cell_type") == "code"]
+        cells = [cell for cell in source.read(path)["cells"] if cell["cell_type"] == "code"]
     except ValueError:
         return Unit(number, path, results, "cannot be read: it is not a notebook")
     for cell in cells:
-        for output in cell.get("outputs", ()):
-            saved = output.get("data", {}).get(STATUS_MIME, {})
-            if saved.get("id") in results and saved.get("status") in _SIGNS:
-                results[saved["id"]] = saved["status"]
+        results |= {id_: status for id_, status in _saved(cell) if id_ in results}
     was_run = any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
     return Unit(number, path, results, "" if was_run else "not run yet, or not saved since")
+
+
+def _saved(cell: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The id and the status of each result that a cell shows."""
+    shown = cell.get("outputs")
+    for output in shown if isinstance(shown, list) else ():
+        match output:
+            case {"data": {result.STATUS_MIME: {"id": str(id_), "status": str(status)}}}:
+                if status in _SIGNS:
+                    yield id_, status
 
 
 def table(units: list[Unit]) -> str:

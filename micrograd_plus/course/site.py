@@ -26,6 +26,7 @@ from string import Template
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ..support.files import make_folder, write_atomically
 from ..support.words import many
 from . import source
 from .build import for_students, opening
@@ -38,7 +39,8 @@ _FROM_PYPI = ("comm", "ipython-pygments-lexers")
 """What the kernel imports beside them."""
 _KERNEL = "jupyterlite-pyodide-kernel"
 _PACKAGE = Path(__file__).parents[1]
-_MARK = "jupyter-lite.json"  # a folder with this file holds a site
+_RECORD = ".micrograd-plus-site.json"
+"""The file in the output folder that lists what was written there."""
 _NEEDS = {
     r"plot_\w+": "matplotlib",
     "digits|iris": "scikit-learn",
@@ -72,11 +74,13 @@ class Site(NamedTuple):
 def build_site(out: str | Path) -> Site:
     """Writes the site into the folder `out`, which is made, or whose site is replaced.
 
-    ValueError if the folder contains something else. ImportError without JupyterLite;
-    FileNotFoundError without the npm package pyodide; OSError if pip cannot fetch a wheel.
+    What somebody has put beside an earlier site, such as `.git`, stays. ValueError if the folder
+    has other files and no site. ImportError without JupyterLite; FileNotFoundError without the npm
+    package pyodide; OSError if pip cannot fetch a wheel.
     """
     out = Path(out)
-    if out.exists() and not (out / _MARK).is_file() and (out.is_file() or any(out.iterdir())):
+    make_folder(out)
+    if any(out.iterdir()) and not _written_before(out):
         raise ValueError(
             f"{out} is neither empty nor an earlier site: name another folder with --out"
         )
@@ -89,12 +93,31 @@ def build_site(out: str | Path) -> Site:
         _run_jupyterlite(work, extension)
         made = work / "site"
         _write_start_page(made, rows)
-        if out.exists():
-            shutil.rmtree(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(made, out)
-    sizes = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
+        sizes = [path.stat().st_size for path in made.rglob("*") if path.is_file()]
+        _replace(out, made)
     return Site(out, len(sizes), sum(sizes))
+
+
+def _written_before(out: Path) -> list[Path]:
+    """The files and folders of an earlier site; none in another folder."""
+    try:
+        names = json.loads((out / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        names = None
+    return [path for path in out.iterdir() if path.name in names] if isinstance(names, list) else []
+
+
+def _replace(out: Path, made: Path) -> None:
+    """Moves a site into its folder, in place of the earlier one."""
+    for path in _written_before(out):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    names = [path.name for path in made.iterdir()]
+    write_atomically(out / _RECORD, json.dumps([_RECORD, *sorted(names)]))
+    for name in names:
+        shutil.move(made / name, out / name)
 
 
 # ---- the parts that are found on this machine
@@ -288,7 +311,7 @@ def _run_jupyterlite(work: Path, extension: Path) -> None:
         "no_unused_shared_packages": True,
         "output_dir": str(work / "site"),
     }
-    (work / _MARK).write_text(json.dumps(settings), encoding="utf-8")
+    (work / "jupyter-lite.json").write_text(json.dumps(settings), encoding="utf-8")
     (work / "jupyter_lite_config.json").write_text(
         json.dumps({"LiteBuildConfig": building}), encoding="utf-8"
     )

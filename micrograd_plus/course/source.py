@@ -37,14 +37,26 @@ def notebooks() -> list[Path]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a notebook file; ValueError if it is not a notebook."""
+    """The content of a notebook file, whose cells have a kind and a text; ValueError for others."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # also a UnicodeDecodeError
         raise ValueError(f"{path} is not a notebook: it does not contain JSON") from error
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise ValueError(f"{path} is not a notebook: it has no list of cells")
+    for number, cell in enumerate(notebook["cells"], 1):
+        if not _is_cell(cell):
+            raise ValueError(f"{path} is not a notebook: cell {number} has no kind or no text")
     return notebook
+
+
+def _is_cell(cell: Any) -> bool:
+    match cell:
+        case {"cell_type": str(), "source": str()}:
+            return True
+        case {"cell_type": str(), "source": list(lines)}:
+            return all(isinstance(line, str) for line in lines)
+    return False
 
 
 def text(cell: dict[str, Any]) -> str:

@@ -28,25 +28,27 @@ class Submission(NamedTuple):
     remarks: list[str]
 
 
-def submissions(folder: str | Path) -> list[Submission]:
+def submissions(folder: str | Path, out: Path) -> list[Submission]:
     """The submissions in a folder, in the order of the students' names.
 
-    ValueError if the folder does not exist or contains none.
+    out: the folder for the report, which is no student's.
+
+    ValueError if the folder does not exist, or contains no notebook of the course.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
     found: dict[str, Submission] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")) or path.is_symlink():
+        if path.name.startswith((".", "_")) or path.is_symlink() or path.resolve() == out.resolve():
             continue
         if path.is_dir():
             _add_folder(_of(path.name, found), path)
         elif alone := _ALONE.fullmatch(path.name):
             _of(alone["student"], found).files[alone["unit"]] = path
         elif path.suffix == ".ipynb":
-            _of(path.stem, found).remarks.append(_unknown(path.name))
-    if not found:
+            _of(path.stem, found).remarks.append(_unknown(path.name, "alice-02.ipynb"))
+    if not any(submission.files for submission in found.values()):
         raise ValueError(
             f"there are no submissions in {folder}: it must contain a folder for each student, "
             "such as alice/02-value-and-the-chain-rule.ipynb, or files such as alice-02.ipynb"
@@ -71,10 +73,10 @@ def _add_folder(submission: Submission, folder: Path) -> None:
             else:
                 submission.files[named[1]] = path
         else:
-            submission.remarks.append(_unknown(path.name))
+            submission.remarks.append(_unknown(path.name, "02.ipynb"))
     if not submission.files:
         submission.remarks.append("no notebook of the course was handed in")
 
 
-def _unknown(name: str) -> str:
-    return f"{name} is not graded: its name does not say which notebook it is, as 02 does"
+def _unknown(name: str, example: str) -> str:
+    return f"{name} is not graded: its name must be such as {example}"

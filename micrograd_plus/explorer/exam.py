@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from string import Template
+from typing import Any
 
 from ..classroom.exam import Exam, Paper, every_question
 from ..classroom.questions import Question
 from ..engine import Value, topological_order
 from ..support.words import many
-from .explorer import SHEET_SCRIPTS, STYLES, for_script, read
+from .explorer import SHEET_SCRIPTS, STYLES, write_page
 from .lesson import Lesson, functions, language
 from .paper import write_pages
 from .views import Views
@@ -39,30 +39,27 @@ def write_exam(exam: Exam, path: str | Path, title: str) -> tuple[Path, Path]:
 
 def _page(exam: Exam, title: str, is_key: bool) -> str:
     write = _answers if is_key else _sheet
-    return Template(read("exam.html")).substitute(
-        title=escape(title),
-        css="".join(map(read, (*STYLES, "exam.css"))),
+    lessons = [Lesson(graph) for graph in exam.papers[0].graphs]
+    ops = {op: None for lesson in lessons for op in lesson.ops}
+    return write_page(
+        "sheet.html",
+        title=title,
+        data=[{**language(ops), **_form(lesson)} for lesson in lessons],
+        styles=(*STYLES, "exam.css"),
+        functions=functions(ops, None),
+        scripts=(*SHEET_SCRIPTS, "task.js"),
         papers="".join(write(exam, title, i, paper) for i, paper in enumerate(exam.papers, 1)),
-        tasks="".join(map(_script, exam.papers[0].graphs)),
-        blank=json.dumps(not is_key),
+        start=f"fillTasks({json.dumps(not is_key)});",
     )
 
 
-def _script(graph: Value) -> str:
-    """The JavaScript that draws a graph, and all others of its form, with other numbers."""
-    lesson = Lesson(graph)
-    data = {
-        **language(lesson.ops),
-        **lesson.data(),
-        "views": Views(lesson, False, None, 0).data(),
-    }
+def _form(lesson: Lesson) -> dict[str, Any]:
+    """What the page needs to draw a graph, and all others of its form, with other numbers."""
+    data = {**lesson.data(), "views": Views(lesson, False, None, 0).data()}
     for node in data["nodes"]:
         if "op" in node:
             node["data"] = 0  # the page computes it
-    scripts = map(read, (*SHEET_SCRIPTS, "task.js"))
-    script = functions(lesson.ops, lesson.optimizer) + "".join(scripts)
-    given = for_script(json.dumps(data, ensure_ascii=False))
-    return f"TASKS.push(((LESSON) => {{\n{script}return fillTask;\n}})({given}));\n"
+    return data
 
 
 def _sheet(exam: Exam, title: str, number: int, paper: Paper) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -72,7 +72,12 @@ class Explorer:
         sheet, solution = write_pages(
             path,
             {
-                ending: self._page("sheet.html", SHEET_SCRIPTS, kind=kind)
+                ending: self._page(
+                    "sheet.html",
+                    SHEET_SCRIPTS,
+                    papers="",
+                    start=f'fillSheet(document.getElementById("sheet"), "{kind}");',
+                )
                 for ending, kind in kinds.items()
             },
         )
@@ -128,17 +133,17 @@ def write_page(
     template: str,
     *,
     title: str,
-    data: Mapping[str, Any],
+    data: Any,
     styles: Iterable[str],
     functions: str,
     scripts: Iterable[str],
     **more: str,
 ) -> str:
-    """A page, whole: its template, data, styles and scripts, in one file."""
+    """A page, whole: its template, data for JSON, styles and scripts, in one file."""
     return Template(read(template)).substitute(
         title=html.escape(title),
         css="".join(map(read, styles)),
-        lesson=for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+        lesson=_for_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
         script=functions + "".join(map(read, scripts)),
         **more,
     )
@@ -219,6 +224,6 @@ def _title(root: Value) -> str:
     return f"{root.label} = {written}" if root.label else written
 
 
-def for_script(text: str) -> str:
+def _for_script(text: str) -> str:
     """JSON that no markup ends or changes inside a <script>."""
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -45,10 +45,7 @@ function begin(lesson) {
   if (shown.mode !== "step") setMode("step");
 }
 
-const atTheStart = () => ({
-  numbers: LESSON.nodes.map(({ data }) => Number(data)), // "Infinity" and "NaN" are texts
-  training: beginning(),
-});
+const atTheStart = () => ({ numbers: numbersOfLesson(), training: beginning() });
 
 // ---- the tape of a view: what happens inside a folded box, or out of sight, is one stop
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..support.files import write_atomically
+from ..support.files import make_folder, write_atomically
 
 _BROWSERS = (
     "chromium",
@@ -54,7 +54,7 @@ def write_pdf(page: str, path: Path) -> Path:
         raise FileNotFoundError(
             "a PDF is printed by Chromium, Chrome or Edge, and none of them was found"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # Beside the PDF, as a browser in a sandbox of its own may see nothing of the system's folder
     # for temporary files.
     with TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as name:

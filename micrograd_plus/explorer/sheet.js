@@ -12,7 +12,7 @@ const LONG_NAME = 14; // letters
 const LONG_TERM = 36; // letters, from which on what stands in brackets may be broken
 
 /** Fills an element with a sheet: the "worksheet" or the "solution" for the leaves' numbers. */
-function fillSheet(sheet, kind, numbers, training) {
+function fillSheet(sheet, kind, numbers = numbersOfLesson(), training = beginning()) {
   const passes = play(numbers, null, training);
   const blank = kind === "worksheet";
   const views = LESSON.views.slice(0, MOST_PARTS);

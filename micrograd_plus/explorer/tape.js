@@ -172,6 +172,9 @@ function meanOverExamples(numbers) {
   };
 }
 
+/** The numbers with which the lesson begins; "Infinity" and "NaN" are texts in it. */
+const numbersOfLesson = () => LESSON.nodes.map(({ data }) => Number(data));
+
 /** Each node's number, from the leaves' numbers: the forward pass alone, for many inputs. */
 function evaluate(numbers, { nodes } = LESSON) {
   const data = Float64Array.from(numbers);

@@ -70,11 +70,10 @@ class Diagram:
         """The whole picture."""
         width = self.right - self.left + 2 * _BORDER
         height = self.bottom - self.top + 2 * _BORDER
-        corner = f"{self.left - _BORDER:.1f} {self.top - _BORDER:.1f}"
-        x, y = corner.split()
+        x, y = f"{self.left - _BORDER:.1f}", f"{self.top - _BORDER:.1f}"
         return SvgPicture(
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.1f}" height="{height:.1f}" '
-            f'viewBox="{corner} {width:.1f} {height:.1f}" style="max-width: 100%; height: auto" '
+            f'viewBox="{x} {y} {width:.1f} {height:.1f}" style="max-width: 100%; height: auto" '
             f'font-family="{FONT}" fill="{TEXT}">'
             f'<rect x="{x}" y="{y}" width="100%" height="100%" fill="white"/>'
             f"{''.join(self.lines)}{''.join(self.parts)}</svg>"

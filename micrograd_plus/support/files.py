@@ -7,13 +7,24 @@ import threading
 from pathlib import Path
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above it; OSError if a file has one of these paths."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next(p for p in (path, *path.parents) if p.exists() and not p.is_dir())
+        raise NotADirectoryError(f"{file} is a file, not a folder: name another folder") from None
+
+
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Writes a new file beside the old one, and then renames it. Makes the folder if needed.
 
-    Returns the path.
+    Returns the path. OSError if a folder has this path, or if its folder cannot be made.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the file another name")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.unfinished")
     try:
         with open(unfinished, "wb") as file:

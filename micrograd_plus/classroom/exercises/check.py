@@ -35,6 +35,12 @@ def check(id: str, answer: Any, *, seed: int | None = None) -> Result:  # noqa: 
 
     The result says "right", "wrong" or "not yet"; at the end of a cell it shows itself. Whatever
     the answer does, there is no exception: an error or an endless loop in it is told in words.
+
+    >>> check("02.3", ...)
+    02.3: not yet
+      Replace the `...` with your answer, then run this cell again.
+    >>> check("02.3", lambda: 1).passed
+    False
     """
     exercise = find(id)
     seed = random.Random().getrandbits(32) if seed is None else seed

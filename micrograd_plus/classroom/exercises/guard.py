@@ -1,6 +1,6 @@
 """Runs a student's code within limits, and tells in a sentence what went wrong in it.
 
->>> guard = Guard(seconds=0.05)
+>>> guard = Guard()
 >>> guard.run(lambda: 1 / 0).error
 'ZeroDivisionError'
 >>> guard.run(lambda: 6 * 7)
