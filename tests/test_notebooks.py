@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 LINTED = ("00", "01", "02", "03", "04", "05", "06", "08")
 SHOWS_A_MISTAKE = (
     *("b.backward()\nprint(a.grad)", "deep = ", "import warnings\n\nreckless = "),
-    "def walk(make_optimizer",  # momentum overshoots the minimum
+    *("def walk(make_optimizer", "def descend(lr"),  # steps beyond the minimum
 )
 """How cells begin that make a mistake on purpose."""
 
