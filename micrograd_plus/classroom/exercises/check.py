@@ -38,7 +38,7 @@ def check(id: str, answer: Any, *, seed: int | None = None) -> Result:  # noqa: 
 
     >>> check("02.3", ...)
     02.3: not yet
-      Replace the `...` with your answer, then run this cell again.
+      Replace the `...` with your answer and run its cell. Then run this cell again.
     >>> check("02.3", lambda: 1).passed
     False
     """
