@@ -400,3 +400,15 @@ def test_what_a_student_writes_is_text_in_the_reports(tmp_path):
         [f"'={evil}", "0", "0", "1", evil],
         ["../x", "0", "0", "1", ""],
     ]
+
+
+def test_a_table_that_a_teacher_changed_is_kept(tmp_path):
+    marks = {"02.1": Mark(Result("02.1", "right", ()))}
+    before = tmp_path / "grades-before.csv"
+    table, _ = write_report([Graded("ada", dict(marks))], tmp_path)
+    write_report([Graded("ada", dict(marks))], tmp_path)
+    assert not before.exists()
+    table.write_text(table.read_text() + "bob,1,1,1,on paper\n")
+    write_report([Graded("ada", dict(marks))], tmp_path)
+    assert "bob" in before.read_text()
+    assert "bob" not in table.read_text()

@@ -21,10 +21,15 @@ _SIGNS = {RIGHT: "✓", WRONG: "✗", NOT_YET: "…"}
 def write_report(graded: Sequence[Graded], out: str | Path) -> list[Path]:
     """Writes `grades.csv`, and a page for each student; gives the paths.
 
-    grades.csv: one row a student, one column an exercise, the sum, the highest sum, remarks.
+    grades.csv: one row a student, one column an exercise, the sum, the highest sum, remarks. An
+        earlier table with another content is kept as grades-before.csv: a teacher may have written
+        into it.
     """
     out = Path(out)
-    paths = [write_atomically(out / "grades.csv", _table(graded))]
+    table, path = _table(graded), out / "grades.csv"
+    if path.is_file() and path.read_bytes() != table.encode():
+        path.replace(path.with_stem("grades-before"))
+    paths = [write_atomically(path, table)]
     taken: set[str] = set()
     for student in graded:
         name = re.sub(r"[^\w.@+-]+", "-", student.student).strip("-.") or "student"
@@ -37,7 +42,7 @@ def write_report(graded: Sequence[Graded], out: str | Path) -> list[Path]:
 
 def _table(graded: Sequence[Graded]) -> str:
     ids = list(graded[0].marks)
-    for student in graded:  # each has a mark for the same exercises, in an order of his own
+    for student in graded:  # each has a mark for the same exercises, in an order of its own
         ids = sorted({*ids, *student.marks}, key=_order)
     most = sum(find(id_).level for id_ in ids)
     file = io.StringIO()
