@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..questions import HINTS
 from .guard import NOT_PLAIN, Outcome
 from .plain import is_number, numbers_in, same
 
@@ -81,5 +82,5 @@ def _hint_by_numbers(pairs: Sequence[tuple[float, float]]) -> str:
     if not factor or same(factor, 1.0) or not all(same(a, factor * b) for a, b in pairs):
         return ""
     if factor == -1:
-        return "The size is right, but the sign is wrong."
+        return HINTS["sign"]
     return f"All results are {factor:.4g} times what they should be."

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..questions import HINTS
 from .exercise import Amount, Choice, Exercise, Number
 from .guard import NOT_PLAIN
 from .plain import is_number, same, written
 from .result import RIGHT, WRONG, Evidence, Result, not_yet
 
 _AUTOMATIC: tuple[tuple[float, str], ...] = (
-    (-1.0, "The size is right, but the sign is wrong."),
+    (-1.0, HINTS["sign"]),
     (2.0, "It is twice the right number: is something counted two times?"),
     (0.5, "It is half of the right number: is a factor of 2 missing, or one of two parts?"),
     (100.0, "It is 100 times the right number: is the answer meant as a part of 1, not in %?"),
