@@ -14,7 +14,7 @@ from .svg import FONT, SvgPicture
 
 _SIZE, _ROW = 12.0, 14.0
 _FRAME = "#555555"
-_KEY_WIDTH, _KEY_HEIGHT = 54.0, 18.0
+KEY_WIDTH, KEY_HEIGHT, KEY_SIZE = 54.0, 18.0, 11.0
 _BORDER = 8.0
 _DASHES = {"dashed": ' stroke-dasharray="5,2"', "dotted": ' stroke-dasharray="1,5"'}
 
@@ -33,11 +33,10 @@ class Diagram:
         """Adds a circle with a short text in it."""
         x, y = self._placed(place, self.radius, self.radius)
         self.places[name] = (x, y)
-        size = _SIZE if len(text) <= 3 else 9.0
         self._add(
             name,
             f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{self.radius}" ry="{self.radius}" '
-            f'fill="{fill}" stroke="{_FRAME}"/>{_text(text, x, y, size)}',
+            f'fill="{fill}" stroke="{_FRAME}"/>{_text(text, x, y, size_in_circle(text))}',
         )
 
     def text(self, name: str, text: str, place: tuple[float, float]) -> None:
@@ -49,12 +48,12 @@ class Diagram:
 
     def key(self, name: str, text: str, place: tuple[float, float], fill: str) -> None:
         """Adds a colour of the legend, with the number that it stands for."""
-        x, y = self._placed(place, _KEY_WIDTH / 2, _KEY_HEIGHT / 2)
+        x, y = self._placed(place, KEY_WIDTH / 2, KEY_HEIGHT / 2)
         self._add(
             name,
-            f'<rect x="{x - _KEY_WIDTH / 2:.1f}" y="{y - _KEY_HEIGHT / 2:.1f}" '
-            f'width="{_KEY_WIDTH}" height="{_KEY_HEIGHT}" fill="{fill}" stroke="{_FRAME}"/>'
-            f"{_text(text, x, y, 11.0)}",
+            f'<rect x="{x - KEY_WIDTH / 2:.1f}" y="{y - KEY_HEIGHT / 2:.1f}" '
+            f'width="{KEY_WIDTH}" height="{KEY_HEIGHT}" fill="{fill}" stroke="{_FRAME}"/>'
+            f"{_text(text, x, y, KEY_SIZE)}",
         )
 
     def line(self, tail: str, head: str, look: Mapping[str, str]) -> None:
@@ -90,6 +89,11 @@ class Diagram:
 
     def _add(self, name: str, content: str) -> None:
         self.parts.append(f'<g class="node"><title>{escape(name)}</title>{content}</g>')
+
+
+def size_in_circle(text: str) -> float:
+    """The size of a text that fits into a circle."""
+    return _SIZE if len(text) <= 3 else 9.0
 
 
 def _text(text: str, x: float, y: float, size: float = _SIZE) -> str:

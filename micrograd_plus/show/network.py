@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..engine import Value
-from .diagram import Diagram
+from .diagram import KEY_HEIGHT, KEY_SIZE, KEY_WIDTH, Diagram, size_in_circle
 from .dot import NO_GRADIENTS, escape, new_picture
 from .scale import Scale
 
@@ -203,7 +203,7 @@ class _ByGraphviz:
         picture.attr("edge", arrowhead="none")
 
     def circle(self, name: str, text: str, place: tuple[float, float], fill: str) -> None:
-        size = "12" if len(text) <= 3 else "9"
+        size = f"{size_in_circle(text):g}"
         self.picture.node(name, text, pos=_at(place), fillcolor=fill, fontsize=size)
 
     def text(self, name: str, text: str, place: tuple[float, float]) -> None:
@@ -211,8 +211,9 @@ class _ByGraphviz:
         self.picture.node(name, escape(text), pos=_at(place), shape="plaintext", **size)
 
     def key(self, name: str, text: str, place: tuple[float, float], fill: str) -> None:
-        size = {"width": "0.75", "height": "0.25", "fontsize": "11"}
-        self.picture.node(name, text, pos=_at(place), shape="box", fillcolor=fill, **size)
+        inches = {"width": f"{KEY_WIDTH / 72:g}", "height": f"{KEY_HEIGHT / 72:g}"}
+        look = {"shape": "box", "fillcolor": fill, "fontsize": f"{KEY_SIZE:g}"}
+        self.picture.node(name, text, pos=_at(place), **look, **inches)
 
     def line(self, tail: str, head: str, look: Mapping[str, str]) -> None:
         self.picture.edge(tail, head, **look)
