@@ -117,13 +117,14 @@ def _files(teacher: bool) -> Iterator[tuple[str, bytes]]:
             for_nbgrader(path.name, notebook) if teacher else for_students(path.name, notebook)
         )
         yield place + path.name, (json.dumps(edition, indent=1, ensure_ascii=False) + "\n").encode()
-        used = figures if not teacher else _used(figures, notebook)
-        for name, picture in used.items():
+        for name, picture in _used(figures, notebook).items() if teacher else ():
             yield f"{place}figures/{name}", picture
         rows.append(_row(place + path.name, notebook))
     if teacher:
         yield from _plans(figures)
         yield _CONFIGURATION, _NBGRADER.encode()
+    else:
+        yield from ((f"figures/{name}", picture) for name, picture in figures.items())
     page = files(__package__) / "pages" / ("teacher.md" if teacher else "student.md")
     start = page.read_text(encoding="utf-8")
     yield "README.md", start.replace("{notebooks}", "\n".join(rows)).encode()
