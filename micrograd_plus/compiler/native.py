@@ -7,14 +7,17 @@ language: the access to the records of `tape.py`, and the inner loop of a matrix
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
 from . import machine_code
+from . import passes as python_passes
 from .loops import OpLoops, indented, update_loop
 from .tape import RECORDS, numpy_type
 
@@ -66,6 +69,18 @@ unit(run)
 """
 
 
+_PASSES = """
+from micrograd_plus.compiler.passes import Nodes, Table, Terms
+
+for _name, _function in list(globals().items()):
+    if getattr(_function, "__module__", None) == __name__:
+        globals()[_name] = njit(
+            signature(_function), error_model="numpy",
+            no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        )(_function)
+"""
+
+
 @cache
 def _types() -> dict[str, Any]:
     """The numba types of what the annotations of the kernels name."""
@@ -79,6 +94,10 @@ def _types() -> dict[str, Any]:
         "Integers": types.CPointer(types.int64),
         "Places": types.CPointer(types.int32),
         **{record.__name__: from_dtype(numpy_type(record)) for record in RECORDS},
+        **{
+            rows.__name__: types.NamedUniTuple(types.CPointer(types.int64), len(rows._fields), rows)
+            for rows in python_passes.ROWS
+        },
     }
 
 
@@ -224,6 +243,58 @@ def loops_of(op: Op) -> tuple[list[int], int]:
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
     addresses = _loop_addresses(f"op_{op.name}", arguments, loops)
     return addresses, max(len(writer.kept) for writer in writers)
+
+
+@cache
+def passes() -> Any:
+    """The functions of `passes.py`: as machine code, or, without numba, in Python."""
+    if importlib.util.find_spec("numba") is None:
+        return python_passes
+    source = Path(python_passes.__file__).read_text(encoding="utf-8")
+    entries = {name: _entry(getattr(python_passes, name)) for name in python_passes.ENTRIES}
+    text = source + _NUMBA + _PASSES + "".join(entries.values())
+    addresses = _addresses("passes", text)
+    return SimpleNamespace(**{name: _callable(name, addresses[f"run_{name}"]) for name in entries})
+
+
+def _entry(function: Any) -> str:
+    """The text of a unit that calls a pass; it gets a tuple of rows as its single rows."""
+    rows = {kind.__name__: kind for kind in python_passes.ROWS}
+    taken, given = [], []
+    for name, kind in function.__annotations__.items():
+        fields = [f"{name}_{field}" for field in rows[kind]._fields] if kind in rows else [name]
+        if name != "return":
+            taken += [f"{field}: {'Integers' if kind in rows else kind}" for field in fields]
+            given.append(f"{kind}({', '.join(fields)})" if kind in rows else name)
+    name, result = function.__name__, function.__annotations__["return"]
+    return f"""
+
+def run_{name}({", ".join(taken)}) -> {result}:
+    return {name}({", ".join(given)})
+
+
+unit(run_{name})
+"""
+
+
+def _callable(name: str, address: int) -> Any:
+    """A pass as a function of arrays and whole numbers."""
+    import ctypes
+
+    integer = ctypes.c_int64
+
+    def run(*arguments: Any) -> Any:
+        numbers: list[int] = []
+        for argument in arguments:
+            if isinstance(argument, int):
+                numbers.append(argument)
+            else:
+                rows = argument if isinstance(argument, tuple) else (argument,)
+                numbers += [row.buffer_info()[0] for row in rows]
+        return ctypes.CFUNCTYPE(integer, *[integer] * len(numbers))(address)(*numbers)
+
+    run.__name__ = name
+    return run
 
 
 def update_addresses(name: str, update: Update) -> list[int]:

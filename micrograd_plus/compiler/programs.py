@@ -113,7 +113,7 @@ class Programs:
     def _record(self, key: Key, example: Sequence[Any]) -> Entry:
         recording = record(self.function, key, self.known())
         self.accept(recording)
-        check(self.function, recording, example)
+        check(self.function, recording, key, example)
         known = len(self.store)
         self.store.add(recording.parameters)
         if len(self.store) != known:  # the other programs have their numbers in these places
@@ -122,7 +122,7 @@ class Programs:
         return Entry(
             program=lay_out(simplify(recording), self.store, len(recording.inputs)),
             structure=recording.structure,
-            recording_size=len(recording.order),
+            recording_size=len(recording.graph),
             requirements=recording.requirements,
             modes=[(module, module.training) for module in recording.modules],
         )

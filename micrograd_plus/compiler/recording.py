@@ -21,18 +21,23 @@ import inspect
 import linecache
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import accumulate, chain, count, repeat
+from operator import attrgetter, not_
 from pathlib import Path
 from threading import RLock
 from typing import Any, NoReturn
 
-from ..context import current_scope, no_grad, recorder, recording
-from ..engine import Constant, Operand, Value, apply, as_value, topological_order
+from ..context import no_grad, recorder, recording
+from ..engine import Constant, Operand, Value, apply, as_value, open_scope, topological_order
 from ..ops import TABLE, Op
 from ..support.nested import flatten
+from .graph import SIMPLIFIED, Graph, Numbers, row
+from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes
 
 Shape = tuple[int, ...]
 PACKAGE = str(Path(__file__).parent.parent)
@@ -117,13 +122,36 @@ class _Sealed(Value):
 
 
 class Recorded(_Sealed):
-    """The result of an op. `keeps_graph` is False for one that was made under `no_grad`."""
+    """The result of an op, or a leaf whose number is not known.
 
-    __slots__ = ("keeps_graph",)
+    parts: the operands as they were recorded: a Vector for each operand of an op of vectors.
+    keeps_graph: False for a Value that was made under `no_grad`.
+    """
 
-    def __init__(self, op: Op | None, operands: tuple[Value, ...], keeps_graph: bool) -> None:
-        self.grad, self.label, self.scope = 0.0, "", current_scope()
-        self.op, self.operands, self.keeps_graph = op, operands, keeps_graph
+    __slots__ = ("keeps_graph", "parts")
+
+    def __init__(
+        self, op: Op | None, parts: tuple[Value | Vector, ...], keeps_graph: bool = True
+    ) -> None:
+        self.grad, self.label, self.scope = 0.0, "", open_scope.get()
+        self.op, self.parts, self.keeps_graph = op, parts, keeps_graph
+
+    @property
+    def operands(self) -> tuple[Value, ...]:  # type: ignore[override]
+        """Every operand; the elements of vectors follow one another."""
+        rows = [part.parts if isinstance(part, Vector) else (part,) for part in self.parts]
+        return tuple(chain.from_iterable(rows))
+
+
+class Vector:
+    """The Values of one operand of an op of vectors; nodes with the same Values share it."""
+
+    __slots__ = ("parts",)
+
+    op, scope, keeps_graph = "vector", None, True
+
+    def __init__(self, values: tuple[Value, ...]) -> None:
+        self.parts = values
 
 
 class Input(Recorded):
@@ -132,7 +160,7 @@ class Input(Recorded):
     __slots__ = ("position",)
 
     def __init__(self, position: int) -> None:
-        super().__init__(None, (), True)
+        super().__init__(None, ())
         self.position = position
         self.label = f"input {position}"
 
@@ -144,12 +172,12 @@ class Random(Recorded):
     generator: random.Random | None
 
     def __init__(self, generator: random.Random | None) -> None:
-        super().__init__(None, (), True)
+        super().__init__(None, ())
         self.generator = generator
 
 
 class Picked(Recorded):
-    """One of several Values; the first operand, an input, is the index."""
+    """One of several Values: its parts are the index, an input, and the Vector of the Values."""
 
     __slots__ = ()
 
@@ -206,47 +234,91 @@ class Requirement:
 
 @dataclass
 class Recording:
-    """The graph of a function: `order` holds every Value, each after its operands.
+    """What a function did.
 
+    made: the Values and Vectors that it made, each after its operands.
     outputs: the Values that the function returned, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
+    watched: the parameters whose numbers could not be read.
     randoms: in the order in which they are drawn. modules: those that were called.
     """
 
-    order: list[Value]
+    made: list[Recorded | Vector]
     outputs: list[Value]
     structure: Any
+    watched: list[Value]
     inputs: list[Input]
     randoms: list[Random]
     requirements: list[Requirement]
     modules: list[Any]
 
+    @cached_property
+    def leaves(self) -> list[Value]:
+        """What was used and not made, in the order of its first use."""
+        made = set(self.made)
+        used = dict.fromkeys(chain(chain.from_iterable(map(_parts, self.made)), self.outputs))
+        return [value for value in used if value not in made]  # type: ignore[misc]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The same by numbers: first the leaves, then what was made."""
+        made_by = list(map(_op, self.made))
+        ops = list(dict.fromkeys([*SIMPLIFIED, *(op for op in made_by if isinstance(op, Op))]))
+        kinds = {op: kind for kind, op in enumerate(ops)} | {None: PICK, Vector.op: VECTOR}
+        number = dict(zip(chain(self.leaves, self.made), count()))
+        parameters: list[Value] = []
+        numbers, generators = Numbers(), [drawn.generator for drawn in self.randoms]
+        leaves = []
+        for leaf in self.leaves:
+            if isinstance(leaf, Input):
+                leaves.append((INPUT, leaf.position))
+            elif isinstance(leaf, Random):
+                leaves.append((RANDOM, self.randoms.index(leaf)))
+            elif isinstance(leaf, Constant):
+                leaves.append((NUMBER, numbers.tag(leaf.data)))
+            else:
+                leaves.append((PARAMETER, len(parameters)))
+                parameters.append(leaf)
+        parts = list(map(_parts, self.made))
+        nodes = Nodes(
+            kinds=array("q", [kind for kind, _ in leaves] + [kinds[op] for op in made_by]),
+            tags=array("q", chain([tag for _, tag in leaves], map(not_, map(_keeps, self.made)))),
+            first=array("q", accumulate(map(len, parts), initial=0)),
+            operands=array("q", map(number.__getitem__, chain.from_iterable(parts))),
+            flags=row(0),
+            origins=row(0),
+        )
+        nodes.first[:0] = row(len(leaves))
+        return Graph(
+            nodes=nodes,
+            count=len(nodes.kinds),
+            ops=ops,
+            parameters=parameters,
+            numbers=numbers.list,
+            generators=generators,
+            scopes=[*repeat(None, len(leaves)), *map(_scope, self.made)],
+            outputs=[number[value] for value in self.outputs],
+        )
+
+    @property
+    def order(self) -> list[Value]:
+        """Every Value on which an output depends, each after its operands."""
+        return topological_order(Recorded(None, tuple(self.outputs)))[:-1]
+
     @property
     def parameters(self) -> list[Value]:
-        """The leaves that are neither inputs nor plain numbers, in the order of their first use."""
-        return [
-            value
-            for value in self.order
-            if not value.operands and not isinstance(value, (Recorded, Constant))
-        ]
+        """The leaves on which an output depends, but inputs and plain numbers."""
+        graph = self.graph
+        needed = graph.needed()
+        nodes = zip(graph.nodes.kinds, graph.nodes.tags, needed)
+        return [graph.parameters[tag] for kind, tag, used in nodes if used and kind == PARAMETER]
 
     def __str__(self) -> str:
-        names = {value: f"a{i}" for i, value in enumerate(self.order)}
-        return "\n".join(f"{names[value]:6} {_written(value, names)}" for value in self.order)
+        return str(self.graph)
 
 
-def _written(value: Value, names: dict[Value, str]) -> str:
-    """One line of a recording."""
-    if isinstance(value, Input):
-        return value.label
-    if isinstance(value, Random):
-        return "random"
-    if isinstance(value, Constant):
-        return f"number {value.data:g}"
-    if not value.operands:
-        return f"parameter {value.label}".rstrip()
-    name = value.op.name if value.op else "pick"
-    return f"{name}({', '.join(names[operand] for operand in value.operands)})"
+_op, _parts, _scope = attrgetter("op"), attrgetter("parts"), attrgetter("scope")
+_keeps = attrgetter("keeps_graph")
 
 
 class _Recorder:
@@ -256,13 +328,31 @@ class _Recorder:
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
+        self.made: list[Recorded | Vector] = []
+        self.vectors: dict[tuple[Value, ...], Vector] = {}
 
     def entered(self, owner: Any) -> None:
         if hasattr(owner, "training"):
             self.modules[id(owner)] = owner
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
-        return Recorded(op, operands, keeps_graph)
+    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
+        parts: tuple[Any, ...] = operands
+        if op.nary:
+            length = len(operands) // len(op.operands)
+            parts = tuple(
+                [self._vector(operands[k : k + length]) for k in range(0, len(operands), length)]
+            )
+        node = Recorded(op, parts, keeps_graph)
+        self.made.append(node)
+        return node
+
+    def _vector(self, values: tuple[Value, ...]) -> Vector:
+        """The Vector of these Values, which is made once."""
+        vector = self.vectors.get(values)
+        if vector is None:
+            vector = self.vectors[values] = Vector(values)
+            self.made.append(vector)
+        return vector
 
     def random(self, generator: random.Random | None) -> Value:
         self.randoms.append(Random(generator))
@@ -283,9 +373,10 @@ class _Recorder:
         rows = [list(flatten(row)) for row in values]
         if len({len(row) for row in rows}) != 1:
             raise ValueError(f"mp.pick takes values, or rows of one length ({_line()})")
-        columns = [tuple(map(as_value, column)) for column in zip(*rows)]
-        picked = iter([Picked(None, (index, *column), True) for column in columns])
-        return refilled(values[0], picked)
+        columns = [self._vector(tuple(map(as_value, column))) for column in zip(*rows)]
+        picked = [Picked(None, (index, column)) for column in columns]
+        self.made += picked
+        return refilled(values[0], iter(picked))
 
     def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
         if isinstance(value, Input):
@@ -323,17 +414,29 @@ def record(
     """
     watched, new = list(dict.fromkeys([*known, *_in_reach(function)])), set[Value]()
     while True:
-        with _watching(watched):
-            recording = _record(function, shapes)
+        recording = _record(function, shapes, watched)
         reached = set(recording.parameters)
         if new and new.isdisjoint(reached):
-            for value in reached.difference(watched):
-                value.__class__ = Constant
-            return recording
+            return _with_numbers(recording)
         new = reached.difference(watched)
         if not new:
             return recording
         watched += new
+
+
+def record_again(
+    function: Callable[..., Any], shapes: Sequence[Shape], recording: Recording
+) -> Recording:
+    """The graph of the function that was recorded, from another call."""
+    return _with_numbers(_record(function, shapes, recording.watched))
+
+
+def _with_numbers(recording: Recording) -> Recording:
+    """The same; the Values that the function makes at each call are plain numbers."""
+    made_inside = set(recording.parameters).difference(recording.watched)
+    for value in made_inside:
+        value.__class__ = Constant
+    return replace(recording) if made_inside else recording  # without the graph of before
 
 
 def _in_reach(function: Callable[..., Any]) -> Iterator[Value]:
@@ -361,7 +464,9 @@ def _leaves(x: Any) -> Iterator[Value]:
         yield x
 
 
-def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
+def _record(
+    function: Callable[..., Any], shapes: Sequence[Shape], watched: Sequence[Value]
+) -> Recording:
     active = _Recorder()
     inputs: list[Input] = []
 
@@ -369,7 +474,7 @@ def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
         inputs.append(Input(position))
         return inputs[-1]
 
-    with recording(active):
+    with _watching(watched), recording(active):
         returned = function(*example(shapes, make))
     outputs = list(flatten(returned))
     for value in outputs:
@@ -378,19 +483,15 @@ def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
                 f"the compiled function returns Values, and returned {_short(returned)}"
             )
     return Recording(
-        order=_order(outputs),
+        made=active.made,
         outputs=outputs,
-        structure=refilled(returned, iter([None] * len(outputs))),
+        structure=refilled(returned, repeat(None)),
+        watched=[*watched],
         inputs=inputs,
         randoms=active.randoms,
         requirements=active.requirements,
         modules=list(active.modules.values()),
     )
-
-
-def _order(outputs: list[Value]) -> list[Value]:
-    """Every Value on which an output depends, each after its operands."""
-    return topological_order(Recorded(None, tuple(outputs), True))[:-1]
 
 
 _one_at_a_time = RLock()
