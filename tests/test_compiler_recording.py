@@ -562,7 +562,9 @@ def test_with_and_without_a_graph_is_not_the_same() -> None:
 def test_numbers_are_computed_once_and_for_all() -> None:
     a = Value(2.0)
     graph = simplify(recorded(lambda x: a * (mp.exp(1.0) * 2 + mp.sum([1.0, 2.0])) * x, ()))
-    numbers = [graph.numbers[tag] for kind, tag in zip(graph.kinds, graph.nodes.tags) if kind == NUMBER]
+    numbers = [
+        graph.numbers[tag] for kind, tag in zip(graph.kinds, graph.nodes.tags) if kind == NUMBER
+    ]
     assert numbers == [math.e * 2 + 3]
     assert names(simplified(lambda x: a * mp.log(0.0) + x, ()))[-1] == "add"
 

@@ -11,10 +11,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..engine import Constant, Value
+from ..engine import Constant, Value, apply
 from ..formulas.description import formula
 from ..support.nested import flatten, plain
-from .recording import Input, Picked, Random, Recorded, Recording, Shape, record_again
+from .graph import Graph
+from .numbering import Base
+from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR
+from .recording import Recording, Shape, record_again
 
 
 def check(
@@ -22,99 +25,100 @@ def check(
     recording: Recording,
     shapes: Sequence[Shape],
     example: Sequence[Any],
+    base: Base | None = None,
 ) -> None:
-    """Calls `function` again; ValueError if it does something else, with numbers of `example`."""
-    again = record_again(function, shapes, recording)
+    """Calls `function` again; ValueError if it does something else, with numbers of `example`.
+
+    base: what earlier checks left; another one than that of the recordings.
+    """
+    again = record_again(function, shapes, recording, base)
     if len(again.outputs) != len(recording.outputs):
         raise ValueError(
             f"the compiled function returned {len(recording.outputs)} Values when it was "
             f"recorded, and {len(again.outputs)} when it was called again"
         )
-    if not _is_same_graph(recording, again):
-        _compare(recording, again, [float(x) for x in flatten(plain(list(map(plain, example))))])
+    if not _are_equal(recording.graph, again.graph):
+        _compare(recording.graph, again.graph, list(flatten(list(map(plain, example)))))
 
 
-def _is_same_graph(a: Recording, b: Recording) -> bool:
-    """Whether both did the same in the same order: a fast comparison of all nodes at once."""
-    one, other = a.graph, b.graph
-    rows = [(g.nodes.kinds, g.nodes.tags, g.nodes.first, g.nodes.operands) for g in (one, other)]
+def _are_equal(one: Graph, other: Graph) -> bool:
+    """Whether both graphs have the same nodes in the same order: a fast comparison."""
     return (
-        rows[0] == rows[1]
+        one.nodes == other.nodes
         and one.outputs == other.outputs
         and one.ops == other.ops
         and one.parameters == other.parameters
         and one.generators == other.generators
         and len(one.numbers) == len(other.numbers)
-        and all(map(_same, one.numbers, other.numbers))
+        and all(map(_are_same, one.numbers, other.numbers))
     )
 
 
-def _compare(recording: Recording, again: Recording, inputs: Sequence[float]) -> None:
+def _compare(one: Graph, other: Graph, inputs: Sequence[float]) -> None:
     """Walks both graphs from their outputs down; ValueError with the first difference."""
-    pairs = list(zip(recording.outputs, again.outputs))
+    pairs = list(zip(one.outputs, other.outputs))
     known = set(pairs)
-    differences: dict[Value, Value] = {}
-    for one, other in pairs:  # which grows
-        if _is_same_node(one, other, recording, again):
-            new = dict.fromkeys(zip(one.operands, other.operands)).keys() - known
+    different: list[tuple[int, int]] = []
+    for i, j in pairs:  # which grows
+        if _are_same_node(one, i, other, j):
+            new = dict.fromkeys(zip(one.elements(i), other.elements(j))).keys() - known
             known |= new
             pairs += new
         else:
-            differences[one] = other
-    for value in recording.order:
-        if value in differences:
-            other = differences[value]
-            raise ValueError(
-                "the compiled function does not do the same every time: it was recorded with "
-                f"{_described(value, _numbers(recording, inputs))}, and called again it had "
-                f"{_described(other, _numbers(again, inputs))} there; a choice that "
-                "changes belongs into mp.where or mp.pick, a random number into mp.rand"
-            )
+            different.append((i, j))
+    if different:
+        i, j = min(different)
+        raise ValueError(
+            "the compiled function does not do the same every time: it was recorded with "
+            f"{_described(one, i, inputs)}, and called again it had "
+            f"{_described(other, j, inputs)} there; a choice that "
+            "changes belongs into mp.where or mp.pick, a random number into mp.rand"
+        )
 
 
-def _is_same_node(one: Value, other: Value, recording: Recording, again: Recording) -> bool:
-    """Whether two nodes are the same leaf, or the same op of as many operands."""
-    if isinstance(one, Constant) and isinstance(other, Constant):
-        return _same(one.data, other.data)
-    if isinstance(one, Input) and isinstance(other, Input):
-        return one.position == other.position
-    if isinstance(one, Random) and isinstance(other, Random):
-        return recording.randoms.index(one) == again.randoms.index(other)
-    if not (isinstance(one, Recorded) and isinstance(other, Recorded)):
-        return one is other
-    return (
-        type(one) is type(other)
-        and one.op is other.op
-        and one.keeps_graph == other.keeps_graph
-        and len(one.operands) == len(other.operands)
-    )
+def _are_same_node(one: Graph, i: int, other: Graph, j: int) -> bool:
+    """Whether two nodes are the same leaf, or one op of as many operands."""
+    kind, tag, other_tag = one.nodes.kinds[i], one.nodes.tags[i], other.nodes.tags[j]
+    if kind < 0 and kind != other.nodes.kinds[j]:
+        return False
+    if kind == PARAMETER:
+        return one.parameters[tag] is other.parameters[other_tag]
+    if kind == NUMBER:
+        return _are_same(one.numbers[tag], other.numbers[other_tag])
+    if kind >= 0 and one.op(i) is not other.op(j):
+        return False
+    return tag == other_tag and len(one.elements(i)) == len(other.elements(j))
 
 
-def _same(a: float, b: float) -> bool:
+def _are_same(a: float, b: float) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-12)
 
 
-def _numbers(recording: Recording, inputs: Sequence[float]) -> dict[Value, float]:
-    """The numbers of all Values for these inputs."""
-    numbers: dict[Value, float] = {}
-    for value in recording.order:
-        operands = [numbers[operand] for operand in value.operands]
-        if isinstance(value, Input):
-            numbers[value] = inputs[value.position]
-        elif isinstance(value, Random):
-            numbers[value] = 0.5  # as good as any other in [0, 1)
-        elif isinstance(value, Picked):
-            numbers[value] = operands[1 + int(operands[0])]
-        elif value.op is None:
-            numbers[value] = value.data
-        else:
-            numbers[value] = value.op.forward(*operands)
-    return numbers
-
-
-def _described(value: Value, numbers: dict[Value, float]) -> str:
+def _described(graph: Graph, i: int, inputs: Sequence[float]) -> str:
+    """A node in words, with its number for these inputs."""
+    value = _values(graph, i, inputs)[i]
     if isinstance(value, Constant):
         return f"the number {value.data:g}"
     if value.op is None:
-        return value.label or f"a leaf of {numbers[value]:g}"
-    return f"{formula(value, 1)} = {numbers[value]:g}"
+        return value.label or f"a leaf of {value.data:g}"
+    return f"{formula(value, 1)} = {value.data:g}"
+
+
+def _values(graph: Graph, last: int, inputs: Sequence[float]) -> dict[int, Value]:
+    """The Values, in eager mode, of the nodes up to `last`."""
+    values: dict[int, Value] = {}
+    for i, (kind, tag) in enumerate(zip(graph.kinds[: last + 1], graph.nodes.tags)):
+        operands = [values[j] for j in graph.elements(i)] if kind != VECTOR else []
+        if kind == PARAMETER:
+            values[i] = graph.parameters[tag]
+        elif kind == INPUT:
+            values[i] = Value(float(inputs[tag]), label=f"input {tag}")
+        elif kind == RANDOM:
+            values[i] = Value(0.5, label="random")  # as good as any other in [0, 1)
+        elif kind == NUMBER:
+            values[i] = Constant(graph.numbers[tag])
+        elif kind == PICK:
+            values[i] = operands[1 + int(operands[0].data)]
+        elif kind != VECTOR:
+            values[i] = apply(graph.ops[kind], *operands)
+    return values

@@ -44,9 +44,7 @@ def row(length: int) -> array[int]:
 
 def new_nodes(most: int, most_operands: int) -> Nodes:
     """Rows with room for so many nodes."""
-    return Nodes(
-        row(most), row(most), row(most + 1), row(most_operands), row(most), row(most)
-    )
+    return Nodes(row(most), row(most), row(most + 1), row(most_operands), row(most), row(most))
 
 
 def new_table(most: int) -> Table:
@@ -83,6 +81,11 @@ class Graph:
     def kinds(self) -> array[int]:
         """The kind of each node."""
         return self.nodes.kinds[: self.count]  # type: ignore[no-any-return]
+
+    def op(self, i: int) -> Op | None:
+        """The op of a node; None for a leaf, a vector or a pick."""
+        kind = self.nodes.kinds[i]
+        return self.ops[kind] if kind >= 0 else None
 
     def operands(self, i: int) -> list[int]:
         """The operands of a node: nodes, or vectors."""

@@ -24,14 +24,14 @@ import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import Any
 
 from ..engine import Value
 from ..ops import Op
 from .graph import Graph, new_table, row
 from .native import passes
-from .passes import ACTIVE, INPUT, NOWHERE, NUMBER, PARAMETER, PER_EXAMPLE, RANDOM
+from .passes import ACTIVE, NOWHERE, PER_EXAMPLE, RANDOM
 from .passes import DOT as DOT_OP
 from .passes import PICK as PICKED
 from .tape import (
@@ -154,24 +154,20 @@ class _Layout:
         self.inputs = inputs
         self.run = passes()
         self.place = row(graph.count)  # the place of each node
-        self.is_moved = row(graph.count)  # whether it is a parameter that the optimizer moves
-        self.new = row(len(store))
-        self.numbers: list[float] = []
+        slots = array("q", map(store.slots.get, graph.parameters, repeat(-1)))
+        self.is_moved = array("q", map(store.unplaced.__contains__, graph.parameters))
+        self.new = row(len(graph.parameters))
+        tags = row(len(graph.numbers))
+        found = self.run.place_leaves(
+            graph.count, graph.nodes, slots, ~len(store), self.place, tags
+        )
+        self.numbers = [graph.numbers[tag] for tag in tags[:found]]
         self.generators: list[random.Random | None] = []
-        for i, (kind, tag) in enumerate(zip(graph.kinds, graph.nodes.tags)):
-            if kind == NUMBER:
-                self.place[i] = ~(len(store) + len(self.numbers))
-                self.numbers.append(graph.numbers[tag])
-            elif kind == INPUT:
-                self.place[i] = tag
-            elif kind == RANDOM:
-                self.place[i] = inputs + len(self.generators)
-                self.generators.append(graph.generators[tag])
-            elif kind == PARAMETER:
-                parameter = graph.parameters[tag]
-                slot = store.slots[parameter]
-                self.place[i] = ~slot if slot >= 0 else NOWHERE
-                self.is_moved[i] = parameter in store.unplaced
+        if graph.generators:
+            for i, kind in enumerate(graph.kinds):
+                if kind == RANDOM:
+                    self.place[i] = inputs + len(self.generators)
+                    self.generators.append(graph.generators[graph.nodes.tags[i]])
         self.next_shared = len(store) + len(self.numbers)
         self.next_per_example = inputs + len(self.generators)
         self.instructions: dict[bool, list[Instruction]] = {False: [], True: []}
@@ -240,7 +236,14 @@ class _Layout:
         """The places of nodes; a parameter's slot is given at its first use."""
         graph, store, places = self.graph, self.store, row(len(nodes))
         found = self.run.locate(
-            len(nodes), nodes, self.place, store.next, self.is_moved, places, self.new
+            len(nodes),
+            nodes,
+            graph.nodes.tags,
+            self.place,
+            store.next,
+            self.is_moved,
+            places,
+            self.new,
         )
         for node in self.new[:found]:
             parameter = graph.parameters[graph.nodes.tags[node]]
@@ -365,16 +368,12 @@ class _Layout:
         length = self._length(self._column(nodes, 0)[0])
         sides = [self._elements(self._column(nodes, j)) for j in (0, 1)]
         places = [self._places(side) for side in sides]
-        for begin in range(0, len(sides[0]), length):
-            own = slice(begin, begin + length)
-            if any(self.run.find_steps(length, length, at[own]) == BY_ELEMENT for at in places):
-                # in another order the steps may be equal
-                pairs = sorted(zip(*[at[own] for at in places], *[side[own] for side in sides]))
-                for j, at in enumerate((*places, *sides)):
-                    at[own] = array("q", [pair[j] for pair in pairs])
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for number in range(len(nodes)):
-            alike.setdefault(tuple([self._steps(at, number, length) for at in places]), []).append(number)
+        steps = [row(len(nodes)) for _ in sides]
+        if any([self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]):
+            self._sort_irregular(length, sides, places, steps)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for number, key in enumerate(zip(*steps)):
+            alike.setdefault(key, []).append(number)
         for numbers in alike.values():
             chosen = array("q", [nodes[number] for number in numbers])
             patterns = []
@@ -385,12 +384,19 @@ class _Layout:
                 patterns.append(self._pattern(chosen[0], elements, elements, length))
             self._add(DOT, chosen, length, patterns + self._bias(chosen, 1))
 
-    def _steps(self, places: Row, number: int, length: int) -> tuple[bool, int] | None:
-        """Whether one row of places is per example, and its step; None if it has none."""
-        own = places[number * length : (number + 1) * length]
-        if self.run.find_steps(length, length, own) == BY_ELEMENT:
-            return None
-        return own[0] >= 0, own[1] - own[0] if length > 1 else 0
+    def _sort_irregular(
+        self, length: int, sides: list[Row], places: list[Row], steps: list[Row]
+    ) -> None:
+        """Sorts the products of dots whose vectors have no steps: in another order they may."""
+        for number, key in enumerate(zip(*steps)):
+            if NOWHERE in key:
+                own = slice(number * length, (number + 1) * length)
+                both = (*places, *sides)
+                pairs = sorted(zip(*[rows[own] for rows in both]))
+                for rows, column in zip(both, zip(*pairs)):
+                    rows[own] = array("q", column)
+        for pair in zip(places, steps):
+            self.run.row_steps(len(steps[0]), length, *pair)
 
     def _bias(self, nodes: Row, columns: int) -> list[Pattern]:
         """The pattern of the numbers that are added to dots, if there are any."""

@@ -61,12 +61,31 @@ class Terms(NamedTuple):
 # ---- which nodes are needed, and which are numbers
 
 
+def shift(count: int, numbers: Integers, own: int, base: int, leaves: int) -> None:
+    """Numbers the nodes of a base first, then leaves, -1, -2, …, and then own, own + 1, …"""
+    for k in range(count):
+        if numbers[k] < 0:
+            numbers[k] = base - 1 - numbers[k]
+        elif numbers[k] >= own:
+            numbers[k] += base + leaves - own
+
+
 def mark(count: int, nodes: Nodes, needed: Integers) -> None:
     """Marks the operands of every marked node."""
     for i in range(count - 1, -1, -1):
         if needed[i]:
             for k in range(nodes.first[i], nodes.first[i + 1]):
                 needed[nodes.operands[k]] = 1
+
+
+def used_parameters(count: int, nodes: Nodes, needed: Integers, tags: Integers) -> int:
+    """Writes the tags of the parameters that are marked; returns how many there are."""
+    found = 0
+    for i in range(count):
+        if needed[i] and nodes.kinds[i] == PARAMETER:
+            tags[found] = nodes.tags[i]
+            found += 1
+    return found
 
 
 def mark_numbers(count: int, nodes: Nodes, needed: Integers, known: Integers) -> int:
@@ -87,16 +106,21 @@ def mark_numbers(count: int, nodes: Nodes, needed: Integers, known: Integers) ->
 # ---- each node once
 
 
+def mixed(a: int, b: int) -> int:
+    """A number from 0 to 2**31 - 1 that two others spread evenly over this range."""
+    number = ((a ^ (b + 0x9E3779B)) * 0x45D9F3B) & 0x7FFFFFFF
+    return number ^ (number >> 15)
+
+
 def add(nodes: Nodes, table: Table, made: int, kind: int, tag: int, end: int, origin: int) -> int:
     """Adds a node, whose operands have been written up to `end`, as number `made`.
 
     Returns its number, or that of an equal node that was added before.
     """
     begin = nodes.first[made]
-    place = (kind * 31 + tag + 7) & 0x7FFFFFFF
+    place = mixed(kind, tag)
     for k in range(begin, end):
-        place = ((place ^ nodes.operands[k]) * 0x45D9F3B) & 0x7FFFFFFF
-        place ^= place >> 15
+        place = mixed(place, nodes.operands[k])
     last = table.size[0] - 1
     place &= last
     while table.nodes[place]:
@@ -380,8 +404,7 @@ def group(
             continue
         width = nodes.first[i + 1] - nodes.first[i]
         length, index = length_of(i, nodes, is_reduction), index_of(i, nodes)
-        place = (levels[i] * 0x45D9F3B + kind * 0x9E3779 + length * 31 + width + index) & 0x7FFFFFFF
-        place = (place ^ (place >> 15)) & last
+        place = mixed(mixed(mixed(levels[i], kind), mixed(length, width)), index) & last
         while groups[i] < 0:
             if not table.nodes[place]:
                 table.nodes[place] = 1 + made
@@ -414,6 +437,28 @@ def collect(count: int, groups: Integers, ends: Integers, members: Integers) -> 
 # ---- where operands are
 
 
+def place_leaves(
+    count: int, nodes: Nodes, slots: Integers, numbers: int, place: Integers, tags: Integers
+) -> int:
+    """The places of leaves; random numbers get none.
+
+    slots: of the parameters, by their tags, or -1; numbers: the place of the first plain number.
+    tags: those of the plain numbers; returns how many there are.
+    """
+    found = 0
+    for i in range(count):
+        kind, tag = nodes.kinds[i], nodes.tags[i]
+        if kind == PARAMETER:
+            place[i] = -1 - slots[tag] if slots[tag] >= 0 else NOWHERE
+        elif kind == INPUT:
+            place[i] = tag
+        elif kind == NUMBER:
+            place[i] = numbers - found
+            tags[found] = tag
+            found += 1
+    return found
+
+
 def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Integers) -> None:
     """Writes operand j of each of these nodes."""
     for k in range(count):
@@ -421,25 +466,40 @@ def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Intege
 
 
 def locate(
-    count: int, elements: Integers, place: Integers, slots: Integers, is_moved: Integers,
-    places: Integers, new: Integers,
+    count: int, elements: Integers, tags: Integers, place: Integers, slots: Integers,
+    is_moved: Integers, places: Integers, new: Integers,
 ) -> int:  # fmt: skip
     """The places of nodes; a parameter gets the next slot at its first use.
 
-    slots: the next slot of a parameter that is moved, and of another one. new: the parameters
-    that got a slot now; returns how many.
+    slots: the next slot of a parameter that is moved, and of another one; is_moved: by the tags
+    of parameters. new: the parameters that got a slot now; returns how many.
     """
     found = 0
     for k in range(count):
         node = elements[k]
         if place[node] == NOWHERE:
-            which = 0 if is_moved[node] else 1
+            which = 0 if is_moved[tags[node]] else 1
             place[node] = -1 - slots[which]
             slots[which] += 1
             new[found] = node
             found += 1
         places[k] = place[node]
     return found
+
+
+def row_steps(rows: int, length: int, places: Integers, steps: Integers) -> int:
+    """The step of each row of places, NOWHERE without one; returns how many have none."""
+    irregular = 0
+    for i in range(rows):
+        begin = i * length
+        step = places[begin + 1] - places[begin] if length > 1 else 0
+        per_example = places[begin] >= 0
+        regular = (places[begin + length - 1] >= 0) == per_example
+        for k in range(begin + 1, begin + length):
+            regular = regular and places[k] - places[k - 1] == step
+        steps[i] = 2 * step + per_example if regular else NOWHERE
+        irregular += not regular
+    return irregular
 
 
 def find_steps(count: int, length: int, places: Integers) -> int:
@@ -463,6 +523,6 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "mark", "mark_numbers", "join", "link_sums", "mark_terms", "rebuild",
-    "level", "group", "collect", "column", "locate", "find_steps",
+    "shift", "mark", "used_parameters", "mark_numbers", "join", "link_sums", "mark_terms", "rebuild",
+    "level", "group", "collect", "place_leaves", "column", "locate", "row_steps", "find_steps",
 )  # fmt: skip

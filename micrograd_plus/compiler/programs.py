@@ -22,7 +22,8 @@ from .batches import Batches, in_batches
 from .checking import check
 from .examples import Examples
 from .layout import Program, Store, lay_out
-from .recording import Recording, Shape, record, refilled
+from .numbering import Base
+from .recording import Recording, Shape, in_reach, record, refilled, watching
 from .running import new_machine
 from .simplify import simplify
 
@@ -72,6 +73,8 @@ class Programs:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
         self.optimizer = optimizer
+        self.bases = Base(), Base()  # what recordings leave for the next one, and checks
+        self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())
         self.machine: Any = None
@@ -91,7 +94,9 @@ class Programs:
         while missing := [key for key in examples.shapes if self._lacks(key)]:
             key = max(missing, key=_size)  # the longest sequence reaches the most parameters
             example = examples[examples.kinds.index(examples.shapes.index(key))]
-            with _without_garbage_collection():
+            if not self.watched:
+                self.watched = dict.fromkeys([*self.known(), *in_reach(self.function)])
+            with _without_garbage_collection(), watching(self.watched):
                 self.entries[key] = self._record(key, example)
         for key in examples.shapes:
             self.entries.move_to_end(key)
@@ -111,9 +116,11 @@ class Programs:
         return entry is None or not entry.is_current()
 
     def _record(self, key: Key, example: Sequence[Any]) -> Entry:
-        recording = record(self.function, key, self.known())
+        first, second = self.bases
+        recording = record(self.function, key, self.watched, first)
+        self.watched = recording.watched
         self.accept(recording)
-        check(self.function, recording, key, example)
+        check(self.function, recording, key, example, second)
         known = len(self.store)
         self.store.add(recording.parameters)
         if len(self.store) != known:  # the other programs have their numbers in these places

@@ -23,7 +23,7 @@ from typing import Any
 from ..context import recorder, scope
 from ..engine import Value
 from ..functional import dot, softmax
-from ..recordable import pick, require
+from ..recordable import pick, require, stamped
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain
 from .activations import ReLU
@@ -156,6 +156,7 @@ class SinusoidalPositions(_Positions):
 # ---- attention
 
 
+@stamped(fixed=0)
 def attend(query: Sequence[Any], keys: Rows, values: Rows) -> tuple[list[Value], list[Value]]:
     """Returns the answer to one query, which is a weighted mean of `values`, and the weights.
 

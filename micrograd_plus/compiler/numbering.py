@@ -1,0 +1,183 @@
+"""Numbering: what was recorded, Values and stamps, becomes a graph of numbered nodes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Container, Sequence
+from itertools import accumulate, chain, count, repeat
+from operator import attrgetter, not_
+from typing import Any
+
+from ..engine import Constant, Value
+from ..ops import Op
+from .graph import SIMPLIFIED, Graph, Numbers, row
+from .native import passes
+from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes
+from .recorded import Input, Random, Vector
+from .stamping import Binding, Part, Stamp, Templates
+
+_op, _parts, _scope = attrgetter("op"), attrgetter("parts"), attrgetter("scope")
+_keeps_graph = attrgetter("keeps_graph")
+
+
+OWN = 1 << 40  # what the numbers of nodes that one recording made begin with, while it is numbered
+
+
+class Kinds(dict[Any, int]):
+    """The kind of each op; a new one gets the next."""
+
+    def __init__(self) -> None:
+        self.ops: list[Op] = [*SIMPLIFIED]
+        super().__init__({op: kind for kind, op in enumerate(SIMPLIFIED)})
+        self.update({None: PICK, Vector.op: VECTOR})
+
+    def __missing__(self, op: Op) -> int:
+        self[op] = len(self.ops)
+        self.ops.append(op)
+        return self[op]
+
+
+class Rows:
+    """Nodes while they are written."""
+
+    def __init__(self) -> None:
+        self.kinds, self.tags = array("q"), array("q")
+        self.lengths, self.operands = array("q"), array("q")
+        self.scopes: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def leaf(self, kind: int, tag: int) -> None:
+        """Adds a leaf."""
+        self.kinds.append(kind)
+        self.tags.append(tag)
+        self.lengths.append(0)
+        self.scopes.append(None)
+
+    def add(self, part: Part, kind_of: Kinds, numbers: Sequence[int], scope: Any) -> None:
+        """Adds the nodes of a template, with these numbers as what its codes count."""
+        self.kinds.extend(map(kind_of.__getitem__, part.ops))
+        self.tags.extend(part.tags)
+        self.lengths.extend(part.lengths)
+        self.operands.extend(map(numbers.__getitem__, part.codes))
+        self.scopes += repeat(scope, len(part.ops))
+
+
+class Base:
+    """What all recordings of one function have: its parameters, and what layers have once."""
+
+    def __init__(self) -> None:
+        self.templates = Templates()
+        self.kind_of = Kinds()
+        self.rows = Rows()
+        self.number: dict[Value, int] = {}
+        self.parameters: list[Value] = []
+        self.numbers = Numbers()
+        self.bound: dict[int, list[int]] = {}  # by the id of a binding: what its stamps use
+
+    def leaf(self, value: Value) -> int:
+        """The number of a leaf, which is added at its first use."""
+        number = self.number.get(value)
+        if number is None:
+            number = self.number[value] = len(self.rows)
+            if isinstance(value, Constant):
+                self.rows.leaf(NUMBER, self.numbers.tag(value.data))
+            else:
+                self.rows.leaf(PARAMETER, len(self.parameters))
+                self.parameters.append(value)
+        return number
+
+    def outside(self, binding: Binding) -> list[int]:
+        """The numbers of what a binding's stamps use, which is added at the first of them."""
+        found = self.bound.get(id(binding))
+        if found is None:
+            template = binding.template
+            leaves = list(map(self.leaf, chain(binding.values, template.constants)))
+            begin = len(self.rows)
+            numbers = [*range(begin, begin + len(template.once.ops)), *leaves]
+            self.rows.add(template.once, self.kind_of, numbers, None)
+            found = self.bound[id(binding)] = [numbers[code] for code in template.uses]
+        return found
+
+
+class _Numbers(dict[Any, int]):
+    """The number of each node of a recording.
+
+    What was not made is a leaf: a known one is in the base, and another one gets -1, -2, …
+    """
+
+    def __init__(self, base: Base, known: Container[Value]) -> None:
+        self.base, self.known = base, known
+        self.leaves: list[Value] = []
+
+    def __missing__(self, leaf: Value) -> int:
+        number = self.base.number.get(leaf)
+        if number is None and leaf in self.known:
+            number = self.base.leaf(leaf)
+        elif number is None:
+            self.leaves.append(leaf)
+            number = -len(self.leaves)
+        self[leaf] = number
+        return number
+
+
+def graph_of(
+    segments: Sequence[list[Any] | Stamp], outputs: Sequence[Value], randoms: Sequence[Random],
+    base: Base, known: Container[Value],
+) -> Graph:  # fmt: skip
+    """The graph of what was recorded: the base, then other leaves, then what was made.
+
+    known: the parameters that every recording of the function may use.
+    """
+    number, own = _Numbers(base, known), Rows()
+    for segment in segments:
+        begin = OWN + len(own)
+        if isinstance(segment, Stamp):
+            template = segment.binding.template
+            outside = base.outside(segment.binding)
+            mine = range(begin, begin + len(template.each.ops))
+            varying = map(number.__getitem__, segment.values)
+            own.add(template.each, base.kind_of, [*outside, *mine, *varying], segment.scope)
+            number.update(zip(segment.results, map(mine.__getitem__, template.outputs)))
+        else:
+            number.update(zip(segment, count(begin)))
+            parts = list(map(_parts, segment))
+            own.kinds.extend(map(base.kind_of.__getitem__, map(_op, segment)))
+            own.tags.extend(map(not_, map(_keeps_graph, segment)))
+            own.lengths.extend(map(len, parts))
+            own.operands.extend(map(number.__getitem__, chain.from_iterable(parts)))
+            own.scopes += map(_scope, segment)
+    ends = array("q", [number[value] for value in outputs])
+    leaves, parameters, numbers = Rows(), [*base.parameters], Numbers([*base.numbers.list])
+    for leaf in number.leaves:
+        if isinstance(leaf, Input):
+            leaves.leaf(INPUT, leaf.position)
+        elif isinstance(leaf, Random):
+            leaves.leaf(RANDOM, randoms.index(leaf))
+        elif isinstance(leaf, Constant):
+            leaves.leaf(NUMBER, numbers.tag(leaf.data))
+        else:
+            leaves.leaf(PARAMETER, len(parameters))
+            parameters.append(leaf)
+    for numbered in (own.operands, ends):
+        passes().shift(len(numbered), numbered, OWN, len(base.rows), len(leaves))
+    rows = (base.rows, leaves, own)
+    lengths = chain.from_iterable(part.lengths for part in rows)
+    return Graph(
+        nodes=Nodes(
+            kinds=base.rows.kinds + leaves.kinds + own.kinds,
+            tags=base.rows.tags + leaves.tags + own.tags,
+            first=array("q", accumulate(lengths, initial=0)),
+            operands=base.rows.operands + own.operands,
+            flags=row(0),
+            origins=row(0),
+        ),
+        count=sum(map(len, rows)),
+        ops=base.kind_of.ops,
+        parameters=parameters,
+        numbers=numbers.list,
+        generators=[drawn.generator for drawn in randoms],
+        scopes=[*base.rows.scopes, *leaves.scopes, *own.scopes],
+        outputs=ends.tolist(),
+    )
