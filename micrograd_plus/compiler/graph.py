@@ -39,7 +39,7 @@ SIMPLIFIED = [TABLE[name] for name in ("add", "mul", "pow", "sum", "dot")]  # as
 
 def row(length: int) -> array[int]:
     """A row of zeros."""
-    return array("q", bytes(8 * length))
+    return array("q", (0,)) * length
 
 
 def new_nodes(most: int, most_operands: int) -> Nodes:

@@ -254,7 +254,12 @@ def passes() -> Any:
     entries = {name: _entry(getattr(python_passes, name)) for name in python_passes.ENTRIES}
     text = source + _NUMBA + _PASSES + "".join(entries.values())
     addresses = _addresses("passes", text)
-    return SimpleNamespace(**{name: _callable(name, addresses[f"run_{name}"]) for name in entries})
+    return SimpleNamespace(
+        **{
+            name: _callable(getattr(python_passes, name), addresses[f"run_{name}"])
+            for name in entries
+        }
+    )
 
 
 def _entry(function: Any) -> str:
@@ -277,23 +282,25 @@ unit(run_{name})
 """
 
 
-def _callable(name: str, address: int) -> Any:
-    """A pass as a function of arrays and whole numbers."""
+def _callable(function: Any, address: int) -> Any:
+    """A pass, at this address, as a function of arrays and whole numbers."""
     import ctypes
 
-    integer = ctypes.c_int64
+    rows = {kind.__name__: len(kind._fields) for kind in python_passes.ROWS}
+    sizes = [rows.get(kind, 1) for kind in function.__annotations__.values()]
+    call = ctypes.CFUNCTYPE(*[ctypes.c_int64] * sum(sizes))(address)
 
     def run(*arguments: Any) -> Any:
         numbers: list[int] = []
         for argument in arguments:
             if isinstance(argument, int):
                 numbers.append(argument)
+            elif isinstance(argument, tuple):
+                numbers += [rows.buffer_info()[0] for rows in argument]
             else:
-                rows = argument if isinstance(argument, tuple) else (argument,)
-                numbers += [row.buffer_info()[0] for row in rows]
-        return ctypes.CFUNCTYPE(integer, *[integer] * len(numbers))(address)(*numbers)
+                numbers.append(argument.buffer_info()[0])
+        return call(*numbers)
 
-    run.__name__ = name
     return run
 
 

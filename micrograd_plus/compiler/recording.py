@@ -145,12 +145,11 @@ class _Recorder:
         binding = self.templates.binding(key, given)
         if binding is None:
             return function(*arguments)
-        scope = open_scope.get()
-        ops, template = binding.template.each.ops, binding.template
-        results = [Recorded(ops[output], ()) for output in template.outputs]
+        template = binding.template
+        results = [Recorded(op, ()) for op in template.ops]
         self.made = []
-        self.segments += [Stamp(binding, values, results, scope), self.made]
-        return refilled(template.structure, iter(results))
+        self.segments += [Stamp(binding, values, results, open_scope.get()), self.made]
+        return results if template.structure is None else refilled(template.structure, iter(results))
 
     def _first_call(
         self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],

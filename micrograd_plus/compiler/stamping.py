@@ -45,7 +45,8 @@ class Template:
     each: the other nodes. Their codes count `uses`, these nodes, and the varying Values.
     uses: the codes of what `each` takes from `once`.
     constants: leaves that the call made or reached.
-    outputs: which of the nodes of `each` the call returned; structure: how they were nested.
+    outputs: which of the nodes of `each` the call returned, and their ops; structure: how they
+        were nested, or None if they were one list.
     """
 
     once: Part
@@ -53,6 +54,7 @@ class Template:
     uses: list[int]
     constants: list[Value]
     outputs: list[int]
+    ops: list[Any]
     structure: Any
 
 
@@ -135,7 +137,8 @@ class Templates:
             uses=[code_once[x] for x in outside],
             constants=constants,
             outputs=[each.index(value) for value in returned],
-            structure=structure,
+            ops=[value.op for value in returned],
+            structure=None if structure == [None] * len(returned) else structure,
         )
 
 

@@ -404,8 +404,15 @@ class TransformerBlock(Module):
 
 def add(x: Any, y: Any) -> Any:
     """Returns x + y, number by number, for nested lists of the same shape."""
-    x = plain(x)
-    return [add(a, b) for a, b in zip(x, y)] if isinstance(x, (list, tuple)) else x + y
+    x, y = plain(x), plain(y)
+    if is_nested(x):
+        return [add(a, b) for a, b in zip(x, y)]
+    return _sums(x, y) if isinstance(x, (list, tuple)) else x + y
+
+
+@stamped(fixed=0)
+def _sums(x: Sequence[Value], y: Sequence[Any]) -> list[Value]:
+    return [a + b for a, b in zip(x, y)]
 
 
 def _is_batch(x: Any) -> bool:
