@@ -369,7 +369,8 @@ class _Layout:
         sides = [self._elements(self._column(nodes, j)) for j in (0, 1)]
         places = [self._places(side) for side in sides]
         steps = [row(len(nodes)) for _ in sides]
-        if any([self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]):
+        irregular = [self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]
+        if any(irregular):
             self._sort_irregular(length, sides, places, steps)
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, key in enumerate(zip(*steps)):

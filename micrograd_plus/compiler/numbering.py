@@ -55,13 +55,13 @@ class Rows:
         self.lengths.append(0)
         self.scopes.append(None)
 
-    def add(self, part: Part, kind_of: Kinds, numbers: Sequence[int], scope: Any) -> None:
+    def add(self, part: Part, kinds: array[int], numbers: Sequence[int], scope: Any) -> None:
         """Adds the nodes of a template, with these numbers as what its codes count."""
-        self.kinds.extend(map(kind_of.__getitem__, part.ops))
-        self.tags.extend(part.tags)
-        self.lengths.extend(part.lengths)
+        self.kinds += kinds
+        self.tags += part.tags
+        self.lengths += part.lengths
         self.operands.extend(map(numbers.__getitem__, part.codes))
-        self.scopes += repeat(scope, len(part.ops))
+        self.scopes += repeat(scope, len(kinds))
 
 
 class Base:
@@ -75,6 +75,15 @@ class Base:
         self.parameters: list[Value] = []
         self.numbers = Numbers()
         self.bound: dict[int, list[int]] = {}  # by the id of a binding: what its stamps use
+        self._kinds: dict[int, array[int]] = {}  # by the id of a part of a template
+
+    def kinds(self, part: Part) -> array[int]:
+        """The kinds of the nodes of a part."""
+        found = self._kinds.get(id(part))
+        if found is None:
+            kinds = map(self.kind_of.__getitem__, part.ops)
+            found = self._kinds[id(part)] = array("q", kinds)
+        return found
 
     def leaf(self, value: Value) -> int:
         """The number of a leaf, which is added at its first use."""
@@ -96,7 +105,7 @@ class Base:
             leaves = list(map(self.leaf, chain(binding.values, template.constants)))
             begin = len(self.rows)
             numbers = [*range(begin, begin + len(template.once.ops)), *leaves]
-            self.rows.add(template.once, self.kind_of, numbers, None)
+            self.rows.add(template.once, self.kinds(template.once), numbers, None)
             found = self.bound[id(binding)] = [numbers[code] for code in template.uses]
         return found
 
@@ -138,7 +147,8 @@ def graph_of(
             outside = base.outside(segment.binding)
             mine = range(begin, begin + len(template.each.ops))
             varying = map(number.__getitem__, segment.values)
-            own.add(template.each, base.kind_of, [*outside, *mine, *varying], segment.scope)
+            numbers = [*outside, *mine, *varying]
+            own.add(template.each, base.kinds(template.each), numbers, segment.scope)
             number.update(zip(segment.results, map(mine.__getitem__, template.outputs)))
         else:
             number.update(zip(segment, count(begin)))
@@ -149,14 +159,14 @@ def graph_of(
             own.operands.extend(map(number.__getitem__, chain.from_iterable(parts)))
             own.scopes += map(_scope, segment)
     ends = array("q", [number[value] for value in outputs])
-    leaves, parameters, numbers = Rows(), [*base.parameters], Numbers([*base.numbers.list])
+    leaves, parameters, known_numbers = Rows(), [*base.parameters], Numbers([*base.numbers.list])
     for leaf in number.leaves:
         if isinstance(leaf, Input):
             leaves.leaf(INPUT, leaf.position)
         elif isinstance(leaf, Random):
             leaves.leaf(RANDOM, randoms.index(leaf))
         elif isinstance(leaf, Constant):
-            leaves.leaf(NUMBER, numbers.tag(leaf.data))
+            leaves.leaf(NUMBER, known_numbers.tag(leaf.data))
         else:
             leaves.leaf(PARAMETER, len(parameters))
             parameters.append(leaf)
@@ -176,7 +186,7 @@ def graph_of(
         count=sum(map(len, rows)),
         ops=base.kind_of.ops,
         parameters=parameters,
-        numbers=numbers.list,
+        numbers=known_numbers.list,
         generators=[drawn.generator for drawn in randoms],
         scopes=[*base.rows.scopes, *leaves.scopes, *own.scopes],
         outputs=ends.tolist(),

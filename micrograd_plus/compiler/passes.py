@@ -13,7 +13,7 @@ from .tape import AFFINE, BY_ELEMENT, BY_ROW
 
 Integers = Any  # a row of 64-bit whole numbers: an array, or its address in machine code
 
-# The kinds of nodes: leaves, vectors and picks; any other kind is the place of an op in `Graph.ops`.
+# The kinds of nodes: leaves, vectors, picks; another kind is the place of an op in `Graph.ops`.
 PARAMETER, INPUT, RANDOM, NUMBER, VECTOR, PICK = -6, -5, -4, -3, -2, -1
 ADD, MUL, POW, SUM, DOT = 0, 1, 2, 3, 4  # the ops that are simplified
 
@@ -523,6 +523,7 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "shift", "mark", "used_parameters", "mark_numbers", "join", "link_sums", "mark_terms", "rebuild",
+    "shift", "mark", "used_parameters", "mark_numbers",
+    "join", "link_sums", "mark_terms", "rebuild",
     "level", "group", "collect", "place_leaves", "column", "locate", "row_steps", "find_steps",
 )  # fmt: skip

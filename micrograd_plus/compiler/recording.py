@@ -149,7 +149,9 @@ class _Recorder:
         results = [Recorded(op, ()) for op in template.ops]
         self.made = []
         self.segments += [Stamp(binding, values, results, open_scope.get()), self.made]
-        return results if template.structure is None else refilled(template.structure, iter(results))
+        return (
+            results if template.structure is None else refilled(template.structure, iter(results))
+        )
 
     def _first_call(
         self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],

@@ -11,8 +11,9 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
@@ -30,10 +31,10 @@ class Part:
     codes: the operands, as places in what `Template` says.
     """
 
-    ops: list[Any] = field(default_factory=list)
-    tags: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    codes: list[int] = field(default_factory=list)
+    ops: list[Any]
+    tags: array[int]
+    lengths: array[int]
+    codes: list[int]
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Template:
     uses: the codes of what `each` takes from `once`.
     constants: leaves that the call made or reached.
     outputs: which of the nodes of `each` the call returned, and their ops; structure: how they
-        were nested, or None if they were one list.
+        were nested, and whether they were one list.
     """
 
     once: Part
@@ -56,6 +57,7 @@ class Template:
     outputs: list[int]
     ops: list[Any]
     structure: Any
+    is_list: bool
 
 
 @dataclass
@@ -138,15 +140,16 @@ class Templates:
             constants=constants,
             outputs=[each.index(value) for value in returned],
             ops=[value.op for value in returned],
-            structure=None if structure == [None] * len(returned) else structure,
+            structure=structure,
+            is_list=structure == [None] * len(returned),
         )
 
 
 def _part(nodes: Sequence[Any], code: dict[Any, int]) -> Part:
     return Part(
         ops=[node.op for node in nodes],
-        tags=[0 if node.keeps_graph else 1 for node in nodes],
-        lengths=[len(node.parts) for node in nodes],
+        tags=array("q", [not node.keeps_graph for node in nodes]),
+        lengths=array("q", [len(node.parts) for node in nodes]),
         codes=[code[part] for node in nodes for part in node.parts],
     )
 
