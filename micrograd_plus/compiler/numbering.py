@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain, count, repeat
 from operator import attrgetter, not_
 from typing import Any
@@ -64,18 +64,41 @@ class Rows:
         self.scopes += repeat(scope, len(kinds))
 
 
-class Base:
-    """What all recordings of one function have: its parameters, and what layers have once."""
+class Base(dict[Any, int]):
+    """What all recordings of one function have: the parameters, and what layers have once.
+
+    As a dictionary it has the number of each of these nodes; and while a graph is written, those
+    of its own nodes. What is not there and was not made is a leaf, which gets -1, -2, …
+    """
 
     def __init__(self) -> None:
         self.templates = Templates()
         self.kind_of = Kinds()
         self.rows = Rows()
-        self.number: dict[Value, int] = {}
         self.parameters: list[Value] = []
         self.numbers = Numbers()
         self.bound: dict[int, list[int]] = {}  # by the id of a binding: what its stamps use
+        self.leaves: list[Value] = []  # of the graph that is written
         self._kinds: dict[int, array[int]] = {}  # by the id of a part of a template
+
+    def __missing__(self, leaf: Value) -> int:
+        self.leaves.append(leaf)
+        self[leaf] = -len(self.leaves)
+        return self[leaf]
+
+    def know(self, parameters: Iterable[Value]) -> None:
+        """Adds parameters that are new."""
+        new = [value for value in parameters if value not in self]
+        self.update(zip(new, count(len(self.rows))))
+        self.rows.kinds.extend(repeat(PARAMETER, len(new)))
+        self.rows.tags.extend(range(len(self.parameters), len(self.parameters) + len(new)))
+        self.rows.lengths.extend(repeat(0, len(new)))
+        self.rows.scopes += repeat(None, len(new))
+        self.parameters += new
+
+    def _constant(self, value: Value) -> int:
+        self.rows.leaf(NUMBER, self.numbers.tag(value.data))
+        return len(self.rows) - 1
 
     def kinds(self, part: Part) -> array[int]:
         """The kinds of the nodes of a part."""
@@ -85,24 +108,15 @@ class Base:
             found = self._kinds[id(part)] = array("q", kinds)
         return found
 
-    def leaf(self, value: Value) -> int:
-        """The number of a leaf, which is added at its first use."""
-        number = self.number.get(value)
-        if number is None:
-            number = self.number[value] = len(self.rows)
-            if isinstance(value, Constant):
-                self.rows.leaf(NUMBER, self.numbers.tag(value.data))
-            else:
-                self.rows.leaf(PARAMETER, len(self.parameters))
-                self.parameters.append(value)
-        return number
-
     def outside(self, binding: Binding) -> list[int]:
         """The numbers of what a binding's stamps use, which is added at the first of them."""
         found = self.bound.get(id(binding))
         if found is None:
             template = binding.template
-            leaves = list(map(self.leaf, chain(binding.values, template.constants)))
+            leaves = [
+                *map(self.__getitem__, binding.values),
+                *map(self._constant, template.constants),
+            ]
             begin = len(self.rows)
             numbers = [*range(begin, begin + len(template.once.ops)), *leaves]
             self.rows.add(template.once, self.kinds(template.once), numbers, None)
@@ -110,57 +124,48 @@ class Base:
         return found
 
 
-class _Numbers(dict[Any, int]):
-    """The number of each node of a recording.
-
-    What was not made is a leaf: a known one is in the base, and another one gets -1, -2, …
-    """
-
-    def __init__(self, base: Base, known: Container[Value]) -> None:
-        self.base, self.known = base, known
-        self.leaves: list[Value] = []
-
-    def __missing__(self, leaf: Value) -> int:
-        number = self.base.number.get(leaf)
-        if number is None and leaf in self.known:
-            number = self.base.leaf(leaf)
-        elif number is None:
-            self.leaves.append(leaf)
-            number = -len(self.leaves)
-        self[leaf] = number
-        return number
-
-
 def graph_of(
     segments: Sequence[list[Any] | Stamp], outputs: Sequence[Value], randoms: Sequence[Random],
-    base: Base, known: Container[Value],
+    base: Base,
 ) -> Graph:  # fmt: skip
-    """The graph of what was recorded: the base, then other leaves, then what was made.
+    """The graph of what was recorded: the base, then other leaves, then what was made."""
+    try:
+        return _graph_of(segments, outputs, randoms, base)
+    finally:
+        for segment in segments:
+            made = segment.results if isinstance(segment, Stamp) else segment
+            for node in made:
+                base.pop(node, None)
+        for leaf in base.leaves:
+            base.pop(leaf, None)
+        base.leaves.clear()
 
-    known: the parameters that every recording of the function may use.
-    """
-    number, own = _Numbers(base, known), Rows()
+
+def _graph_of(
+    segments: Sequence[list[Any] | Stamp], outputs: Sequence[Value], randoms: Sequence[Random],
+    base: Base,
+) -> Graph:  # fmt: skip
+    own, numbers_of = Rows(), base.__getitem__
     for segment in segments:
         begin = OWN + len(own)
         if isinstance(segment, Stamp):
             template = segment.binding.template
             outside = base.outside(segment.binding)
             mine = range(begin, begin + len(template.each.ops))
-            varying = map(number.__getitem__, segment.values)
-            numbers = [*outside, *mine, *varying]
+            numbers = [*outside, *mine, *map(numbers_of, segment.values)]
             own.add(template.each, base.kinds(template.each), numbers, segment.scope)
-            number.update(zip(segment.results, map(mine.__getitem__, template.outputs)))
+            base.update(zip(segment.results, map(mine.__getitem__, template.outputs)))
         else:
-            number.update(zip(segment, count(begin)))
+            base.update(zip(segment, count(begin)))
             parts = list(map(_parts, segment))
             own.kinds.extend(map(base.kind_of.__getitem__, map(_op, segment)))
             own.tags.extend(map(not_, map(_keeps_graph, segment)))
             own.lengths.extend(map(len, parts))
-            own.operands.extend(map(number.__getitem__, chain.from_iterable(parts)))
+            own.operands.extend(map(numbers_of, chain.from_iterable(parts)))
             own.scopes += map(_scope, segment)
-    ends = array("q", [number[value] for value in outputs])
+    ends = array("q", map(numbers_of, outputs))
     leaves, parameters, known_numbers = Rows(), [*base.parameters], Numbers([*base.numbers.list])
-    for leaf in number.leaves:
+    for leaf in base.leaves:
         if isinstance(leaf, Input):
             leaves.leaf(INPUT, leaf.position)
         elif isinstance(leaf, Random):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -73,7 +73,8 @@ class Recording:
     @cached_property
     def graph(self) -> Graph:
         """The same by numbers."""
-        return graph_of(self.segments, self.outputs, self.randoms, self.base, self.watched)
+        self.base.know(self.watched)
+        return graph_of(self.segments, self.outputs, self.randoms, self.base)
 
     @property
     def order(self) -> list[Value]:
@@ -101,8 +102,8 @@ class Recording:
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self, templates: Templates | None) -> None:
-        self.templates = templates
+    def __init__(self, templates: Templates | None, known: Container[Value]) -> None:
+        self.templates, self.known = templates, known
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
@@ -142,7 +143,7 @@ class _Recorder:
         key = (getattr(function, "__func__", function), *map(shape_of, given), shapes)
         if key not in self.templates.templates:
             return self._first_call(key, function, given, values, arguments)
-        binding = self.templates.binding(key, given)
+        binding = self.templates.binding(key, given, self.known)
         if binding is None:
             return function(*arguments)
         template = binding.template
@@ -303,7 +304,7 @@ def _record(
     watched: dict[Value, None],
     base: Base | None,
 ) -> Recording:
-    active = _Recorder(base.templates if base else None)
+    active = _Recorder(None if base is None else base.templates, watched)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:
@@ -323,7 +324,7 @@ def _record(
         outputs=outputs,
         structure=refilled(returned, repeat(None)),
         watched=watched,
-        base=base or Base(),
+        base=Base() if base is None else base,
         inputs=inputs,
         randoms=active.randoms,
         requirements=active.requirements,

@@ -12,7 +12,7 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
@@ -86,8 +86,11 @@ class Templates:
         self.templates: dict[Key, Template | None] = {}  # None: the call cannot be stamped
         self.bindings: dict[Key, list[Binding]] = {}
 
-    def binding(self, key: Key, given: Sequence[Any]) -> Binding | None:
-        """The binding for these fixed arguments; None if there is no template for them."""
+    def binding(self, key: Key, given: Sequence[Any], known: Container[Value]) -> Binding | None:
+        """The binding for these fixed arguments; None if there is no template for them.
+
+        known: the parameters that every recording of the function may use.
+        """
         template = self.templates.get(key)
         if template is None:
             return None
@@ -95,7 +98,7 @@ class Templates:
             if binding.given == given:  # the same Values, one by one
                 return binding
         values = leaves(given)
-        if values is None:
+        if values is None or not all(value in known for value in values):
             return None
         binding = Binding(template, [copied(argument) for argument in given], values)
         self.bindings[key].append(binding)
