@@ -15,12 +15,14 @@ from array import array
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
-from ..engine import Value
+from ..engine import Constant, Value
 from .recorded import Recorded
 
 Key = tuple[Any, ...]
+_op = attrgetter("op")
 
 
 @dataclass
@@ -98,7 +100,7 @@ class Templates:
             if binding.given == given:  # the same Values, one by one
                 return binding
         values = leaves(given)
-        if values is None or not all(value in known for value in values):
+        if values is None or not all(map(known.__contains__, values)):
             return None
         binding = Binding(template, [copied(argument) for argument in given], values)
         self.bindings[key].append(binding)
@@ -128,8 +130,8 @@ class Templates:
         known = {*once, *fixed, *moving}
         used = dict.fromkeys(chain.from_iterable(node.parts for node in chunk))
         constants = [value for value in used if value not in known]
-        if any(value.op is not None or isinstance(value, Recorded) for value in constants):
-            return  # the call reached a result, or an input, that is no argument
+        if not all(isinstance(value, Constant) for value in constants):
+            return  # the call reached a Value that is no argument
         code_once = {x: code for code, x in enumerate(chain(once, fixed, constants))}
         if not set(returned) <= set(each):
             return
@@ -141,7 +143,7 @@ class Templates:
             each=_part(each, code_each),
             uses=[code_once[x] for x in outside],
             constants=constants,
-            outputs=[each.index(value) for value in returned],
+            outputs=[code_each[value] - len(outside) for value in returned],
             ops=[value.op for value in returned],
             structure=structure,
             is_list=structure == [None] * len(returned),
@@ -190,14 +192,16 @@ def shape_of(argument: Any) -> Any:
 def leaves(given: Sequence[Any]) -> list[Value] | None:
     """The Values of fixed arguments in one list; None if there is one that is no parameter."""
     found = flattened(given)
-    if found is None or any(
-        value.op is not None or isinstance(value, Recorded) for value in found[1]
-    ):
+    if found is None:
         return None
-    return found[1]
+    _, values = found
+    recorded = any(issubclass(kind, Recorded) for kind in {*map(type, values)})
+    return None if recorded or not {*map(_op, values)} <= {None} else values
 
 
 def copied(argument: Any) -> Any:
     """A copy of nested lists, which compares equal to them."""
-    nested = isinstance(argument, (list, tuple))
-    return type(argument)(map(copied, argument)) if nested else argument
+    if not isinstance(argument, (list, tuple)):
+        return argument
+    nested = argument and isinstance(argument[0], (list, tuple))
+    return type(argument)(map(copied, argument) if nested else argument)
