@@ -317,7 +317,7 @@ class Step(LossAndGradient):
 
     def _accept(self, recording: Recording) -> None:
         super()._accept(recording)
-        if set(recording.parameters).isdisjoint(self.optimizer.parameters):
+        if not self._programs.store.moves(recording.parameters):
             raise ValueError(
                 "the optimizer moves none of the parameters that the loss depends on: make it "
                 "from model.parameters() of this model"

@@ -24,7 +24,7 @@ import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import accumulate, filterfalse, repeat
 from typing import Any
 
 from ..engine import Value
@@ -65,21 +65,40 @@ class Store:
     def __init__(self, moved: Iterable[Value] = ()) -> None:
         self.slots: dict[Value, int] = dict.fromkeys(moved, -1)  # none yet
         self.moved = len(self.slots)
-        self.unplaced = set(self.slots)  # parameters that are moved and have no slot
         self.next = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
+        self._moved = frozenset(self.slots)
+        self._listed: list[Value] = []  # for which there are rows
+        self._rows: tuple[Row, Row] = array("q"), array("q")
 
     def add(self, parameters: Iterable[Value]) -> None:
         """Adds parameters that a program uses; they get their slots later."""
-        for parameter in parameters:
-            self.slots.setdefault(parameter, -1)
+        self.slots.update(zip(filterfalse(self.slots.__contains__, parameters), repeat(-1)))
+
+    def moves(self, parameters: Iterable[Value]) -> bool:
+        """Whether the optimizer moves any of these."""
+        return not self._moved.isdisjoint(parameters)
+
+    def rows(self, parameters: list[Value]) -> tuple[Row, Row]:
+        """The slot of each of these, -1 for none, and whether it is moved.
+
+        They are kept for the next call with the same list, which may have grown.
+        """
+        if parameters is not self._listed:
+            self._listed, self._rows = parameters, (array("q"), array("q"))
+        slots, moved = self._rows
+        new = parameters[len(slots) :]
+        slots.extend(map(self.slots.get, new, repeat(-1)))
+        moved.extend(map(self._moved.__contains__, new))
+        return self._rows
 
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
         for parameter, slot in self.slots.items():
             if slot < 0:
-                which = 0 if parameter in self.unplaced else 1
+                which = 0 if parameter in self._moved else 1
                 self.slots[parameter] = self.next[which]
                 self.next[which] += 1
+        self._listed = []
         return sorted(self.slots, key=self.slots.__getitem__)
 
     def __len__(self) -> int:
@@ -154,12 +173,11 @@ class _Layout:
         self.inputs = inputs
         self.run = passes()
         self.place = row(graph.count)  # the place of each node
-        slots = array("q", map(store.slots.get, graph.parameters, repeat(-1)))
-        self.is_moved = array("q", map(store.unplaced.__contains__, graph.parameters))
+        self.slots, self.is_moved = store.rows(graph.parameters)
         self.new = row(len(graph.parameters))
         tags = row(len(graph.numbers))
         found = self.run.place_leaves(
-            graph.count, graph.nodes, slots, ~len(store), self.place, tags
+            graph.count, graph.nodes, self.slots, ~len(store), self.place, tags
         )
         self.numbers = [graph.numbers[tag] for tag in tags[:found]]
         self.generators: list[random.Random | None] = []
@@ -247,8 +265,7 @@ class _Layout:
         )
         for node in self.new[:found]:
             parameter = graph.parameters[graph.nodes.tags[node]]
-            store.slots[parameter] = ~self.place[node]
-            store.unplaced.discard(parameter)
+            store.slots[parameter] = self.slots[graph.nodes.tags[node]] = ~self.place[node]
         return places
 
     def _add(

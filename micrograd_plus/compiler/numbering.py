@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain, count, repeat
+from collections.abc import Collection, Sequence
+from itertools import chain, count, repeat
 from operator import attrgetter, not_
 from typing import Any
 
@@ -38,7 +38,7 @@ class Kinds(dict[Any, int]):
 
 
 class Rows:
-    """Nodes while they are written."""
+    """Nodes while they are written; lengths: how many operands each has."""
 
     def __init__(self) -> None:
         self.kinds, self.tags = array("q"), array("q")
@@ -48,12 +48,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def leaf(self, kind: int, tag: int) -> None:
-        """Adds a leaf."""
-        self.kinds.append(kind)
-        self.tags.append(tag)
-        self.lengths.append(0)
-        self.scopes.append(None)
+    def leaves(self, kind: int, tags: Sequence[int]) -> None:
+        """Adds leaves of one kind."""
+        self.kinds += array("q", (kind,)) * len(tags)
+        self.tags.extend(tags)
+        self.lengths += row(len(tags))
+        self.scopes += repeat(None, len(tags))
 
     def add(self, part: Part, kinds: array[int], numbers: Sequence[int], scope: Any) -> None:
         """Adds the nodes of a template, with these numbers as what its codes count."""
@@ -86,18 +86,16 @@ class Base(dict[Any, int]):
         self[leaf] = -len(self.leaves)
         return self[leaf]
 
-    def know(self, parameters: Iterable[Value]) -> None:
-        """Adds parameters that are new."""
-        new = [value for value in parameters if value not in self]
-        self.update(zip(new, count(len(self.rows))))
-        self.rows.kinds.extend(repeat(PARAMETER, len(new)))
-        self.rows.tags.extend(range(len(self.parameters), len(self.parameters) + len(new)))
-        self.rows.lengths.extend(repeat(0, len(new)))
-        self.rows.scopes += repeat(None, len(new))
-        self.parameters += new
+    def know(self, parameters: Collection[Value]) -> None:
+        """Adds parameters that are new, to those that are known already."""
+        if len(parameters) > len(self.parameters):
+            new = [value for value in parameters if value not in self]
+            self.update(zip(new, count(len(self.rows))))
+            self.rows.leaves(PARAMETER, range(len(self.parameters), len(parameters)))
+            self.parameters += new
 
     def _constant(self, value: Value) -> int:
-        self.rows.leaf(NUMBER, self.numbers.tag(value.data))
+        self.rows.leaves(NUMBER, [self.numbers.tag(value.data)])
         return len(self.rows) - 1
 
     def kinds(self, part: Part) -> array[int]:
@@ -164,34 +162,36 @@ def _graph_of(
             own.operands.extend(map(numbers_of, chain.from_iterable(parts)))
             own.scopes += map(_scope, segment)
     ends = array("q", map(numbers_of, outputs))
-    leaves, parameters, known_numbers = Rows(), [*base.parameters], Numbers([*base.numbers.list])
+    leaves, parameters, plain = Rows(), base.parameters, Numbers([*base.numbers.list])
     for leaf in base.leaves:
         if isinstance(leaf, Input):
-            leaves.leaf(INPUT, leaf.position)
+            leaves.leaves(INPUT, [leaf.position])
         elif isinstance(leaf, Random):
-            leaves.leaf(RANDOM, randoms.index(leaf))
+            leaves.leaves(RANDOM, [randoms.index(leaf)])
         elif isinstance(leaf, Constant):
-            leaves.leaf(NUMBER, known_numbers.tag(leaf.data))
+            leaves.leaves(NUMBER, [plain.tag(leaf.data)])
         else:
-            leaves.leaf(PARAMETER, len(parameters))
-            parameters.append(leaf)
-    for numbered in (own.operands, ends):
-        passes().shift(len(numbered), numbered, OWN, len(base.rows), len(leaves))
-    rows = (base.rows, leaves, own)
-    lengths = chain.from_iterable(part.lengths for part in rows)
+            leaves.leaves(PARAMETER, [len(parameters)])
+            parameters = [*parameters, leaf]
+    run = passes()
+    for numbers in (own.operands, ends):
+        run.shift(len(numbers), numbers, OWN, len(base.rows), len(leaves))
+    lengths = base.rows.lengths + leaves.lengths + own.lengths
+    first = row(len(lengths) + 1)
+    run.add_up(len(lengths), lengths, first)
     return Graph(
         nodes=Nodes(
             kinds=base.rows.kinds + leaves.kinds + own.kinds,
             tags=base.rows.tags + leaves.tags + own.tags,
-            first=array("q", accumulate(lengths, initial=0)),
+            first=first,
             operands=base.rows.operands + own.operands,
             flags=row(0),
             origins=row(0),
         ),
-        count=sum(map(len, rows)),
+        count=len(lengths),
         ops=base.kind_of.ops,
         parameters=parameters,
-        numbers=known_numbers.list,
+        numbers=plain.list,
         generators=[drawn.generator for drawn in randoms],
         scopes=[*base.rows.scopes, *leaves.scopes, *own.scopes],
         outputs=ends.tolist(),

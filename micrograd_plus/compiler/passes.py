@@ -70,6 +70,13 @@ def shift(count: int, numbers: Integers, own: int, base: int, leaves: int) -> No
             numbers[k] += base + leaves - own
 
 
+def add_up(count: int, lengths: Integers, first: Integers) -> None:
+    """Writes where each row begins, and the last one ends, from their lengths."""
+    first[0] = 0
+    for i in range(count):
+        first[i + 1] = first[i] + lengths[i]
+
+
 def mark(count: int, nodes: Nodes, needed: Integers) -> None:
     """Marks the operands of every marked node."""
     for i in range(count - 1, -1, -1):
@@ -523,7 +530,7 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "shift", "mark", "used_parameters", "mark_numbers",
+    "shift", "add_up", "mark", "used_parameters", "mark_numbers",
     "join", "link_sums", "mark_terms", "rebuild",
     "level", "group", "collect", "place_leaves", "column", "locate", "row_steps", "find_steps",
 )  # fmt: skip

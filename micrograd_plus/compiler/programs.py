@@ -91,13 +91,10 @@ class Programs:
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
         self._trace_optimizer()
-        while missing := [key for key in examples.shapes if self._lacks(key)]:
-            key = max(missing, key=_size)  # the longest sequence reaches the most parameters
-            example = examples[examples.kinds.index(examples.shapes.index(key))]
-            if not self.watched:
-                self.watched = dict.fromkeys([*self.known(), *in_reach(self.function)])
+        if any(map(self._lacks, examples.shapes)):
+            self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
             with _without_garbage_collection(), watching(self.watched):
-                self.entries[key] = self._record(key, example)
+                self._record_missing(examples)
         for key in examples.shapes:
             self.entries.move_to_end(key)
         while len(self.entries) > self.most:
@@ -109,6 +106,13 @@ class Programs:
         if any(self._loaded.get(key) is not entry.program for key, entry in programs):
             self._load()
         return entries
+
+    def _record_missing(self, examples: Examples) -> None:
+        """Records the shapes that are new."""
+        while missing := [key for key in examples.shapes if self._lacks(key)]:
+            key = max(missing, key=_size)  # the longest sequence reaches the most parameters
+            example = examples[examples.kinds.index(examples.shapes.index(key))]
+            self.entries[key] = self._record(key, example)
 
     def _lacks(self, key: Key) -> bool:
         """Whether this shape must be recorded."""

@@ -137,6 +137,21 @@ class Vector:
         self.parts = values
 
 
+class Result(Recorded):
+    """What a stamped call returned. It gets its attributes when they are read: most never are."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for an attribute that was not set."""
+        if name not in _RESULT:
+            raise AttributeError(name)
+        return _RESULT[name]
+
+
+_RESULT = {"grad": 0.0, "label": "", "scope": None, "op": None, "parts": (), "keeps_graph": True}
+
+
 class Input(Recorded):
     """One of the example's numbers."""
 

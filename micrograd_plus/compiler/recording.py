@@ -34,7 +34,7 @@ from ..support.nested import flatten
 from .graph import Graph, row
 from .native import passes
 from .numbering import Base, graph_of
-from .recorded import Input, Picked, Random, Recorded, Vector, user_line, watched_class
+from .recorded import Input, Picked, Random, Recorded, Result, Vector, user_line, watched_class
 from .stamping import Stamp, Templates, flattened, shape_of
 
 Shape = tuple[int, ...]
@@ -99,6 +99,9 @@ class Recording:
         return str(self.graph)
 
 
+_new = Result.__new__
+
+
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
@@ -147,12 +150,10 @@ class _Recorder:
         if binding is None:
             return function(*arguments)
         template = binding.template
-        results = [Recorded(op, ()) for op in template.ops]
+        results = [_new(Result) for _ in template.outputs]
         self.made = []
         self.segments += [Stamp(binding, values, results, open_scope.get()), self.made]
-        return (
-            results if template.structure is None else refilled(template.structure, iter(results))
-        )
+        return results if template.is_list else refilled(template.structure, iter(results))
 
     def _first_call(
         self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],

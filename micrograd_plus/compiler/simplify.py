@@ -81,7 +81,7 @@ def _rebuilt(graph: Graph, uses: array[int]) -> Graph:
     for output in graph.outputs:
         needed[output] = 1
     run.mark_terms(size, graph.nodes, terms, needed)
-    most, most_operands, count = size + 64, links + 64, -1
+    most, most_operands, count = size // 2 + 64, links // 2 + 64, -1
     while count < 0:  # until there is room
         most, most_operands, renamed = 2 * most, 2 * most_operands, row(size)
         nodes = new_nodes(most, most_operands)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -48,8 +48,8 @@ class Template:
     each: the other nodes. Their codes count `uses`, these nodes, and the varying Values.
     uses: the codes of what `each` takes from `once`.
     constants: leaves that the call made or reached.
-    outputs: which of the nodes of `each` the call returned, and their ops; structure: how they
-        were nested, and whether they were one list.
+    outputs: which of the nodes of `each` the call returned; structure: how they were nested, and
+        whether they were one list.
     """
 
     once: Part
@@ -57,7 +57,6 @@ class Template:
     uses: list[int]
     constants: list[Value]
     outputs: list[int]
-    ops: list[Any]
     structure: Any
     is_list: bool
 
@@ -144,7 +143,6 @@ class Templates:
             uses=[code_once[x] for x in outside],
             constants=constants,
             outputs=[code_each[value] - len(outside) for value in returned],
-            ops=[value.op for value in returned],
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
@@ -179,7 +177,8 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
         else:
             shapes.append(len(argument))
             values += argument
-    return (tuple(shapes), values) if all(map(isinstance, values, repeat(Value))) else None
+    kinds = {*map(type, values)}
+    return (tuple(shapes), values) if all(issubclass(kind, Value) for kind in kinds) else None
 
 
 def shape_of(argument: Any) -> Any:
