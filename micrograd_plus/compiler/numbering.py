@@ -117,7 +117,7 @@ class Base(dict[Any, int]):
             ]
             begin = len(self.rows)
             numbers = [*range(begin, begin + len(template.once.ops)), *leaves]
-            self.rows.add(template.once, self.kinds(template.once), numbers, None)
+            self.rows.add(template.once, self.kinds(template.once), numbers, binding.scope)
             found = self.bound[id(binding)] = [numbers[code] for code in template.uses]
         return found
 

@@ -18,7 +18,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from ..engine import Constant, Value
+from ..engine import Constant, Value, open_scope
 from .recorded import Recorded
 
 Key = tuple[Any, ...]
@@ -63,11 +63,15 @@ class Template:
 
 @dataclass
 class Binding:
-    """A template with its fixed arguments: `given` as copies of the lists, `values` in one list."""
+    """A template with its fixed arguments: `given` as copies of the lists, `values` in one list.
+
+    scope: the scope in which they were seen first.
+    """
 
     template: Template
     given: list[Any]
     values: list[Value]
+    scope: Any
 
 
 @dataclass
@@ -101,7 +105,7 @@ class Templates:
         values = leaves(given)
         if values is None or not all(map(known.__contains__, values)):
             return None
-        binding = Binding(template, [copied(argument) for argument in given], values)
+        binding = Binding(template, list(map(copied, given)), values, open_scope.get())
         self.bindings[key].append(binding)
         return binding
 
@@ -113,10 +117,10 @@ class Templates:
 
         chunk: the Values and Vectors that the call made, each after its operands.
         """
-        self.templates[key], self.bindings[key] = None, []
         fixed = leaves(given)
         if fixed is None or len({*fixed, *varying}) < len(fixed) + len(varying):
-            return  # an argument stands in two places: which one does a node mean?
+            return  # one Value is two arguments, as a state of zeros; the next call may be another
+        self.templates[key], self.bindings[key] = None, []
         moving: set[Any] = set(varying)
         once: list[Any] = []
         each: list[Any] = []
