@@ -38,13 +38,14 @@ def program(recording: Recording, parameters: list[Value]) -> Any:
 def test_a_second_layer_of_the_same_shape_is_stamped() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh())
     base = Base()
-    recording = record(model, [(4,)], model.parameters(), base)
-    linear, tanh = stamps(recording)  # the first of each was run
-    assert linear.binding.values == [
-        *[weight for row in model[2].weight for weight in row], *model[2].bias
-    ]  # fmt: skip
-    assert len(tanh.values) == 4
-    assert [len(bindings) for bindings in base.templates.bindings.values()] == [1, 1]
+    made = stamps(record(model, [(4,)], model.parameters(), base))
+    assert len(made) == 4
+    assert len(base.templates.templates) == 2  # calls that were run
+    first, tanh, second, again = (stamp.binding for stamp in made)
+    assert first.template is second.template
+    assert first.values == [*[w for row in model[0].weight for w in row], *model[0].bias]
+    assert second.values == [*[w for row in model[2].weight for w in row], *model[2].bias]
+    assert tanh is again
 
 
 def test_a_call_runs_once_for_all_tokens_and_all_lengths() -> None:

@@ -174,8 +174,8 @@ def _graph_of(
             leaves.leaves(PARAMETER, [len(parameters)])
             parameters = [*parameters, leaf]
     run = passes()
-    for numbers in (own.operands, ends):
-        run.shift(len(numbers), numbers, OWN, len(base.rows), len(leaves))
+    for operands in (own.operands, ends):
+        run.shift(len(operands), operands, OWN, len(base.rows), len(leaves))
     lengths = base.rows.lengths + leaves.lengths + own.lengths
     first = row(len(lengths) + 1)
     run.add_up(len(lengths), lengths, first)

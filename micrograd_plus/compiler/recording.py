@@ -145,22 +145,25 @@ class _Recorder:
         given = list(arguments[:fixed])
         key = (getattr(function, "__func__", function), *map(shape_of, given), shapes)
         if key not in self.templates.templates:
-            return self._first_call(key, function, given, values, arguments)
+            return self._first_call(self.templates, key, function, given, values, arguments)
         binding = self.templates.binding(key, given, self.known)
         if binding is None:
             return function(*arguments)
         template = binding.template
         results = [_new(Result) for _ in template.outputs]
-        self.made = []
-        self.segments += [Stamp(binding, values, results, open_scope.get()), self.made]
+        self._stamp(Stamp(binding, values, results, open_scope.get()))
         return results if template.is_list else refilled(template.structure, iter(results))
 
+    def _stamp(self, stamp: Stamp) -> None:
+        self.made = []
+        self.segments += [stamp, self.made]
+
     def _first_call(
-        self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],
-        arguments: Sequence[Any],
+        self, templates: Templates, key: Any, function: Callable[..., Any], given: list[Any],
+        values: list[Value], arguments: Sequence[Any],
     ) -> Any:  # fmt: skip
-        """Calls the function, and makes a template of what it adds, if it does nothing else."""
-        templates, before, vectors = self.templates, self.made, self.vectors
+        """Calls the function; what it adds becomes a template if it does nothing else."""
+        before, vectors = self.made, self.vectors
         others = len(self.requirements), len(self.randoms), len(self.modules)
         self.templates, self.made, self.vectors = None, [], {}
         try:
@@ -168,11 +171,15 @@ class _Recorder:
         finally:
             chunk, self.made = self.made, before
             self.templates, self.vectors = templates, vectors
-            self.made += chunk
         outputs = list(flatten(returned))
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
             structure = refilled(returned, repeat(None))
             templates.add(key, given, values, chunk, outputs, structure)
+        binding = templates.binding(key, given, self.known)
+        if binding is None:
+            self.made += chunk
+        else:
+            self._stamp(Stamp(binding, values, outputs, open_scope.get()))
         return returned
 
     def random(self, generator: random.Random | None) -> Value:
@@ -351,7 +358,7 @@ def watching(parameters: dict[Value, None]) -> Iterator[None]:
         _watched_now.append(parameters)
         try:
             for parameter, kind in classes:
-                parameter.__class__ = watched_class(kind)  # type: ignore[assignment]
+                parameter.__class__ = watched_class(kind)  # type: ignore[arg-type]
             yield
         finally:
             _watched_now.pop()

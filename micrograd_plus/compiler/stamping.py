@@ -80,7 +80,7 @@ class Stamp:
 
     binding: Binding
     values: list[Value]
-    results: list[Recorded]
+    results: Sequence[Value]
     scope: Any
 
 
