@@ -24,7 +24,7 @@ from __future__ import annotations
 import random
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -106,33 +106,31 @@ class Graph:
         passes().mark(self.count, self.nodes, needed)
         return needed
 
-    def __str__(self) -> str:
-        names: dict[int, str] = {}
-        lines = []
-        for i in self._in_order():
-            names[i] = f"a{len(names)}"
-            lines.append(f"{names[i]:6} {self._written(i, names)}")
-        return "\n".join(lines)
+    def listed(self) -> list[tuple[str, list[int]]]:
+        """The needed nodes but vectors, a leaf before its first use.
 
-    def _in_order(self) -> Iterator[int]:
-        """The needed nodes but vectors, a leaf before its first use."""
+        Each as its op, or what leaf it is, and the places of its operands in this list.
+        """
         kinds, needed = self.kinds, self.needed()
         inner = [i for i in range(self.count) if needed[i] and kinds[i] > VECTOR]
         uses = chain.from_iterable([*self.elements(i), i] for i in inner)
-        yield from dict.fromkeys(chain(uses, self.outputs))
+        place = {i: k for k, i in enumerate(dict.fromkeys(chain(uses, self.outputs)))}
+        return [(self._name(i), [place[j] for j in self.elements(i)]) for i in place]
 
-    def _written(self, i: int, names: dict[int, str]) -> str:
+    def _name(self, i: int) -> str:
         kind, tag = self.nodes.kinds[i], self.nodes.tags[i]
         if kind == PARAMETER:
             return f"parameter {self.parameters[tag].label}".rstrip()
-        if kind == INPUT:
-            return f"input {tag}"
-        if kind == RANDOM:
-            return "random"
         if kind == NUMBER:
             return f"number {self.numbers[tag]:g}"
-        name = "pick" if kind == PICK else self.ops[kind].name
-        return f"{name}({', '.join(names[j] for j in self.elements(i))})"
+        names = {INPUT: f"input {tag}", RANDOM: "random", PICK: "pick"}
+        return names[kind] if kind < 0 else self.ops[kind].name
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"a{k:<5} {name}" + f"({', '.join(f'a{j}' for j in operands)})" * bool(operands)
+            for k, (name, operands) in enumerate(self.listed())
+        )
 
 
 class Numbers:
