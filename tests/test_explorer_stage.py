@@ -78,7 +78,7 @@ def opened(browser: Any, saved: Callable[[str], Path]) -> Iterator[Open]:
 
     def start(name: str, size: tuple[int, int] = LAPTOP, scheme: str = "light") -> Any:
         if name not in visits:
-            visits[name] = Visit(browser, has_touch=True, reduced_motion="reduce")
+            visits[name] = Visit(browser, has_touch=True)
             visits[name].go(saved(name))
         page = visits[name].page
         page.mouse.move(0, 0)
@@ -473,7 +473,9 @@ def test_small_graphs_have_no_bundles(opened: Open) -> None:
 # ---- projector mode
 
 
-def test_projector_mode(opened: Open, browser: Any, saved: Callable[[str], Path]) -> None:
+def test_projector_mode(
+    opened: Open, window: Callable[..., Visit], saved: Callable[[str], Path]
+) -> None:
     page = opened("neuron")
     is_on = "document.documentElement.classList.contains('present')"
     for turn_on, turn_off in (("p", "p"), ("P", "Escape")):
@@ -496,22 +498,22 @@ def test_projector_mode(opened: Open, browser: Any, saved: Callable[[str], Path]
             box = rect(page, f"#{button}")
             assert 0 <= box["left"] <= box["right"] <= size[0]
             assert 0 <= box["top"] <= box["bottom"] <= size[1]
-    visit = Visit(browser)
-    visit.page.goto(saved("neuron").as_uri() + "?present")
-    assert visit.page.evaluate(is_on)
-    visit.close()
+    page = window().page
+    page.goto(saved("neuron").as_uri() + "?present")
+    assert page.evaluate(is_on)
 
 
 # ---- in a notebook
 
 
-def test_in_a_frame_the_page_around_goes_on_scrolling(browser: Any, tmp_path: Path) -> None:
+def test_in_a_frame_the_page_around_goes_on_scrolling(
+    window: Callable[..., Visit], tmp_path: Path
+) -> None:
     frame = step_through(small())._repr_mimebundle_()["text/html"]
     path = tmp_path / "notebook.html"
     tall = '<p style="height: 2000px">'
     path.write_text(f"<!DOCTYPE html><meta charset=utf-8>{frame}{tall}", "utf-8")
-    visit = Visit(browser, viewport={"width": 1280, "height": 760})
-    page = visit.go(path)
+    page = window().go(path)
     inside = page.frames[1]
     page.mouse.move(400, 200)  # over the picture
     page.mouse.wheel(0, 300)
@@ -529,7 +531,6 @@ def test_in_a_frame_the_page_around_goes_on_scrolling(browser: Any, tmp_path: Pa
     assert inside.evaluate("document.documentElement.classList.contains('present')")
     inside.press("body", "p")
     assert not inside.evaluate("document.documentElement.classList.contains('present')")
-    visit.close()
 
 
 # ---- fast enough
