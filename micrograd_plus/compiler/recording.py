@@ -403,14 +403,18 @@ def _watching(parameters: Sequence[Value]) -> Iterator[None]:
     Threads record one at a time, because two of them may share parameters.
     """
     with _one_at_a_time:
+        for parameter in parameters:
+            _ = parameter.data  # which brings it home, if a machine has it
         classes = [(parameter, type(parameter)) for parameter in parameters]
         try:
-            for parameter, _ in classes:
-                parameter.__class__ = _watched(type(parameter))  # type: ignore[arg-type]
+            for parameter, kind in classes:
+                parameter.__class__ = _watched(kind)  # type: ignore[arg-type]
             yield
         finally:
             for parameter, kind in classes:
-                parameter.__class__ = kind
+                watched = _watched(kind)  # type: ignore[arg-type]
+                if type(parameter) is watched:  # and not in another thread's machine
+                    parameter.__class__ = kind
 
 
 def _short(returned: Any) -> str:
