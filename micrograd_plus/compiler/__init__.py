@@ -24,7 +24,9 @@ lanes and calls `forward` and `backward`; these call, for mul, add and tanh, the
 written from the op table. After the last group, `run` calls the optimizer's loop.
 
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
-`examples` and `batches` say what they run on, and `optimizer_memory` holds an optimizer's state.
+and `examples` and `batches` say what they run on. Between calls the parameters' numbers and the
+optimizer's state stay in the machine: `parameter_memory` and `optimizer_memory` give them back to
+whoever looks.
 """
 
 from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile

@@ -354,7 +354,9 @@ def watching(parameters: dict[Value, None]) -> Iterator[None]:
         if parameters is _watched_now[-1]:
             yield
             return
-        classes = [(value, type(value)) for value in parameters]
+        for parameter in parameters:
+            _ = parameter.data  # which brings it home, if a machine has it
+        classes = [(parameter, type(parameter)) for parameter in parameters]
         _watched_now.append(parameters)
         try:
             for parameter, kind in classes:
@@ -363,7 +365,9 @@ def watching(parameters: dict[Value, None]) -> Iterator[None]:
         finally:
             _watched_now.pop()
             for parameter, kind in classes:
-                parameter.__class__ = kind
+                watched = watched_class(kind)  # type: ignore[arg-type]
+                if type(parameter) is watched:  # and not in another thread's machine
+                    parameter.__class__ = kind
 
 
 def _short(returned: Any) -> str:

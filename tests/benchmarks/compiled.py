@@ -4,10 +4,10 @@
 
 Training steps, optimizer included, in float64 with one thread on all sides: the moons network,
 a GPT that spells names, a network that reads digits (mlp.py and gpt.py have them in every
-engine). Then a thousand names with all that comes before the first step, what a graph of 100,000
-nodes costs, and the first call on a machine. Every engine runs in processes of its own, in turn,
-so that a change in the machine's speed meets all of them; the figures are medians over the
-rounds. A peer that is not installed is left out.
+engine). Then what a call, a schedule and a change of program cost, a thousand names with all that
+comes before the first step, what a graph of 100,000 nodes costs, and the first call on a machine.
+Every engine runs in processes of its own, in turn, so that a change in the machine's speed meets
+all of them; the figures are medians over the rounds. A peer that is not installed is left out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import gc
 import importlib
 import json
+import math
 import os
 import random
 import statistics
@@ -192,12 +193,39 @@ def first_call() -> dict[str, float]:
     return {"seconds": time.perf_counter() - start}
 
 
+def ways_to_run_names(width: int, turns: int) -> dict[str, float]:
+    """Seconds for a name, in `step.run`: the fastest of several turns of each way."""
+    from gpt import ADAM, NAMES, examples, model_of
+
+    model = model_of(width)
+    adam = mp.optim.Adam(model.parameters(), **ADAM)
+    step = mp.compile(lambda tokens, targets: mp.losses.cross_entropy(model(tokens), targets), adam)
+    by_length = sorted(NAMES, key=len)
+    half = len(by_length) // 2
+    alternating = [name for pair in zip(by_length[:half], by_length[half:]) for name in pair]
+    schedule = mp.optim.CosineAnnealingLR(adam, T_max=10**6)
+    ways: dict[str, Any] = {
+        "sorted by length": (by_length, None),
+        "lengths alternate": (alternating, None),
+        "sorted, with a schedule": (by_length, schedule),
+    }
+    seconds = dict.fromkeys(ways, math.inf)
+    for _ in range(turns):
+        for way, (names, schedule) in ways.items():
+            X, y = examples(names)
+            start = time.perf_counter()
+            step.run(X, y, batch_size=1, schedule=schedule, progress=False)
+            seconds[way] = min(seconds[way], (time.perf_counter() - start) / len(names))
+    return seconds
+
+
 JOBS: dict[str, Callable[..., Any]] = {
     "time_of_step": time_of_step,
     "from_scratch": from_scratch,
     "seconds_of_graph": seconds_of_graph,
     "bytes_of_graph": bytes_of_graph,
     "first_call": first_call,
+    "ways_to_run_names": ways_to_run_names,
 }
 
 
@@ -278,6 +306,20 @@ def in_words(seconds: float, decimals: int = 1) -> str:
 def moons(options: argparse.Namespace) -> None:
     results = compare("mlp", list(NAMES), MOONS, 2 if options.quick else 3, options)
     print_table("one step of the moons network", results)
+
+
+def calls(options: argparse.Namespace) -> None:
+    engines = ("with_torch", "with_jax", "with_compile_calls")
+    results = compare("mlp", engines, MOONS, 2 if options.quick else 3, options)
+    print_table("a call of the moons network's step", results)
+    arguments = {"width": 16, "turns": 3 if options.quick else 20}
+    rounds = [in_a_process("ways_to_run_names", arguments) for _ in range(options.rounds)]
+    seconds = medians(rounds)
+    plain, *_ = seconds.values()
+    print(f"\n| {'a name of the GPT of width 16, in step.run':45} |       time |   more |")
+    print(f"|{'-' * 47}|-----------:|-------:|")
+    for way, taken in seconds.items():
+        print(f"| {way:45} | {in_words(taken):>10} | {taken / plain - 1:6.1%} |", flush=True)
 
 
 def digits(options: argparse.Namespace) -> None:
@@ -418,6 +460,7 @@ def draw(panels: Sequence[tuple[str, dict[str, list[tuple[int, float]]]]]) -> No
 
 SECTIONS = {
     "moons": moons,
+    "calls": calls,
     "gpt": gpt,
     "names": names,
     "digits": digits,
