@@ -20,7 +20,7 @@ from .batches import Batches, Outcome, Task
 from .examples import has_numpy
 from .interpreter import PlainMachine
 from .layout import Program
-from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
+from .tape import BLOCK, MAP, PANEL_ROOM, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 
 
 class NativeMachine:
@@ -41,6 +41,7 @@ class NativeMachine:
         self.memory = np.zeros((len(self.kept), moved))
         self.settings = np.zeros(1 + len(self.counted))
         self.guard = np.zeros(moved + self.memory.size + self.settings.size)
+        self.panel = np.zeros(PANEL_ROOM)
         self.remembers = False
         self.updates = [0, 0]
         if update:
@@ -79,6 +80,7 @@ class NativeMachine:
             "lane_begin": lane_begin,
             "scratch_begin": lane_begin + lanes,
             "region": region,
+            "panel": _address(self.panel),
             "at": _address(self.at) + self.at.itemsize,
             "settings": _address(self.settings),
             "setting_count": self.settings.size,
