@@ -195,7 +195,9 @@ def multiply(
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
+    a_stays = a_row != 1 or rows % 4 > 0 or inner * a_inner <= IN_PLACE // 2
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
+    top = rows if a_stays and b_stays else HEIGHT
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
         whole = n if b_stays else n // strip * strip if c_column == 1 else 0  # added at once
@@ -205,11 +207,11 @@ def multiply(
             if not b_stays:
                 copy_panel(depth, n, b, y0, b_inner, b_column, panel)
                 y, y0, y_strip, y_inner = panel, 0, strip * depth, strip
-            for i in range(0, rows, HEIGHT):
-                height = min(HEIGHT, rows - i)
+            for i in range(0, rows, top):
+                height = min(top, rows - i)
                 x, x0, x_tile = a, a0 + i * a_row + k * a_inner, 4 * a_row
                 x_row, x_inner = a_row, a_inner
-                if a_row == 1 and height % 4 == 0 and depth * a_inner > IN_PLACE // 2:
+                if not a_stays:
                     copy_block(height, depth, a, x0, a_inner, panel, copied)
                     x, x0, x_tile, x_row, x_inner = panel, copied, 4 * depth, 1, 4
                 z0 = c0 + i * c_row + j * c_column
@@ -609,29 +611,45 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
 # ---- picks
 
 
-def picked(work: Work, instruction: Instruction, i: int, width: int, lane: int) -> int:
-    """Where the number is that row i of a pick takes from its values, by its index."""
-    index = pattern_at(work.patterns, instruction.first_operand)
-    values = pattern_at(work.patterns, instruction.first_operand + 1)
-    chosen = int(floats(work.data)[row_begin(work, index, i, width) + lane])
+def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: int) -> int:
+    """Where element `chosen` of row i is, for one lane."""
     slot = element(places(work.all_places), values, i, chosen)
     return work.lane_begin + slot * width + lane if slot >= 0 else ~slot
 
 
 def picks_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """Numbers, each taken from where its index says."""
-    data = floats(work.data)
+    index = pattern_at(work.patterns, instruction.first_operand)
+    values = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, apart, step = floats(work.data), values.per_example, step_of(values, width)
     for i in range(instruction.count):
+        at = row_begin(work, index, i, width)
+        begin = row_begin(work, values, i, width)
         for lane in range(width):
-            data[out + i * width + lane] = data[picked(work, instruction, i, width, lane)]
+            chosen = int(data[at + lane])
+            if values.rule == BY_ELEMENT:
+                data[out + lane] = data[picked(work, values, i, chosen, width, lane)]
+            else:
+                data[out + lane] = data[begin + chosen * step + lane * apart]
+        out += width
 
 
 def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradient goes to the number that was taken."""
-    grad = floats(work.grad)
+    index = pattern_at(work.patterns, instruction.first_operand)
+    values = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, grad = floats(work.data), floats(work.grad)
+    apart, step = values.per_example, step_of(values, width)
     for i in range(instruction.count):
+        at = row_begin(work, index, i, width)
+        begin = row_begin(work, values, i, width)
         for lane in range(width):
-            grad[picked(work, instruction, i, width, lane)] += grad[out + i * width + lane]
+            chosen = int(data[at + lane])
+            if values.rule == BY_ELEMENT:
+                grad[picked(work, values, i, chosen, width, lane)] += grad[out + lane]
+            else:
+                grad[begin + chosen * step + lane * apart] += grad[out + lane]
+        out += width
 
 
 # ---- the tape
@@ -659,7 +677,11 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
 
 
 def backward(work: Work, begin: int, end: int, width: int) -> None:
-    """The chain rule: the instructions from `end` back to `begin`, each to its operands."""
+    """The chain rule: the instructions from `end` back to `begin`, each to its operands.
+
+    The gradients of their results are 0 before, but for what comes from later ones, and after.
+    """
+    grad = floats(work.grad)
     for t in range(end - 1, begin - 1, -1):
         instruction = instruction_at(work.instructions, t)
         out = (
@@ -677,6 +699,7 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             picks_backward(work, instruction, out, width)
         else:
             each_backward(work, instruction, out, width)
+        clear(grad, out, instruction.count * width)  # for the next examples, while it is near
 
 
 # ---- one group of examples
@@ -708,10 +731,14 @@ def first_serial(step: int) -> int:
 def load_examples(work: Work, program: Header, first: int, serial: int, width: int) -> None:
     """Copies the inputs of `width` examples, and their random numbers, to their lanes."""
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
+    for begin in range(0, program.inputs, 8):  # a line of the CPU's cache
+        end = min(begin + 8, program.inputs)
+        for lane in range(width):
+            start, to = integers(work.starts)[first + lane], work.lane_begin + lane
+            for j in range(begin, end):
+                data[to + j * width] = inputs[start + j]
     for lane in range(width):
-        start, to = integers(work.starts)[first + lane], work.lane_begin + lane
-        for j in range(program.inputs):
-            data[to + j * width] = inputs[start + j]
+        to = work.lane_begin + lane
         for j in range(program.randoms):
             count = (serial + lane) * program.randoms + j
             data[to + (program.inputs + j) * width] = uniform(seeds[program.first_seed + j], count)
@@ -753,10 +780,10 @@ def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
         if upstream != 0.0:
-            clear(grad, lane_begin, program.slots * width)
             for lane in range(width):
                 grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream
             backward(work, program.per_example_begin, program.per_example_end, width)
+            clear(grad, lane_begin, (program.inputs + program.randoms) * width)
         done += width
     if upstream != 0.0:
         backward(work, program.shared_begin, program.shared_end, 1)
