@@ -18,50 +18,46 @@ from . import machine_code
 from .loops import OpLoops, indented, update_loop
 from .tape import RECORDS, numpy_type
 
-_NUMBA = """
+_BEGIN = """
 import math
-from numba import njit
-from micrograd_plus.compiler.native import intrinsics, signature
+from micrograd_plus.compiler.native import intrinsics
 
 inf, nan = math.inf, math.nan
 globals().update(intrinsics())
 """
 
-_FUNCTIONS = f"""
-
-TO_WHOLE = 1.5 * 2.0**52  # a float of this size has no digits after the point: adding it rounds
-
-
-@njit(fastmath={{"contract"}})
-def parts(y):
-    # e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2: e**r - 1 is a polynomial. No
-    # branch, so that vector units compute it for many numbers at once; odd and even powers apart,
-    # so that they need not wait for each other.
+# e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2: then p, e**r - 1, is a polynomial.
+# No branch, so that vector units compute it for many numbers at once; odd and even powers apart,
+# so that they need not wait for each other. A float of the size of TO_WHOLE has no digits after
+# the point: adding it rounds.
+_POWER = f"""
     k = (y * 1.4426950408889634 + TO_WHOLE) - TO_WHOLE
     r = (y - k * 0.69314718036912382) - k * 1.9082149292705877e-10
     square = r * r
     odd, even = {1 / math.factorial(13)!r}, {1 / math.factorial(12)!r}
 {chr(10).join(f"    odd = odd * square + {1 / math.factorial(n)!r}" for n in range(11, 0, -2))}
 {chr(10).join(f"    even = even * square + {1 / math.factorial(n)!r}" for n in range(10, 1, -2))}
-    return k, odd * r + even * square
+    p = odd * r + even * square
+"""
 
-
-@njit(fastmath={{"contract"}})
-def exp(x):
+_FUNCTIONS = {
+    "exp": f"""
+def exp(x: float) -> float:
+    y = -746.0 if x < -746.0 else 710.0 if x > 710.0 else x
+{_POWER}
     # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
-    k, p = parts(-746.0 if x < -746.0 else 710.0 if x > 710.0 else x)
     half = (k * 0.5 + TO_WHOLE) - TO_WHOLE
     return x if x != x else (1.0 + p) * power_of_2(half) * power_of_2(k - half)
-
-
-@njit(fastmath={{"contract"}})
-def tanh(x):
+""",
+    "tanh": f"""
+def tanh(x: float) -> float:
+    y = -44.0 if x < -22.0 else 44.0 if x > 22.0 else 2.0 * x
+{_POWER}
     # m / (m + 2), where m is e**2x - 1; x is returned if it is tiny, a zero or nan.
-    k, p = parts(-44.0 if x < -22.0 else 44.0 if x > 22.0 else 2.0 * x)
-    whole = power_of_2(k)
-    m = whole * p + (whole - 1.0)
+    m = power_of_2(k) * p + (power_of_2(k) - 1.0)
     return m / (m + 2.0) if abs(x) > 1e-300 else x
-"""
+""",
+}
 
 _KERNELS = """
 # Sums may be added in another order, and products fused with sums; nothing else may change, so
@@ -73,16 +69,7 @@ WITH_SUMS = (
 
 for _name, _function in list(globals().items()):
     if getattr(_function, "__module__", None) == __name__:
-        _flags = SUMS if _name in WITH_SUMS else set()
-        if _name in ("tiles", "multiply", "forward", "backward"):
-            globals()[_name] = unit(_function, _flags)
-        elif _name != "run":
-            _kind = signature(_function)  # one signature for all callers
-            globals()[_name] = njit(
-                _kind, error_model="numpy", fastmath=_flags,
-                no_cpython_wrapper=True, no_cfunc_wrapper=True,
-            )(_function)
-unit(run)
+        unit(_function, SUMS if _name in WITH_SUMS else (), _name == "run")
 """
 
 
@@ -286,6 +273,7 @@ def intrinsics() -> dict[str, Any]:
     shapes = ((4, 2), (3, 2), (2, 2), (1, 2), (1, 1))
     named = {f"tile_{rows}_{vectors}": tile(rows, vectors) for rows, vectors in shapes}
     named |= {"copy_4": copy_4, "transpose_4": transpose_4, "VECTOR": lanes}
+    named |= {"TO_WHOLE": 1.5 * 2.0**52}
     named |= {kind.lower(): numbers_at(_types()[kind]) for kind in ("Floats", "Integers", "Places")}
     named |= {f"{r.__name__.lower()}_at": record_at(_types()[r.__name__]) for r in RECORDS}
     return {**named, "call": call, "power_of_2": power_of_2}
@@ -297,7 +285,7 @@ def intrinsics() -> dict[str, Any]:
 def run_address() -> int:
     """The address of the machine code of `kernels.run`; ImportError without numba."""
     kernels = Path(__file__).with_name("kernels.py").read_text(encoding="utf-8")
-    return _addresses("kernels", kernels + _NUMBA + _KERNELS)["run"]
+    return _addresses("kernels", kernels + _BEGIN + _KERNELS)["run"]
 
 
 @cache
@@ -323,10 +311,13 @@ def update_addresses(name: str, update: Update) -> list[int]:
 
 def _loop_addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> list[int]:
     """The addresses of functions whose bodies are given by their names."""
-    text = "from __future__ import annotations\n" + _NUMBA + _FUNCTIONS
-    for name, lines in loops.items():
-        body = "\n".join(indented(lines))
-        text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name})\n"
+    bodies = {name: "\n".join(indented(lines)) for name, lines in loops.items()}
+    text = "from __future__ import annotations\n" + _BEGIN
+    for name, function in _FUNCTIONS.items():
+        if any(f"{name}(" in body for body in bodies.values()):
+            text += f'{function}\n\nunit({name}, {{"contract"}})\n'
+    for name, body in bodies.items():
+        text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name}, (), True)\n"
     return list(_addresses(title, text).values())
 
 
@@ -336,26 +327,45 @@ def _addresses(title: str, text: str) -> dict[str, int]:
     return machine_code.load(title, text, _compiled)
 
 
-def _compiled(name: str, text: str) -> dict[str, machine_code.Code]:
-    """The machine code of each function that the source hands to `unit`.
+def _compiled(name: str, text: str) -> machine_code.Code:
+    """The machine code of a source, whose functions are handed to `unit`, each before its callers.
 
-    Such a function is compiled by itself and called by its address, where numba would compile
-    it again inside every caller.
+    numba writes all of them, unchanged, into one module, which LLVM then improves once. Used as
+    decorators, its compilers would improve and load each function by itself, and again inside
+    every caller.
     """
-    from llvmlite import binding
-    from numba import cfunc, types
+    from numba.core import compiler
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.cpu import FastMathOptions
+    from numba.core.registry import cpu_target
+    from numba.core.typing.templates import make_concrete_template
 
-    codes: dict[str, machine_code.Code] = {}
+    typing_context = cpu_target.typing_context
+    context = cpu_target.target_context.with_aot_codegen(name, cpu_name="host")
+    library = context.codegen().create_library(name)
+    symbols: dict[str, str] = {}
 
-    def unit(function: Any, flags: Any = ()) -> Any:
-        kind = signature(function)
-        made = cfunc(kind, error_model="numpy", fastmath=set(flags))(function)
-        llvm = made.inspect_llvm()
-        codes[function.__name__] = machine_code.machine_code(made.native_name, llvm)
-        symbol = f"{name}_{function.__name__}"
-        binding.add_symbol(symbol, made.address)
-        return types.ExternalFunction(symbol, kind)
+    def unit(function: Any, flags: Any = (), exported: bool = False) -> None:
+        kind, options = signature(function), compiler.Flags()
+        options.no_compile = options.no_cpython_wrapper = options.no_rewrites = True
+        options.no_cfunc_wrapper = not exported
+        options.error_model, options.fastmath = "numpy", FastMathOptions(set(flags))
+        made = compiler.compile_extra(
+            typing_context, context, function, kind.args, kind.return_type, options, {},
+            library=library,
+        )  # fmt: skip
+        context.insert_user_function(function, made.fndesc)
+        typing_context.insert_user_function(
+            function, make_concrete_template(function.__name__, function, [kind])
+        )
+        if exported:
+            symbols[function.__name__] = made.fndesc.llvm_cfunc_wrapper_name
 
     surroundings = {"__name__": name, "__package__": __package__, "unit": unit}
     exec(compile(text, f"<{name}>", "exec"), surroundings)
-    return codes
+    for function in library.get_defined_functions():
+        if function.name not in symbols.values():
+            function.linkage = "internal"
+    with global_compiler_lock:
+        library.finalize()
+    return machine_code.machine_code(symbols, library.get_llvm_str())
