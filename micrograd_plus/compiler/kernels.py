@@ -771,8 +771,10 @@ def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
         clear(grad, program.own_begin, program.own_end - program.own_begin)
     total = 0.0
     done = 0
+    passes = max(1, (group.size + program.lanes - 1) // program.lanes)
+    even = (group.size + 8 * passes - 1) // (8 * passes) * 8  # of vector units
     while done < group.size:
-        width = min(program.lanes, group.size - done)
+        width = min(even, program.lanes, group.size - done)
         load_examples(work, program, group.first + done, serial + done, width)
         forward(work, program.per_example_begin, program.per_example_end, width)
         if work.stored:

@@ -8,6 +8,7 @@ language: the access to the records of `tape.py`, and the inner loop of a matrix
 from __future__ import annotations
 
 import math
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -285,7 +286,7 @@ def intrinsics() -> dict[str, Any]:
 def run_address() -> int:
     """The address of the machine code of `kernels.run`; ImportError without numba."""
     kernels = Path(__file__).with_name("kernels.py").read_text(encoding="utf-8")
-    return _addresses("kernels", kernels + _BEGIN + _KERNELS)["run"]
+    return machine_code.load("kernels", kernels + _BEGIN + _KERNELS, _announced)["run"]
 
 
 @cache
@@ -323,8 +324,14 @@ def _loop_addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> 
 
 @cache
 def _addresses(title: str, text: str) -> dict[str, int]:
-    """The addresses of the units of this source, by their names."""
+    """The addresses of the exported functions of this source, by their names."""
     return machine_code.load(title, text, _compiled)
+
+
+def _announced(name: str, text: str) -> machine_code.Code:
+    """As `_compiled`, for what takes so long that a user must know what is happening."""
+    print("compiling the interpreter for this machine, once: about 8 s", file=sys.stderr, flush=True)
+    return _compiled(name, text)
 
 
 def _compiled(name: str, text: str) -> machine_code.Code:
