@@ -98,7 +98,9 @@ def copy_panel(
         elif width == strip and b_inner == 1:
             while k + 4 <= depth:
                 for q in range(0, strip, 4):
-                    transpose_4(b, at + k + q * b_column, b_column, panel, to + k * strip + q, strip)
+                    transpose_4(
+                        b, at + k + q * b_column, b_column, panel, to + k * strip + q, strip
+                    )
                 k += 4
         while k < depth:
             for q in range(width):
@@ -111,7 +113,7 @@ def copy_panel(
 def copy_block(
     rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
 ) -> None:
-    """Copies columns of a, whose numbers lie side by side: four rows of each, then the next four."""
+    """Copies columns of a, whose numbers lie side by side: four of each, then the next four."""
     for i in range(0, rows, 4):
         for k in range(depth):
             copy_4(a, a0 + i + k * a_inner, panel, to + i * depth + 4 * k)

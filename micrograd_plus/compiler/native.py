@@ -181,14 +181,16 @@ def intrinsics() -> dict[str, Any]:
                 start = builder.add(c0, column[j])
                 return vector_at(builder, kind, c, start, (whole(i), c_row))
 
+            byte = ir.IntType(8).as_pointer()
+            to_write = [ir.Constant(ir.IntType(32), number) for number in (1, 3, 1)]
             prefetch = cgutils.get_or_insert_function(
                 builder.module,
-                ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]),
+                ir.FunctionType(ir.VoidType(), [byte, *[number.type for number in to_write]]),
                 "llvm.prefetch.p0i8",
             )
-            for i in range(rows):
+            for i in range(rows):  # the next tile below: its sums are needed when these are ready
                 at = place(builder, c, c0, (whole(rows + i), c_row))
-                builder.call(prefetch, [builder.bitcast(at, ir.IntType(8).as_pointer()), *[ir.Constant(ir.IntType(32), n) for n in (1, 3, 1)]])
+                builder.call(prefetch, [builder.bitcast(at, byte), *to_write])
             sums = {at: cgutils.alloca_once(builder, kind) for at in grid}
             for sum_ in sums.values():
                 builder.store(ir.Constant(kind, None), sum_)
@@ -211,9 +213,7 @@ def intrinsics() -> dict[str, Any]:
                     for j in range(vectors):
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
-                        builder.store(
-                            builder.fadd(sum_, product, flags=("contract",)), sums[i, j]
-                        )
+                        builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
             for at in grid:
                 before = builder.load(of_c(*at), align=8)
                 builder.store(builder.fadd(before, builder.load(sums[at])), of_c(*at), align=8)
@@ -242,9 +242,7 @@ def intrinsics() -> dict[str, Any]:
         return types.void(a, a0, c, c0), generate
 
     @intrinsic
-    def transpose_4(
-        typing: Any, a: Any, a0: Any, a_row: Any, c: Any, c0: Any, c_row: Any
-    ) -> Any:
+    def transpose_4(typing: Any, a: Any, a0: Any, a_row: Any, c: Any, c0: Any, c_row: Any) -> Any:
         def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
             a, a0, a_row, c, c0, c_row = given
 
@@ -330,7 +328,9 @@ def _addresses(title: str, text: str) -> dict[str, int]:
 
 def _announced(name: str, text: str) -> machine_code.Code:
     """As `_compiled`, for what takes so long that a user must know what is happening."""
-    print("compiling the interpreter for this machine, once: about 8 s", file=sys.stderr, flush=True)
+    print(
+        "compiling the interpreter for this machine, once: about 8 s", file=sys.stderr, flush=True
+    )
     return _compiled(name, text)
 
 
