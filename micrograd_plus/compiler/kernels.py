@@ -44,7 +44,8 @@ Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
-# loop of an op or an optimizer, and the sum of a tile of a matrix product.
+# loop of an op or an optimizer, the sums of a tile of a matrix product (so many rows, so many
+# vectors of VECTOR numbers), and copies of 4 numbers and of 4 × 4.
 floats: Any = None
 integers: Any = None
 places: Any = None

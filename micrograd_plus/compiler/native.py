@@ -181,16 +181,6 @@ def intrinsics() -> dict[str, Any]:
                 start = builder.add(c0, column[j])
                 return vector_at(builder, kind, c, start, (whole(i), c_row))
 
-            byte = ir.IntType(8).as_pointer()
-            to_write = [ir.Constant(ir.IntType(32), number) for number in (1, 3, 1)]
-            prefetch = cgutils.get_or_insert_function(
-                builder.module,
-                ir.FunctionType(ir.VoidType(), [byte, *[number.type for number in to_write]]),
-                "llvm.prefetch.p0i8",
-            )
-            for i in range(rows):  # the next tile below: its sums are needed when these are ready
-                at = place(builder, c, c0, (whole(rows + i), c_row))
-                builder.call(prefetch, [builder.bitcast(at, byte), *to_write])
             sums = {at: cgutils.alloca_once(builder, kind) for at in grid}
             for sum_ in sums.values():
                 builder.store(ir.Constant(kind, None), sum_)
@@ -259,9 +249,7 @@ def intrinsics() -> dict[str, Any]:
             low = [mixed(rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
             high = [mixed(rows[i], rows[i + 1], [1, 5, 3, 7]) for i in (0, 2)]
             columns = [
-                mixed(*pair, order)
-                for order in ([0, 1, 4, 5], [2, 3, 6, 7])
-                for pair in (low, high)
+                mixed(x, y, order) for order in ([0, 1, 4, 5], [2, 3, 6, 7]) for x, y in (low, high)
             ]
             for i, column in enumerate(columns):
                 builder.store(column, vector_at(builder, four, c, c0, (whole(i), c_row)), align=8)
@@ -343,7 +331,7 @@ def _compiled(name: str, text: str) -> machine_code.Code:
     """
     from numba.core import compiler
     from numba.core.compiler_lock import global_compiler_lock
-    from numba.core.cpu import FastMathOptions
+    from numba.core.cpu_options import FastMathOptions
     from numba.core.registry import cpu_target
     from numba.core.typing.templates import make_concrete_template
 
@@ -353,7 +341,8 @@ def _compiled(name: str, text: str) -> machine_code.Code:
     symbols: dict[str, str] = {}
 
     def unit(function: Any, flags: Any = (), exported: bool = False) -> None:
-        kind, options = signature(function), compiler.Flags()
+        kind: Any = signature(function)
+        options: Any = compiler.Flags()
         options.no_compile = options.no_cpython_wrapper = options.no_rewrites = True
         options.no_cfunc_wrapper = not exported
         options.error_model, options.fastmath = "numpy", FastMathOptions(set(flags))
