@@ -177,7 +177,7 @@ def multiply_vectors(
 
 
 def multiply(
-    work: Work, rows: int, inner: int, columns: int,
+    panel: Floats, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
@@ -194,7 +194,7 @@ def multiply(
             rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
         )
         return
-    strip, panel = 2 * VECTOR, floats(work.panel)
+    strip = 2 * VECTOR
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
@@ -445,7 +445,8 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     """Adds dots, each of a row of x and a row of y, to the results."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, length, scratch = floats(work.data), instruction.length, work.scratch_begin
+    data, panel = floats(work.data), floats(work.panel)
+    length, scratch = instruction.length, work.scratch_begin
     x_step, y_step = step_of(x, width), step_of(y, width)
     for i in range(instruction.count):
         a = vector(work, x, i, length, width, scratch)
@@ -458,7 +459,7 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
                     data[out + lane] += data[p + lane] * data[q + lane]
         elif width > 1:
             multiply(
-                work, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
+                panel, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
             )
         elif x_step == 1 and y_step == 1:
             for k in range(length):
@@ -475,8 +476,8 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     """The gradients of the elements of dots' vectors."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, grad, length = floats(work.data), floats(work.grad), instruction.length
-    scratch = work.scratch_begin
+    data, grad, panel = floats(work.data), floats(work.grad), floats(work.panel)
+    length, scratch = instruction.length, work.scratch_begin
     x_step, y_step = step_of(x, width), step_of(y, width)
     for i in range(instruction.count):
         a = vector(work, x, i, length, width, scratch)
@@ -505,11 +506,11 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
         else:
             if x.active:
                 multiply(
-                    work, 1, width, length, grad, out, 0, 1, data, b, 1, y_step, grad, a, 0, x_step
+                    panel, 1, width, length, grad, out, 0, 1, data, b, 1, y_step, grad, a, 0, x_step
                 )
             if y.active:
                 multiply(
-                    work, length, 1, width, data, a, x_step, 0, grad, out, 0, 1, grad, b, y_step, 1
+                    panel, length, 1, width, data, a, x_step, 0, grad, out, 0, 1, grad, b, y_step, 1
                 )
         if x.rule == BY_ELEMENT and x.active:
             unpack(work, x, i, 1, length, width, a, 0)
@@ -530,12 +531,8 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
     """Adds `rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, rows, columns, length = (
-        floats(work.data),
-        instruction.rows,
-        instruction.columns,
-        instruction.length,
-    )
+    data, panel = floats(work.data), floats(work.panel)
+    rows, columns, length = instruction.rows, instruction.columns, instruction.length
     a, a_row = work.scratch_begin, length
     if is_matrix(x):
         a, a_row = x.base, x.row_stride
@@ -548,17 +545,47 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         pack(work, y, 0, rows, length, width, b, 0)
     if width == 1 and rows < 4:
         multiply(
-            work, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row, data, out, columns, 1
+            panel,
+            rows,
+            length,
+            columns,
+            data,
+            b,
+            b_row,
+            1,
+            data,
+            a,
+            1,
+            a_row,
+            data,
+            out,
+            columns,
+            1,
         )
     elif width == 1:
         multiply(
-            work, columns, length, rows, data, a, a_row, 1, data, b, 1, b_row, data, out, 1, columns
+            panel,
+            columns,
+            length,
+            rows,
+            data,
+            a,
+            a_row,
+            1,
+            data,
+            b,
+            1,
+            b_row,
+            data,
+            out,
+            1,
+            columns,
         )
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             multiply(
-                work, columns, length, width, data, a, a_row, 1, data, r, width, 1,
+                panel, columns, length, width, data, a, a_row, 1, data, r, width, 1,
                 data, c, width, 1,
             )  # fmt: skip
 
@@ -567,7 +594,7 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
     """The gradients of both operands of a matrix product: two matrix products more."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, grad = floats(work.data), floats(work.grad)
+    data, grad, panel = floats(work.data), floats(work.grad), floats(work.panel)
     rows, columns, length = instruction.rows, instruction.columns, instruction.length
     a, a_row = work.scratch_begin, length
     if is_matrix(x):
@@ -584,12 +611,12 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
     if width == 1:
         if y.active:
             multiply(
-                work, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
+                panel, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
                 grad, b, b_row, 1,
             )  # fmt: skip
         if x.active:
             multiply(
-                work, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
+                panel, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
@@ -597,12 +624,12 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
                 multiply(
-                    work, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
+                    panel, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
             if x.active:
                 multiply(
-                    work, columns, width, length, grad, c, width, 1, data, r, 1, width,
+                    panel, columns, width, length, grad, c, width, 1, data, r, 1, width,
                     grad, a, a_row, 1,
                 )  # fmt: skip
     if not is_matrix(x) and x.active:
