@@ -374,6 +374,70 @@ def test_matrix_products(machine: str, rows: int, inner: int) -> None:
     assert_alike(loss, p, X, scale=inner)
 
 
+# Tiles, strips, panels and blocks of `kernels.multiply`: sizes at which each is used, begins again,
+# and is not whole. The limits are in `tape`.
+LARGE = [(16, 300, 128), (18, 300, 37), (7, 260, 3), (64, 130, 9), (5, 24, 12), (3, 9, 70)]
+
+
+@pytest.mark.parametrize(("hidden", "inner", "size"), LARGE)
+def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
+    """Two layers on a batch, and their gradients, as NumPy has them."""
+    pytest.importorskip("numba")
+    np = pytest.importorskip("numpy")
+    generator = seeded(size)
+    layers = [nn.Linear(4, inner, generator=generator), nn.Linear(inner, hidden, bias=False)]
+    X = np.array([[generator.gauss(0, 1) for _ in range(4)] for _ in range(size)])
+    step = mp.compile(lambda x: mp.mean([s.tanh() for s in layers[1](layers[0](x))]))
+    loss = step(X)
+
+    first, bias, second = (
+        np.array([[w.data for w in row] for row in layers[0].weight]),
+        np.array([b.data for b in layers[0].bias]),
+        np.array([[w.data for w in row] for row in layers[1].weight]),
+    )
+    between = X @ first.T + bias
+    scores = np.tanh(between @ second.T)
+    upstream = (1 - scores**2) / scores.size
+    down = upstream @ second
+    assert loss == pytest.approx(scores.mean(), abs=1e-12)
+    for parameters, wanted in (
+        (layers[0].weight, down.T @ X),
+        (layers[0].bias, down.sum(0)),
+        (layers[1].weight, upstream.T @ between),
+    ):
+        grads = np.array([[p.grad for p in row] for row in np.atleast_2d(parameters)])
+        np.testing.assert_allclose(grads, np.atleast_2d(wanted), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 4, 7, 17])
+def test_matrix_products_of_one_long_example(tokens: int) -> None:
+    """One text at a time: its tokens are the rows."""
+    pytest.importorskip("numba")
+    first, second = nn.Linear(6, 90, generator=seeded(1)), nn.Linear(90, 70, generator=seeded(2))
+    parameters = [*first.parameters(), *second.parameters()]
+
+    def loss(x: Any) -> Value:
+        scores = [second([h.relu() for h in first(token)]) for token in x]
+        return mp.mean([score.tanh() for row in scores for score in row])
+
+    assert_alike(loss, parameters, [[drawn(6, seed) for seed in range(tokens)]])
+
+
+@pytest.mark.parametrize("size", [1, 5, 64])
+@pytest.mark.parametrize("hidden", [3, 40])
+def test_infinite_weights_meet_zeros(hidden: int, size: int) -> None:
+    """No product is left out and none is made up: 0 times inf is nan, and only in its place."""
+    pytest.importorskip("numba")
+    layer = nn.Linear(300, hidden, generator=seeded())
+    layer.weight[2][7].data, layer.weight[0][299].data = inf, nan
+    X = [[0.0 if k in (7, i) else 1.0 for k in range(300)] for i in range(size)]
+    for x, row in zip(X, mp.compile(layer)(X)):
+        for j, number in enumerate(row):
+            assert math.isnan(number) == (j in (0, 2)), j
+            wanted = math.fsum(w.data * a for w, a in zip(layer.weight[j], x))
+            assert j in (0, 2) or is_close(float(number), wanted + layer.bias[j].data, 10.0)
+
+
 def test_a_matrix_is_used_in_both_directions(machine: str) -> None:
     weight = [values(*drawn(4, seed)) for seed in range(3)]
 

@@ -50,7 +50,8 @@ from .tape import (
 
 Row = Any  # an array of whole numbers
 
-# The values and gradients of all lanes take so many bytes, so that they stay in the CPU's cache.
+# The values and gradients of all lanes take so many bytes, so that they stay in the CPU's cache; or
+# as many as the parameters, which do not fit there either, and are read once for all lanes.
 LANE_BYTES = 1 << 19
 FEWEST_LANES, MOST_LANES = 16, 128
 
@@ -130,7 +131,7 @@ class Program:
     @property
     def lanes(self) -> int:
         """How many examples are computed together."""
-        fitting = LANE_BYTES // (16 * max(self.slots, 1))
+        fitting = max(LANE_BYTES, 8 * self.own_begin) // (16 * max(self.slots, 1))
         return max(FEWEST_LANES, min(MOST_LANES, fitting - fitting % 8))  # of vector units
 
     @property

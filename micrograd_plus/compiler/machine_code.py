@@ -25,11 +25,11 @@ from typing import Any
 
 from ..support.files import write_atomically
 
-Code = tuple[str, list[str], bytes]
-"""Of one function: its symbol, the symbols that it calls, and its machine code."""
+Code = tuple[dict[str, str], list[str], bytes]
+"""Of one source: its functions' symbols by their names, the symbols it calls, its machine code."""
 
 
-def load(title: str, text: str, compiled: Callable[[str, str], dict[str, Code]]) -> dict[str, int]:
+def load(title: str, text: str, compiled: Callable[[str, str], Code]) -> dict[str, int]:
     """The addresses of the functions of a source text, by their names.
 
     compiled: gives the machine code for a name that belongs to this text alone, and the text; it
@@ -38,13 +38,13 @@ def load(title: str, text: str, compiled: Callable[[str, str], dict[str, Code]])
     name = f"micrograd_plus_{title}_{key(text)}"
     path = folder() / f"{name}.bin"
     try:
-        codes = _read(path)
+        code = _read(path)
     except (OSError, ValueError):  # not there yet, or damaged
-        codes = compiled(name, text)
+        code = compiled(name, text)
         with suppress(OSError):  # nothing may be written there: the next process compiles again
-            _write(path, codes)
+            _write(path, code)
             remove_unused(path, f"micrograd_plus_{title}_*.bin")
-    return {unit: _link(f"{name}_{unit}", *code) for unit, code in codes.items()}
+    return _link(*code)
 
 
 def key(text: str) -> str:
@@ -74,8 +74,8 @@ _SOURCES = ("tape.py", "native.py", "machine_code.py")
 _DIGEST = hashlib.sha256().digest_size
 
 
-def _read(path: Path) -> dict[str, Code]:
-    """The machine code of each unit in a file; ValueError if it is damaged."""
+def _read(path: Path) -> Code:
+    """The machine code in a file; ValueError if it is damaged."""
     content = path.read_bytes()
     if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
         raise ValueError(f"{path} is damaged")
@@ -84,8 +84,8 @@ def _read(path: Path) -> dict[str, Code]:
     return marshal.loads(content[_DIGEST:])  # type: ignore[no-any-return]
 
 
-def _write(path: Path, codes: dict[str, Code]) -> None:
-    content = marshal.dumps(codes)
+def _write(path: Path, code: Code) -> None:
+    content = marshal.dumps(code)
     write_atomically(path, hashlib.sha256(content).digest() + content)
 
 
@@ -116,14 +116,14 @@ def folder() -> Path:
 # ---- in memory
 
 
-def machine_code(symbol: str, llvm: str) -> Code:
-    """The machine code of a function that is given in LLVM's language."""
+def machine_code(symbols: dict[str, str], llvm: str) -> Code:
+    """The machine code of functions that are given in LLVM's language."""
     from llvmlite import binding
 
     called = re.findall(r"^(?:declare .*?|(?=@))@(\w+)(?:\(| = external)", llvm, re.MULTILINE)
     # LLVM may call C for these: llvm.pow.f64, pow
     called += re.findall(r"^declare .*?@llvm\.(\w+)\.f64\(", llvm, re.MULTILINE)
-    return symbol, called, _target().emit_object(binding.parse_assembly(llvm))
+    return symbols, called, _target().emit_object(binding.parse_assembly(llvm))
 
 
 @cache
@@ -168,8 +168,8 @@ def _target() -> Any:
 _engines: list[Any] = []  # what holds machine code in memory
 
 
-def _link(name: str, symbol: str, called: list[str], code: bytes) -> int:
-    """Loads machine code; its address, which other code finds by `name`."""
+def _link(symbols: dict[str, str], called: list[str], code: bytes) -> dict[str, int]:
+    """Loads machine code; the addresses of its functions by their names."""
     from llvmlite import binding
 
     for function in (*called, "memset", "memcpy", "memmove"):  # which LLVM adds
@@ -178,6 +178,4 @@ def _link(name: str, symbol: str, called: list[str], code: bytes) -> int:
     engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    address = engine.get_function_address(symbol)
-    binding.add_symbol(name, address)
-    return int(address)
+    return {name: int(engine.get_function_address(symbol)) for name, symbol in symbols.items()}

@@ -1,14 +1,15 @@
 """Native: the kernels, and the loops of ops and optimizers, as machine code.
 
-numba compiles `kernels.py` as it is, and the text of `loops.py` when a program first needs it;
-`machine_code.py` stores the result. What numba's Python cannot express is written here in LLVM's
-language: the access to the records of `tape.py`, and the inner loop of a matrix product.
+numba compiles `kernels.py` and `passes.py` as they are, and the text of `loops.py` when a program
+first needs it; `machine_code.py` stores the result. What numba's Python cannot express is written
+here in LLVM's language: the access to the records of `tape.py`, and the inner loop of a matrix product.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,51 +22,58 @@ from . import passes as python_passes
 from .loops import OpLoops, indented, update_loop
 from .tape import RECORDS, numpy_type
 
-_NUMBA = """
+_BEGIN = """
 import math
-from numba import njit
-from micrograd_plus.compiler.native import intrinsics, signature
+from micrograd_plus.compiler.native import intrinsics
 
 inf, nan = math.inf, math.nan
 globals().update(intrinsics())
 """
 
-_EXP = f"""
-
-@njit(fastmath={{"contract"}})
-def exp(x):
-    # e**x = 2**k * e**r, where r is at most log(2) / 2, and e**r a polynomial: no branch, so that
-    # vector units compute it for many numbers at once. 2**k comes in two factors, so that the
-    # largest and the smallest numbers come out too.
-    y = -746.0 if x < -746.0 else 710.0 if x > 710.0 else x
-    k = math.floor(y * 1.4426950408889634 + 0.5)
+# e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2: then p, e**r - 1, is a polynomial.
+# No branch, so that vector units compute it for many numbers at once; odd and even powers apart,
+# so that they need not wait for each other. A float of the size of TO_WHOLE has no digits after
+# the point: adding it rounds.
+_POWER = f"""
+    k = (y * 1.4426950408889634 + TO_WHOLE) - TO_WHOLE
     r = (y - k * 0.69314718036912382) - k * 1.9082149292705877e-10
-    half = math.floor(k * 0.5)
-    p = {1 / math.factorial(13)!r}
-{chr(10).join(f"    p = p * r + {1 / math.factorial(n)!r}" for n in range(12, -1, -1))}
-    return x if x != x else p * power_of_2(half) * power_of_2(k - half)
+    square = r * r
+    odd, even = {1 / math.factorial(13)!r}, {1 / math.factorial(12)!r}
+{chr(10).join(f"    odd = odd * square + {1 / math.factorial(n)!r}" for n in range(11, 0, -2))}
+{chr(10).join(f"    even = even * square + {1 / math.factorial(n)!r}" for n in range(10, 1, -2))}
+    p = odd * r + even * square
 """
+
+_FUNCTIONS = {
+    "exp": f"""
+def exp(x: float) -> float:
+    y = -746.0 if x < -746.0 else 710.0 if x > 710.0 else x
+{_POWER}
+    # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
+    half = (k * 0.5 + TO_WHOLE) - TO_WHOLE
+    return x if x != x else (1.0 + p) * power_of_2(half) * power_of_2(k - half)
+""",
+    "tanh": f"""
+def tanh(x: float) -> float:
+    y = -44.0 if x < -22.0 else 44.0 if x > 22.0 else 2.0 * x
+{_POWER}
+    # m / (m + 2), where m is e**2x - 1; x is returned if it is tiny, a zero or nan.
+    m = power_of_2(k) * p + (power_of_2(k) - 1.0)
+    return m / (m + 2.0) if abs(x) > 1e-300 else x
+""",
+}
 
 _KERNELS = """
 # Sums may be added in another order, and products fused with sums; nothing else may change, so
 # that inf and nan come out as they do in Python.
 SUMS = {"reassoc", "contract"}
 WITH_SUMS = (
-    "unpack", "add_gradients", "multiply", "multiply_transposed", "dots_forward", "dots_backward",
+    "unpack", "add_gradients", "tiles", "multiply_vectors", "dots_forward", "dots_backward",
 )
 
 for _name, _function in list(globals().items()):
     if getattr(_function, "__module__", None) == __name__:
-        _flags = SUMS if _name in WITH_SUMS else set()
-        if _name in ("multiply", "multiply_transposed", "forward", "backward"):
-            globals()[_name] = unit(_function, _flags)
-        elif _name != "run":
-            _kind = signature(_function)  # one signature for all callers
-            globals()[_name] = njit(
-                _kind, error_model="numpy", fastmath=_flags,
-                no_cpython_wrapper=True, no_cfunc_wrapper=True,
-            )(_function)
-unit(run)
+        unit(_function, SUMS if _name in WITH_SUMS else (), _name == "run")
 """
 
 
@@ -74,10 +82,7 @@ from micrograd_plus.compiler.passes import Nodes, Table, Terms
 
 for _name, _function in list(globals().items()):
     if getattr(_function, "__module__", None) == __name__:
-        globals()[_name] = njit(
-            signature(_function), error_model="numpy",
-            no_cpython_wrapper=True, no_cfunc_wrapper=True,
-        )(_function)
+        unit(_function)
 """
 
 
@@ -118,12 +123,13 @@ def intrinsics() -> dict[str, Any]:
     power_of_2(k): 2.0**k for a whole number k from -1022 to 1023, as a float.
     tile_4_8(…) and smaller ones: a piece of a matrix product, for `kernels.multiply`.
     """
-    from llvmlite import ir
+    from llvmlite import binding, ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
 
     real = ir.DoubleType()
+    lanes = 8 if binding.get_host_cpu_features().get("avx512f") else 4  # of a vector
 
     @intrinsic
     def call(typing: Any, address: Any, arguments: Any) -> Any:
@@ -167,43 +173,56 @@ def intrinsics() -> dict[str, Any]:
 
         return record
 
-    def tile(rows: int, columns: int) -> Any:
-        vector = ir.VectorType(real, columns)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), columns), [0] * columns)
+    def place(builder: Any, base: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
+        for count, step in steps:
+            start = builder.add(start, builder.mul(count, step))
+        return builder.gep(base, [start])
+
+    def whole(i: int) -> Any:
+        return ir.Constant(ir.IntType(64), i)
+
+    def vector_at(builder: Any, kind: Any, *where: Any) -> Any:
+        return builder.bitcast(place(builder, *where), kind.as_pointer())
+
+    def tile(rows: int, vectors: int) -> Any:
+        kind = ir.VectorType(real, lanes)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
 
         def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
             inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row = given
+            grid = [(i, j) for i in range(rows) for j in range(vectors)]
+            column = [whole(j * lanes) for j in range(vectors)]
 
-            def place(base: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
-                for count, step in steps:
-                    start = builder.add(start, builder.mul(count, step))
-                return builder.gep(base, [start])
+            def of_c(i: int, j: int) -> Any:
+                start = builder.add(c0, column[j])
+                return vector_at(builder, kind, c, start, (whole(i), c_row))
 
-            def number(i: int) -> Any:
-                return ir.Constant(ir.IntType(64), i)
-
-            def row_of_c(i: int) -> Any:
-                at = place(c, c0, (number(i), c_row))
-                return builder.bitcast(at, vector.as_pointer())
-
-            sums = [cgutils.alloca_once(builder, vector) for _ in range(rows)]
-            for i, sum_ in enumerate(sums):
-                builder.store(builder.load(row_of_c(i), align=8), sum_)
+            sums = {at: cgutils.alloca_once(builder, kind) for at in grid}
+            for sum_ in sums.values():
+                builder.store(ir.Constant(kind, None), sum_)
             with cgutils.for_range(builder, inner) as loop:
-                at = builder.bitcast(place(b, b0, (loop.index, b_inner)), vector.as_pointer())
-                x = builder.load(at, align=8)
-                for i, sum_ in enumerate(sums):
-                    w = builder.load(place(a, a0, (number(i), a_row), (loop.index, a_inner)))
+                x = [
+                    builder.load(
+                        vector_at(builder, kind, b, builder.add(b0, j), (loop.index, b_inner)),
+                        align=8,
+                    )
+                    for j in column
+                ]
+                for i in range(rows):
+                    w = builder.load(
+                        place(builder, a, a0, (whole(i), a_row), (loop.index, a_inner))
+                    )
                     first = builder.insert_element(
-                        ir.Constant(vector, ir.Undefined), w, ir.Constant(ir.IntType(32), 0)
+                        ir.Constant(kind, ir.Undefined), w, ir.Constant(ir.IntType(32), 0)
                     )
                     spread = builder.shuffle_vector(first, first, everywhere)
-                    product = builder.fmul(spread, x, flags=("contract",))
-                    builder.store(
-                        builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_
-                    )
-            for i, sum_ in enumerate(sums):
-                builder.store(builder.load(sum_), row_of_c(i), align=8)
+                    for j in range(vectors):
+                        product = builder.fmul(spread, x[j], flags=("contract",))
+                        sum_ = builder.load(sums[i, j])
+                        builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
+            for at in grid:
+                before = builder.load(of_c(*at), align=8)
+                builder.store(builder.fadd(before, builder.load(sums[at])), of_c(*at), align=8)
             return context.get_dummy_value()
 
         @intrinsic
@@ -216,7 +235,48 @@ def intrinsics() -> dict[str, Any]:
 
         return piece
 
-    named = {f"tile_{rows}_{columns}": tile(rows, columns) for rows in (1, 4) for columns in (4, 8)}
+    four = ir.VectorType(real, 4)
+
+    @intrinsic
+    def copy_4(typing: Any, a: Any, a0: Any, c: Any, c0: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            a, a0, c, c0 = given
+            numbers = builder.load(vector_at(builder, four, a, a0), align=8)
+            builder.store(numbers, vector_at(builder, four, c, c0), align=8)
+            return context.get_dummy_value()
+
+        return types.void(a, a0, c, c0), generate
+
+    @intrinsic
+    def transpose_4(typing: Any, a: Any, a0: Any, a_row: Any, c: Any, c0: Any, c_row: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            a, a0, a_row, c, c0, c_row = given
+
+            def mixed(x: Any, y: Any, order: list[int]) -> Any:
+                return builder.shuffle_vector(
+                    x, y, ir.Constant(ir.VectorType(ir.IntType(32), 4), order)
+                )
+
+            rows = [
+                builder.load(vector_at(builder, four, a, a0, (whole(i), a_row)), align=8)
+                for i in range(4)
+            ]
+            # First pairs of numbers change places, then pairs of pairs.
+            low = [mixed(rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
+            high = [mixed(rows[i], rows[i + 1], [1, 5, 3, 7]) for i in (0, 2)]
+            columns = [
+                mixed(x, y, order) for order in ([0, 1, 4, 5], [2, 3, 6, 7]) for x, y in (low, high)
+            ]
+            for i, column in enumerate(columns):
+                builder.store(column, vector_at(builder, four, c, c0, (whole(i), c_row)), align=8)
+            return context.get_dummy_value()
+
+        return types.void(a, a0, a_row, c, c0, c_row), generate
+
+    shapes = ((4, 2), (3, 2), (2, 2), (1, 2), (1, 1))
+    named = {f"tile_{rows}_{vectors}": tile(rows, vectors) for rows, vectors in shapes}
+    named |= {"copy_4": copy_4, "transpose_4": transpose_4, "VECTOR": lanes}
+    named |= {"TO_WHOLE": 1.5 * 2.0**52}
     named |= {kind.lower(): numbers_at(_types()[kind]) for kind in ("Floats", "Integers", "Places")}
     named |= {f"{r.__name__.lower()}_at": record_at(_types()[r.__name__]) for r in RECORDS}
     return {**named, "call": call, "power_of_2": power_of_2}
@@ -228,7 +288,7 @@ def intrinsics() -> dict[str, Any]:
 def run_address() -> int:
     """The address of the machine code of `kernels.run`; ImportError without numba."""
     kernels = Path(__file__).with_name("kernels.py").read_text(encoding="utf-8")
-    return _addresses("kernels", kernels + _NUMBA + _KERNELS)["run"]
+    return machine_code.load("kernels", kernels + _BEGIN + _KERNELS, _announced)["run"]
 
 
 @cache
@@ -252,7 +312,7 @@ def passes() -> Any:
         return python_passes
     source = Path(python_passes.__file__).read_text(encoding="utf-8")
     entries = {name: _entry(getattr(python_passes, name)) for name in python_passes.ENTRIES}
-    text = source + _NUMBA + _PASSES + "".join(entries.values())
+    text = source + _PASSES + "".join(entries.values())
     addresses = _addresses("passes", text)
     return SimpleNamespace(
         **{
@@ -278,7 +338,7 @@ def run_{name}({", ".join(taken)}) -> {result}:
     return {name}({", ".join(given)})
 
 
-unit(run_{name})
+unit(run_{name}, (), True)
 """
 
 
@@ -313,39 +373,70 @@ def update_addresses(name: str, update: Update) -> list[int]:
 
 def _loop_addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> list[int]:
     """The addresses of functions whose bodies are given by their names."""
-    text = "from __future__ import annotations\n" + _NUMBA + _EXP
-    for name, lines in loops.items():
-        body = "\n".join(indented(lines))
-        text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name})\n"
+    bodies = {name: "\n".join(indented(lines)) for name, lines in loops.items()}
+    text = "from __future__ import annotations\n" + _BEGIN
+    for name, function in _FUNCTIONS.items():
+        if any(f"{name}(" in body for body in bodies.values()):
+            text += f'{function}\n\nunit({name}, {{"contract"}})\n'
+    for name, body in bodies.items():
+        text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name}, (), True)\n"
     return list(_addresses(title, text).values())
 
 
 @cache
 def _addresses(title: str, text: str) -> dict[str, int]:
-    """The addresses of the units of this source, by their names."""
+    """The addresses of the exported functions of this source, by their names."""
     return machine_code.load(title, text, _compiled)
 
 
-def _compiled(name: str, text: str) -> dict[str, machine_code.Code]:
-    """The machine code of each function that the source hands to `unit`.
+def _announced(name: str, text: str) -> machine_code.Code:
+    """As `_compiled`, for what takes so long that a user must know what is happening."""
+    print(
+        "compiling the interpreter for this machine, once: about 8 s", file=sys.stderr, flush=True
+    )
+    return _compiled(name, text)
 
-    Such a function is compiled by itself and called by its address, where numba would compile
-    it again inside every caller.
+
+def _compiled(name: str, text: str) -> machine_code.Code:
+    """The machine code of a source, whose functions are handed to `unit`, each before its callers.
+
+    numba writes all of them, unchanged, into one module, which LLVM then improves once. Used as
+    decorators, its compilers would improve and load each function by itself, and again inside
+    every caller.
     """
-    from llvmlite import binding
-    from numba import cfunc, types
+    from numba.core import compiler
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.cpu_options import FastMathOptions
+    from numba.core.registry import cpu_target
+    from numba.core.typing.templates import make_concrete_template
 
-    codes: dict[str, machine_code.Code] = {}
+    typing_context = cpu_target.typing_context
+    context = cpu_target.target_context.with_aot_codegen(name, cpu_name="host")
+    library = context.codegen().create_library(name)
+    symbols: dict[str, str] = {}
 
-    def unit(function: Any, flags: Any = ()) -> Any:
-        kind = signature(function)
-        made = cfunc(kind, error_model="numpy", fastmath=set(flags))(function)
-        llvm = made.inspect_llvm()
-        codes[function.__name__] = machine_code.machine_code(made.native_name, llvm)
-        symbol = f"{name}_{function.__name__}"
-        binding.add_symbol(symbol, made.address)
-        return types.ExternalFunction(symbol, kind)
+    def unit(function: Any, flags: Any = (), exported: bool = False) -> None:
+        kind: Any = signature(function)
+        options: Any = compiler.Flags()
+        options.no_compile = options.no_cpython_wrapper = options.no_rewrites = True
+        options.no_cfunc_wrapper = not exported
+        options.error_model, options.fastmath = "numpy", FastMathOptions(set(flags))
+        made = compiler.compile_extra(
+            typing_context, context, function, kind.args, kind.return_type, options, {},
+            library=library,
+        )  # fmt: skip
+        context.insert_user_function(function, made.fndesc)
+        typing_context.insert_user_function(
+            function, make_concrete_template(function.__name__, function, [kind])
+        )
+        if exported:
+            symbols[function.__name__] = made.fndesc.llvm_cfunc_wrapper_name
 
     surroundings = {"__name__": name, "__package__": __package__, "unit": unit}
     exec(compile(text, f"<{name}>", "exec"), surroundings)
-    return codes
+    for function in library.get_defined_functions():
+        if function.name not in symbols.values():
+            function.linkage = "internal"
+    with global_compiler_lock:
+        library.finalize()
+    return machine_code.machine_code(symbols, library.get_llvm_str())

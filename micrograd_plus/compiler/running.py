@@ -25,6 +25,7 @@ from .layout import Program
 from .tape import (
     BLOCK,
     MAP,
+    PANEL_ROOM,
     REDUCE,
     Group,
     Header,
@@ -54,6 +55,7 @@ class NativeMachine:
         self.memory = np.zeros((len(self.kept), moved))
         self.settings = np.zeros(1 + len(self.counted))
         self.guard = np.zeros(moved + self.memory.size + self.settings.size)
+        self.panel = np.zeros(PANEL_ROOM)
         self.remembers = False
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
@@ -97,6 +99,7 @@ class NativeMachine:
             "lane_begin": lane_begin,
             "scratch_begin": lane_begin + lanes,
             "region": region,
+            "panel": _address(self.panel),
             "at": _address(self.at) + self.at.itemsize,
             "later_update": self.updates[1],
             "settings": _address(self.settings),

@@ -5,9 +5,10 @@
 Training steps, optimizer included, in float64 with one thread on all sides: the moons network,
 a GPT that spells names, a network that reads digits (mlp.py and gpt.py have them in every
 engine). Then what a call, a schedule and a change of program cost, a thousand names with all that
-comes before the first step, what a graph of 100,000 nodes costs, and the first call on a machine.
-Every engine runs in processes of its own, in turn, so that a change in the machine's speed meets
-all of them; the figures are medians over the rounds. A peer that is not installed is left out.
+comes before the first step, what a graph of 100,000 nodes costs, the first call on a machine, and
+models of a million parameters. Every engine runs in processes of its own, in turn, so that a change
+in the machine's speed meets all of them; the figures are medians over the rounds. A peer that is
+not installed is left out.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ NAMES = {
 PEERS = ("with_torch", "with_jax", "with_jax_scan")
 MOONS = {"widths": [2, 16, 16, 1], "data": "moons", "examples": 100, "batch": 100, "penalty": 1e-4}
 DIGITS = {"widths": [64, 128, 64, 10], "data": "digits", "examples": 1792, "batch": 128}
+NOISE = {"data": "noise", "lr": 1e-3}
 
 
 # ---- in a process of its own: one figure or a few, as JSON
@@ -65,7 +67,7 @@ def time_of_step(module: str, engine: str, task: Any, seconds: float, epochs: in
         arguments: tuple[Any, ...] = (Task(**task),)
         steps = task["examples"] // task["batch"] * epochs
     else:
-        names = chosen_names(task["batch"])
+        names = chosen_names(task["width"], task["batch"])
         arguments = (task["width"], names, task["batch"])
         steps = len(names) // task["batch"] * epochs
     train = getattr(importlib.import_module(module), engine)(*arguments)
@@ -104,11 +106,11 @@ def from_scratch(engine: str, width: int, count: int) -> dict[str, float]:
     return {"seconds": seconds, "first": sum(losses[:100]) / 100, "last": sum(losses[-100:]) / 100}
 
 
-def chosen_names(batch: int) -> list[str]:
-    """All names, or for batches as many of six letters as fill some."""
+def chosen_names(width: int, batch: int) -> list[str]:
+    """All names; for batches, and a wide model, as many of six letters as fill some."""
     from gpt import NAMES
 
-    if batch == 1:
+    if batch == 1 and width < 100:
         return NAMES
     six = [name for name in NAMES if len(name) == 6]
     return six[: len(six) // batch * batch]
@@ -219,6 +221,19 @@ def ways_to_run_names(width: int, turns: int) -> dict[str, float]:
     return seconds
 
 
+def peak_of_blas() -> dict[str, float]:
+    """Operations per second in float64 that NumPy's BLAS reaches with matrices of 1024 rows."""
+    import numpy as np
+
+    a, b, c = np.random.default_rng(0).random((3, 1024, 1024))
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        np.matmul(a, b, out=c)
+        times.append(time.perf_counter() - start)
+    return {"operations": 2 * 1024**3 / min(times)}
+
+
 JOBS: dict[str, Callable[..., Any]] = {
     "time_of_step": time_of_step,
     "from_scratch": from_scratch,
@@ -226,6 +241,7 @@ JOBS: dict[str, Callable[..., Any]] = {
     "bytes_of_graph": bytes_of_graph,
     "first_call": first_call,
     "ways_to_run_names": ways_to_run_names,
+    "peak_of_blas": peak_of_blas,
 }
 
 
@@ -363,6 +379,27 @@ def graph(options: argparse.Namespace) -> None:
         )
 
 
+def million(options: argparse.Namespace) -> None:
+    """Models of a million parameters, and the share of the machine's peak that a step reaches."""
+    engines = ("with_torch", "with_jax", "with_compile")
+    hidden = 91 if options.quick else 990
+    inputs, parameters = 16, hidden * (hidden + 19) + 1
+    for batch in (32, 128):
+        rounds = [in_a_process("peak_of_blas", {}) for _ in range(options.rounds)]
+        peak = medians(rounds)["operations"]
+        task = {"widths": [inputs, hidden, hidden, 1], "examples": batch, "batch": batch, **NOISE}
+        results = compare("mlp", engines, task, 2, options)
+        print_table(f"MLP of {parameters:,} parameters, batch of {batch}", results)
+        # Forward, and by the weights and by the inputs of each layer, of which the first has none.
+        operations = 2 * batch * (3 * parameters - inputs * hidden)
+        reached = {engine: operations / result["seconds"] for engine, result in results.items()}
+        shares = ", ".join(f"{NAMES[engine]} {r / peak:.0%}" for engine, r in reached.items())
+        print(f"of the {peak / 1e9:.0f} Gflop/s that NumPy's BLAS reaches: {shares}", flush=True)
+    width = 32 if options.quick else 288
+    results = compare("gpt", engines, {"width": width, "batch": 1}, 1, options)
+    print_table(f"GPT of width {width}, a name, one by one", results)
+
+
 def first(options: argparse.Namespace) -> None:
     results: dict[str, list[Any]] = {"the first on a machine": [], "with the disk cache": []}
     for _ in range(options.rounds):
@@ -402,15 +439,14 @@ def growth(options: argparse.Namespace) -> None:
 
 def growing_tasks(quick: bool) -> dict[str, list[tuple[int, Any]]]:
     """The title of an axis → sizes along it, each with its task."""
-    noise = {"data": "noise", "lr": 1e-3}
     by_parameters, by_batch, by_graph = [], [], []
     for hidden in (5, 23, 91) if quick else (5, 23, 91, 307, 990):
-        task = {"widths": [16, hidden, hidden, 1], "examples": 32, "batch": 32, **noise}
+        task = {"widths": [16, hidden, hidden, 1], "examples": 32, "batch": 32, **NOISE}
         by_parameters.append((hidden * (hidden + 19) + 1, task))
     for batch in (1, 64) if quick else (1, 4, 16, 64, 256, 1024, 4096):
         by_batch.append((batch, {**MOONS, "examples": batch, "batch": batch}))
     for depth in (1, 4) if quick else (1, 4, 16, 64, 256):
-        task = {"widths": [*[16] * (depth + 1), 1], "examples": 1, "batch": 1, **noise}
+        task = {"widths": [*[16] * (depth + 1), 1], "examples": 1, "batch": 1, **NOISE}
         per_neuron, at_the_end = 3, 5  # w · x, + b, relu; and the last neuron, the hinge loss
         by_graph.append((per_neuron * 16 * depth + at_the_end, task))
     return {
@@ -466,6 +502,7 @@ SECTIONS = {
     "digits": digits,
     "graph": graph,
     "first": first,
+    "million": million,
     "growth": growth,
 }
 
