@@ -2,7 +2,8 @@
 
 numba compiles `kernels.py` and `passes.py` as they are, and the text of `loops.py` when a program
 first needs it; `machine_code.py` stores the result. What numba's Python cannot express is written
-here in LLVM's language: the access to the records of `tape.py`, and the inner loop of a matrix product.
+here in LLVM's language: the access to the records of `tape.py`, and the inner loop of a matrix
+product.
 """
 
 from __future__ import annotations
