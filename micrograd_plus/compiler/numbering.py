@@ -41,8 +41,8 @@ class Rows:
     """Nodes while they are written; lengths: how many operands each has."""
 
     def __init__(self) -> None:
-        self.kinds, self.tags = array("q"), array("q")
-        self.lengths, self.operands = array("q"), array("q")
+        self.kinds, self.tags, self.lengths = array("q"), array("q"), array("q")
+        self.operands: list[int] = []
         self.scopes: list[Any] = []
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Rows:
         self.kinds += kinds
         self.tags += part.tags
         self.lengths += part.lengths
-        self.operands.extend(map(numbers.__getitem__, part.codes))
+        self.operands += part.operands(numbers)
         self.scopes += repeat(scope, len(kinds))
 
 
@@ -79,6 +79,7 @@ class Base(dict[Any, int]):
         self.numbers = Numbers()
         self.bound: dict[int, list[int]] = {}  # by the id of a binding: what its stamps use
         self.leaves: list[Value] = []  # of the graph that is written
+        self.operands = array("q")  # those of `rows`
         self._kinds: dict[int, array[int]] = {}  # by the id of a part of a template
 
     def __missing__(self, leaf: Value) -> int:
@@ -118,6 +119,7 @@ class Base(dict[Any, int]):
             begin = len(self.rows)
             numbers = [*range(begin, begin + len(template.once.ops)), *leaves]
             self.rows.add(template.once, self.kinds(template.once), numbers, binding.scope)
+            self.operands.extend(self.rows.operands[len(self.operands) :])
             found = self.bound[id(binding)] = [numbers[code] for code in template.uses]
         return found
 
@@ -159,7 +161,7 @@ def _graph_of(
             own.kinds.extend(map(base.kind_of.__getitem__, map(_op, segment)))
             own.tags.extend(map(not_, map(_keeps_graph, segment)))
             own.lengths.extend(map(len, parts))
-            own.operands.extend(map(numbers_of, chain.from_iterable(parts)))
+            own.operands += map(numbers_of, chain.from_iterable(parts))
             own.scopes += map(_scope, segment)
     ends = array("q", map(numbers_of, outputs))
     leaves, parameters, plain = Rows(), base.parameters, Numbers([*base.numbers.list])
@@ -174,8 +176,9 @@ def _graph_of(
             leaves.leaves(PARAMETER, [len(parameters)])
             parameters = [*parameters, leaf]
     run = passes()
-    for operands in (own.operands, ends):
-        run.shift(len(operands), operands, OWN, len(base.rows), len(leaves))
+    operands = array("q", own.operands)
+    for numbered in (operands, ends):
+        run.shift(len(numbered), numbered, OWN, len(base.rows), len(leaves))
     lengths = base.rows.lengths + leaves.lengths + own.lengths
     first = row(len(lengths) + 1)
     run.add_up(len(lengths), lengths, first)
@@ -184,7 +187,7 @@ def _graph_of(
             kinds=base.rows.kinds + leaves.kinds + own.kinds,
             tags=base.rows.tags + leaves.tags + own.tags,
             first=first,
-            operands=base.rows.operands + own.operands,
+            operands=base.operands + operands,
             flags=row(0),
             origins=row(0),
         ),

@@ -11,11 +11,13 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from ..engine import Constant, Value, open_scope
@@ -30,13 +32,23 @@ class Part:
     """Nodes by code: those of a template that are added together.
 
     ops, tags: as of the nodes of a graph; lengths: how many operands each node has.
-    codes: the operands, as places in what `Template` says.
+    codes: the operands, as places in the list that `Template` says.
     """
 
     ops: list[Any]
     tags: array[int]
     lengths: array[int]
     codes: list[int]
+
+    def operands(self, numbers: Sequence[int]) -> Sequence[int]:
+        """The operands of all nodes, taken from the list that the codes count."""
+        return self._taken(numbers)
+
+    @cached_property
+    def _taken(self) -> Callable[[Sequence[int]], Sequence[int]]:
+        if len(self.codes) < 2:  # for which itemgetter returns no tuple
+            return lambda numbers: [numbers[code] for code in self.codes]
+        return itemgetter(*self.codes)
 
 
 @dataclass
@@ -60,6 +72,17 @@ class Template:
     structure: Any
     is_list: bool
 
+    def equals(self, other: Template) -> bool:
+        """Whether both add the same nodes."""
+        return (
+            self.once == other.once
+            and self.each == other.each
+            and self.uses == other.uses
+            and self.outputs == other.outputs
+            and len(self.constants) == len(other.constants)
+            and all(are_same(a.data, b.data) for a, b in zip(self.constants, other.constants))
+        )
+
 
 @dataclass
 class Binding:
@@ -72,6 +95,16 @@ class Binding:
     given: list[Any]
     values: list[Value]
     scope: Any
+
+    def equals(self, other: Binding) -> bool:
+        """Whether a stamp of the other one adds the same nodes."""
+        if self.twin is not other:
+            if not (self.values == other.values and self.template.equals(other.template)):
+                return False
+            self.twin = other
+        return True
+
+    twin: Binding | None = None  # the last one that was equal
 
 
 @dataclass
@@ -200,6 +233,11 @@ def leaves(given: Sequence[Any]) -> list[Value] | None:
     _, values = found
     recorded = any(issubclass(kind, Recorded) for kind in {*map(type, values)})
     return None if recorded or not {*map(_op, values)} <= {None} else values
+
+
+def are_same(a: float, b: float) -> bool:
+    """Whether two numbers are equal, but for how they were rounded; nan equals nan."""
+    return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-12)
 
 
 def copied(argument: Any) -> Any:
