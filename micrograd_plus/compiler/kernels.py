@@ -146,7 +146,7 @@ def tiles(
                 tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
             j += 2 * VECTOR
             q += b_strip
-        for r in range(height):
+        for _ in range(height):
             at, to = q, j
             if to + VECTOR <= columns:
                 tile_1_1(inner, a, u, a_row, a_inner, b, at, b_inner, c, p + to, c_row)
