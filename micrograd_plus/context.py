@@ -164,6 +164,9 @@ class Recorder(Protocol):
     def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
         """The Value that stands for the result of `op`."""
 
+    def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
+        """What a function that is `recordable.stamped` returns."""
+
     def random(self, generator: random.Random | None) -> Value:
         """The result of `rand`."""
 
@@ -192,6 +195,12 @@ def recorder() -> Recorder | None:
     engine = current_engine.get()
     while isinstance(engine, _Layer):
         engine = engine.below
+    return engine.recorder if isinstance(engine, _Recording) else None
+
+
+def recorder_of_calls() -> Recorder | None:
+    """The recorder, if nothing lies over it: not inside `no_grad` and the like."""
+    engine = current_engine.get()
     return engine.recorder if isinstance(engine, _Recording) else None
 
 

@@ -45,7 +45,11 @@ def _reduce(self: Value, protocol: int) -> tuple[Any, ...]:
 
 
 def _content(value: Value) -> tuple[type[Value], float, float, str, Op | None]:
-    return type(value), value.data, value.grad, value.label, value.op
+    data, grad = (
+        value.data,
+        value.grad,
+    )  # first: the class may change, see compiler/parameter_memory
+    return type(value), data, grad, value.label, value.op
 
 
 def _made(

@@ -17,12 +17,15 @@ from __future__ import annotations
 import operator
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
-from .context import recorder
+from .context import recorder, recorder_of_calls
 from .engine import Constant, Operand, Value
 from .numbers import number_of
 from .support.checks import generator_or
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def rand(generator: random.Random | None = None) -> Value:
@@ -62,6 +65,30 @@ def pick(values: Sequence[Any], index: Any) -> Any:
     if not 0 <= i < len(values):
         raise IndexError(f"there is no index {i} in {len(values)} values: 0 to {len(values) - 1}")
     return values[i]
+
+
+def stamped(fixed: int) -> Callable[[F], F]:
+    """Marks a function that a recorder runs once for each shape of its arguments.
+
+    fixed: how many of the first arguments are the same from call to call, as the weights of a
+        layer; nested lists of Values, or None.
+
+    What the function returns must follow from the Values in its arguments alone: it changes
+    nothing, reads no number and draws none. Its arguments are Values, lists of Values or lists of
+    such lists, and settings.
+    """
+
+    def mark(function: F) -> F:
+        @wraps(function)
+        def call(*arguments: Any) -> Any:
+            active = recorder_of_calls()
+            if active is None:
+                return function(*arguments)
+            return active.call(function, fixed, arguments)
+
+        return call  # type: ignore[return-value]
+
+    return mark
 
 
 def require(x: Operand, holds: Callable[[float], bool], message: str) -> None:

@@ -379,6 +379,8 @@ class _CompiledRun(_Run):
         self.predict = Predict(self.model)
         self.model.train()
         self.stepper.prepare(self.examples)
+        reached = set(self.stepper.parameters)
+        self.unreached = [value for value in self.values if value not in reached]
 
     def _one_example(self, x: Any, y: Any) -> tuple[Any, Any]:
         prediction = self.model(x)
@@ -404,7 +406,7 @@ class _CompiledRun(_Run):
         order = list(range(len(X)))
         if shuffler:
             shuffler.shuffle(order)
-        for value in self.values:
+        for value in self.unreached:  # the step sets the gradients of the others
             value.grad = 0.0
         clip = self.clip or 0.0
         losses, norms, predictions = self.stepper.epoch(self.examples, order, size, clip)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ _FLAGS = [
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """The browser; the test is skipped where there is none."""
+    """The browser; the test is skipped where there is none.
+
+    The headless shell opens no windows with toolbars and takes a third of Chromium's time.
+    """
     playwright = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip("there is no Chromium")
@@ -35,9 +38,9 @@ class Visit:
     """A page that is open, and everything that it must not do."""
 
     def __init__(self, browser: Any, allowed: tuple[str, ...] = (), **settings: Any) -> None:
-        self.context = browser.new_context(
-            **{"viewport": {"width": 1280, "height": 760}} | settings
-        )
+        self.settings = {"viewport": {"width": 1280, "height": 760}, "reduced_motion": "reduce"}
+        self.settings |= settings
+        self.context = browser.new_context(**self.settings)
         self.context.set_default_timeout(10_000)
         self.page = self.context.new_page()
         self.allowed = ("file:", "data:", "about:", "blob:", *allowed)
@@ -63,8 +66,43 @@ class Visit:
         self.page.goto(path.as_uri())
         return self.page
 
+    def leave(self) -> None:
+        """Makes the window empty, as it was at first; the page must have been silent."""
+        self.page.goto("about:blank")
+        self.page.set_viewport_size(self.settings["viewport"])
+        self.page.emulate_media(media="null")
+        self.page.mouse.move(0, 0)
+        self._assert_silent()
+
     def close(self) -> None:
         """The end, at which it must have been silent and have asked the network for nothing."""
         self.context.close()
+        self._assert_silent()
+
+    def _assert_silent(self) -> None:
         assert not self.errors
         assert not self.asked
+
+
+class Windows:
+    """Windows that tests use one after the other, as a window takes longer to make than a page."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._free: dict[str, list[Visit]] = {}
+
+    @contextmanager
+    def borrow(self) -> Iterator[Callable[..., Visit]]:
+        """Gives what opens an empty window with some settings, to be left empty at the end."""
+        taken: list[tuple[str, Visit]] = []
+
+        def take(**settings: Any) -> Visit:
+            key = repr(sorted(settings.items()))
+            free = self._free.setdefault(key, [])
+            taken.append((key, free.pop() if free else Visit(self._browser, **settings)))
+            return taken[-1][1]
+
+        yield take
+        for key, visit in taken:
+            visit.leave()
+            self._free[key].append(visit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from browser import chromium
+from browser import Visit, Windows, chromium
 
 # The same examples in every run: a failure that one run shows, every run shows.
 hypothesis.settings.register_profile(
@@ -51,19 +52,24 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 
 @pytest.fixture(scope="session")
-def run_javascript() -> Callable[[str], str]:
-    """Runs a script under Node and gives what it printed."""
+def run_javascript() -> Iterator[Callable[[str], str]]:
+    """Runs a script under Node and gives what it printed; one process runs all scripts."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")
+    command = [node, str(Path(__file__).with_name("scripts.mjs"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8") as process:
 
-    def run(script: str) -> str:
-        done = subprocess.run([node, "-"], input=script, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"Node says:\n{done.stderr}")
-        return done.stdout
+        def run(script: str) -> str:
+            process.stdin.write(f"{json.dumps(script)}\n")
+            process.stdin.flush()
+            done = json.loads(process.stdout.readline())
+            if done["error"] is not None:
+                raise RuntimeError(f"Node says:\n{done['error']}")
+            return str(done["printed"])
 
-    return run
+        yield run
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +77,19 @@ def browser() -> Iterator[Any]:
     """Headless Chromium."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def windows(browser: Any) -> Windows:
+    """Windows for the pages of all tests."""
+    return Windows(browser)
+
+
+@pytest.fixture
+def window(windows: Windows) -> Iterator[Callable[..., Visit]]:
+    """Opens an empty window; at the end of the test all pages must have been silent."""
+    with windows.borrow() as take:
+        yield take
 
 
 @pytest.fixture(scope="session")

@@ -491,9 +491,16 @@ def run_with_cache(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A folder that a first process has filled, and what that process printed."""
+    """A folder that a first process has filled, and what that process printed.
+
+    The kernels, whose compiling takes long, are there already: this process has compiled them.
+    """
     pytest.importorskip("numba")
+    weight = Value(2.0)
+    mp.compile(lambda x: weight * x)([1.0])
     folder = tmp_path_factory.mktemp("cache")
+    for path in machine_code.folder().glob("micrograd_plus_kernels_*.bin"):
+        shutil.copy(path, folder)
     return folder, run_with_cache(folder)
 
 
@@ -504,27 +511,45 @@ def test_machine_code_is_kept(cache: tuple[Path, list[str]]) -> None:
     assert run_with_cache(folder) == [*first[:2], "False"]
 
 
-@pytest.mark.parametrize("seed", range(5))
+def with_changed_bytes(content: bytes, seed: int) -> bytes:
+    """The content with 16 bytes changed, which are chosen by the seed."""
+    random_, changed = random.Random(seed), bytearray(content)
+    for place in random_.sample(range(len(content)), 16):
+        changed[place] ^= 1 + random_.randrange(255)
+    return bytes(changed)
+
+
+DAMAGES = {
+    "cut off": lambda content: content[: len(content) // 2],
+    "another content": lambda content: b"no machine code",
+    "16 changed bytes": lambda content: with_changed_bytes(content, 0),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_machine_code_is_compiled_again(
-    cache: tuple[Path, list[str]], tmp_path: Path, seed: int
+    cache: tuple[Path, list[str]], tmp_path: Path, damage: str
 ) -> None:
-    """Of the op's loops, a small file: cut off, another file's content, or 16 changed bytes."""
+    """Of the op's loops, a small file."""
     folder, first = cache
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (path,) = tmp_path.glob("micrograd_plus_op_exp_*.bin")
-    content = bytearray(path.read_bytes())
-    random_ = random.Random(seed)
-    if seed == 0:
-        content = content[: len(content) // 2]
-    elif seed == 1:
-        content = bytearray(b"no machine code")
-    else:
-        for _ in range(16):
-            content[random_.randrange(len(content))] ^= 1 + random_.randrange(255)
-    path.write_bytes(content)
+    damaged = DAMAGES[damage](path.read_bytes())
+    path.write_bytes(damaged)
     assert run_with_cache(tmp_path) == first
-    assert path.read_bytes() != bytes(content)
+    assert path.read_bytes() != damaged
     assert run_with_cache(tmp_path) == [*first[:2], "False"]
+
+
+def test_changed_bytes_are_found_wherever_they_are(
+    cache: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    (path,) = cache[0].glob("micrograd_plus_op_exp_*.bin")
+    content, changed = path.read_bytes(), tmp_path / "changed.bin"
+    for seed in range(200):
+        changed.write_bytes(with_changed_bytes(content, seed))
+        with pytest.raises(ValueError, match="is damaged"):
+            machine_code._read(changed)
 
 
 def test_a_file_of_the_cache_that_cannot_be_written(

@@ -280,7 +280,7 @@ def test_the_explorers_graphs(
 def test_three_hundred_boxes_take_well_under_a_tenth_of_a_second(
     run_javascript: Callable[[str], str], name: str
 ) -> None:
-    """Processor time, of the quickest of some runs: the machine may be busy with other things."""
+    """Processor time of one of ten runs: the machine may be busy with other things."""
     if name == "random":
         boxes, edges = random_graph(300, 0)
         boxes = [{"w": w, "h": h} for w, h in boxes]
@@ -293,9 +293,10 @@ def test_three_hundred_boxes_take_well_under_a_tenth_of_a_second(
     times = json.loads(
         run_javascript(
             f"{source}\nconst [B, E] = [{json.dumps(boxes)}, {json.dumps(edges)}];\n"
-            "const times = Array.from({ length: 10 }, () => { const t = process.cpuUsage();"
-            "layOut(B, E); return process.cpuUsage(t).user / 1000; });\n"
+            "const times = [];"
+            "while (times.length < 10 && !(times.at(-1) < 100)) { const t = process.cpuUsage();"
+            "layOut(B, E); times.push(process.cpuUsage(t).user / 1000); }\n"
             "console.log(JSON.stringify(times));"
         )
     )
-    assert min(times) < 100, times
+    assert times[-1] < 100, times

@@ -28,21 +28,17 @@ PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Opens an explorer's page; at the end of the test all pages must have been silent."""
-    visits: list[Visit] = []
+def visit(window: Callable[..., Visit], tmp_path: Path) -> Open:
+    """Opens an explorer's page."""
 
     def start(explorer: Explorer | Value | Path, **settings: Any) -> Any:
         if isinstance(explorer, Value):
             explorer = step_through(explorer)
         if isinstance(explorer, Explorer):
-            explorer = explorer.save(tmp_path / f"{len(visits)}.html")
-        visits.append(Visit(browser, **settings))
-        return visits[-1].go(explorer)
+            explorer = explorer.save(tmp_path / "page.html")
+        return window(**settings).go(explorer)
 
-    yield start
-    for each in visits:
-        each.close()
+    return start
 
 
 def small() -> Value:
@@ -267,7 +263,7 @@ def test_nudging_is_the_finite_difference(visit: Open) -> None:
 @pytest.fixture(scope="module")
 def one_page(browser: Any) -> Iterator[Visit]:
     """One page for the graphs of hypothesis, one after the other; it is small and paints little."""
-    visit = Visit(browser, viewport={"width": 480, "height": 320}, reduced_motion="reduce")
+    visit = Visit(browser, viewport={"width": 480, "height": 320})
     yield visit
     visit.close()
 
@@ -556,13 +552,18 @@ def test_folded_layers_open(visit: Open) -> None:
 
 
 def test_each_view_reaches_the_end(visit: Open) -> None:
-    page = visit(folded(), reduced_motion="reduce")
-    for view in range(page.evaluate("LESSON.views.length")):
-        page.evaluate(f"open({view})")
-        page.evaluate("for (let i = 0; i < Math.min(20, stops.length); i++) go(shown.stop + 1)")
-        page.evaluate("go(stops.length)")
-        assert page.evaluate("countAt(shown.stop) === passes.steps.length")
-        assert page.locator("#graph .waiting").count() == 0
+    page = visit(step_through(mlp(2, 5, 5, 1), [0.5, -0.8], 1.0, losses.hinge, fold=True))
+    ends = page.evaluate(
+        """LESSON.views.map((_, view) => {
+          open(view);
+          for (let i = 0; i < Math.min(20, stops.length); i++) go(shown.stop + 1);
+          go(stops.length);
+          const waiting = document.querySelectorAll("#graph .waiting").length;
+          return [countAt(shown.stop) === passes.steps.length, waiting];
+        })"""
+    )
+    assert ends == [[True, 0]] * len(ends)
+    assert len(ends) > 10
 
 
 def test_three_hundred_nodes(visit: Open) -> None:
@@ -660,19 +661,25 @@ def test_on_a_phone(visit: Open, name: str) -> None:
 @pytest.mark.parametrize("name", LESSONS)
 def test_texts_fit_their_boxes(visit: Open, name: str) -> None:
     page = visit(LESSONS[name]())
-    for view in range(page.evaluate("LESSON.views.length")):
-        page.evaluate(f"open({view})")
-        page.evaluate("go(stops.length)")
-        assert page.evaluate(TEXTS_OUTSIDE) == []
-        page.evaluate("LEAVES.forEach((i) => { shown.numbers[i] = -1.23456e-100; }); recompute()")
-        assert page.evaluate(TEXTS_OUTSIDE) == []
-        page.evaluate("document.getElementById('reset').click()")
+    found = page.evaluate(
+        f"""LESSON.views.flatMap((_, view) => {{
+          open(view);
+          go(stops.length);
+          const short = ({TEXTS_OUTSIDE})();
+          LEAVES.forEach((i) => {{ shown.numbers[i] = -1.23456e-100; }});
+          recompute();
+          const long = ({TEXTS_OUTSIDE})();
+          $("reset").click();
+          return [...short, ...long];
+        }})"""
+    )
+    assert found == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["neuron", "folded"])
 def test_contrast(visit: Open, name: str, scheme: str) -> None:
-    page = visit(LESSONS[name](), color_scheme=scheme, reduced_motion="reduce")
+    page = visit(LESSONS[name](), color_scheme=scheme)
     for _ in range(page.evaluate("stops.length")):
         assert page.evaluate(CONTRASTS) == []
         page.keyboard.press("ArrowRight")
@@ -696,14 +703,18 @@ def test_contrast(visit: Open, name: str, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_at_every_strength(visit: Open, scheme: str) -> None:
     """Each fill of a box, from faint to full."""
-    page = visit(small(), color_scheme=scheme, reduced_motion="reduce")
+    page = visit(small(), color_scheme=scheme)
     page.keyboard.press("End")
-    frames = "document.querySelectorAll('#graph .frame')"
     for hue in ("negative", "positive", "wild"):
-        for share in range(0, 101, 10):
-            fill = f"fill: color-mix(in srgb, var(--{hue}) {share}%, var(--box))"
-            page.evaluate(f"{frames}.forEach((x) => x.setAttribute('style', '{fill}'))")
-            assert page.evaluate(CONTRASTS) == [], f"{hue} {share}"
+        found = page.evaluate(
+            f"""Array.from({{ length: 11 }}, (_, i) => 10 * i).flatMap((share) => {{
+              const fill = `fill: color-mix(in srgb, var(--{hue}) ${{share}}%, var(--box))`;
+              document.querySelectorAll("#graph .frame").forEach((x) =>
+                x.setAttribute("style", fill));
+              return ({CONTRASTS})().map((poor) => `${{share}}% ${{poor}}`);
+            }})"""
+        )
+        assert found == [], hue
 
 
 def test_less_motion(visit: Open) -> None:

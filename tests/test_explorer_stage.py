@@ -78,7 +78,7 @@ def opened(browser: Any, saved: Callable[[str], Path]) -> Iterator[Open]:
 
     def start(name: str, size: tuple[int, int] = LAPTOP, scheme: str = "light") -> Any:
         if name not in visits:
-            visits[name] = Visit(browser, has_touch=True, reduced_motion="reduce")
+            visits[name] = Visit(browser, has_touch=True)
             visits[name].go(saved(name))
         page = visits[name].page
         page.mouse.move(0, 0)
@@ -137,6 +137,28 @@ def a_box(page: Any) -> str:
 
 # ---- it can be read
 
+IN_EACH_MODE = f"""
+([view, least]) => {{
+  open(view);
+  return Object.fromEntries(["step", "predict", "break"].map((mode) => {{
+    setMode(mode);
+    go(Math.ceil(0.8 * stops.length));
+    pick({{ node: LEAVES[0] }});
+    return [mode, {{
+      small: ({SMALL_TEXTS})(least),
+      covered: ({COVERED})(),
+      "texts outside": ({TEXTS_OUTSIDE})(),
+      outside: ({OUTSIDE})(),
+      width: Math.max(document.documentElement.scrollWidth, innerWidth),
+    }}];
+  }}));
+}}
+"""
+"""What is wrong in each mode of a view, and how wide the page is, if not narrower than its window.
+
+All in one call: the browser paints nothing in between.
+"""
+
 
 @pytest.mark.parametrize("presenting", [False, True])
 @pytest.mark.parametrize("size", [LAPTOP, SCREEN, PHONE])
@@ -146,16 +168,11 @@ def test_all_can_be_read(opened: Open, name: str, size: tuple[int, int], present
     page = opened(name, size)
     page.evaluate("present", presenting)
     for view in range(min(3, page.evaluate("LESSON.views.length"))):
-        page.evaluate(f"open({view})")
-        for mode in ("step", "predict", "break"):
-            page.evaluate("setMode", mode)
-            page.evaluate("go(Math.ceil(0.8 * stops.length))")
-            page.evaluate("pick({ node: LEAVES[0] })")
-            assert page.evaluate(SMALL_TEXTS, 16 if presenting else 12) == []
-            assert page.evaluate(COVERED) == []
-            assert page.evaluate(TEXTS_OUTSIDE) == []
-            assert page.evaluate(OUTSIDE) == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        found = page.evaluate(IN_EACH_MODE, [view, 16 if presenting else 12])
+        assert found == {
+            mode: {"small": [], "covered": [], "texts outside": [], "outside": [], "width": size[0]}
+            for mode in ("step", "predict", "break")
+        }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -370,15 +387,15 @@ def test_each_step_is_seen(opened: Open, name: str, size: tuple[int, int]) -> No
     moves = 0
     for stop in range(1, page.evaluate("stops.length") + 1):
         node = f"graph.placeOf.get(passes.steps[countAt({stop}) - 1].node)"
-        place, user = page.evaluate(f"[{node}, {node.replace('].node', '].user')}]")
-        whole = all(page.evaluate(IS_SEEN, i) for i in (place, user) if i is not None)
-        here = scrolled(page)
+        places = f"[{node}, {node.replace('].node', '].user')}]"
+        where = "[viewport.room.scrollLeft, viewport.room.scrollTop]"
+        seen = f"{places}.map((i) => (i == null ? null : ({IS_SEEN})(i)))"
+        was_seen, here = page.evaluate(f"[{seen}, {where}]")
         page.keyboard.press("ArrowRight")
-        if place is not None:
-            assert page.evaluate(IS_SEEN, place)
-        moved = scrolled(page) != here
-        moves += moved
-        assert not (whole and moved)
+        is_seen, there = page.evaluate(f"[{seen}, {where}]")
+        assert is_seen[0] is not False
+        moves += here != there
+        assert False in was_seen or here == there
     assert moves > 0
 
 
@@ -473,7 +490,9 @@ def test_small_graphs_have_no_bundles(opened: Open) -> None:
 # ---- projector mode
 
 
-def test_projector_mode(opened: Open, browser: Any, saved: Callable[[str], Path]) -> None:
+def test_projector_mode(
+    opened: Open, window: Callable[..., Visit], saved: Callable[[str], Path]
+) -> None:
     page = opened("neuron")
     is_on = "document.documentElement.classList.contains('present')"
     for turn_on, turn_off in (("p", "p"), ("P", "Escape")):
@@ -496,22 +515,22 @@ def test_projector_mode(opened: Open, browser: Any, saved: Callable[[str], Path]
             box = rect(page, f"#{button}")
             assert 0 <= box["left"] <= box["right"] <= size[0]
             assert 0 <= box["top"] <= box["bottom"] <= size[1]
-    visit = Visit(browser)
-    visit.page.goto(saved("neuron").as_uri() + "?present")
-    assert visit.page.evaluate(is_on)
-    visit.close()
+    page = window().page
+    page.goto(saved("neuron").as_uri() + "?present")
+    assert page.evaluate(is_on)
 
 
 # ---- in a notebook
 
 
-def test_in_a_frame_the_page_around_goes_on_scrolling(browser: Any, tmp_path: Path) -> None:
+def test_in_a_frame_the_page_around_goes_on_scrolling(
+    window: Callable[..., Visit], tmp_path: Path
+) -> None:
     frame = step_through(small())._repr_mimebundle_()["text/html"]
     path = tmp_path / "notebook.html"
     tall = '<p style="height: 2000px">'
     path.write_text(f"<!DOCTYPE html><meta charset=utf-8>{frame}{tall}", "utf-8")
-    visit = Visit(browser, viewport={"width": 1280, "height": 760})
-    page = visit.go(path)
+    page = window().go(path)
     inside = page.frames[1]
     page.mouse.move(400, 200)  # over the picture
     page.mouse.wheel(0, 300)
@@ -529,7 +548,6 @@ def test_in_a_frame_the_page_around_goes_on_scrolling(browser: Any, tmp_path: Pa
     assert inside.evaluate("document.documentElement.classList.contains('present')")
     inside.press("body", "p")
     assert not inside.evaluate("document.documentElement.classList.contains('present')")
-    visit.close()
 
 
 # ---- fast enough
@@ -538,28 +556,26 @@ def test_in_a_frame_the_page_around_goes_on_scrolling(browser: Any, tmp_path: Pa
 def test_a_hundred_values(opened: Open, saved: Callable[[str], Path]) -> None:
     assert saved("hundred").stat().st_size < 300_000
     page = opened("hundred")
-    # The best of three rounds, for other programs run on the machine, too.
-    openings = []
+    # Three tries, for other programs run on the machine, too.
+    loaded = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
     for _ in range(3):
         page.reload()
-        openings.append(
-            page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+        if (opening := page.evaluate(loaded)) < 500:
+            break
+    assert opening < 500
+    for _ in range(3):
+        times = page.evaluate(
+            """() => {
+              go(0);
+              return Array.from({ length: stops.length }, () => {
+                const begin = performance.now();
+                go(shown.stop + 1);
+                document.body.getBoundingClientRect();
+                return performance.now() - begin;
+              });
+            }"""
         )
-    assert min(openings) < 500
-    times = page.evaluate(
-        """() => {
-          const round = () => {
-            go(0);
-            return Array.from({ length: stops.length }, () => {
-              const begin = performance.now();
-              go(shown.stop + 1);
-              document.body.getBoundingClientRect();
-              return performance.now() - begin;
-            });
-          };
-          const rounds = [round(), round(), round()];
-          return rounds[0].map((_, i) => Math.min(...rounds.map((times) => times[i])));
-        }"""
-    )
-    assert len(times) == 199
-    assert sorted(times)[len(times) // 2] < 16
+        assert len(times) == 199
+        if (usual := sorted(times)[len(times) // 2]) < 16:
+            break
+    assert usual < 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,13 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 
 
 @pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Opens an explorer's page; at the end of the test all pages must have been silent."""
-    visits: list[Visit] = []
+def visit(window: Callable[..., Visit], tmp_path: Path) -> Open:
+    """Opens an explorer's page."""
 
     def start(explorer: Explorer, **settings: Any) -> Any:
-        visits.append(Visit(browser, **settings))
-        return visits[-1].go(explorer.save(tmp_path / f"{len(visits)}.html"))
+        return window(**settings).go(explorer.save(tmp_path / "page.html"))
 
-    yield start
-    for each in visits:
-        each.close()
+    return start
 
 
 class Run:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from forked_kernels import forked_kernels
 from nbclient import NotebookClient
 
 from micrograd_plus.classroom.exercises.result import STATUS_MIME
@@ -36,6 +37,14 @@ def add_lint(notebook):
     notebook.cells = [first, start, *cells, end, last]
 
 
+@pytest.fixture(scope="module")
+def kernels():
+    """Each notebook has a process of its own, which starts at once."""
+    pytest.importorskip("matplotlib")
+    with forked_kernels():
+        yield
+
+
 def test_there_are_notebooks():
     assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(13)]
 
@@ -50,8 +59,8 @@ def test_is_committed_without_outputs(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")  # those of the kernel's own libraries
+@pytest.mark.usefixtures("kernels")
 def test_runs_from_top_to_bottom(path):
-    pytest.importorskip("matplotlib")
     notebook = nbformat.read(path, as_version=4)
     if path.name[:2] in LINTED:
         add_lint(notebook)

@@ -143,31 +143,25 @@ def oracle(name: str) -> Callable[..., Any]:
     return ORACLES[name]
 
 
-def exact(name: str, numbers: Sequence[float]) -> float | None:
-    """The op's value: nan where it is complex, None at the border of its domain."""
+def exact(name: str, points: Sequence[Any]) -> Any:
+    """The op's value; None at the border of its domain."""
     try:
-        value = oracle(name)(*[mp.mpf(x) for x in numbers])
+        return oracle(name)(*points)
     except (ZeroDivisionError, ValueError):
         return None
-    return nan if isinstance(value, mp.mpc) else float(value)
 
 
-def exact_slopes(name: str, numbers: Sequence[float], i: int) -> tuple[float, float] | None:
+def exact_slopes(name: str, points: Sequence[Any], here: Any, i: int) -> tuple[float, float] | None:
     """The op's slopes to the left and right of operand i; None at the border of its domain.
 
     Differences over a step so small, at a precision so high, that 50 digits are right.
+    here: the op's value at the points.
     """
-    formula, points = oracle(name), [mp.mpf(x) for x in numbers]
-
-    def at(shift: Any) -> Any:
-        return formula(*points[:i], points[i] + shift, *points[i + 1 :])
-
     step = mp.mpf(10) ** (-mp.dps // 2)
-    try:
-        left, here, right = at(-step), at(0), at(step)
-    except (ZeroDivisionError, ValueError):
-        return None
-    if any(isinstance(value, mp.mpc) for value in (left, here, right)):
+    left, right = (
+        exact(name, [*points[:i], points[i] + shift, *points[i + 1 :]]) for shift in (-step, step)
+    )
+    if any(value is None or isinstance(value, mp.mpc) for value in (left, here, right)):
         return None
     return float((here - left) / step), float((right - here) / step)
 
@@ -192,16 +186,18 @@ def close(got: float, wanted: float, tolerance: Tolerance, numbers: Sequence[flo
 def check_against_mpmath(name: str, numbers: Sequence[float]) -> None:
     entry = TABLE[name]
     with precise_enough(numbers):
-        out, wanted = entry.forward(*numbers), exact(name, numbers)
+        points = [mp.mpf(x) for x in numbers]
+        out, here = entry.forward(*numbers), exact(name, points)
         where = f"{name}{tuple(numbers)}"
         forward = FORWARD_TOLERANCES.get(name, Tolerance())
-        if wanted is None:
+        if here is None:
             return
+        wanted = nan if isinstance(here, mp.mpc) else float(here)
         assert close(out, wanted, forward, numbers), f"{where} is {wanted}, not {out}"
         if GIVEN_UP.get(name, lambda *_: False)(*numbers):
             return
         for i, partial in enumerate(entry.partials(out, *numbers)):
-            slopes = exact_slopes(name, numbers, i)
+            slopes = exact_slopes(name, points, here, i)
             if slopes is None:
                 continue
             tolerance = PARTIAL_TOLERANCES.get(name, Tolerance())
@@ -286,10 +282,15 @@ def flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 def in_pytorch(name: str) -> Callable[..., Any]:
+    """PyTorch's function, element by element; of a whole list if the op is one of lists."""
     import torch
 
     functions = torch.nn.functional
     zero = torch.tensor(0.0, dtype=torch.float64)
+
+    def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *vectors: torch.stack(list(map(function, *vectors)))
+
     differently_named = {
         "neg": torch.neg,
         "relu": functions.relu,
@@ -299,9 +300,12 @@ def in_pytorch(name: str) -> Callable[..., Any]:
         # PyTorch's own softplus is x itself above 20, 2e-9 too small: we keep all digits
         "softplus": lambda x: torch.logaddexp(x, zero),
         # the slope is a parameter that learns in prelu alone
-        "leaky_relu": lambda x, slope: functions.prelu(x.view(1), slope.view(1)).view(()),
+        "leaky_relu": lambda x, slope: functions.prelu(x[None], slope)[0],
         # alpha is a constant to PyTorch
-        "elu": lambda x, alpha: functions.elu(x, alpha.item()),
+        "elu": one_by_one(lambda x, alpha: functions.elu(x, alpha.item())),
+        # with SIMD, the larger of 0 and -0 depends on their places
+        "maximum": one_by_one(torch.maximum),
+        "minimum": one_by_one(torch.minimum),
         # conditions are bools to PyTorch, without a gradient
         "lt": lambda a, b: torch.lt(a, b).double().requires_grad_(),
         "le": lambda a, b: torch.le(a, b).double().requires_grad_(),
@@ -312,43 +316,64 @@ def in_pytorch(name: str) -> Callable[..., Any]:
     return differently_named.get(name) or getattr(torch, name)
 
 
-def check_against_pytorch(name: str, numbers: Sequence[float], tensors: Sequence[Any]) -> None:
+def is_pytorchs(got: float, wanted: float) -> bool:
+    if got != got or wanted != wanted:
+        return got != got and wanted != wanted
+    return got == wanted or abs(got - wanted) <= max(1e-13 * abs(wanted), TINY) < inf
+
+
+def check_against_pytorch(
+    name: str, numbers: Sequence[float], wanted: float, slopes: Sequence[float | None]
+) -> None:
+    """slopes: None where PyTorch has no derivative."""
+    entry = TABLE[name]
+    value = entry.forward(*numbers)
+    assert is_pytorchs(value, wanted), f"{name}{tuple(numbers)} is {wanted}, not {value}"
+    same_sign = str(value) == str(wanted) or name in ("max", "min")  # of 0 and -0, PyTorch's
+    assert same_sign or value != 0, f"{name}{numbers}: the sign of 0 differs"  # depends on SIMD
+    for got, slope in zip(entry.partials(value, *numbers), slopes, strict=True):
+        assert slope is None or is_pytorchs(got, slope), (
+            f"the derivatives of {name}{tuple(numbers)} are {slopes}, not {got}"
+        )
+
+
+def torch_gradients(out: Any, tensors: Sequence[Any]) -> list[list[float | None]]:
+    """The gradients of the sum of a tensor, for each of the tensors."""
     import torch
 
-    entry = TABLE[name]
-    out = in_pytorch(name)(*tensors)
-    gradients = torch.autograd.grad(out, tensors, allow_unused=True)
-    wanted = [
-        [None] * tensor.numel() if gradient is None else gradient.reshape(-1).tolist()
+    gradients = torch.autograd.grad(out.sum(), tensors, allow_unused=True)
+    return [
+        [None] * tensor.numel() if gradient is None else gradient.tolist()
         for tensor, gradient in zip(tensors, gradients, strict=True)
     ]
-    value = entry.forward(*numbers)
-    close = pytest.approx(out.item(), rel=1e-13, abs=TINY, nan_ok=True)
-    assert value == close, f"{name}{tuple(numbers)} is {out.item()}, not {value}"
-    same_sign = str(value) == str(out.item()) or name in ("max", "min")  # of 0 and -0, PyTorch's
-    assert same_sign or value != 0, f"{name}{numbers}: the sign of 0 differs"  # depends on SIMD
-    for got, slope in zip(entry.partials(value, *numbers), flat(wanted), strict=True):
-        if slope is not None:
-            close = pytest.approx(slope, rel=1e-13, abs=TINY, nan_ok=True)
-            assert got == close, f"the derivatives of {name}{tuple(numbers)} are {wanted}"
+
+
+def torch_vector(numbers: Sequence[float]) -> Any:
+    import torch
+
+    return torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
 
 
 @pytest.mark.parametrize("name", FIXED)
 def test_edges_kinks_and_ties_are_those_of_pytorch(name: str) -> None:
-    torch = pytest.importorskip("torch")
-    for numbers in itertools.product(EDGES, repeat=len(TABLE[name].operands)):
-        tensors = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in numbers]
-        check_against_pytorch(name, numbers, tensors)
+    pytest.importorskip("torch")
+    rows = list(itertools.product(EDGES, repeat=len(TABLE[name].operands)))
+    columns = [torch_vector(column) for column in zip(*rows)]
+    out = in_pytorch(name)(*columns)
+    slopes = zip(*torch_gradients(out, columns))
+    for row, wanted, row_slopes in zip(rows, out.tolist(), slopes, strict=True):
+        check_against_pytorch(name, row, wanted, row_slopes)
 
 
 @pytest.mark.parametrize("name", NARY)
 def test_edges_and_ties_of_lists_are_those_of_pytorch(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     for rows in itertools.product(EDGE_LISTS, repeat=len(TABLE[name].operands)):
         if len({len(row) for row in rows}) > 1:
             continue
-        tensors = [torch.tensor(row, dtype=torch.float64, requires_grad=True) for row in rows]
-        check_against_pytorch(name, flat(rows), tensors)
+        tensors = [torch_vector(row) for row in rows]
+        out = in_pytorch(name)(*tensors)
+        check_against_pytorch(name, flat(rows), out.item(), flat(torch_gradients(out, tensors)))
 
 
 def test_the_edges_that_the_design_names() -> None:

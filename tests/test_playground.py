@@ -225,7 +225,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def open_page(browser: Any) -> Iterator[Any]:
-    visit = Visit(browser, reduced_motion="reduce")
+    visit = Visit(browser)
     yield visit
     visit.close()
 
@@ -461,12 +461,11 @@ def test_a_point_is_chosen_by_click_and_by_key(page: Any) -> None:
 
 @pytest.mark.parametrize(("size", "scheme"), [((390, 844), "dark"), ((1280, 720), "light")])
 def test_it_can_be_read_everywhere(
-    browser: Any, path: Path, scheme: str, size: tuple[int, int]
+    window: Callable[..., Visit], path: Path, scheme: str, size: tuple[int, int]
 ) -> None:
     width, height = size
     viewport = {"width": width, "height": height}
-    visit = Visit(browser, viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
-    page = visit.go(path)
+    page = window(viewport=viewport, color_scheme=scheme).go(path)
     for address_ in ("#example=moons", "#example=neuron", "#f=foo(a)"):
         page.goto(f"{path.as_uri()}{address_}")
         for on in ("true", "false"):
@@ -474,7 +473,6 @@ def test_it_can_be_read_everywhere(
             assert page.evaluate(OUTSIDE) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate(CONTRASTS) == []
-    visit.close()
 
 
 def test_a_sheet_is_printed_of_what_is_shown(page: Any) -> None:

@@ -1,15 +1,17 @@
 """The compiler: record a function of scalars once, replay it over whole batches.
 
-In the order in which a function passes through: `recording` (the function becomes its graph),
-`checking` (the function, called again with numbers, does the same), `simplify` (the same numbers
-from fewer nodes), `layout` (nodes become a few instructions over numbers that lie side by side),
-`running` (memory, and what starts the programs). `tape` defines what machine code reads. The
-programs are run by `kernels`, which `native` turns into machine code together with `loops`, and
-which `machine_code` stores; or by `interpreter`, in plain Python. The loss tanh(w * x + b) of two
+In the order in which a function passes through: `recording` (the function becomes its graph;
+`recorded` has the Values that stand in it, and `stamping` adds a call that it knows without running
+it), `checking` (the function, called again, does the same), `numbering` and `graph` (the nodes by
+their numbers), `simplify` (the same numbers from fewer nodes), `layout` (nodes become a few
+instructions over numbers that lie side by side), `running` (memory, and what starts the programs).
+The loops over all nodes are in `passes`. `tape` defines what machine code reads. The programs are
+run by `kernels`; `native` turns kernels, `loops` and passes into machine code, which
+`machine_code` stores. `interpreter` runs programs in plain Python. The loss tanh(w * x + b) of two
 examples passes through these functions:
 
     record        → Recording   the graph: mul, add, tanh on w, b and the input x
-    check                       compares it with an eager call on the first example
+    check                       compares it with the graph of a second call
     simplify      → Graph       the same nodes by number: what a sum or dot can merge is merged
     lay_out       → Program     three instructions, and the slots of w, b, x and the results
     machine.load                writes the program as the records of `tape`, in NumPy arrays
@@ -22,7 +24,9 @@ lanes and calls `forward` and `backward`; these call, for mul, add and tanh, the
 written from the op table. After the last group, `run` calls the optimizer's loop.
 
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
-`examples` and `batches` say what they run on, and `optimizer_memory` holds an optimizer's state.
+and `examples` and `batches` say what they run on. Between calls the parameters' numbers and the
+optimizer's state stay in the machine: `parameter_memory` and `optimizer_memory` give them back to
+whoever looks.
 """
 
 from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile

@@ -19,18 +19,21 @@ from .tape import Group
 class Batches:
     """Which examples each step takes.
 
-    inputs: the numbers of all examples; starts: where each begins, in the order of the steps.
+    inputs: the numbers of all examples; outputs: for what comes out for each, if it is stored.
+    starts: where in `inputs` each example begins, in the order of the steps.
     groups: those examples of a step that run through one program.
     steps: where in `groups` each step begins; one more than there are steps.
-    output_starts: where in `outputs` to store what comes out for each example, if anything.
+    output_starts: where in `outputs` each example begins.
+    addresses: where a machine has these four.
     """
 
     inputs: Any
+    outputs: Any
     starts: Any
     groups: Any
     steps: Any
     output_starts: Any
-    outputs: Any
+    addresses: tuple[int, ...] = ()
 
 
 @dataclass
@@ -42,17 +45,22 @@ class Task:
     clip: the largest norm of the gradient, or 0 for no limit.
     guarded: whether a step whose loss or gradient is not finite ends the run before its update;
         `restore` can then undo the update before it.
+    rates: the learning rate of each step of a run; if empty, the optimizer's.
     """
 
     differentiated: bool
     seeds: Sequence[int]
     clip: float = 0.0
     guarded: bool = False
+    rates: Sequence[float] = ()
 
 
 @dataclass
 class Outcome:
-    """A number for each step that was completed, and one more where a guarded run ended."""
+    """A number for each step that was completed, and one more where a guarded run ended.
+
+    norms: the lengths of the gradient, in a guarded run.
+    """
 
     completed: int
     losses: list[float]
@@ -95,7 +103,14 @@ def in_batches(
                     stored += output_sizes[examples.kinds[i]]
                 output_starts += [start_of[i] for members in alike.values() for i in members]
     steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
-    return Batches(examples.inputs, starts, groups * repeat, steps, output_starts, [0.0] * stored)
+    return Batches(
+        inputs=examples.inputs,
+        outputs=[0.0] * stored,
+        starts=starts,
+        groups=groups * repeat,
+        steps=steps,
+        output_starts=output_starts,
+    )
 
 
 def shuffled(count: int, generator: random.Random) -> list[int]:

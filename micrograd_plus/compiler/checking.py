@@ -1,142 +1,124 @@
-"""Check: does the function, called again with numbers, compute what was recorded?
+"""Check: does the function, called again, do what was recorded?
 
 A program replays what the function did once. If the function does something else the next time,
-because it counts its calls or reads a clock, the program is wrong; so the first example is also
-computed eagerly, and the two graphs are compared node by node.
+because it counts its calls or reads a clock, the program is wrong; so the function is recorded a
+second time, and the two graphs are compared.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..engine import Constant, Value
+from ..engine import Constant, Value, apply
 from ..formulas.description import formula
-from ..ops import TABLE
-from ..support.nested import flatten, is_nested, plain
-from .recording import Picked, Recording
+from ..support.nested import flatten, plain
+from .graph import Graph
+from .numbering import Base
+from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR
+from .recording import Recording, Shape, record_again
 
 
-def check(function: Callable[..., Any], recording: Recording, example: Sequence[Any]) -> None:
-    """Calls `function` on one example, as numbers; ValueError if its graph is another one."""
-    arguments = [_values(argument) for argument in example]
-    states = {drawn.generator: _state(drawn.generator) for drawn in recording.randoms}
-    numbers: dict[Value, float] = {}
-    for leaf, value in zip(recording.inputs, flatten(arguments)):
-        numbers[leaf] = value.data
-    for drawn in recording.randoms:
-        numbers[drawn] = (drawn.generator or random).random()
-    _restore(states)
-    try:
-        returned = list(flatten(function(*arguments)))
-    finally:
-        _restore(states)
-    if len(returned) != len(recording.outputs):
+def check(
+    function: Callable[..., Any],
+    recording: Recording,
+    shapes: Sequence[Shape],
+    example: Sequence[Any],
+    base: Base | None = None,
+) -> None:
+    """Calls `function` again; ValueError if it does something else, with numbers of `example`.
+
+    base: what earlier checks left; another one than that of the recordings.
+    """
+    again = record_again(function, shapes, recording, base)
+    if len(again.outputs) != len(recording.outputs):
         raise ValueError(
             f"the compiled function returned {len(recording.outputs)} Values when it was "
-            f"recorded, and {len(returned)} when it was called again"
+            f"recorded, and {len(again.outputs)} when it was called again"
         )
-    _compute(recording, numbers)
-    _compare(recording, numbers, returned)
+    if not _are_equal(recording.graph, again.graph):
+        _compare(recording.graph, again.graph, list(flatten(list(map(plain, example)))))
 
 
-class _Input(Constant):
-    """A number of the example. Where the function wants an index, a token or a class, it is one."""
-
-    __slots__ = ()
-
-    def __index__(self) -> int:  # type: ignore[override]
-        if not self.data.is_integer():
-            raise TypeError(f"an index is a whole number, not {self.data:g}")
-        return int(self.data)
-
-
-def _values(argument: Any) -> Any:
-    """An example's argument as nested lists of Values, which have every method of a Value."""
-    argument = plain(argument)
-    if is_nested([argument]):
-        return [_values(item) for item in argument]
-    return _Input(float(argument))  # bools, too
+def _are_equal(one: Graph, other: Graph) -> bool:
+    """Whether both graphs have the same nodes in the same order: a fast comparison."""
+    return (
+        one.nodes == other.nodes
+        and one.outputs == other.outputs
+        and one.ops == other.ops
+        and one.parameters == other.parameters
+        and one.generators == other.generators
+        and len(one.numbers) == len(other.numbers)
+        and all(map(_are_same, one.numbers, other.numbers))
+    )
 
 
-def _state(generator: random.Random | None) -> Any:
-    return (generator or random).getstate()
-
-
-def _restore(states: dict[random.Random | None, Any]) -> None:
-    for generator, state in states.items():
-        (generator or random).setstate(state)
-
-
-def _compute(recording: Recording, numbers: dict[Value, float]) -> None:
-    """The numbers of all recorded Values."""
-    for value in recording.order:
-        if value in numbers:
-            continue
-        if isinstance(value, Picked):
-            index = int(numbers[value.operands[0]])
-            numbers[value] = numbers[value.operands[1 + index]]
-        elif value.op is None:
-            numbers[value] = value.data
+def _compare(one: Graph, other: Graph, inputs: Sequence[float]) -> None:
+    """Walks both graphs from their outputs down; ValueError with the first difference."""
+    pairs = list(zip(one.outputs, other.outputs))
+    known = set(pairs)
+    different: list[tuple[int, int]] = []
+    for i, j in pairs:  # which grows
+        if _are_same_node(one, i, other, j):
+            new = dict.fromkeys(zip(one.elements(i), other.elements(j))).keys() - known
+            known |= new
+            pairs += new
         else:
-            numbers[value] = value.op.forward(*[numbers[operand] for operand in value.operands])
+            different.append((i, j))
+    if different:
+        i, j = min(different)
+        raise ValueError(
+            "the compiled function does not do the same every time: it was recorded with "
+            f"{_described(one, i, inputs)}, and called again it had "
+            f"{_described(other, j, inputs)} there; a choice that "
+            "changes belongs into mp.where or mp.pick, a random number into mp.rand"
+        )
 
 
-def _compare(recording: Recording, numbers: dict[Value, float], returned: Sequence[Value]) -> None:
-    """Walks both graphs from their outputs down; the first difference is an error."""
-    seen: dict[Value, Value] = {}
-    stack = list(zip(recording.outputs, returned))
-    differences: dict[Value, Value] = {}
-    where = TABLE["where"]
-    while stack:
-        recorded, eager = stack.pop()
-        if recorded is eager or seen.get(recorded) is eager:
-            continue
-        seen[recorded] = eager
-        op = recorded.op
-        if isinstance(eager, Constant) or isinstance(recorded, Constant):
-            # computed from numbers alone, or without a graph
-            if not _same(numbers[recorded], eager.data):
-                differences[recorded] = eager
-        elif op is not None and op is not where and op is eager.op:
-            if len(recorded.operands) == len(eager.operands):
-                stack += zip(recorded.operands, eager.operands)
-            else:
-                differences[recorded] = eager
-        elif isinstance(recorded, Picked):
-            index = int(numbers[recorded.operands[0]])
-            stack.append((recorded.operands[1 + index], eager))
-        elif op is where and not (eager.op is where and _same_kind(recorded, eager)):
-            chosen = 1 if numbers[recorded.operands[0]] != 0 else 2
-            stack.append((recorded.operands[chosen], eager))
-        elif op is where:
-            stack += zip(recorded.operands, eager.operands)
-        else:
-            differences[recorded] = eager  # another op, or another parameter
-    for value in recording.order:
-        if value in differences:
-            raise ValueError(
-                "the compiled function does not do the same every time: it was recorded with "
-                f"{_described(value, numbers[value])}, and called again it had "
-                f"{_described(differences[value], differences[value].data)} there; a choice that "
-                "changes belongs into mp.where or mp.pick, a random number into mp.rand"
-            )
+def _are_same_node(one: Graph, i: int, other: Graph, j: int) -> bool:
+    """Whether two nodes are the same leaf, or one op of as many operands."""
+    kind, tag, other_tag = one.nodes.kinds[i], one.nodes.tags[i], other.nodes.tags[j]
+    if kind < 0 and kind != other.nodes.kinds[j]:
+        return False
+    if kind == PARAMETER:
+        return one.parameters[tag] is other.parameters[other_tag]
+    if kind == NUMBER:
+        return _are_same(one.numbers[tag], other.numbers[other_tag])
+    if kind >= 0 and one.op(i) is not other.op(j):
+        return False
+    return tag == other_tag and len(one.elements(i)) == len(other.elements(j))
 
 
-def _same_kind(recorded: Value, eager: Value) -> bool:
-    """Whether a choice was a Value in eager code too, and not a bool that has chosen already."""
-    return recorded.operands[0].op is eager.operands[0].op
-
-
-def _same(a: float, b: float) -> bool:
+def _are_same(a: float, b: float) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-12)
 
 
-def _described(value: Value, number: float) -> str:
+def _described(graph: Graph, i: int, inputs: Sequence[float]) -> str:
+    """A node in words, with its number for these inputs."""
+    value = _values(graph, i, inputs)[i]
     if isinstance(value, Constant):
-        return f"the number {number:g}"
+        return f"the number {value.data:g}"
     if value.op is None:
-        return value.label or f"a leaf of {number:g}"
-    return f"{formula(value, 1)} = {number:g}"
+        return value.label or f"a leaf of {value.data:g}"
+    return f"{formula(value, 1)} = {value.data:g}"
+
+
+def _values(graph: Graph, last: int, inputs: Sequence[float]) -> dict[int, Value]:
+    """The Values, in eager mode, of the nodes up to `last`."""
+    values: dict[int, Value] = {}
+    for i, (kind, tag) in enumerate(zip(graph.kinds[: last + 1], graph.nodes.tags)):
+        operands = [values[j] for j in graph.elements(i)] if kind != VECTOR else []
+        if kind == PARAMETER:
+            values[i] = graph.parameters[tag]
+        elif kind == INPUT:
+            values[i] = Value(float(inputs[tag]), label=f"input {tag}")
+        elif kind == RANDOM:
+            values[i] = Value(0.5, label="random")  # as good as any other in [0, 1)
+        elif kind == NUMBER:
+            values[i] = Constant(graph.numbers[tag])
+        elif kind == PICK:
+            values[i] = operands[1 + int(operands[0].data)]
+        elif kind != VECTOR:
+            values[i] = apply(graph.ops[kind], *operands)
+    return values

@@ -19,7 +19,6 @@ from ..support.rich import mimebundle
 from .batches import Batches, Outcome, Task, shuffled
 from .examples import Examples, has_numpy
 from .layout import Program
-from .optimizer_memory import OptimizerMemory
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
 
@@ -168,9 +167,8 @@ class Predict(Compiled):
         examples = self._examples(batches)
         programs = self._programs
         entries = programs.prepare(examples)
-        programs.push()
-        batch = programs.in_batches(examples, [range(examples.count)], examples.count, stored=True)
-        programs.machine.run(batch, 0, 1, Task(False, programs.seeds()))
+        batch = programs.in_one_batch(examples, stored=True)
+        programs.run(batch, 0, 1, Task(False, programs.seeds()))
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -195,11 +193,8 @@ class LossAndGradient(Compiled):
         examples = self._examples(batches)
         programs = self._programs
         programs.prepare(examples)
-        programs.push()
-        batch = programs.in_batches(examples, [range(examples.count)], examples.count)
-        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds()))
-        programs.pull()
-        return float(outcome.losses[0])
+        batch = programs.in_one_batch(examples)
+        return programs.run(batch, 0, 1, Task(True, programs.seeds())).losses[0]
 
     def _refuse_recording(self) -> None:
         if recorder() is not None:
@@ -210,20 +205,16 @@ class Step(LossAndGradient):
     """One update of the parameters for each call, or many updates in one call of `run`.
 
     step(X, y) returns the mean loss before the update; the parameters' `grad` is then its
-    gradient. The optimizer's state and settings can be read and changed at any time.
+    gradient. These, and the optimizer's state and settings, can be read and changed at any time.
+    Their numbers stay in the program's memory until then, so that a call copies nothing.
     """
 
     def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64) -> None:
         self.optimizer = optimizer
-        self._memory: Any = None
         super().__init__(function, cache_size, optimizer)
 
     def __repr__(self) -> str:
         return f"Step({_name(self.function)}, {self.optimizer!r})"
-
-    def __call__(self, *batches: Any) -> float:
-        """One update on a batch; the mean loss before it."""
-        return self.run(*batches, progress=False)[0]
 
     def run(
         self,
@@ -242,7 +233,8 @@ class Step(LossAndGradient):
         schedule: one of `optim`, stepped after every step.
         progress: whether to show a bar, if it takes longer than a second.
 
-        After Ctrl-C the parameters are those of the last whole step.
+        After Ctrl-C the parameters, the optimizer and the schedule are as after the last whole
+        step.
         """
         self._refuse_recording()
         if schedule is not None:
@@ -255,7 +247,7 @@ class Step(LossAndGradient):
         shuffler = generator if shuffle else None
         steps_each = -(-examples.count // size)
         losses: list[float] = []
-        with self._running(), progress_bar(epochs * steps_each, "step", progress, delay=1) as bar:
+        with progress_bar(epochs * steps_each, "step", progress, delay=1) as bar:
             done = 0
             while done < epochs:
                 at_once = max(1, min(epochs - done, _MOST_STEPS // steps_each))
@@ -279,45 +271,53 @@ class Step(LossAndGradient):
     ) -> Iterator[Outcome]:
         """Runs the steps in parts of about 0.1 s, so that Ctrl-C is handled between them.
 
-        With a schedule each part is one step, because each step has its own learning rate. A
-        guarded run ends early after a step that could not be completed.
+        A guarded run ends early after a step that could not be completed.
         """
         done, part = 0, 1
         while done < count:
             started = time.perf_counter()
             at_once = min(part, count - done)
-            outcome = self._programs.machine.run(batches, done, at_once, task)
+            with self._ahead(schedule, at_once) as rates:
+                outcome = self._programs.run(batches, done, at_once, replace(task, rates=rates))
             done += outcome.completed
             yield outcome
             if outcome.completed < at_once:
                 return
-            if schedule is not None:
-                schedule.step()
-                continue
             taken = max(time.perf_counter() - started, 1e-6)
             part = int(max(1, min(8 * part, part * _PART / taken)))
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
-        """Copies the parameters to the machine, and back at the end, also after an error."""
-        programs = self._programs
-        programs.push()
-        is_here = self._memory is not None and self._memory.machine is programs.machine
-        if not (is_here and self.optimizer.has_lent_state_to(self._memory)):
-            self._memory = OptimizerMemory(programs.machine, programs.parameters, self.optimizer)
-            self._memory.push(programs.update)
+    def _ahead(self, schedule: Any, count: int) -> Iterator[list[float]]:
+        """The learning rates of the next `count` steps; none without a schedule.
+
+        The schedule is stepped ahead for them. If fewer steps are completed, as after Ctrl-C, it
+        starts again from where it was, and is stepped as often as there were steps.
+        """
+        rates: list[float] = []
+        if schedule is None:
+            yield rates
+            return
+        machine, optimizer = self._programs.machine, self.optimizer
+        before, lr = dict(vars(schedule)), optimizer.lr
+        machine.completed = 0
         try:
-            yield
+            for _ in range(count):
+                rates.append(optimizer.lr)
+                schedule.step()
+            yield rates
         finally:
-            programs.pull()
-            self.optimizer.lend_state_to(self._memory)
+            if machine.completed < count:
+                vars(schedule).update(before)
+                optimizer.lr = lr
+                for _ in range(machine.completed):
+                    schedule.step()
 
     def _known(self) -> Sequence[Value]:
         return [*self.optimizer.parameters, *super()._known()]
 
     def _accept(self, recording: Recording) -> None:
         super()._accept(recording)
-        if set(recording.parameters).isdisjoint(self.optimizer.parameters):
+        if not self._programs.store.moves(recording.parameters):
             raise ValueError(
                 "the optimizer moves none of the parameters that the loss depends on: make it "
                 "from model.parameters() of this model"
@@ -331,6 +331,11 @@ class Training(Step):
     gradient is not finite.
     """
 
+    @property
+    def parameters(self) -> list[Value]:
+        """Those whose gradients an epoch sets."""
+        return list(self._programs.store.slots)
+
     def epoch(
         self, examples: Examples, order: Sequence[int], batch_size: int, clip: float
     ) -> tuple[list[float], list[float], list[Any]]:
@@ -343,18 +348,15 @@ class Training(Step):
         task = Task(True, self._programs.seeds(), clip=clip, guarded=True)
         losses: list[float] = []
         norms: list[float] = []
-        with self._running():
-            for outcome in self._in_parts(batches, -(-len(order) // batch_size), task):
-                losses += outcome.losses
-                norms += outcome.norms
+        for outcome in self._in_parts(batches, -(-len(order) // batch_size), task):
+            losses += outcome.losses
+            norms += outcome.norms
         rows = outputs_of([examples.kinds[i] for i in order], entries, batches.outputs)
         return losses, norms, [prediction for _, prediction in rows]
 
     def go_back(self) -> None:
         """Restores the parameters and the optimizer to their state before the last update."""
-        self._programs.machine.restore()
-        self._programs.pull()
-        self.optimizer.lend_state_to(self._memory)
+        self._programs.go_back()
 
     def _accept(self, recording: Recording) -> None:
         loss, _ = recording.structure

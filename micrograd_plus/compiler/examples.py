@@ -10,7 +10,10 @@ from __future__ import annotations
 import importlib.util
 import math
 from array import array
+from bisect import bisect
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from ..numbers import as_number
@@ -26,20 +29,13 @@ class Examples:
     """
 
     def __init__(self, names: Sequence[str], batches: Sequence[Any]) -> None:
-        self.names = names
-        self.batches = [_sequence(name, batch) for name, batch in zip(names, batches)]
-        lengths = [len(batch) for batch in self.batches]
-        if 0 in lengths:
-            raise ValueError(f"{names[lengths.index(0)]} has no examples")
-        if len(set(lengths)) > 1:
-            counts = ", ".join(f"{name} has {count}" for name, count in zip(names, lengths))
-            raise ValueError(f"every argument needs as many examples as the others: {counts}")
-        self.count = lengths[0]
+        self.names, self.batches = names, batches
+        self.count: int
         self.inputs: Any
         self.starts: Sequence[int]
         self.kinds: Sequence[int]
         self.shapes: list[tuple[Shape, ...]]
-        if not self._as_one_array():
+        if not (has_numpy() and self._as_one_array()):
             self._one_by_one()
 
     def __getitem__(self, i: int) -> list[Any]:
@@ -48,27 +44,44 @@ class Examples:
 
     def _as_one_array(self) -> bool:
         """The fast way, with NumPy, for examples of one shape; False if it does not apply."""
-        if not has_numpy():
-            return False
         import numpy as np
 
         try:
-            arrays = [np.asarray(batch) for batch in self.batches]
+            arrays = [np.asarray(batch) for batch in self.batches if _has_rows(batch)]
         except ValueError:  # of different shapes
             return False
-        if any(a.dtype.kind not in "iuf" for a in arrays):
+        if len(arrays) < len(self.batches):
             return False
-        rows = np.concatenate([a.reshape(self.count, -1) for a in arrays], axis=1, dtype=np.float64)
-        if np.isnan(rows).any():
+        self.count = count = len(arrays[0])
+        width, shapes = 0, []
+        for numbers in arrays:
+            if numbers.dtype.kind not in "iuf" or len(numbers) != count or not count:
+                return False
+            shapes.append(numbers.shape[1:])
+            width += numbers.size // count
+        rows, end = np.empty((count, width)), 0
+        for numbers in arrays:
+            begin, end = end, end + numbers.size // count
+            rows[:, begin:end] = numbers.reshape(count, end - begin)
+        self.inputs = rows.ravel()
+        if width and math.isnan(self.inputs.min()):
             example, position = np.argwhere(np.isnan(rows))[0]
             self._refuse_nan(int(example), int(position))
-        self.inputs = rows.ravel()
-        self.starts = [i * rows.shape[1] for i in range(self.count)]
-        self.shapes = [tuple(a.shape[1:] for a in arrays)]
-        self.kinds = bytes(self.count)
+        self.starts = range(0, count * width, width) if width else [0] * count
+        self.shapes = [tuple(shapes)]
+        self.kinds = bytes(count)
         return True
 
     def _one_by_one(self) -> None:
+        names = self.names
+        self.batches = [_sequence(name, batch) for name, batch in zip(names, self.batches)]
+        lengths = [len(batch) for batch in self.batches]
+        if 0 in lengths:
+            raise ValueError(f"{names[lengths.index(0)]} has no examples")
+        if len(set(lengths)) > 1:
+            counts = ", ".join(f"{name} has {count}" for name, count in zip(names, lengths))
+            raise ValueError(f"every argument needs as many examples as the others: {counts}")
+        self.count = lengths[0]
         inputs = array("d")
         starts, kinds = [], []
         known: dict[tuple[Shape, ...], int] = {}
@@ -77,15 +90,14 @@ class Examples:
             shapes = []
             for name, argument in zip(self.names, self[i]):
                 try:
-                    shapes.append(shape(argument))
-                    numbers = [as_number(number) for number in flatten(argument)]
+                    shapes.append(_add(argument, inputs))
                 except (TypeError, ValueError) as error:
                     raise type(error)(f"example {i} of {name}: {error}") from None
-                for number in numbers:
-                    if math.isnan(number):
-                        self._refuse_nan(i, len(inputs) - starts[-1] + numbers.index(number))
-                inputs.extend(numbers)
             kinds.append(known.setdefault(tuple(shapes), len(known)))
+        for position, number in enumerate(inputs) if any(map(math.isnan, inputs)) else ():
+            if math.isnan(number):
+                example = bisect(starts, position) - 1
+                self._refuse_nan(example, position - starts[example])
         self.inputs, self.starts, self.kinds, self.shapes = inputs, starts, kinds, list(known)
 
     def _refuse_nan(self, example: int, position: int) -> None:
@@ -96,20 +108,40 @@ class Examples:
 
     def require(self, requirements: Sequence[Requirement], kind: int) -> None:
         """ValueError if an input of this kind of examples breaks a requirement."""
+        starts = self.starts
+        if len(self.shapes) > 1 and requirements:
+            starts = [start for start, own in zip(starts, self.kinds) if own == kind]
         for requirement in requirements:
-            positions = [
-                start + requirement.position
-                for start, own in zip(self.starts, self.kinds)
-                if own == kind
-            ]
-            for number in {float(self.inputs[position]) for position in positions}:
+            for number in set(self._column(requirement.position, starts)):
                 if not (math.isfinite(number) and requirement.holds(number)):
                     raise ValueError(requirement.message.format(f"{number:g}"))
+
+    def _column(self, position: int, starts: Sequence[int]) -> list[float]:
+        """The numbers at this position of the examples that start there."""
+        if isinstance(starts, range):  # at equal distances
+            return self.inputs[position :: starts.step].tolist()  # type: ignore[no-any-return]
+        return [self.inputs[start + position] for start in starts]
+
+
+def _add(argument: Any, inputs: array[float]) -> Shape:
+    """Adds the numbers of an argument to the inputs; its shape."""
+    if isinstance(argument, list) and {*map(type, argument)} <= {float, int}:
+        with suppress(OverflowError):  # for which there is a better error
+            inputs.extend(argument)
+            return (len(argument),)
+    size = shape(argument)
+    inputs.extend([as_number(number) for number in flatten(argument)])
+    return size
+
+
+def _has_rows(batch: Any) -> bool:
+    """Whether a batch is a list of examples, or an array of them."""
+    return isinstance(batch, (list, tuple)) or bool(getattr(batch, "shape", ()))
 
 
 def _sequence(name: str, batch: Any) -> Any:
     """A batch as something with a length."""
-    if hasattr(batch, "shape") and len(batch.shape):
+    if _has_rows(batch):
         return batch
     batch = plain(batch)
     if not isinstance(batch, (list, tuple)):
@@ -119,6 +151,7 @@ def _sequence(name: str, batch: Any) -> Any:
     return batch
 
 
+@cache
 def has_numpy() -> bool:
     """Whether NumPy is there."""
     return importlib.util.find_spec("numpy") is not None

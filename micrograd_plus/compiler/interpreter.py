@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
+from threading import RLock
 from typing import Any
 
 from ..ops import TABLE, Op
@@ -102,6 +104,8 @@ class PlainMachine:
         self.grad = [0.0] * parameters
         self.states: list[dict[str, float]] = [{} for _ in range(moved)]
         self.guard: tuple[list[float], list[dict[str, float]]] = ([], [])
+        self.completed = 0  # how many steps of the last run were completed
+        self.lock = RLock()  # held while a program runs, and while numbers come or go
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
@@ -114,9 +118,14 @@ class PlainMachine:
         """The numbers and the gradients of all parameters."""
         return self.data[: self.parameters], self.grad[: self.parameters]
 
-    def write(self, numbers: Sequence[float]) -> None:
-        """Sets the numbers of all parameters."""
-        self.data[: self.parameters] = map(float, numbers)
+    def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
+        """Sets the numbers and the gradients of all parameters."""
+        self.data[: self.parameters] = map(float, data)
+        self.grad[: self.parameters] = map(float, grad)
+
+    def copy_from(self, other: Any, places: Sequence[int]) -> None:
+        """Sets the numbers of all parameters to those at these places of another machine."""
+        self.data[: self.parameters] = [float(other.data[place]) for place in places]
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
@@ -134,10 +143,16 @@ class PlainMachine:
         """The batches in the form in which `run` takes them."""
         return replace(batches, inputs=list(map(float, batches.inputs)))
 
+    def take_again(self, batches: Batches, inputs: Any) -> Batches:
+        """Batches that `take` gave, for other examples of the same shapes."""
+        return self.take(replace(batches, inputs=inputs, outputs=list(batches.outputs)))
+
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
         losses: list[float] = []
         norms: list[float] = []
+        optimizer = copy(self.optimizer)  # whose learning rate may change
+        self.completed = 0
         for s in range(first, first + count):
             groups = [batches.groups[g] for g in range(*batches.steps[s : s + 2])]
             examples = sum(group.size for group in groups)
@@ -157,9 +172,11 @@ class PlainMachine:
                 for i in range(self.moved):
                     self.grad[i] *= task.clip / (norms[-1] + 1e-6)
             if task.differentiated:
+                if task.rates:
+                    optimizer.lr = task.rates[s - first]
                 for i, state in enumerate(self.states):
-                    new = self.optimizer.update(self.grad[i], self.data[i], state)
-                    self.data[i] = float(new)
+                    self.data[i] = float(optimizer.update(self.grad[i], self.data[i], state))
+            self.completed += 1
         return Outcome(count, losses, norms)
 
     def _group(

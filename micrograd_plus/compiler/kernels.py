@@ -836,9 +836,10 @@ def run(address: int) -> int:
     """
     work = work_at(address, 0)
     data, grad, guard = floats(work.data), floats(work.grad), floats(work.guard)
-    losses, norms = floats(work.losses), floats(work.norms)
+    rates, losses, norms = floats(work.rates), floats(work.losses), floats(work.norms)
     settings, memory = floats(work.settings), floats(work.memory)
     moved, update = work.moved, work.first_update
+    work.completed = 0
     for s in range(work.step_count):
         step = work.first_step + s
         begin, end = integers(work.steps)[step], integers(work.steps)[step + 1]
@@ -869,6 +870,8 @@ def run(address: int) -> int:
             for i in range(moved):
                 grad[i] *= work.clip / (norms[s] + 1e-6)
         if moved:
+            settings[0] = rates[s]
             call(update, (moved, settings, data, grad, memory))
             update = work.later_update
+        work.completed = s + 1
     return int(work.step_count)

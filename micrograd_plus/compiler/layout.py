@@ -22,14 +22,18 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, filterfalse, repeat
+from typing import Any
 
 from ..engine import Value
-from ..ops import TABLE, Op
-from .recording import Input, Random
-from .simplify import PICK as PICKED
-from .simplify import Graph
+from ..ops import Op
+from .graph import Graph, new_table, row
+from .native import passes
+from .passes import ACTIVE, NOWHERE, PER_EXAMPLE, RANDOM
+from .passes import DOT as DOT_OP
+from .passes import PICK as PICKED
 from .tape import (
     AFFINE,
     BLOCK,
@@ -43,6 +47,8 @@ from .tape import (
     Instruction,
     Pattern,
 )
+
+Row = Any  # an array of whole numbers
 
 # The values and gradients of all lanes take so many bytes, so that they stay in the CPU's cache; or
 # as many as the parameters, which do not fit there either, and are read once for all lanes.
@@ -60,29 +66,41 @@ class Store:
     def __init__(self, moved: Iterable[Value] = ()) -> None:
         self.slots: dict[Value, int] = dict.fromkeys(moved, -1)  # none yet
         self.moved = len(self.slots)
-        self._unused = set(self.slots)  # parameters that are moved and have no slot
-        self._next = 0
-        self._next_other = self.moved
+        self.next = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
+        self._moved = frozenset(self.slots)
+        self._listed: list[Value] = []  # for which there are rows
+        self._rows: tuple[Row, Row] = array("q"), array("q")
 
     def add(self, parameters: Iterable[Value]) -> None:
         """Adds parameters that a program uses; they get their slots later."""
-        for parameter in parameters:
-            self.slots.setdefault(parameter, -1)
+        self.slots.update(zip(filterfalse(self.slots.__contains__, parameters), repeat(-1)))
 
-    def slot(self, parameter: Value) -> int:
-        """The parameter's slot."""
-        slot = self.slots[parameter]
-        if slot < 0 and parameter in self._unused:
-            self._unused.remove(parameter)
-            slot, self._next = self._next, self._next + 1
-        elif slot < 0:
-            slot, self._next_other = self._next_other, self._next_other + 1
-        self.slots[parameter] = slot
-        return slot
+    def moves(self, parameters: Iterable[Value]) -> bool:
+        """Whether the optimizer moves any of these."""
+        return not self._moved.isdisjoint(parameters)
+
+    def rows(self, parameters: list[Value]) -> tuple[Row, Row]:
+        """The slot of each of these, -1 for none, and whether it is moved.
+
+        They are kept for the next call with the same list, which may have grown.
+        """
+        if parameters is not self._listed:
+            self._listed, self._rows = parameters, (array("q"), array("q"))
+        slots, moved = self._rows
+        new = parameters[len(slots) :]
+        slots.extend(map(self.slots.get, new, repeat(-1)))
+        moved.extend(map(self._moved.__contains__, new))
+        return self._rows
 
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
-        return sorted(self.slots, key=self.slot)
+        for parameter, slot in self.slots.items():
+            if slot < 0:
+                which = 0 if parameter in self._moved else 1
+                self.slots[parameter] = self.next[which]
+                self.next[which] += 1
+        self._listed = []
+        return sorted(self.slots, key=self.slots.__getitem__)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -154,31 +172,35 @@ class _Layout:
         self.graph = graph
         self.store = store
         self.inputs = inputs
-        self.place: list[int | None] = [None] * len(graph)  # the place of each node
-        self.numbers: list[float] = []
+        self.run = passes()
+        self.place = row(graph.count)  # the place of each node
+        self.slots, self.is_moved = store.rows(graph.parameters)
+        self.new = row(len(graph.parameters))
+        tags = row(len(graph.numbers))
+        found = self.run.place_leaves(
+            graph.count, graph.nodes, self.slots, ~len(store), self.place, tags
+        )
+        self.numbers = [graph.numbers[tag] for tag in tags[:found]]
         self.generators: list[random.Random | None] = []
-        for i, source in enumerate(graph.sources):
-            if isinstance(source, float):
-                self.place[i] = ~(len(store) + len(self.numbers))
-                self.numbers.append(source)
-            elif isinstance(source, Input):
-                self.place[i] = source.position
-            elif isinstance(source, Random):
-                self.place[i] = inputs + len(self.generators)
-                self.generators.append(source.generator)
+        if graph.generators:
+            for i, kind in enumerate(graph.kinds):
+                if kind == RANDOM:
+                    self.place[i] = inputs + len(self.generators)
+                    self.generators.append(graph.generators[graph.nodes.tags[i]])
         self.next_shared = len(store) + len(self.numbers)
         self.next_per_example = inputs + len(self.generators)
         self.instructions: dict[bool, list[Instruction]] = {False: [], True: []}
 
     def program(self) -> Program:
+        graph = self.graph
         for nodes in self._groups():
-            op = self.graph.ops[nodes[0]]
-            if op is TABLE["dot"]:
+            kind = graph.nodes.kinds[nodes[0]]
+            if kind == DOT_OP:
                 self._dots(nodes)
-            elif isinstance(op, Op):
-                self._each(op, nodes)
-            else:
+            elif kind == PICKED:
                 self._picks(nodes)
+            else:
+                self._each(graph.ops[kind], nodes)
         return Program(
             shared=self.instructions[False],
             per_example=self.instructions[True],
@@ -188,39 +210,73 @@ class _Layout:
             inputs=self.inputs,
             generators=self.generators,
             slots=self.next_per_example,
-            outputs=self._places(self.graph.outputs),
-            nodes=len(self.graph),
+            outputs=self._places(array("q", graph.outputs)).tolist(),
+            nodes=len(graph),
         )
 
-    def _groups(self) -> list[list[int]]:
+    def _groups(self) -> Iterator[Row]:
         """Groups of nodes with the same op at the same distance from the leaves, nearest first."""
-        graph = self.graph
-        levels = [0] * len(graph)
-        groups: dict[tuple[object, ...], list[int]] = {}
-        for i, op in enumerate(graph.ops):
-            if op is not None:
-                operands = graph.operands[i]
-                level = levels[i] = 1 + max([levels[operand] for operand in operands])
-                index = operands[0] if op == PICKED else None
-                key = (graph.per_example[i], level, op, len(operands), graph.active[i], index)
-                groups.setdefault(key, []).append(i)
-        return [groups[key] for key in sorted(groups, key=lambda key: key[1])]  # type: ignore
+        graph, count = self.graph, self.graph.count
+        levels, groups, samples, ends = row(count), row(count), row(count), row(count)
+        self.run.level(count, graph.nodes, levels)
+        reductions = array("q", [op.nary for op in graph.ops])
+        found = self.run.group(
+            count, graph.nodes, reductions, levels, groups, new_table(count), samples, ends
+        )
+        begins = array("q", accumulate(ends[:found], initial=0))
+        members = row(begins[-1])
+        ends = begins[:]
+        self.run.collect(count, groups, ends, members)
+        for group in sorted(range(found), key=lambda group: levels[samples[group]]):
+            yield members[begins[group] : ends[group]]
 
-    def _places(self, nodes: Sequence[int]) -> list[int]:
+    # ---- the operands of nodes
+
+    def _column(self, nodes: Row, j: int) -> Row:
+        """Operand j of each node."""
+        column = row(len(nodes))
+        self.run.column(len(nodes), nodes, self.graph.nodes, j, column)
+        return column
+
+    def _elements(self, vectors: Iterable[int]) -> Row:
+        """The elements of vectors, one vector after another."""
+        first, operands = self.graph.nodes.first, self.graph.nodes.operands
+        elements = array("q")
+        for vector in vectors:
+            elements += operands[first[vector] : first[vector + 1]]
+        return elements
+
+    def _length(self, vector: int) -> int:
+        """How many elements a vector has."""
+        first = self.graph.nodes.first
+        return first[vector + 1] - first[vector]  # type: ignore[no-any-return]
+
+    def _places(self, nodes: Row) -> Row:
         """The places of nodes; a parameter's slot is given at its first use."""
-        place, sources = self.place, self.graph.sources
-        for node in nodes:
-            if place[node] is None:
-                place[node] = ~self.store.slot(sources[node])  # type: ignore[arg-type]
-        return [place[node] for node in nodes]  # type: ignore[misc]
+        graph, store, places = self.graph, self.store, row(len(nodes))
+        found = self.run.locate(
+            len(nodes),
+            nodes,
+            graph.nodes.tags,
+            self.place,
+            store.next,
+            self.is_moved,
+            places,
+            self.new,
+        )
+        for node in self.new[:found]:
+            parameter = graph.parameters[graph.nodes.tags[node]]
+            store.slots[parameter] = self.slots[graph.nodes.tags[node]] = ~self.place[node]
+        return places
 
     def _add(
         self, kind: int, nodes: Sequence[int], length: int, operands: list[Pattern],
         rows: int = 0, columns: int = 0,
     ) -> None:  # fmt: skip
         """Adds an instruction, whose results get the next free places."""
-        per_example = self.graph.per_example[nodes[0]]
-        op = self.graph.ops[nodes[0]]
+        graph = self.graph
+        sample = nodes[0]
+        per_example = bool(graph.nodes.flags[sample] & PER_EXAMPLE)
         if per_example:
             out = self.next_per_example
             self.next_per_example += len(nodes)
@@ -231,10 +287,11 @@ class _Layout:
             self.next_shared += len(nodes)
             for slot, node in enumerate(nodes, start=out):
                 self.place[node] = ~slot
+        op = graph.nodes.kinds[sample]
         self.instructions[per_example].append(
             Instruction(
                 kind=kind,
-                op=op if isinstance(op, Op) else None,
+                op=graph.ops[op] if op >= 0 else None,
                 count=len(nodes),
                 length=length,
                 out=out,
@@ -242,124 +299,128 @@ class _Layout:
                 operands=operands,
                 rows=rows,
                 columns=columns,
-                scope=self.graph.scopes[nodes[0]],
+                scope=graph.scopes[graph.nodes.origins[sample]],
             )
         )
 
-    def _pattern(self, user: int, nodes: Sequence[int], length: int = 1) -> Pattern:
-        """The pattern of `nodes`, rows of `length` after one another, as operands of `user`."""
-        active = self.graph.active
-        flows = active[user] and any(active[node] for node in nodes)
-        return _pattern(self._places(nodes), length, flows)
+    def _pattern(self, user: int, operands: Iterable[int], elements: Row, length: int) -> Pattern:
+        """The pattern of `elements`, rows of `length` after one another, as operands of `user`."""
+        flags = self.graph.nodes.flags
+        flows = bool(flags[user] & ACTIVE) and any(flags[x] & ACTIVE for x in operands)
+        return self._pattern_of(self._places(elements), length, flows)
 
-    def _each(self, op: Op, nodes: list[int]) -> None:
+    def _pattern_of(self, places: Row, length: int, active: bool) -> Pattern:
+        """The simplest rule that gives these places, in rows of `length`."""
+        per_example, sign = places[0] >= 0, 1 if places[0] >= 0 else -1
+        rule = self.run.find_steps(len(places), length, places)
+        if rule == BY_ELEMENT:
+            return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", places))
+        starts = places[::length]
+        slots = array("i", starts if per_example else [~start for start in starts])
+        stride = sign * (places[1] - places[0]) if length > 1 else 0
+        if rule == BY_ROW:
+            return Pattern(BY_ROW, per_example, 0, 0, stride, active, slots)
+        row_stride = slots[1] - slots[0] if len(slots) > 1 else 0
+        return Pattern(AFFINE, per_example, slots[0], row_stride, stride, active, ())
+
+    # ---- instructions
+
+    def _each(self, op: Op, nodes: Row) -> None:
         """Any op but dot: operand j of all nodes is one pattern."""
-        operands = self.graph.operands
-        length = len(operands[nodes[0]]) // len(op.operands)
-        patterns = []
+        patterns, length = [], 1
         for j in range(len(op.operands)):
-            if op.nary:
-                elements = [x for i in nodes for x in operands[i][j * length : (j + 1) * length]]
-            else:
-                elements = [operands[i][j] for i in nodes]
-            patterns.append(self._pattern(nodes[0], elements, length))
+            operands = self._column(nodes, j)
+            elements = self._elements(operands) if op.nary else operands
+            length = len(elements) // len(nodes)
+            patterns.append(self._pattern(nodes[0], operands, elements, length))
         self._add(REDUCE if op.nary else MAP, nodes, length, patterns)
 
-    def _picks(self, nodes: list[int]) -> None:
+    def _picks(self, nodes: Row) -> None:
         """Picks by the same index, which is the first operand of each."""
-        operands = self.graph.operands
-        index = self._pattern(nodes[0], [operands[i][0] for i in nodes])
-        length = len(operands[nodes[0]]) - 1
-        values = self._pattern(nodes[0], [x for i in nodes for x in operands[i][1:]], length)
+        indices, vectors = self._column(nodes, 0), self._column(nodes, 1)
+        length = self._length(vectors[0])
+        index = self._pattern(nodes[0], (), indices, 1)
+        values = self._pattern(nodes[0], vectors, self._elements(vectors), length)
         self._add(PICK, nodes, length, [index, values])
 
     # ---- dots
 
-    def _dots(self, nodes: list[int]) -> None:
+    def _dots(self, nodes: Row) -> None:
         """Dots of one length, all with a bias or all without: as matrix products where possible."""
-        operands = self.graph.operands
-        length = len(operands[nodes[0]]) // 2
-        lefts: dict[tuple[int, ...], int] = {}
-        by_right: dict[tuple[int, ...], dict[int, int]] = {}  # right → left's number → node
+        first, flags = self.graph.nodes.first, self.graph.nodes.flags
+        sides = [self._column(nodes, j) for j in range(first[nodes[0] + 1] - first[nodes[0]])]
+        lefts: dict[tuple[int, ...], int] = {}  # a left vector, and what is added → its number
+        by_right: dict[int, dict[int, int]] = {}  # right → left's number → node
         single: list[int] = []
-        for i in nodes:
-            left, right = operands[i][:length], operands[i][length : 2 * length]
-            number = lefts.setdefault((*left, *operands[i][2 * length :]), len(lefts))
-            if any(self.graph.per_example[x] for x in left):
+        for i, left, right, *bias in zip(nodes, *sides):
+            if flags[left] & PER_EXAMPLE:
                 single.append(i)
             else:
+                number = lefts.setdefault((left, *bias), len(lefts))
                 by_right.setdefault(right, {})[number] = i
         products: dict[tuple[int, ...], list[dict[int, int]]] = {}
-        for row in by_right.values():
-            products.setdefault(tuple(sorted(row)), []).append(row)
+        for own in by_right.values():
+            products.setdefault(tuple(sorted(own)), []).append(own)
         for columns, rows in products.items():
             if len(columns) * len(rows) == 1:
                 single += rows[0].values()
             else:
-                self._matmul([[row[j] for j in columns] for row in rows], length)
+                self._matmul([[own[j] for j in columns] for own in rows])
         if single:
-            self._single_dots(sorted(single), length)
+            self._single_dots(array("q", sorted(single)))
 
-    def _matmul(self, rows: list[list[int]], length: int) -> None:
+    def _matmul(self, rows: list[list[int]]) -> None:
         """The dots of a grid: a row shares its right vector, a column its left one."""
-        operands, nodes = self.graph.operands, [i for row in rows for i in row]
-        lefts = [x for i in rows[0] for x in operands[i][:length]]
-        rights = [x for row in rows for x in operands[row[0]][length : 2 * length]]
-        patterns = [self._pattern(nodes[0], side, length) for side in (lefts, rights)]
-        patterns += self._bias(nodes, length, len(rows[0]))
+        nodes = array("q", [i for own in rows for i in own])
+        lefts = self._column(array("q", rows[0]), 0)
+        rights = self._column(array("q", [own[0] for own in rows]), 1)
+        length = self._length(lefts[0])
+        patterns = [
+            self._pattern(nodes[0], side, self._elements(side), length) for side in (lefts, rights)
+        ]
+        patterns += self._bias(nodes, len(rows[0]))
         self._add(MATMUL, nodes, length, patterns, len(rows), len(rows[0]))
 
-    def _single_dots(self, nodes: list[int], length: int) -> None:
+    def _single_dots(self, nodes: Row) -> None:
         """Dots that share no vector; those whose vectors have the same steps go together."""
-        operands = self.graph.operands
-        alike: dict[tuple[object, ...], list[tuple[int, Sequence[int], Sequence[int]]]] = {}
-        for i in nodes:
-            left: Sequence[int] = operands[i][:length]
-            right: Sequence[int] = operands[i][length : 2 * length]
-            steps = _steps(self._places(left)), _steps(self._places(right))
-            if None in steps:  # in another order the steps may be equal
-                pairs = sorted(zip(self._places(left), self._places(right), left, right))
-                left, right = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
-                steps = _steps(self._places(left)), _steps(self._places(right))
-            alike.setdefault(steps, []).append((i, left, right))
-        for group in alike.values():
-            numbers = [i for i, _, _ in group]
-            lefts = [x for _, left, _ in group for x in left]
-            rights = [x for _, _, right in group for x in right]
-            patterns = [self._pattern(numbers[0], side, length) for side in (lefts, rights)]
-            self._add(DOT, numbers, length, patterns + self._bias(numbers, length, 1))
+        length = self._length(self._column(nodes, 0)[0])
+        sides = [self._elements(self._column(nodes, j)) for j in (0, 1)]
+        places = [self._places(side) for side in sides]
+        steps = [row(len(nodes)) for _ in sides]
+        irregular = [self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]
+        if any(irregular):
+            self._sort_irregular(length, sides, places, steps)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for number, key in enumerate(zip(*steps)):
+            alike.setdefault(key, []).append(number)
+        for numbers in alike.values():
+            chosen = array("q", [nodes[number] for number in numbers])
+            patterns = []
+            for side in sides:
+                elements = array("q")
+                for number in numbers:
+                    elements += side[number * length : (number + 1) * length]
+                patterns.append(self._pattern(chosen[0], elements, elements, length))
+            self._add(DOT, chosen, length, patterns + self._bias(chosen, 1))
 
-    def _bias(self, nodes: Sequence[int], length: int, columns: int) -> list[Pattern]:
+    def _sort_irregular(
+        self, length: int, sides: list[Row], places: list[Row], steps: list[Row]
+    ) -> None:
+        """Sorts the products of dots whose vectors have no steps: in another order they may."""
+        for number, key in enumerate(zip(*steps)):
+            if NOWHERE in key:
+                own = slice(number * length, (number + 1) * length)
+                both = (*places, *sides)
+                pairs = sorted(zip(*[rows[own] for rows in both]))
+                for rows, column in zip(both, zip(*pairs)):
+                    rows[own] = array("q", column)
+        for pair in zip(places, steps):
+            self.run.row_steps(len(steps[0]), length, *pair)
+
+    def _bias(self, nodes: Row, columns: int) -> list[Pattern]:
         """The pattern of the numbers that are added to dots, if there are any."""
-        biases = [x for i in nodes for x in self.graph.operands[i][2 * length :]]
-        return [self._pattern(nodes[0], biases, columns)] if biases else []
-
-
-def _steps(places: Sequence[int]) -> tuple[bool, int] | None:
-    """Whether places are per example, and their step; None if they have no common one."""
-    step = places[1] - places[0] if len(places) > 1 else 0
-    regular = list(places) == (
-        list(range(places[0], places[0] + step * len(places), step))
-        if step
-        else [places[0]] * len(places)
-    )
-    return (places[0] >= 0, step) if regular and (places[0] >= 0) == (places[-1] >= 0) else None
-
-
-def _pattern(places: list[int], length: int, active: bool) -> Pattern:
-    """The simplest rule that gives these places, in rows of `length`."""
-    per_example, sign = places[0] >= 0, 1 if places[0] >= 0 else -1
-    steps = (
-        {_steps(places[i : i + length]) for i in range(0, len(places), length)}
-        if length > 1
-        else {(per_example, 0) if all((place >= 0) == per_example for place in places) else None}
-    )
-    if len(steps) > 1 or None in steps:
-        return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", places))
-    ((_, stride),) = steps  # type: ignore[misc]
-    starts = places[::length]
-    slots = [start if per_example else ~start for start in starts]
-    between = _steps(starts)
-    if between is not None:
-        return Pattern(AFFINE, per_example, slots[0], sign * between[1], sign * stride, active, ())
-    return Pattern(BY_ROW, per_example, 0, 0, sign * stride, active, array("i", slots))
+        first = self.graph.nodes.first
+        if first[nodes[0] + 1] - first[nodes[0]] < 3:
+            return []
+        biases = self._column(nodes, 2)
+        return [self._pattern(nodes[0], biases, biases, columns)]

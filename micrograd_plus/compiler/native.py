@@ -1,21 +1,25 @@
 """Native: the kernels, and the loops of ops and optimizers, as machine code.
 
-numba compiles `kernels.py` as it is, and the text of `loops.py` when a program first needs it;
-`machine_code.py` stores the result. What numba's Python cannot express is written here in LLVM's
-language: the access to the records of `tape.py`, and the inner loop of a matrix product.
+numba compiles `kernels.py` and `passes.py` as they are, and the text of `loops.py` when a program
+first needs it; `machine_code.py` stores the result. What numba's Python cannot express is written
+here in LLVM's language: the access to the records of `tape.py`, and the inner loop of a matrix
+product.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
 from . import machine_code
+from . import passes as python_passes
 from .loops import OpLoops, indented, update_loop
 from .tape import RECORDS, numpy_type
 
@@ -74,6 +78,15 @@ for _name, _function in list(globals().items()):
 """
 
 
+_PASSES = """
+from micrograd_plus.compiler.passes import Nodes, Table, Terms
+
+for _name, _function in list(globals().items()):
+    if getattr(_function, "__module__", None) == __name__:
+        unit(_function)
+"""
+
+
 @cache
 def _types() -> dict[str, Any]:
     """The numba types of what the annotations of the kernels name."""
@@ -87,6 +100,10 @@ def _types() -> dict[str, Any]:
         "Integers": types.CPointer(types.int64),
         "Places": types.CPointer(types.int32),
         **{record.__name__: from_dtype(numpy_type(record)) for record in RECORDS},
+        **{
+            rows.__name__: types.NamedUniTuple(types.CPointer(types.int64), len(rows._fields), rows)
+            for rows in python_passes.ROWS
+        },
     }
 
 
@@ -289,6 +306,65 @@ def loops_of(op: Op) -> tuple[list[int], int]:
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
     addresses = _loop_addresses(f"op_{op.name}", arguments, loops)
     return addresses, max(len(writer.kept) for writer in writers)
+
+
+@cache
+def passes() -> Any:
+    """The functions of `passes.py`: as machine code, or, without numba, in Python."""
+    if importlib.util.find_spec("numba") is None:
+        return python_passes
+    source = Path(python_passes.__file__).read_text(encoding="utf-8")
+    entries = {name: _entry(getattr(python_passes, name)) for name in python_passes.ENTRIES}
+    text = source + _PASSES + "".join(entries.values())
+    addresses = _addresses("passes", text)
+    return SimpleNamespace(
+        **{
+            name: _callable(getattr(python_passes, name), addresses[f"run_{name}"])
+            for name in entries
+        }
+    )
+
+
+def _entry(function: Any) -> str:
+    """The text of a unit that calls a pass; it gets a tuple of rows as its single rows."""
+    rows = {kind.__name__: kind for kind in python_passes.ROWS}
+    taken, given = [], []
+    for name, kind in function.__annotations__.items():
+        fields = [f"{name}_{field}" for field in rows[kind]._fields] if kind in rows else [name]
+        if name != "return":
+            taken += [f"{field}: {'Integers' if kind in rows else kind}" for field in fields]
+            given.append(f"{kind}({', '.join(fields)})" if kind in rows else name)
+    name, result = function.__name__, function.__annotations__["return"]
+    return f"""
+
+def run_{name}({", ".join(taken)}) -> {result}:
+    return {name}({", ".join(given)})
+
+
+unit(run_{name}, (), True)
+"""
+
+
+def _callable(function: Any, address: int) -> Any:
+    """A pass, at this address, as a function of arrays and whole numbers."""
+    import ctypes
+
+    rows = {kind.__name__: len(kind._fields) for kind in python_passes.ROWS}
+    sizes = [rows.get(kind, 1) for kind in function.__annotations__.values()]
+    call = ctypes.CFUNCTYPE(*[ctypes.c_int64] * sum(sizes))(address)
+
+    def run(*arguments: Any) -> Any:
+        numbers: list[int] = []
+        for argument in arguments:
+            if isinstance(argument, int):
+                numbers.append(argument)
+            elif isinstance(argument, tuple):
+                numbers += [rows.buffer_info()[0] for rows in argument]
+            else:
+                numbers.append(argument.buffer_info()[0])
+        return call(*numbers)
+
+    return run
 
 
 def update_addresses(name: str, update: Update) -> list[int]:

@@ -16,13 +16,20 @@ from ..optim.updates import Update
 class OptimizerMemory:
     """What an optimizer remembers, in a machine's memory; called, it gives it back."""
 
-    def __init__(self, machine: Any, order: Sequence[Value], optimizer: Any) -> None:
-        self.machine, self.optimizer = machine, optimizer
+    def __init__(
+        self, machine: Any, order: Sequence[Value], optimizer: Any, update: Update
+    ) -> None:
+        self.machine, self.optimizer, self.update = machine, optimizer, update
         slots = {parameter: slot for slot, parameter in enumerate(order[: machine.moved])}
         self.slots = [slots[parameter] for parameter in optimizer.parameters]
 
-    def push(self, update: Update) -> None:
+    def is_ready(self) -> bool:
+        """Whether the state is in the machine."""
+        return bool(self.optimizer.has_lent_state_to(self))
+
+    def push(self) -> None:
         """Copies the optimizer's state into the machine; ValueError if it is not whole."""
+        update = self.update
         states, names = self.optimizer.state, [*update.kept, *update.counted]
         begun = any(states)
         for state in states:
@@ -35,9 +42,16 @@ class OptimizerMemory:
             if begun and len({state[name] for state in states}) > 1:
                 raise ValueError(f"the optimizer's parameters differ in {name!r}")
         by_slot = dict(zip(self.slots, states))
-        self.machine.write_state([by_slot[slot] for slot in range(len(states))])
+        with self.machine.lock:
+            self.machine.write_state([by_slot[slot] for slot in range(len(states))])
+        self.keep()
+
+    def keep(self) -> None:
+        """The machine's state is the optimizer's, from now on."""
+        self.optimizer.lend_state_to(self)
 
     def __call__(self) -> list[dict[str, float]]:
         """The optimizer's state, one dictionary for each parameter."""
-        states = self.machine.read_state()
+        with self.machine.lock:
+            states = self.machine.read_state()
         return [states[slot] for slot in self.slots]

@@ -18,11 +18,14 @@ from typing import Any
 
 from ..engine import Value
 from ..optim.updates import trace
-from .batches import Batches, in_batches
+from .batches import Batches, Outcome, Task, in_batches
 from .checking import check
 from .examples import Examples
 from .layout import Program, Store, lay_out
-from .recording import Recording, Shape, record, refilled
+from .numbering import Base
+from .optimizer_memory import OptimizerMemory
+from .parameter_memory import ParameterMemory
+from .recording import Recording, Shape, in_reach, record, refilled, watching
 from .running import new_machine
 from .simplify import simplify
 
@@ -37,18 +40,19 @@ class Entry:
     structure: what the function returned, to put the outputs into.
     recording_size: how many nodes were recorded.
     requirements: what the inputs must fulfil.
-    modes: the modules that took part, and whether they were in training.
+    modules: those that took part; modes: whether each was in training.
     """
 
     program: Program
     structure: Any
     recording_size: int
     requirements: list[Any]
-    modes: list[tuple[Any, bool]]
+    modules: list[Any]
+    modes: list[bool]
 
     def is_current(self) -> bool:
         """Whether all modules are in the mode in which they were recorded."""
-        return all(module.training == mode for module, mode in self.modes)
+        return [module.training for module in self.modules] == self.modes
 
 
 class Programs:
@@ -72,13 +76,18 @@ class Programs:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
         self.optimizer = optimizer
+        self.bases = Base(), Base()  # what recordings leave for the next one, and checks
+        self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())
         self.machine: Any = None
+        self.memory: Any = None  # of the parameters, in the machine
+        self.state: Any = None  # of the optimizer, in the machine
         self.update: Any = None
         self._settings: Any = None  # of the optimizer, when its update was traced
         self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
-        self.parameters: list[Value] = []  # in the machine's order
+        self._generators: list[random.Random | None] = []  # of their random numbers
+        self._whole: Any = None  # the last batch of all examples, and what it was made for
 
     def prepare(self, examples: Examples) -> list[Entry]:
         """The programs for all shapes of these examples, recorded if they are new."""
@@ -88,22 +97,29 @@ class Programs:
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
         self._trace_optimizer()
+        if any(map(self._lacks, examples.shapes)):
+            self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
+            with _without_garbage_collection(), watching(self.watched):
+                self._record_missing(examples)
+        entries, all_loaded = [], True
+        for kind, key in enumerate(examples.shapes):
+            self.entries.move_to_end(key)
+            entry = self.entries[key]
+            entries.append(entry)
+            examples.require(entry.requirements, kind)
+            all_loaded &= self._loaded.get(key) is entry.program
+        while len(self.entries) > self.most:
+            self.entries.popitem(last=False)
+        if not all_loaded:
+            self._load()
+        return entries
+
+    def _record_missing(self, examples: Examples) -> None:
+        """Records the shapes that are new."""
         while missing := [key for key in examples.shapes if self._lacks(key)]:
             key = max(missing, key=_size)  # the longest sequence reaches the most parameters
             example = examples[examples.kinds.index(examples.shapes.index(key))]
-            with _without_garbage_collection():
-                self.entries[key] = self._record(key, example)
-        for key in examples.shapes:
-            self.entries.move_to_end(key)
-        while len(self.entries) > self.most:
-            self.entries.popitem(last=False)
-        entries = [self.entries[key] for key in examples.shapes]
-        for kind, entry in enumerate(entries):
-            examples.require(entry.requirements, kind)
-        programs = zip(examples.shapes, entries)
-        if any(self._loaded.get(key) is not entry.program for key, entry in programs):
-            self._load()
-        return entries
+            self.entries[key] = self._record(key, example)
 
     def _lacks(self, key: Key) -> bool:
         """Whether this shape must be recorded."""
@@ -111,9 +127,11 @@ class Programs:
         return entry is None or not entry.is_current()
 
     def _record(self, key: Key, example: Sequence[Any]) -> Entry:
-        recording = record(self.function, key, self.known())
+        first, second = self.bases
+        recording = record(self.function, key, self.watched, first)
+        self.watched = recording.watched
         self.accept(recording)
-        check(self.function, recording, example)
+        check(self.function, recording, key, example, second)
         known = len(self.store)
         self.store.add(recording.parameters)
         if len(self.store) != known:  # the other programs have their numbers in these places
@@ -122,16 +140,18 @@ class Programs:
         return Entry(
             program=lay_out(simplify(recording), self.store, len(recording.inputs)),
             structure=recording.structure,
-            recording_size=len(recording.order),
+            recording_size=len(recording.graph),
             requirements=recording.requirements,
-            modes=[(module, module.training) for module in recording.modules],
+            modules=recording.modules,
+            modes=[module.training for module in recording.modules],
         )
 
     def _trace_optimizer(self) -> None:
         """Traces the optimizer's update if its settings are new; lr may change at any time."""
         if self.optimizer is None:
             return
-        settings = {**self.optimizer.settings, "lr": None}
+        settings = self.optimizer.settings
+        del settings["lr"]
         if settings != self._settings:
             self.update = trace(self.optimizer)
             self._settings = settings
@@ -142,27 +162,49 @@ class Programs:
     def _load(self) -> None:
         """Hands all programs to the machine, a new one if there is none."""
         if self.machine is None:
-            self.parameters = self.store.in_order()
-            self.machine = new_machine(
-                len(self.store), self.store.moved, self.optimizer, self.update
-            )
+            order = self.store.in_order()
+            machine = new_machine(len(order), self.store.moved, self.optimizer, self.update)
+            self.machine, self.memory = machine, ParameterMemory(machine, order)
+            if self.optimizer:
+                self.state = OptimizerMemory(machine, order, self.optimizer, self.update)
         self._loaded = {key: entry.program for key, entry in self.entries.items()}
-        self.machine.load(list(self._loaded.values()))
+        self._generators = [g for entry in self.entries.values() for g in entry.program.generators]
+        self._whole = None
+        with self.machine.lock:
+            self.machine.load(list(self._loaded.values()))
 
     def _forget_machine(self) -> None:
         """The next programs get a new machine."""
         self.machine, self._loaded = None, {}
 
-    def push(self) -> None:
-        """Copies the parameters into the machine."""
-        self.machine.write([parameter.data for parameter in self.parameters])
+    def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        """Runs `count` steps from step `first` on, with the parameters as they are now.
 
-    def pull(self) -> None:
-        """Copies the numbers and gradients of the machine into the parameters."""
-        data, grad = self.machine.read()
-        for parameter, number, gradient in zip(self.parameters, data, grad):
-            parameter.data = number
-            parameter.grad = gradient
+        A thread never waits for the numbers of another machine while it holds the lock of this
+        one. Before the first step the parameters count as being in the machine, so that nothing
+        is lost if Ctrl-C ends the run.
+        """
+        if not task.differentiated:
+            self.memory.borrow()
+        while True:
+            with self.machine.lock:
+                if self.memory.is_ready() and (self.state is None or self.state.is_ready()):
+                    try:
+                        return self.machine.run(batches, first, count, task)  # type: ignore[no-any-return]
+                    finally:
+                        self.memory.finish(task.differentiated)
+            if not self.memory.is_ready():
+                self.memory.push()
+            if self.state and not self.state.is_ready():
+                self.state.push()
+
+    def go_back(self) -> None:
+        """Undoes the last update of a guarded run."""
+        with self.machine.lock:
+            self.machine.restore()
+            self.memory.keep()
+        if self.state:
+            self.state.keep()
 
     def in_batches(
         self, examples: Examples, orders: Sequence[Sequence[int]], batch_size: int,
@@ -175,11 +217,23 @@ class Programs:
         taken = in_batches(examples, orders, batch_size, programs, sizes, repeat)
         return self.machine.take(taken)  # type: ignore[no-any-return]
 
+    def in_one_batch(self, examples: Examples, stored: bool = False) -> Batches:
+        """All examples as one step; fast if they are as many, of the same shape, as last time."""
+        made_for = examples.shapes, examples.count
+        if self._whole and self._whole[0] == made_for:
+            return self.machine.take_again(self._whole[1], examples.inputs)  # type: ignore[no-any-return]
+        order = range(examples.count)
+        batches = self.in_batches(examples, [order], examples.count, stored=stored)
+        if len(examples.shapes) == 1:
+            self._whole = made_for, batches
+        return batches
+
     def seeds(self) -> list[int]:
         """A seed for each random number of each program, drawn from its own generator."""
-        generators = [g for program in self._loaded.values() for g in program.generators]
-        drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(generators)}
-        return [drawn[g] for g in generators]
+        if not self._generators:
+            return []
+        drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(self._generators)}
+        return [drawn[g] for g in self._generators]
 
 
 def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> list[Any]:

@@ -17,182 +17,27 @@ a5     tanh(a4)
 
 from __future__ import annotations
 
-import inspect
-import linecache
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import repeat
 from threading import RLock
-from typing import Any, NoReturn
+from typing import Any
 
-from ..context import current_scope, no_grad, recorder, recording
-from ..engine import Constant, Operand, Value, apply, as_value, topological_order
-from ..ops import TABLE, Op
+from ..context import recording
+from ..engine import Constant, Value, as_value, open_scope, topological_order
+from ..ops import Op
 from ..support.nested import flatten
+from .graph import Graph, row
+from .native import passes
+from .numbering import Base, graph_of
+from .recorded import Input, Picked, Random, Recorded, Result, Vector, user_line, watched_class
+from .stamping import Stamp, Templates, flattened, shape_of
 
 Shape = tuple[int, ...]
-PACKAGE = str(Path(__file__).parent.parent)
-
-
-class _Sealed(Value):
-    """A Value whose number is not known, or must not be read, while a function is recorded."""
-
-    __slots__ = ()
-
-    def _refuse(self, what: str, instead: str) -> NoReturn:
-        raise TypeError(
-            f"{what} while it is recorded would freeze one example's number into the program; "
-            f"{instead} ({_line()})"
-        )
-
-    @property
-    def data(self) -> float:  # type: ignore[override]
-        """Refused: there is no number yet."""
-        self._refuse(
-            "reading .data of a Value", "compute with the Value itself, or x.detach() of it"
-        )
-
-    def item(self) -> float:
-        """Refused: there is no number yet."""
-        self._refuse("reading item() of a Value", "compute with the Value itself")
-
-    def __bool__(self) -> bool:
-        self._refuse(
-            "`if`, `and`, `or`, max() or sorted() on a Value",
-            "write mp.where(condition, a, b) for a choice, mp.maximum, mp.minimum or mp.max for "
-            "the largest, and mp.softmax for a safe one",
-        )
-
-    def __float__(self) -> NoReturn:
-        self._refuse(
-            "float(), int(), range() or an index from a Value",
-            "write mp.pick(values, index) for an index, and v.exp() for math.exp(v)",
-        )
-
-    __int__ = __index__ = __complex__ = __float__
-
-    def __format__(self, spec: str) -> str:
-        return self._refuse("formatting the number of a Value", "print it after the step")
-
-    def __repr__(self) -> str:
-        return f"<Value {self.label}>" if self.label else "<recorded Value>"
-
-    def backward(self, gradient: float = 1.0) -> None:
-        """Refused: the compiled step computes the gradients."""
-        raise TypeError(
-            "backward() inside a function that is recorded: return the loss, and the compiled "
-            f"step does the rest ({_line()})"
-        )
-
-    def detach(self) -> Any:
-        """The same number, through which no gradient flows."""
-        with no_grad():
-            return self * 1.0
-
-    # A comparison is a Value too, 1 or 0, for `mp.where`.
-
-    def __lt__(self, other: Operand) -> Any:
-        return apply(TABLE["lt"], self, other)
-
-    def __le__(self, other: Operand) -> Any:
-        return apply(TABLE["le"], self, other)
-
-    def __gt__(self, other: Operand) -> Any:
-        return apply(TABLE["lt"], other, self)
-
-    def __ge__(self, other: Operand) -> Any:
-        return apply(TABLE["le"], other, self)
-
-    def __and__(self, other: Operand) -> Any:
-        return apply(TABLE["minimum"], self, float(other) if isinstance(other, bool) else other)
-
-    def __or__(self, other: Operand) -> Any:
-        return apply(TABLE["maximum"], self, float(other) if isinstance(other, bool) else other)
-
-    __rand__, __ror__ = __and__, __or__
-
-
-class Recorded(_Sealed):
-    """The result of an op. `keeps_graph` is False for one that was made under `no_grad`."""
-
-    __slots__ = ("keeps_graph",)
-
-    def __init__(self, op: Op | None, operands: tuple[Value, ...], keeps_graph: bool) -> None:
-        self.grad, self.label, self.scope = 0.0, "", current_scope()
-        self.op, self.operands, self.keeps_graph = op, operands, keeps_graph
-
-
-class Input(Recorded):
-    """One of the example's numbers."""
-
-    __slots__ = ("position",)
-
-    def __init__(self, position: int) -> None:
-        super().__init__(None, (), True)
-        self.position = position
-        self.label = f"input {position}"
-
-
-class Random(Recorded):
-    """A random number from this generator; each example gets its own."""
-
-    __slots__ = ("generator",)
-    generator: random.Random | None
-
-    def __init__(self, generator: random.Random | None) -> None:
-        super().__init__(None, (), True)
-        self.generator = generator
-
-
-class Picked(Recorded):
-    """One of several Values; the first operand, an input, is the index."""
-
-    __slots__ = ()
-
-
-@cache
-def _watched(kind: type[Value]) -> type[Value]:
-    """The class that parameters of class `kind` have while a function is recorded.
-
-    In the thread that records, reading a number raises an error. Other threads see no difference.
-    """
-    members: dict[str, Any] = {"__slots__": (), "data": _sealed_data(kind)}
-    for name, how in vars(_Sealed).items():
-        if callable(how):
-            members[name] = _while_recording(how, getattr(kind, name, None))
-    return type("Watched", (kind,), members)
-
-
-def _while_recording(sealed: Callable[..., Any], usual: Callable[..., Any] | None) -> Any:
-    def method(self: Value, *arguments: Any) -> Any:
-        if recorder() is None:
-            return usual(self, *arguments) if usual is not None else NotImplemented
-        return sealed(self, *arguments)
-
-    return method
-
-
-def _sealed_data(kind: type[Value]) -> property:
-    number: Any = inspect.getattr_static(kind, "data")  # the slot
-
-    def read(self: Value) -> float:
-        if recorder() is not None:
-            return _Sealed.data.fget(self)  # type: ignore[attr-defined, misc, no-any-return]
-        return number.__get__(self)  # type: ignore[no-any-return]
-
-    def write(self: Value, data: float) -> None:
-        if recorder() is not None:
-            raise AttributeError(
-                "writing .data of a parameter while a function is recorded: the compiled step "
-                f"updates the parameters ({_line()})"
-            )
-        number.__set__(self, data)
-
-    return property(read, write)
 
 
 @dataclass
@@ -206,63 +51,136 @@ class Requirement:
 
 @dataclass
 class Recording:
-    """The graph of a function: `order` holds every Value, each after its operands.
+    """What a function did.
 
+    segments: lists of the Values and Vectors that it made, each after its operands, and stamps.
     outputs: the Values that the function returned, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
+    watched: the parameters whose numbers could not be read; base: what recordings share.
     randoms: in the order in which they are drawn. modules: those that were called.
     """
 
-    order: list[Value]
+    segments: list[list[Recorded | Vector] | Stamp]
     outputs: list[Value]
     structure: Any
+    watched: dict[Value, None]
+    base: Base
     inputs: list[Input]
     randoms: list[Random]
     requirements: list[Requirement]
     modules: list[Any]
 
+    @cached_property
+    def graph(self) -> Graph:
+        """The same by numbers."""
+        self.base.know(self.watched)
+        return graph_of(self.segments, self.outputs, self.randoms, self.base)
+
     @property
+    def order(self) -> list[Value]:
+        """Every Value on which an output depends, each after its operands."""
+        return topological_order(Recorded(None, tuple(self.outputs)))[:-1]
+
+    @cached_property
     def parameters(self) -> list[Value]:
-        """The leaves that are neither inputs nor plain numbers, in the order of their first use."""
-        return [
-            value
-            for value in self.order
-            if not value.operands and not isinstance(value, (Recorded, Constant))
-        ]
+        """The leaves on which an output depends, but inputs and plain numbers."""
+        graph = self.graph
+        tags = row(len(graph.parameters))
+        found = passes().used_parameters(graph.count, graph.nodes, graph.needed(), tags)
+        return [graph.parameters[tag] for tag in tags[:found]]
+
+    def unknown(self) -> list[Value]:
+        """The parameters that were not watched."""
+        if len(self.graph.parameters) == len(self.base.parameters):
+            return []
+        return [value for value in self.parameters if value not in self.watched]
 
     def __str__(self) -> str:
-        names = {value: f"a{i}" for i, value in enumerate(self.order)}
-        return "\n".join(f"{names[value]:6} {_written(value, names)}" for value in self.order)
+        return str(self.graph)
 
 
-def _written(value: Value, names: dict[Value, str]) -> str:
-    """One line of a recording."""
-    if isinstance(value, Input):
-        return value.label
-    if isinstance(value, Random):
-        return "random"
-    if isinstance(value, Constant):
-        return f"number {value.data:g}"
-    if not value.operands:
-        return f"parameter {value.label}".rstrip()
-    name = value.op.name if value.op else "pick"
-    return f"{name}({', '.join(names[operand] for operand in value.operands)})"
+_new = Result.__new__
 
 
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self) -> None:
+    def __init__(self, templates: Templates | None, known: Container[Value]) -> None:
+        self.templates, self.known = templates, known
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
+        self.made: list[Recorded | Vector] = []  # since the last stamp
+        self.segments: list[list[Recorded | Vector] | Stamp] = [self.made]
+        self.vectors: dict[tuple[Value, ...], Vector] = {}
 
     def entered(self, owner: Any) -> None:
         if hasattr(owner, "training"):
             self.modules[id(owner)] = owner
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
-        return Recorded(op, operands, keeps_graph)
+    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
+        parts: tuple[Any, ...] = operands
+        if op.nary:
+            length = len(operands) // len(op.operands)
+            parts = tuple(
+                [self._vector(operands[k : k + length]) for k in range(0, len(operands), length)]
+            )
+        node = Recorded(op, parts, keeps_graph)
+        self.made.append(node)
+        return node
+
+    def _vector(self, values: tuple[Value, ...]) -> Vector:
+        """The Vector of these Values, which is made once."""
+        vector = self.vectors.get(values)
+        if vector is None:
+            vector = self.vectors[values] = Vector(values)
+            self.made.append(vector)
+        return vector
+
+    def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
+        found = flattened(arguments[fixed:])
+        if self.templates is None or found is None:
+            return function(*arguments)
+        shapes, values = found
+        given = list(arguments[:fixed])
+        key = (getattr(function, "__func__", function), *map(shape_of, given), shapes)
+        if key not in self.templates.templates:
+            return self._first_call(self.templates, key, function, given, values, arguments)
+        binding = self.templates.binding(key, given, self.known)
+        if binding is None:
+            return function(*arguments)
+        template = binding.template
+        results = [_new(Result) for _ in template.outputs]
+        self._stamp(Stamp(binding, values, results, open_scope.get()))
+        return results if template.is_list else refilled(template.structure, iter(results))
+
+    def _stamp(self, stamp: Stamp) -> None:
+        self.made = []
+        self.segments += [stamp, self.made]
+
+    def _first_call(
+        self, templates: Templates, key: Any, function: Callable[..., Any], given: list[Any],
+        values: list[Value], arguments: Sequence[Any],
+    ) -> Any:  # fmt: skip
+        """Calls the function; what it adds becomes a template if it does nothing else."""
+        before, vectors = self.made, self.vectors
+        others = len(self.requirements), len(self.randoms), len(self.modules)
+        self.templates, self.made, self.vectors = None, [], {}
+        try:
+            returned = function(*arguments)
+        finally:
+            chunk, self.made = self.made, before
+            self.templates, self.vectors = templates, vectors
+        outputs = list(flatten(returned))
+        if others == (len(self.requirements), len(self.randoms), len(self.modules)):
+            structure = refilled(returned, repeat(None))
+            templates.add(key, given, values, chunk, outputs, structure)
+        binding = templates.binding(key, given, self.known)
+        if binding is None:
+            self.made += chunk
+        else:
+            self._stamp(Stamp(binding, values, outputs, open_scope.get()))
+        return returned
 
     def random(self, generator: random.Random | None) -> Value:
         self.randoms.append(Random(generator))
@@ -272,7 +190,7 @@ class _Recorder:
         if not isinstance(index, Input):
             raise TypeError(
                 "mp.pick takes an int, or a number that comes straight from the inputs of the "
-                f"compiled function, and not a result ({_line()})"
+                f"compiled function, and not a result ({user_line()})"
             )
         count = len(values)
         self.require(
@@ -280,12 +198,17 @@ class _Recorder:
             lambda number: number == int(number) and 0 <= number < count,
             f"there is no index {{}} in {count} values: 0 to {count - 1}",
         )
+        return self.call(self._picked, 1, (values, index))
+
+    def _picked(self, values: Sequence[Any], index: Value) -> Any:
+        """The Value, or row, that an index takes from `values`."""
         rows = [list(flatten(row)) for row in values]
         if len({len(row) for row in rows}) != 1:
-            raise ValueError(f"mp.pick takes values, or rows of one length ({_line()})")
-        columns = [tuple(map(as_value, column)) for column in zip(*rows)]
-        picked = iter([Picked(None, (index, *column), True) for column in columns])
-        return refilled(values[0], picked)
+            raise ValueError(f"mp.pick takes values, or rows of one length ({user_line()})")
+        columns = [self._vector(tuple(map(as_value, column))) for column in zip(*rows)]
+        picked = [Picked(None, (index, column)) for column in columns]
+        self.made += picked
+        return refilled(values[0], iter(picked))
 
     def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
         if isinstance(value, Input):
@@ -312,31 +235,53 @@ def example(shapes: Sequence[Shape], make: Callable[[int], Any]) -> list[Any]:
 
 
 def record(
-    function: Callable[..., Any], shapes: Sequence[Shape], known: Sequence[Value]
+    function: Callable[..., Any],
+    shapes: Sequence[Shape],
+    known: Sequence[Value] | dict[Value, None],
+    base: Base | None = None,
 ) -> Recording:
     """The graph of `function` for arguments of these shapes; () is a single number.
 
-    known: parameters that are known before. Reading their numbers is an error. If the function
-    uses parameters that were not known, it is recorded again, with these known as well. A Value
-    that the function makes at each call, as in `total = Value(0.0)`, is not a parameter but a
-    plain number.
+    known: parameters that are known before; without any, those in the variables of the function.
+    Reading their numbers is an error. If the function uses parameters that were not known, it is
+    recorded again, with these known as well. A Value that the function makes at each call, as in
+    `total = Value(0.0)`, is not a parameter but a plain number.
+
+    base: what other recordings of the function left; a call whose template is there is stamped.
+    Without it every call is run.
     """
-    watched, new = list(dict.fromkeys([*known, *_in_reach(function)])), set[Value]()
+    watched = known if isinstance(known, dict) else dict.fromkeys(known)
+    watched = watched or dict.fromkeys(in_reach(function))
+    new = set[Value]()
     while True:
-        with _watching(watched):
-            recording = _record(function, shapes)
-        reached = set(recording.parameters)
+        recording = _record(function, shapes, watched, base)
+        reached = recording.unknown()
         if new and new.isdisjoint(reached):
-            for value in reached.difference(watched):
-                value.__class__ = Constant
+            return _with_numbers(recording)
+        if not reached:
             return recording
-        new = reached.difference(watched)
-        if not new:
-            return recording
-        watched += new
+        watched, new = {**watched, **dict.fromkeys(reached)}, set(reached)
 
 
-def _in_reach(function: Callable[..., Any]) -> Iterator[Value]:
+def record_again(
+    function: Callable[..., Any],
+    shapes: Sequence[Shape],
+    recording: Recording,
+    base: Base | None = None,
+) -> Recording:
+    """The graph of the function that was recorded, from another call."""
+    return _with_numbers(_record(function, shapes, recording.watched, base))
+
+
+def _with_numbers(recording: Recording) -> Recording:
+    """The same; the Values that the function makes at each call are plain numbers."""
+    made_inside = recording.unknown()
+    for value in made_inside:
+        value.__class__ = Constant
+    return replace(recording) if made_inside else recording  # without the graph of before
+
+
+def in_reach(function: Callable[..., Any]) -> Iterator[Value]:
     """The parameters in the variables that a function refers to: most of those it will use."""
     code = getattr(function, "__code__", None)
     around = [function.__globals__.get(name) for name in code.co_names] if code else []
@@ -361,15 +306,20 @@ def _leaves(x: Any) -> Iterator[Value]:
         yield x
 
 
-def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
-    active = _Recorder()
+def _record(
+    function: Callable[..., Any],
+    shapes: Sequence[Shape],
+    watched: dict[Value, None],
+    base: Base | None,
+) -> Recording:
+    active = _Recorder(None if base is None else base.templates, watched)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:
         inputs.append(Input(position))
         return inputs[-1]
 
-    with recording(active):
+    with watching(watched), recording(active):
         returned = function(*example(shapes, make))
     outputs = list(flatten(returned))
     for value in outputs:
@@ -378,9 +328,11 @@ def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
                 f"the compiled function returns Values, and returned {_short(returned)}"
             )
     return Recording(
-        order=_order(outputs),
+        segments=active.segments,
         outputs=outputs,
-        structure=refilled(returned, iter([None] * len(outputs))),
+        structure=refilled(returned, repeat(None)),
+        watched=watched,
+        base=Base() if base is None else base,
         inputs=inputs,
         randoms=active.randoms,
         requirements=active.requirements,
@@ -388,40 +340,36 @@ def _record(function: Callable[..., Any], shapes: Sequence[Shape]) -> Recording:
     )
 
 
-def _order(outputs: list[Value]) -> list[Value]:
-    """Every Value on which an output depends, each after its operands."""
-    return topological_order(Recorded(None, tuple(outputs), True))[:-1]
-
-
 _one_at_a_time = RLock()
+_watched_now: list[dict[Value, None]] = [{}]
 
 
 @contextmanager
-def _watching(parameters: Sequence[Value]) -> Iterator[None]:
+def watching(parameters: dict[Value, None]) -> Iterator[None]:
     """Inside, the numbers of the parameters cannot be read in this thread.
 
-    Threads record one at a time, because two of them may share parameters.
+    Threads record one at a time, because two of them may share parameters. It can be nested.
     """
     with _one_at_a_time:
+        if parameters is _watched_now[-1]:
+            yield
+            return
+        for parameter in parameters:
+            _ = parameter.data  # which brings it home, if a machine has it
         classes = [(parameter, type(parameter)) for parameter in parameters]
+        _watched_now.append(parameters)
         try:
-            for parameter, _ in classes:
-                parameter.__class__ = _watched(type(parameter))  # type: ignore[arg-type]
+            for parameter, kind in classes:
+                parameter.__class__ = watched_class(kind)  # type: ignore[arg-type]
             yield
         finally:
+            _watched_now.pop()
             for parameter, kind in classes:
-                parameter.__class__ = kind
+                watched = watched_class(kind)  # type: ignore[arg-type]
+                if type(parameter) is watched:  # and not in another thread's machine
+                    parameter.__class__ = kind
 
 
 def _short(returned: Any) -> str:
     shown = repr(returned)
     return f"{type(returned).__name__} {shown if len(shown) < 60 else shown[:57] + '...'}"
-
-
-def _line() -> str:
-    """The current line of the user's code: `lesson.py, line 12: if x > 0:`."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame = frame.f_back
-    path, number = frame.f_code.co_filename, frame.f_lineno
-    return f"{Path(path).name}, line {number}: {linecache.getline(path, number).strip()}"

@@ -11,7 +11,9 @@ import importlib.util
 import warnings
 from array import array
 from collections.abc import Sequence
+from ctypes import CFUNCTYPE, addressof, c_char, c_int64
 from functools import cache
+from threading import RLock
 from typing import Any
 
 from ..ops import Op
@@ -20,7 +22,19 @@ from .batches import Batches, Outcome, Task
 from .examples import has_numpy
 from .interpreter import PlainMachine
 from .layout import Program
-from .tape import BLOCK, MAP, PANEL_ROOM, REDUCE, Group, Header, Instruction, Pattern, Work, packed
+from .tape import (
+    BLOCK,
+    MAP,
+    PANEL_ROOM,
+    REDUCE,
+    Group,
+    Header,
+    Instruction,
+    Pattern,
+    Work,
+    packed,
+    structure,
+)
 
 
 class NativeMachine:
@@ -43,7 +57,12 @@ class NativeMachine:
         self.guard = np.zeros(moved + self.memory.size + self.settings.size)
         self.panel = np.zeros(PANEL_ROOM)
         self.remembers = False
-        self.updates = [0, 0]
+        self.completed = 0  # how many steps of the last run were completed
+        self.lock = RLock()  # held while a program runs, and while numbers come or go
+        self.work = structure(Work)()
+        self.work_address = addressof(self.work)
+        self._make_room(1)
+        self.updates = [0, 0]  # for the first step, and for later ones
         if update:
             from .native import update_addresses
 
@@ -72,7 +91,7 @@ class NativeMachine:
             "loops": np.array(tape.loops, np.int64),
             "numbers": np.array(tape.numbers, np.float64),
         }
-        self.work = {
+        fixed = {
             **{name: _address(numbers) for name, numbers in self.tape.items()},
             "data": _address(self.data),
             "grad": _address(self.grad),
@@ -82,20 +101,34 @@ class NativeMachine:
             "region": region,
             "panel": _address(self.panel),
             "at": _address(self.at) + self.at.itemsize,
+            "later_update": self.updates[1],
             "settings": _address(self.settings),
             "setting_count": self.settings.size,
             "memory": _address(self.memory),
             "memory_size": self.memory.size,
             "guard": _address(self.guard),
         }
+        for name, number in fixed.items():
+            setattr(self.work, name, number)
+
+    def _make_room(self, steps: int) -> None:
+        """Makes room for the numbers that each of so many steps has."""
+        self.rates, self.losses, self.norms = self.np.zeros((3, steps))
+        for name in ("rates", "losses", "norms"):
+            setattr(self.work, name, _address(getattr(self, name)))
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
         return self.data[: self.parameters].tolist(), self.grad[: self.parameters].tolist()
 
-    def write(self, numbers: Sequence[float]) -> None:
-        """Sets the numbers of all parameters."""
-        self.data[: self.parameters] = numbers
+    def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
+        """Sets the numbers and the gradients of all parameters."""
+        self.data[: self.parameters] = data
+        self.grad[: self.parameters] = grad
+
+    def copy_from(self, other: Any, places: Sequence[int]) -> None:
+        """Sets the numbers of all parameters to those at these places of another machine."""
+        self.data[: self.parameters] = self.np.take(other.data, places)
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
@@ -125,65 +158,62 @@ class NativeMachine:
     def take(self, batches: Batches) -> Batches:
         """The batches in the form in which `run` takes them."""
         np = self.np
-        return Batches(
-            inputs=np.asarray(batches.inputs, np.float64),
-            starts=np.array(batches.starts, np.int64),
-            groups=packed(Group, batches.groups),
-            steps=np.array(batches.steps, np.int64),
-            output_starts=np.array(batches.output_starts, np.int64),
-            outputs=np.array(batches.outputs, np.float64),
+        steps = (
+            np.array(batches.starts, np.int64),
+            packed(Group, batches.groups),
+            np.array(batches.steps, np.int64),
+            np.array(batches.output_starts, np.int64),
         )
+        inputs = np.asarray(batches.inputs, np.float64)
+        outputs = np.array(batches.outputs)
+        return Batches(inputs, outputs, *steps, addresses=tuple(map(_address, steps)))
+
+    def take_again(self, batches: Batches, inputs: Any) -> Batches:
+        """Batches that `take` gave, for other examples of the same shapes."""
+        steps = batches.starts, batches.groups, batches.steps, batches.output_starts
+        inputs = self.np.asarray(inputs, self.np.float64)
+        return Batches(inputs, batches.outputs.copy(), *steps, addresses=batches.addresses)
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on."""
-        np = self.np
-        losses, norms = np.empty(count), np.zeros(count)
-        seeds = np.array(task.seeds, np.int64)
-        moved = self.moved if task.differentiated else 0
+        if count > len(self.losses):
+            self._make_room(count)
+        work, moved = self.work, self.moved if task.differentiated else 0
         if moved:
-            self.settings[0] = self.optimizer.lr
-        first_update, later_update = self.updates
-        work = Work(
-            **self.work,
-            inputs=_address(batches.inputs),
-            starts=_address(batches.starts),
-            groups=_address(batches.groups),
-            steps=_address(batches.steps),
-            first_step=first,
-            step_count=count,
-            seeds=_address(seeds),
-            stored=len(batches.outputs) > 0,
-            outputs=_address(batches.outputs),
-            output_starts=_address(batches.output_starts),
-            losses=_address(losses),
-            norms=_address(norms),
-            differentiated=task.differentiated,
-            moved=moved,
-            first_update=later_update if self.remembers else first_update,
-            later_update=later_update,
-            clip=task.clip,
-            guarded=task.guarded,
-        )
-        record = packed(Work, [work])
-        completed = self.run_kernel(_address(record))
-        self.remembers = self.remembers or (completed > 0 and moved > 0)
-        shown = min(completed + 1, count)
-        return Outcome(completed, losses[:shown].tolist(), norms[:shown].tolist())
+            self.rates[:count] = task.rates or self.optimizer.lr
+        if task.seeds:
+            seeds = self.np.array(task.seeds, self.np.int64)
+            work.seeds = _address(seeds)
+        work.inputs = _address(batches.inputs)
+        work.starts, work.groups, work.steps, work.output_starts = batches.addresses
+        work.stored = len(batches.outputs) > 0
+        if work.stored:
+            work.outputs = _address(batches.outputs)
+        work.first_step, work.step_count = first, count
+        work.differentiated, work.moved = task.differentiated, moved
+        work.first_update = self.updates[self.remembers]
+        work.clip, work.guarded = task.clip, task.guarded
+        try:
+            self.run_kernel(self.work_address)
+        finally:  # also after Ctrl-C, which Python handles when the kernel returns
+            self.completed = work.completed
+            self.remembers = self.remembers or (self.completed > 0 and moved > 0)
+        shown = min(self.completed + 1, count)
+        norms = self.norms[:shown].tolist() if task.guarded else []
+        return Outcome(self.completed, self.losses[:shown].tolist(), norms)
 
 
 @cache
 def _kernel() -> Any:
     """`kernels.run` as a function of the address of its `Work`."""
-    import ctypes
-
     from .native import run_address
 
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run_address())
+    return CFUNCTYPE(c_int64, c_int64)(run_address())
 
 
 def _address(numbers: Any) -> int:
-    """Where a NumPy array is in memory."""
-    return int(numbers.ctypes.data)
+    """Where a NumPy array is in memory; the fastest way to ask."""
+    return addressof(c_char.from_buffer(numbers)) if numbers.size else 0
 
 
 class _Encoder:

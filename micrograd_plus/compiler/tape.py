@@ -11,6 +11,7 @@ field of a record is on the tape if its annotation is one of `NUMBERS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ctypes import Structure, c_double, c_int64
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -139,7 +140,10 @@ class Group:
 
 @dataclass(slots=True)
 class Work:
-    """All that a run of steps reads and writes; `running.NativeMachine` fills it."""
+    """All that a run of steps reads and writes; `running.NativeMachine` fills it.
+
+    A machine has one, as a `structure`, and changes a few fields for each run.
+    """
 
     # the programs: the records of this file, and the lists into which they point
     headers: Address
@@ -159,7 +163,8 @@ class Work:
     panel: Address  # where parts of matrices are copied before they are multiplied
     at: Address  # where the operands of one op are; before it, what its loops keep
 
-    # the steps, as `batches.Batches` and `batches.Task`; losses and norms have one number a step
+    # the steps, as `batches.Batches` and `batches.Task`; rates, losses and norms have one number a
+    # step; completed is how many steps of this run are done, also if Ctrl-C hides the result
     inputs: Address
     starts: Address
     groups: Address
@@ -170,8 +175,10 @@ class Work:
     stored: bool
     outputs: Address
     output_starts: Address
+    rates: Address
     losses: Address
     norms: Address
+    completed: int
 
     # what happens to the parameters, of which the optimizer moves the first `moved`; its settings
     # (lr and what is counted) and memory (a row for each name that is kept) are as in `loops.py`;
@@ -199,6 +206,14 @@ def numpy_type(record: type) -> Any:
 
     kinds = record.__annotations__.items()
     return np.dtype([(name, NUMBERS[kind]) for name, kind in kinds if kind in NUMBERS], align=True)
+
+
+@cache
+def structure(record: type) -> Any:
+    """The C structure with the numbers of a record, whose fields can be set one by one."""
+    kinds = {"i8": c_int64, "f8": c_double}
+    fields = [(name, kinds[NUMBERS[kind]]) for name, kind in record.__annotations__.items()]
+    return type(record.__name__, (Structure,), {"_fields_": fields})
 
 
 def packed(record: type, rows: Iterable[Any]) -> Any:

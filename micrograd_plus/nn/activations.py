@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from ..engine import Value, apply, as_value
 from ..functional import softmax, where
 from ..ops import TABLE
-from ..recordable import rand
-from ..support.nested import plain
+from ..recordable import rand, stamped
+from ..support.nested import is_nested, plain
 from .init import GLOBAL, generator_or
 from .module import Module, Rowwise
 
@@ -28,9 +29,21 @@ class Elementwise(Module):
     def forward(self, x: Any) -> Any:
         """The output for each number, in nested lists of the same shape."""
         x = plain(x)
-        if isinstance(x, (list, tuple)):
+        if is_nested(x):
             return [self.forward(item) for item in x]
+        if isinstance(x, (list, tuple)):
+            return self.row(list(map(as_value, x)))
         return self.one(as_value(x))
+
+    def row(self, values: Sequence[Value]) -> list[Value]:
+        """The outputs for a list of Values."""
+        return [self.one(value) for value in values]
+
+
+@stamped(fixed=0)
+def _each(op: str, values: Sequence[Value], *settings: float) -> list[Value]:
+    """The op of each value, with these other operands."""
+    return [apply(TABLE[op], value, *settings) for value in values]
 
 
 class _Activation(Elementwise):
@@ -38,6 +51,10 @@ class _Activation(Elementwise):
 
     def one(self, value: Value) -> Value:
         return apply(TABLE[self.op], value, *self.config().values())
+
+    def row(self, values: Sequence[Value]) -> list[Value]:
+        """The outputs for a list of Values."""
+        return _each(self.op, values, *self.config().values())
 
 
 class ReLU(_Activation):

@@ -23,7 +23,7 @@ from typing import Any
 from ..context import recorder, scope
 from ..engine import Value
 from ..functional import dot, softmax
-from ..recordable import pick, require
+from ..recordable import pick, require, stamped
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain
 from .activations import ReLU
@@ -156,6 +156,7 @@ class SinusoidalPositions(_Positions):
 # ---- attention
 
 
+@stamped(fixed=0)
 def attend(query: Sequence[Any], keys: Rows, values: Rows) -> tuple[list[Value], list[Value]]:
     """Returns the answer to one query, which is a weighted mean of `values`, and the weights.
 
@@ -403,8 +404,15 @@ class TransformerBlock(Module):
 
 def add(x: Any, y: Any) -> Any:
     """Returns x + y, number by number, for nested lists of the same shape."""
-    x = plain(x)
-    return [add(a, b) for a, b in zip(x, y)] if isinstance(x, (list, tuple)) else x + y
+    x, y = plain(x), plain(y)
+    if is_nested(x):
+        return [add(a, b) for a, b in zip(x, y)]
+    return _sums(x, y) if isinstance(x, (list, tuple)) else x + y
+
+
+@stamped(fixed=0)
+def _sums(x: Sequence[Value], y: Sequence[Any]) -> list[Value]:
+    return [a + b for a, b in zip(x, y)]
 
 
 def _is_batch(x: Any) -> bool:

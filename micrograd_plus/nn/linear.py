@@ -8,12 +8,14 @@ from typing import Any
 
 from ..engine import Value, record
 from ..ops import TABLE
+from ..recordable import stamped
 from ..support.checks import whole_number
 from . import init as initializers
 from .init import Initializer
 from .module import Module, Rowwise, row_of_values
 
 
+@stamped(fixed=2)
 def weighted_sums(
     weight: Sequence[Sequence[Value]], bias: Sequence[Value] | None, x: Sequence[Value]
 ) -> list[Value]:

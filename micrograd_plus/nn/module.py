@@ -17,9 +17,10 @@ creates them and a `forward` that uses them:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,8 @@ from ..engine import Constant, Value, as_value
 from ..numbers import as_number
 from ..support.nested import flatten, is_nested, plain, shape
 from ..support.rich import mimebundle
+
+_op = attrgetter("op")
 
 
 class Buffer(Value):
@@ -98,7 +101,15 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """Returns every parameter once."""
-        return [parameter for _, parameter in self.named_parameters()]
+        return [value for value in dict.fromkeys(self._values()) if not isinstance(value, Buffer)]
+
+    def _values(self) -> list[Value]:
+        """Returns the parameters and buffers in the order of `state_dict`, some more than once."""
+        rows = [
+            member._values() if isinstance(member, Module) else _row_of(member)
+            for _, member in self.named_members()
+        ]
+        return list(chain.from_iterable(rows))
 
     def zero_grad(self) -> None:
         """Sets every parameter's `grad` to 0; call it before each `backward()` in training."""
@@ -228,9 +239,21 @@ def _members(named: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def _holds_parameters(member: Any) -> bool:
     """Whether this is a leaf, or a nested list of leaves."""
-    if isinstance(member, (list, tuple)):
-        return bool(member) and all(_holds_parameters(item) for item in member)
-    return isinstance(member, Value) and member.op is None and not isinstance(member, Constant)
+    if not isinstance(member, (list, tuple)):
+        return isinstance(member, Value) and member.op is None and not isinstance(member, Constant)
+    kinds = {*map(type, member)}
+    if not all(issubclass(kind, Value) and not issubclass(kind, Constant) for kind in kinds):
+        return all(map(_holds_parameters, member))
+    return {*map(_op, member)} == {None}  # False for an empty list
+
+
+def _row_of(member: Any) -> Sequence[Value]:
+    """The Values of nested lists, one after another."""
+    if isinstance(member, Value):
+        return [member]
+    if all(issubclass(kind, Value) for kind in {*map(type, member)}):
+        return member  # type: ignore[no-any-return]
+    return list(chain.from_iterable(map(_row_of, member)))
 
 
 def _named_values(member: Any, name: str) -> Iterator[tuple[str, Value]]:

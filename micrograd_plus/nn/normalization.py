@@ -18,6 +18,7 @@ from typing import Any
 from ..context import no_grad, recorder
 from ..engine import Value, as_value
 from ..functional import dot, mean
+from ..recordable import stamped
 from ..support.checks import whole_number
 from ..support.nested import flatten, is_nested, plain
 from .module import Buffer, Module, Rowwise, row_of_values, where
@@ -90,6 +91,7 @@ class RMSNorm(Rowwise):
         return shape if self.weight is not None else {**shape, "elementwise_affine": False}
 
 
+@stamped(fixed=0)
 def _to_unit_size(values: Sequence[Value], eps: float) -> list[Value]:
     """Divides the values by the root of their mean square."""
     scale = (dot(values, values) / len(values) + eps) ** -0.5

@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 from ..context import scope
 from ..engine import Constant, Value, apply
 from ..ops import TABLE
+from ..recordable import stamped
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain
 from .init import GLOBAL, generator_or, pytorch_default
@@ -96,10 +97,7 @@ class _Cell(Module):
 
     def gate(self, index: int, activation: str, x: Row, h: Row) -> Row:
         """Returns activation(W_ih · x + b_ih + W_hh · h + b_hh) with the rows of one gate."""
-        w_ih, w_hh, b_ih, b_hh = self.rows(index)
-        weight = [[*a, *b] for a, b in zip(w_ih, w_hh)]
-        bias = [a + b for a, b in zip(b_ih, b_hh)]  # compiled code computes it once for all steps
-        return [apply(TABLE[activation], s) for s in weighted_sums(weight, bias, [*x, *h])]
+        return _gate(*self.rows(index), activation, x, h)
 
     def rows(self, index: int) -> tuple[list[Row], list[Row], Row, Row]:
         """Returns the rows of weight_ih, weight_hh, bias_ih and bias_hh for one gate."""
@@ -140,6 +138,15 @@ class RNNCell(_Cell):
         return {**super().config(), "nonlinearity": self.nonlinearity}
 
 
+@stamped(fixed=4)
+def _gate(
+    w_ih: list[Row], w_hh: list[Row], b_ih: Row, b_hh: Row, activation: str, x: Row, h: Row
+) -> Row:
+    weight = [[*a, *b] for a, b in zip(w_ih, w_hh)]
+    bias = [a + b for a, b in zip(b_ih, b_hh)]  # compiled code computes it once for all steps
+    return [apply(TABLE[activation], s) for s in weighted_sums(weight, bias, [*x, *h])]
+
+
 class LSTMCell(_Cell):
     """A cell with two states: the output h and the memory c (Hochreiter & Schmidhuber 1997).
 
@@ -164,8 +171,14 @@ class LSTMCell(_Cell):
             g = self.gate(2, "tanh", x, h)
         with scope("output gate"):
             o = self.gate(3, "sigmoid", x, h)
-        c = [f * c + i * g for i, f, g, c in zip(i, f, g, c)]
-        return [o * c.tanh() for o, c in zip(o, c)], c
+        return _updated(i, f, g, o, c)
+
+
+@stamped(fixed=0)
+def _updated(i: Row, f: Row, g: Row, o: Row, c: Row) -> tuple[Row, Row]:
+    """h and c of an LSTM, from its gates and the c before."""
+    c = [f * c + i * g for i, f, g, c in zip(i, f, g, c)]
+    return [o * c.tanh() for o, c in zip(o, c)], c
 
 
 class GRUCell(_Cell):

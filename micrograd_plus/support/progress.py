@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,16 +12,22 @@ from .sweeping import in_a_sweep
 
 
 def bar(steps: int, unit: str, wanted: bool, delay: float = 0.0) -> Any:
-    """Counts to `steps` when iterated over; appears after `delay` seconds.
+    """Counts to `steps` when iterated over; with a delay it appears after so many seconds.
 
     A run of a sweep shows none: the sweep has one.
     """
-    if wanted and not in_a_sweep():
-        with suppress(ImportError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a notebook's own bar needs ipywidgets
-            from tqdm.auto import tqdm
+    if not wanted or in_a_sweep():
+        return _NoBar(steps)
+    return _LateBar(steps, unit, delay) if delay else _tqdm(steps, unit)
 
-            return tqdm(range(steps), unit=unit, delay=delay)
+
+def _tqdm(steps: int, unit: str) -> Any:
+    """A bar of tqdm, whose import takes longer than a short run."""
+    with suppress(ImportError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a notebook's own bar needs ipywidgets
+        from tqdm.auto import tqdm
+
+        return tqdm(range(steps), unit=unit)
     return _NoBar(steps)
 
 
@@ -47,3 +54,25 @@ class _NoBar:
 
     def close(self) -> None:
         pass
+
+
+class _LateBar(_NoBar):
+    """A progress bar that appears if the work takes longer than `delay` seconds."""
+
+    def __init__(self, steps: int, unit: str, delay: float) -> None:
+        super().__init__(steps)
+        self.unit, self.appears = unit, time.monotonic() + delay
+        self.done = 0
+        self.shown: Any = None
+
+    def update(self, steps: int) -> None:
+        self.done += steps
+        if self.shown is not None:
+            self.shown.update(steps)
+        elif time.monotonic() > self.appears:
+            self.shown = _tqdm(len(self.steps), self.unit)
+            self.shown.update(self.done)
+
+    def __exit__(self, *exception: object) -> None:
+        if self.shown is not None:
+            self.shown.close()

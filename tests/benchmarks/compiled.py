@@ -4,10 +4,11 @@
 
 Training steps, optimizer included, in float64 with one thread on all sides: the moons network,
 a GPT that spells names, a network that reads digits (mlp.py and gpt.py have them in every
-engine). Then a thousand names with all that comes before the first step, what a graph of 100,000
-nodes costs, the first call on a machine, and models of a million parameters. Every engine runs in
-processes of its own, in turn, so that a change in the machine's speed meets all of them; the
-figures are medians over the rounds. A peer that is not installed is left out.
+engine). Then what a call, a schedule and a change of program cost, a thousand names with all that
+comes before the first step, what a graph of 100,000 nodes costs, the first call on a machine, and
+models of a million parameters. Every engine runs in processes of its own, in turn, so that a change
+in the machine's speed meets all of them; the figures are medians over the rounds. A peer that is
+not installed is left out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import gc
 import importlib
 import json
+import math
 import os
 import random
 import statistics
@@ -88,17 +90,18 @@ def time_of_step(module: str, engine: str, task: Any, seconds: float, epochs: in
     }
 
 
-def a_thousand_names(engine: str) -> dict[str, float]:
-    """Seconds for learning from them one by one, all that is compiled or recorded included.
+def from_scratch(engine: str, width: int, count: int) -> dict[str, float]:
+    """Seconds for learning so many names one by one, all that is compiled or recorded included.
 
     And the mean losses of the first hundred, and of the last.
     """
     build = getattr(importlib.import_module("gpt"), engine)
     names = mp.data.names()
     random.Random(0).shuffle(names)
-    build(16, names[:1], 1)  # imports what it needs before the clock starts
+    importlib.import_module("numpy")  # the clock starts when all that is needed is imported
+    build(width, names[:1], 1)
     start = time.perf_counter()
-    losses = [float(loss) for loss in build(16, names[:1000], 1)(1)]
+    losses = [float(loss) for loss in build(width, names[:count], 1)(1)]
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "first": sum(losses[:100]) / 100, "last": sum(losses[-100:]) / 100}
 
@@ -192,6 +195,32 @@ def first_call() -> dict[str, float]:
     return {"seconds": time.perf_counter() - start}
 
 
+def ways_to_run_names(width: int, turns: int) -> dict[str, float]:
+    """Seconds for a name, in `step.run`: the fastest of several turns of each way."""
+    from gpt import ADAM, NAMES, examples, model_of
+
+    model = model_of(width)
+    adam = mp.optim.Adam(model.parameters(), **ADAM)
+    step = mp.compile(lambda tokens, targets: mp.losses.cross_entropy(model(tokens), targets), adam)
+    by_length = sorted(NAMES, key=len)
+    half = len(by_length) // 2
+    alternating = [name for pair in zip(by_length[:half], by_length[half:]) for name in pair]
+    schedule = mp.optim.CosineAnnealingLR(adam, T_max=10**6)
+    ways: dict[str, Any] = {
+        "sorted by length": (by_length, None),
+        "lengths alternate": (alternating, None),
+        "sorted, with a schedule": (by_length, schedule),
+    }
+    seconds = dict.fromkeys(ways, math.inf)
+    for _ in range(turns):
+        for way, (names, schedule) in ways.items():
+            X, y = examples(names)
+            start = time.perf_counter()
+            step.run(X, y, batch_size=1, schedule=schedule, progress=False)
+            seconds[way] = min(seconds[way], (time.perf_counter() - start) / len(names))
+    return seconds
+
+
 def peak_of_blas() -> dict[str, float]:
     """Operations per second in float64 that NumPy's BLAS reaches with matrices of 1024 rows."""
     import numpy as np
@@ -207,10 +236,11 @@ def peak_of_blas() -> dict[str, float]:
 
 JOBS: dict[str, Callable[..., Any]] = {
     "time_of_step": time_of_step,
-    "a_thousand_names": a_thousand_names,
+    "from_scratch": from_scratch,
     "seconds_of_graph": seconds_of_graph,
     "bytes_of_graph": bytes_of_graph,
     "first_call": first_call,
+    "ways_to_run_names": ways_to_run_names,
     "peak_of_blas": peak_of_blas,
 }
 
@@ -294,6 +324,20 @@ def moons(options: argparse.Namespace) -> None:
     print_table("one step of the moons network", results)
 
 
+def calls(options: argparse.Namespace) -> None:
+    engines = ("with_torch", "with_jax", "with_compile_calls")
+    results = compare("mlp", engines, MOONS, 2 if options.quick else 3, options)
+    print_table("a call of the moons network's step", results)
+    arguments = {"width": 16, "turns": 3 if options.quick else 20}
+    rounds = [in_a_process("ways_to_run_names", arguments) for _ in range(options.rounds)]
+    seconds = medians(rounds)
+    plain, *_ = seconds.values()
+    print(f"\n| {'a name of the GPT of width 16, in step.run':45} |       time |   more |")
+    print(f"|{'-' * 47}|-----------:|-------:|")
+    for way, taken in seconds.items():
+        print(f"| {way:45} | {in_words(taken):>10} | {taken / plain - 1:6.1%} |", flush=True)
+
+
 def digits(options: argparse.Namespace) -> None:
     results = compare("mlp", (*PEERS, "with_compile"), DIGITS, 1, options)
     print_table("one step of 64-128-64-10, 128 digits", results)
@@ -310,8 +354,10 @@ def gpt(options: argparse.Namespace) -> None:
 
 
 def names(options: argparse.Namespace) -> None:
-    results = in_turn("a_thousand_names", (*PEERS, "with_compile"), {}, options)
-    print_table("GPT of width 16, 1,000 names, from scratch", results)
+    for width, count in ((16, 1000), (64, 500), (16, 3000))[: 1 if options.quick else 3]:
+        task = {"width": width, "count": count}
+        results = in_turn("from_scratch", (*PEERS, "with_compile"), task, options)
+        print_table(f"GPT of width {width}, {count:,} names, from scratch", results)
 
 
 def graph(options: argparse.Namespace) -> None:
@@ -450,6 +496,7 @@ def draw(panels: Sequence[tuple[str, dict[str, list[tuple[int, float]]]]]) -> No
 
 SECTIONS = {
     "moons": moons,
+    "calls": calls,
     "gpt": gpt,
     "names": names,
     "digits": digits,

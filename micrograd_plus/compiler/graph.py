@@ -1,0 +1,152 @@
+"""Graph: nodes by their numbers, each after its operands, in rows of whole numbers.
+
+A vector, which is an operand of an op of vectors such as `dot`, is a node of its own, so that
+dots that share a vector share a node:
+
+>>> from ..engine import Value
+>>> from ..functional import dot
+>>> from .recording import record
+>>> u, v = [Value(1.0, label="u")], [Value(2.0, label="v")]
+>>> graph = record(lambda x: dot(u, x) + dot(v, x), [(1,)], []).graph
+>>> print(graph)
+a0     parameter u
+a1     input 0
+a2     dot(a0, a1)
+a3     parameter v
+a4     dot(a3, a1)
+a5     add(a2, a4)
+>>> graph.ops[graph.nodes.kinds[7]].name, graph.operands(7)
+('dot', [6, 4])
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from ..engine import Value
+from ..ops import TABLE, Op
+from .native import passes
+from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes, Table
+
+SIMPLIFIED = [TABLE[name] for name in ("add", "mul", "pow", "sum", "dot")]  # as in passes.py
+
+
+def row(length: int) -> array[int]:
+    """A row of zeros."""
+    return array("q", (0,)) * length
+
+
+def new_nodes(most: int, most_operands: int) -> Nodes:
+    """Rows with room for so many nodes."""
+    return Nodes(row(most), row(most), row(most + 1), row(most_operands), row(most), row(most))
+
+
+def new_table(most: int) -> Table:
+    """An empty hash table for so many nodes, at least twice as long."""
+    size = 2 << max(most, 1).bit_length()
+    return Table(row(size), array("q", [size]))
+
+
+@dataclass
+class Graph:
+    """Nodes by their numbers.
+
+    nodes: the rows, as `passes.Nodes` says; count: how many nodes there are.
+    ops: the ops, which the kinds of nodes count.
+    parameters, numbers, generators: the leaves, which the tags of nodes count; the tag of an
+        input is its position.
+    scopes: the scope in which a node was made, by its origin.
+    outputs: the nodes that the function returned.
+    """
+
+    nodes: Nodes
+    count: int
+    ops: list[Op]
+    parameters: list[Value]
+    numbers: list[float]
+    generators: list[random.Random | None]
+    scopes: Sequence[Any]
+    outputs: list[int]
+
+    def __len__(self) -> int:
+        return self.count - self.kinds.count(VECTOR)
+
+    @property
+    def kinds(self) -> array[int]:
+        """The kind of each node."""
+        return self.nodes.kinds[: self.count]  # type: ignore[no-any-return]
+
+    def op(self, i: int) -> Op | None:
+        """The op of a node; None for a leaf, a vector or a pick."""
+        kind = self.nodes.kinds[i]
+        return self.ops[kind] if kind >= 0 else None
+
+    def operands(self, i: int) -> list[int]:
+        """The operands of a node: nodes, or vectors."""
+        first = self.nodes.first
+        return self.nodes.operands[first[i] : first[i + 1]].tolist()  # type: ignore[no-any-return]
+
+    def elements(self, i: int) -> list[int]:
+        """The operands of a node, with the elements of vectors in their place."""
+        kinds = self.nodes.kinds
+        rows = [self.operands(j) if kinds[j] == VECTOR else [j] for j in self.operands(i)]
+        return [element for row in rows for element in row]
+
+    def needed(self) -> array[int]:
+        """1 for each node on which an output depends, 0 for any other."""
+        needed = row(self.count)
+        for output in self.outputs:
+            needed[output] = 1
+        passes().mark(self.count, self.nodes, needed)
+        return needed
+
+    def listed(self) -> list[tuple[str, list[int]]]:
+        """The needed nodes but vectors, a leaf before its first use.
+
+        Each as its op, or what leaf it is, and the places of its operands in this list.
+        """
+        kinds, needed = self.kinds, self.needed()
+        inner = [i for i in range(self.count) if needed[i] and kinds[i] > VECTOR]
+        uses = chain.from_iterable([*self.elements(i), i] for i in inner)
+        place = {i: k for k, i in enumerate(dict.fromkeys(chain(uses, self.outputs)))}
+        return [(self._name(i), [place[j] for j in self.elements(i)]) for i in place]
+
+    def _name(self, i: int) -> str:
+        kind, tag = self.nodes.kinds[i], self.nodes.tags[i]
+        if kind == PARAMETER:
+            return f"parameter {self.parameters[tag].label}".rstrip()
+        if kind == NUMBER:
+            return f"number {self.numbers[tag]:g}"
+        names = {INPUT: f"input {tag}", RANDOM: "random", PICK: "pick"}
+        return names[kind] if kind < 0 else self.ops[kind].name
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"a{k:<5} {name}" + f"({', '.join(f'a{j}' for j in operands)})" * bool(operands)
+            for k, (name, operands) in enumerate(self.listed())
+        )
+
+
+class Numbers:
+    """Plain numbers, each with its tag; 0 and -0 are different numbers, and all nan are one."""
+
+    def __init__(self, numbers: list[float] | None = None) -> None:
+        self.list: list[float] = [] if numbers is None else numbers
+        self.tags = {self._key(number): tag for tag, number in enumerate(self.list)}
+
+    def tag(self, number: float) -> int:
+        """The tag of a number."""
+        tag = self.tags.setdefault(self._key(number), len(self.list))
+        if tag == len(self.list):
+            self.list.append(number)
+        return tag
+
+    @staticmethod
+    def _key(number: float) -> bytes:
+        return struct.pack("d", number) if number == number else b"nan"

@@ -1,0 +1,135 @@
+"""The memory of parameters: their numbers and gradients, while a machine runs programs on them.
+
+The numbers stay in the machine from one call to the next. A parameter whose number is away has
+another class, which looks like `Value`, and in which `data` and `grad` are properties. Whoever
+reads or writes one of them, eager code or another compiled function, brings all of them home
+first: the numbers return to the Values, and these get their class back. As long as nobody looks,
+nothing is copied.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ..engine import Value
+
+
+class ParameterMemory:
+    """The parameters of a machine, in its order.
+
+    Their classes change one by one, and Ctrl-C may come in between. The first parameter's tells
+    where the numbers are: it is the last to leave, and the first to return.
+    """
+
+    def __init__(self, machine: Any, parameters: Sequence[Value]) -> None:
+        self.machine, self.parameters = machine, parameters
+        self.kind = _class_while_away(self)
+        self.is_pushed = False  # whether the machine has a copy, for its next run alone
+        self._places: WeakKeyDictionary[ParameterMemory, array[int] | None] = WeakKeyDictionary()
+
+    def is_away(self) -> bool:
+        """Whether the numbers are in the machine."""
+        return bool(self.parameters) and type(self.parameters[0]) is self.kind
+
+    def is_ready(self) -> bool:
+        """Whether the machine can run."""
+        return self.is_pushed or self.is_away()
+
+    def push(self) -> None:
+        """Copies the parameters into the machine, and leaves them there if it can."""
+        data = [parameter.data for parameter in self.parameters]  # which comes home for that
+        grad = [parameter.grad for parameter in self.parameters]
+        with self.machine.lock:
+            self.machine.write(data, grad)
+            self._leave()
+            self.is_pushed = True
+
+    def borrow(self) -> None:
+        """Copies the parameters from the machine where they are now, if it is another one."""
+        owner = getattr(type(self.parameters[0]), "_memory", self) if self.parameters else self
+        if owner is not self and (places := self._places_in(owner)) is not None:
+            with owner.machine.lock:
+                if owner.is_away():
+                    self.machine.copy_from(owner.machine, places)
+                    self.is_pushed = True
+
+    def finish(self, changed: bool) -> None:
+        """To be called after a run, with whether it may have changed anything."""
+        self.is_pushed = False
+        if changed and not self.is_away():
+            self.keep()
+
+    def keep(self) -> None:
+        """The machine's numbers are the parameters', from now on."""
+        if not self.is_away() and not self._leave():
+            data, grad = self.machine.read()
+            for parameter, number, gradient in zip(self.parameters, data, grad):
+                parameter.data, parameter.grad = number, gradient
+
+    def come_home(self) -> None:
+        """Copies the machine's numbers and gradients back, if they are away."""
+        with self.machine.lock:
+            if self.is_away():
+                data, grad = self.machine.read()
+                away: Sequence[Any] = self.parameters
+                for parameter, number, gradient in zip(away, data, grad):
+                    parameter._data, parameter._grad = number, gradient
+            self.is_pushed = False
+            for parameter in self.parameters:
+                if type(parameter) is self.kind:
+                    parameter.__class__ = Value
+
+    def _leave(self) -> bool:
+        """Leaves the numbers in the machine; False for a class of the user.
+
+        It may have a `data` of its own. So has a parameter while it is recorded in a thread.
+        """
+        if set(map(type, self.parameters)) != {Value}:
+            return False
+        for parameter in reversed(self.parameters):
+            parameter.__class__ = self.kind
+        return True
+
+    def _places_in(self, owner: ParameterMemory) -> array[int] | None:
+        """Where another machine has these parameters; None if it lacks one of them."""
+        if owner not in self._places:
+            places = {parameter: place for place, parameter in enumerate(owner.parameters)}
+            known = places.keys() >= set(self.parameters)
+            found = array("q", [places[p] for p in self.parameters]) if known else None
+            self._places[owner] = found
+        return self._places[owner]
+
+
+def _class_while_away(memory: ParameterMemory) -> Any:
+    """The class of the parameters whose numbers are in this memory."""
+
+    def read_data(self: Value) -> float:
+        memory.come_home()
+        return self.data
+
+    def write_data(self: Value, number: float) -> None:
+        memory.come_home()
+        self.data = number
+
+    def read_grad(self: Value) -> float:
+        memory.come_home()
+        return self.grad
+
+    def write_grad(self: Value, gradient: float) -> None:
+        memory.come_home()
+        self.grad = gradient
+
+    members = {
+        "__slots__": (),
+        "__doc__": Value.__doc__,
+        "__module__": Value.__module__,
+        "_memory": memory,
+        "data": property(read_data, write_data),
+        "grad": property(read_grad, write_grad),
+        "_data": vars(Value)["data"],  # the slots
+        "_grad": vars(Value)["grad"],
+    }
+    return type("Value", (Value,), members)

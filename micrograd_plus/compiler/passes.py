@@ -1,0 +1,536 @@
+"""Passes: the loops over the nodes of a graph, from what was recorded to what is laid out.
+
+`native.py` compiles this file with numba, once per machine; without numba, Python runs it as it
+is. All that a pass reads and writes are rows of whole numbers. A pass that writes a new graph is
+given rows that are long enough for it. `graph.py` calls the passes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .tape import AFFINE, BY_ELEMENT, BY_ROW
+
+Integers = Any  # a row of 64-bit whole numbers: an array, or its address in machine code
+
+# The kinds of nodes: leaves, vectors, picks; another kind is the place of an op in `Graph.ops`.
+PARAMETER, INPUT, RANDOM, NUMBER, VECTOR, PICK = -6, -5, -4, -3, -2, -1
+ADD, MUL, POW, SUM, DOT = 0, 1, 2, 3, 4  # the ops that are simplified
+
+PER_EXAMPLE, ACTIVE = 1, 2  # flags: depends on the example; a parameter's gradient flows through
+NOWHERE = -(1 << 40)  # the place of a parameter that has no slot yet
+
+
+class Nodes(NamedTuple):
+    """A graph: each node has its kind, and the operands from first[i] to first[i + 1].
+
+    tags: which leaf of its kind; or 1 for a result through which no gradient flows.
+    flags: PER_EXAMPLE and ACTIVE. origins: the number of the node when it was recorded.
+    """
+
+    kinds: Integers
+    tags: Integers
+    first: Integers
+    operands: Integers
+    flags: Integers
+    origins: Integers
+
+
+class Table(NamedTuple):
+    """A hash table of nodes: 1 + the node, or 0; `size`, a power of 2, has its length."""
+
+    nodes: Integers
+    size: Integers
+
+
+class Terms(NamedTuple):
+    """The terms of sums, each a list of links.
+
+    heads, tails: for a node that is a sum, the first and the last of its terms; else -1.
+    lefts, rights: for a term, its factors, which are two nodes or two vectors; or a node and -1.
+    following: the next term of the same sum, or -1.
+    """
+
+    heads: Integers
+    tails: Integers
+    lefts: Integers
+    rights: Integers
+    following: Integers
+
+
+# ---- which nodes are needed, and which are numbers
+
+
+def shift(count: int, numbers: Integers, own: int, base: int, leaves: int) -> None:
+    """Numbers the nodes of a base first, then leaves, -1, -2, …, and then own, own + 1, …"""
+    for k in range(count):
+        if numbers[k] < 0:
+            numbers[k] = base - 1 - numbers[k]
+        elif numbers[k] >= own:
+            numbers[k] += base + leaves - own
+
+
+def add_up(count: int, lengths: Integers, first: Integers) -> None:
+    """Writes where each row begins, and the last one ends, from their lengths."""
+    first[0] = 0
+    for i in range(count):
+        first[i + 1] = first[i] + lengths[i]
+
+
+def mark(count: int, nodes: Nodes, needed: Integers) -> None:
+    """Marks the operands of every marked node."""
+    for i in range(count - 1, -1, -1):
+        if needed[i]:
+            for k in range(nodes.first[i], nodes.first[i + 1]):
+                needed[nodes.operands[k]] = 1
+
+
+def used_parameters(count: int, nodes: Nodes, needed: Integers, tags: Integers) -> int:
+    """Writes the tags of the parameters that are marked; returns how many there are."""
+    found = 0
+    for i in range(count):
+        if needed[i] and nodes.kinds[i] == PARAMETER:
+            tags[found] = nodes.tags[i]
+            found += 1
+    return found
+
+
+def mark_numbers(count: int, nodes: Nodes, needed: Integers, known: Integers) -> int:
+    """Marks what depends on numbers alone; returns how many needed ops there are among it."""
+    found = 0
+    for i in range(count):
+        kind = nodes.kinds[i]
+        known[i] = kind == NUMBER
+        if kind >= 0 or kind == VECTOR:
+            known[i] = 1
+            for k in range(nodes.first[i], nodes.first[i + 1]):
+                known[i] &= known[nodes.operands[k]]
+            if known[i] and needed[i] and kind >= 0:
+                found += 1
+    return found
+
+
+# ---- each node once
+
+
+def mixed(a: int, b: int) -> int:
+    """A number from 0 to 2**31 - 1 that two others spread evenly over this range."""
+    number = ((a ^ (b + 0x9E3779B)) * 0x45D9F3B) & 0x7FFFFFFF
+    return number ^ (number >> 15)
+
+
+def add(nodes: Nodes, table: Table, made: int, kind: int, tag: int, end: int, origin: int) -> int:
+    """Adds a node, whose operands have been written up to `end`, as number `made`.
+
+    Returns its number, or that of an equal node that was added before.
+    """
+    begin = nodes.first[made]
+    place = mixed(kind, tag)
+    for k in range(begin, end):
+        place = mixed(place, nodes.operands[k])
+    last = table.size[0] - 1
+    place &= last
+    while table.nodes[place]:
+        other = table.nodes[place] - 1
+        shift = nodes.first[other] - begin
+        if (
+            nodes.kinds[other] == kind
+            and nodes.tags[other] == tag
+            and nodes.first[other + 1] - shift == end
+        ):
+            k = begin
+            while k < end and nodes.operands[k] == nodes.operands[k + shift]:
+                k += 1
+            if k == end:
+                return int(other)
+        place = (place + 1) & last
+    table.nodes[place] = 1 + made
+    flags = ACTIVE if kind == PARAMETER else PER_EXAMPLE if kind in (INPUT, RANDOM) else 0
+    for k in range(begin, end):
+        flags |= nodes.flags[nodes.operands[k]]
+    nodes.kinds[made], nodes.tags[made], nodes.first[made + 1] = kind, tag, end
+    nodes.flags[made] = flags & PER_EXAMPLE if kind >= 0 and tag else flags
+    nodes.origins[made] = origin
+    return made
+
+
+def join(
+    count: int, nodes: Nodes, needed: Integers, two: int, renamed: Integers, new: Nodes,
+    table: Table, uses: Integers,
+) -> int:  # fmt: skip
+    """Writes each needed node once, and a square as a product; returns the size of the graph.
+
+    two: the tag of the number 2. renamed: the new numbers of the nodes; uses: how many operands
+    each new node is.
+    """
+    made = 0
+    new.first[0] = 0
+    for i in range(count):
+        if not needed[i]:
+            continue
+        kind = nodes.kinds[i]
+        begin = end = new.first[made]
+        if kind >= VECTOR:
+            for k in range(nodes.first[i], nodes.first[i + 1]):
+                new.operands[end] = renamed[nodes.operands[k]]
+                end += 1
+        if kind == POW:
+            exponent = new.operands[end - 1]
+            if new.kinds[exponent] == NUMBER and new.tags[exponent] == two:
+                kind = MUL
+                new.operands[end - 1] = new.operands[begin]
+        renamed[i] = add(new, table, made, kind, nodes.tags[i], end, i)
+        if renamed[i] == made:
+            uses[made] = 0
+            for k in range(begin, end):
+                uses[new.operands[k]] += 1
+            made += 1
+    return made
+
+
+# ---- sums of products
+
+
+def link_sums(count: int, nodes: Nodes, uses: Integers, terms: Terms) -> None:
+    """Links the terms of every sum, after merging those terms that nothing else uses."""
+    made = 0
+    for i in range(count):
+        terms.heads[i] = terms.tails[i] = -1
+        kind = nodes.kinds[i]
+        if kind != ADD and kind != SUM:
+            continue
+        listed = nodes.operands[nodes.first[i]] if kind == SUM else i
+        for k in range(nodes.first[listed], nodes.first[listed + 1]):
+            term = nodes.operands[k]
+            begin = nodes.first[term]
+            flows = 0
+            for j in range(begin, nodes.first[term + 1]):
+                flows |= nodes.flags[nodes.operands[j]]
+            own = (
+                uses[term] == 1
+                and (listed == i or uses[listed] == 1)
+                and (nodes.flags[term] ^ nodes.flags[i]) & PER_EXAMPLE == 0
+                and (nodes.flags[term] ^ flows) & ACTIVE == 0  # else it was made under no_grad
+            )
+            if own and terms.heads[term] >= 0:
+                head, tail = terms.heads[term], terms.tails[term]
+                terms.heads[term] = -1
+            else:
+                head = tail = made
+                made += 1
+                terms.following[tail] = -1
+                terms.lefts[tail], terms.rights[tail] = term, -1
+                if own and (nodes.kinds[term] == MUL or nodes.kinds[term] == DOT):
+                    terms.lefts[tail] = nodes.operands[begin]
+                    terms.rights[tail] = nodes.operands[begin + 1]
+            if terms.heads[i] < 0:
+                terms.heads[i] = head
+            else:
+                terms.following[terms.tails[i]] = head
+            terms.tails[i] = tail
+
+
+def mark_terms(count: int, nodes: Nodes, terms: Terms, needed: Integers) -> None:
+    """Marks the operands of every marked node, or the terms if it is a sum."""
+    for i in range(count - 1, -1, -1):
+        if not needed[i]:
+            continue
+        term = terms.heads[i]
+        if term < 0:
+            for k in range(nodes.first[i], nodes.first[i + 1]):
+                needed[nodes.operands[k]] = 1
+        while term >= 0:
+            needed[terms.lefts[term]] = 1
+            if terms.rights[term] >= 0:
+                needed[terms.rights[term]] = 1
+            term = terms.following[term]
+
+
+def factor(left: int, right: int, side: int, nodes: Nodes) -> int:
+    """The factor that stands on this side of a product; one that depends on no example, on 0."""
+    swapped = nodes.flags[left] & PER_EXAMPLE and not nodes.flags[right] & PER_EXAMPLE
+    return right if (side == 0) == (swapped != 0) else left
+
+
+def write_factors(
+    nodes: Nodes, terms: Terms, term: int, side: int, renamed: Integers, new: Nodes, end: int
+) -> int:
+    """Writes one side of the products from `term` on as operands; returns where they end."""
+    while term >= 0:
+        left, right = terms.lefts[term], terms.rights[term]
+        if right >= 0 and nodes.kinds[left] == VECTOR:
+            right_begin = nodes.first[right] - nodes.first[left]
+            for k in range(nodes.first[left], nodes.first[left + 1]):
+                x, y = nodes.operands[k], nodes.operands[k + right_begin]
+                new.operands[end] = renamed[factor(x, y, side, nodes)]
+                end += 1
+        elif right >= 0:
+            new.operands[end] = renamed[factor(left, right, side, nodes)]
+            end += 1
+        term = terms.following[term]
+    return end
+
+
+def rebuild(
+    count: int, nodes: Nodes, terms: Terms, needed: Integers, renamed: Integers, new: Nodes,
+    table: Table, most: int, most_operands: int,
+) -> int:  # fmt: skip
+    """Writes the needed nodes, each sum as few ops; returns how many, or -1 if they do not fit."""
+    made = 0
+    new.first[0] = 0
+    spare = 2 * nodes.first[count]  # a link that is no term of a sum
+    for i in range(count):
+        if not needed[i]:
+            continue
+        kind, tag, origin = nodes.kinds[i], nodes.tags[i], nodes.origins[i]
+        begin, size = nodes.first[i], nodes.first[i + 1] - nodes.first[i]
+        head = terms.heads[i]
+        if kind == DOT:  # a sum of one term
+            head = spare
+            terms.following[head] = -1
+            terms.lefts[head], terms.rights[head] = nodes.operands[begin], nodes.operands[begin + 1]
+        products = others = 0
+        term = head
+        while term >= 0:
+            if terms.rights[term] < 0:
+                others += 1
+            elif nodes.kinds[terms.lefts[term]] == VECTOR:
+                left = terms.lefts[term]
+                products += nodes.first[left + 1] - nodes.first[left]
+            else:
+                products += 1
+            term = terms.following[term]
+        if made + 6 > most or new.first[made] + size + 2 * (products + others) + 8 > most_operands:
+            return -1
+
+        if head < 0:
+            end = new.first[made]
+            for k in range(begin, begin + size):
+                new.operands[end] = renamed[nodes.operands[k]]
+                end += 1
+            renamed[i] = add(new, table, made, kind, tag, end, origin)
+            made += renamed[i] == made
+            continue
+
+        # the products: a dot, or one mul
+        is_dot = products > 1 or kind == DOT
+        left = right = product = -1
+        if is_dot:
+            end = write_factors(nodes, terms, head, 0, renamed, new, new.first[made])
+            left = add(new, table, made, VECTOR, 0, end, origin)
+            made += left == made
+            end = write_factors(nodes, terms, head, 1, renamed, new, new.first[made])
+            right = add(new, table, made, VECTOR, 0, end, origin)
+            made += right == made
+
+        # the other terms: none, one, or their sum
+        rest = -1
+        end = new.first[made]
+        term = head
+        while term >= 0:
+            if terms.rights[term] < 0:
+                rest = new.operands[end] = renamed[terms.lefts[term]]
+                end += 1
+            term = terms.following[term]
+        as_bias = is_dot and others == 1 and not new.flags[rest] & PER_EXAMPLE
+        if others > 2 or (others == 2 and products) or (others == 1 and not products):
+            rest = add(new, table, made, VECTOR, 0, end, origin)
+            made += rest == made
+            new.operands[new.first[made]] = rest
+            rest = add(new, table, made, SUM, tag, new.first[made] + 1, origin)
+            made += rest == made
+
+        if products:
+            end = new.first[made]
+            if is_dot:
+                new.operands[end], new.operands[end + 1] = left, right
+                if as_bias:
+                    new.operands[end + 2] = rest
+                product = add(new, table, made, DOT, tag, end + 2 + as_bias, origin)
+            else:
+                write_factors(nodes, terms, head, 0, renamed, new, end)
+                write_factors(nodes, terms, head, 1, renamed, new, end + 1)
+                product = add(new, table, made, MUL, tag, end + 2, origin)
+            made += product == made
+        end = new.first[made]
+        if products and (others == 0 or as_bias):
+            renamed[i] = product
+        elif others == 2 and not products:
+            renamed[i] = add(new, table, made, ADD, tag, end + 2, origin)
+        elif products:
+            new.operands[end], new.operands[end + 1] = product, rest
+            renamed[i] = add(new, table, made, ADD, tag, end + 2, origin)
+        else:
+            renamed[i] = rest
+        made += renamed[i] == made
+    return made
+
+
+# ---- groups of nodes that become instructions
+
+
+def level(count: int, nodes: Nodes, levels: Integers) -> None:
+    """The distance of each node from the leaves; a vector counts as its elements."""
+    for i in range(count):
+        levels[i] = 0
+        for k in range(nodes.first[i], nodes.first[i + 1]):
+            levels[i] = max(levels[i], levels[nodes.operands[k]])
+        if nodes.kinds[i] > VECTOR:
+            levels[i] += 1
+
+
+def length_of(node: int, nodes: Nodes, is_reduction: Integers) -> int:
+    """The length of the vectors of an op, or of what is picked from; 1 for an op of numbers."""
+    kind = nodes.kinds[node]
+    if kind != PICK and not is_reduction[kind]:
+        return 1
+    vector = nodes.operands[nodes.first[node] + (kind == PICK)]
+    return int(nodes.first[vector + 1] - nodes.first[vector])
+
+
+def index_of(node: int, nodes: Nodes) -> int:
+    """The index of a pick, a node; -1 for any other op."""
+    return int(nodes.operands[nodes.first[node]]) if nodes.kinds[node] == PICK else -1
+
+
+def group(
+    count: int, nodes: Nodes, is_reduction: Integers, levels: Integers, groups: Integers,
+    table: Table, samples: Integers, sizes: Integers,
+) -> int:  # fmt: skip
+    """Puts like nodes at one distance from the leaves into groups; returns how many groups.
+
+    groups: the group of each node, -1 for leaves and vectors. samples, sizes: the first node of
+    each group, and how many nodes it has.
+    """
+    made = 0
+    last = table.size[0] - 1
+    for i in range(count):
+        groups[i] = -1
+        kind = nodes.kinds[i]
+        if kind <= VECTOR:
+            continue
+        width = nodes.first[i + 1] - nodes.first[i]
+        length, index = length_of(i, nodes, is_reduction), index_of(i, nodes)
+        place = mixed(mixed(mixed(levels[i], kind), mixed(length, width)), index) & last
+        while groups[i] < 0:
+            if not table.nodes[place]:
+                table.nodes[place] = 1 + made
+                samples[made], sizes[made] = i, 0
+                made += 1
+            found = table.nodes[place] - 1
+            sample = samples[found]
+            if (
+                nodes.kinds[sample] == kind
+                and levels[sample] == levels[i]
+                and nodes.flags[sample] == nodes.flags[i]
+                and nodes.first[sample + 1] - nodes.first[sample] == width
+                and length_of(sample, nodes, is_reduction) == length
+                and index_of(sample, nodes) == index
+            ):
+                groups[i] = found
+            place = (place + 1) & last
+        sizes[groups[i]] += 1
+    return made
+
+
+def collect(count: int, groups: Integers, ends: Integers, members: Integers) -> None:
+    """Writes the nodes of each group side by side; `ends` begins as where each group begins."""
+    for i in range(count):
+        if groups[i] >= 0:
+            members[ends[groups[i]]] = i
+            ends[groups[i]] += 1
+
+
+# ---- where operands are
+
+
+def place_leaves(
+    count: int, nodes: Nodes, slots: Integers, numbers: int, place: Integers, tags: Integers
+) -> int:
+    """The places of leaves; random numbers get none.
+
+    slots: of the parameters, by their tags, or -1; numbers: the place of the first plain number.
+    tags: those of the plain numbers; returns how many there are.
+    """
+    found = 0
+    for i in range(count):
+        kind, tag = nodes.kinds[i], nodes.tags[i]
+        if kind == PARAMETER:
+            place[i] = -1 - slots[tag] if slots[tag] >= 0 else NOWHERE
+        elif kind == INPUT:
+            place[i] = tag
+        elif kind == NUMBER:
+            place[i] = numbers - found
+            tags[found] = tag
+            found += 1
+    return found
+
+
+def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Integers) -> None:
+    """Writes operand j of each of these nodes."""
+    for k in range(count):
+        operands[k] = nodes.operands[nodes.first[members[k]] + j]
+
+
+def locate(
+    count: int, elements: Integers, tags: Integers, place: Integers, slots: Integers,
+    is_moved: Integers, places: Integers, new: Integers,
+) -> int:  # fmt: skip
+    """The places of nodes; a parameter gets the next slot at its first use.
+
+    slots: the next slot of a parameter that is moved, and of another one; is_moved: by the tags
+    of parameters. new: the parameters that got a slot now; returns how many.
+    """
+    found = 0
+    for k in range(count):
+        node = elements[k]
+        if place[node] == NOWHERE:
+            which = 0 if is_moved[tags[node]] else 1
+            place[node] = -1 - slots[which]
+            slots[which] += 1
+            new[found] = node
+            found += 1
+        places[k] = place[node]
+    return found
+
+
+def row_steps(rows: int, length: int, places: Integers, steps: Integers) -> int:
+    """The step of each row of places, NOWHERE without one; returns how many have none."""
+    irregular = 0
+    for i in range(rows):
+        begin = i * length
+        step = places[begin + 1] - places[begin] if length > 1 else 0
+        per_example = places[begin] >= 0
+        regular = (places[begin + length - 1] >= 0) == per_example
+        for k in range(begin + 1, begin + length):
+            regular = regular and places[k] - places[k - 1] == step
+        steps[i] = 2 * step + per_example if regular else NOWHERE
+        irregular += not regular
+    return irregular
+
+
+def find_steps(count: int, length: int, places: Integers) -> int:
+    """Whether rows of `length` places go in steps: AFFINE, BY_ROW, or BY_ELEMENT without a rule."""
+    per_example = places[0] >= 0
+    stride = places[1] - places[0] if length > 1 else 0
+    between = places[length] - places[0] if count > length else 0
+    rule = AFFINE
+    for begin in range(0, count, length):
+        if (places[begin] >= 0) != per_example:
+            return BY_ELEMENT
+        if (places[begin + length - 1] >= 0) != per_example:
+            return BY_ELEMENT
+        for k in range(begin + 1, begin + length):
+            if places[k] - places[k - 1] != stride:
+                return BY_ELEMENT
+        if begin and places[begin] - places[begin - length] != between:
+            rule = BY_ROW
+    return rule
+
+
+ROWS = (Nodes, Table, Terms)
+ENTRIES = (  # the passes that are called from Python
+    "shift", "add_up", "mark", "used_parameters", "mark_numbers",
+    "join", "link_sums", "mark_terms", "rebuild",
+    "level", "group", "collect", "place_leaves", "column", "locate", "row_steps", "find_steps",
+)  # fmt: skip

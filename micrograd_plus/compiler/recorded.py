@@ -1,0 +1,232 @@
+"""The Values of a recording: they stand for numbers that are not known yet.
+
+Code that reads such a number raises an error, which names the line of the user's code.
+
+>>> x = Input(0)
+>>> print(x, x.op, x.operands)
+<Value input 0> None ()
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import random
+import sys
+from collections.abc import Callable
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..context import no_grad, recorder
+from ..engine import Operand, Value, apply, open_scope
+from ..ops import TABLE, Op
+
+PACKAGE = str(Path(__file__).parent.parent)
+
+
+class _Sealed(Value):
+    """A Value whose number is not known, or must not be read, while a function is recorded."""
+
+    __slots__ = ()
+
+    def _refuse(self, what: str, instead: str) -> NoReturn:
+        raise TypeError(
+            f"{what} while it is recorded would freeze one example's number into the program; "
+            f"{instead} ({user_line()})"
+        )
+
+    @property
+    def data(self) -> float:  # type: ignore[override]
+        """Refused: there is no number yet."""
+        self._refuse(
+            "reading .data of a Value", "compute with the Value itself, or x.detach() of it"
+        )
+
+    def item(self) -> float:
+        """Refused: there is no number yet."""
+        self._refuse("reading item() of a Value", "compute with the Value itself")
+
+    def __bool__(self) -> bool:
+        self._refuse(
+            "`if`, `and`, `or`, max() or sorted() on a Value",
+            "write mp.where(condition, a, b) for a choice, mp.maximum, mp.minimum or mp.max for "
+            "the largest, and mp.softmax for a safe one",
+        )
+
+    def __float__(self) -> NoReturn:
+        self._refuse(
+            "float(), int(), range() or an index from a Value",
+            "write mp.pick(values, index) for an index, and v.exp() for math.exp(v)",
+        )
+
+    __int__ = __index__ = __complex__ = __float__
+
+    def __format__(self, spec: str) -> str:
+        return self._refuse("formatting the number of a Value", "print it after the step")
+
+    def __repr__(self) -> str:
+        return f"<Value {self.label}>" if self.label else "<recorded Value>"
+
+    def backward(self, gradient: float = 1.0) -> None:
+        """Refused: the compiled step computes the gradients."""
+        raise TypeError(
+            "backward() inside a function that is recorded: return the loss, and the compiled "
+            f"step does the rest ({user_line()})"
+        )
+
+    def detach(self) -> Any:
+        """The same number, through which no gradient flows."""
+        with no_grad():
+            return self * 1.0
+
+    # A comparison is a Value too, 1 or 0, for `mp.where`.
+
+    def __lt__(self, other: Operand) -> Any:
+        return apply(TABLE["lt"], self, other)
+
+    def __le__(self, other: Operand) -> Any:
+        return apply(TABLE["le"], self, other)
+
+    def __gt__(self, other: Operand) -> Any:
+        return apply(TABLE["lt"], other, self)
+
+    def __ge__(self, other: Operand) -> Any:
+        return apply(TABLE["le"], other, self)
+
+    def __and__(self, other: Operand) -> Any:
+        return apply(TABLE["minimum"], self, float(other) if isinstance(other, bool) else other)
+
+    def __or__(self, other: Operand) -> Any:
+        return apply(TABLE["maximum"], self, float(other) if isinstance(other, bool) else other)
+
+    __rand__, __ror__ = __and__, __or__
+
+
+class Recorded(_Sealed):
+    """The result of an op, or a leaf whose number is not known.
+
+    parts: the operands as they were recorded: a Vector for each operand of an op of vectors.
+    keeps_graph: False for a Value that was made under `no_grad`.
+    """
+
+    __slots__ = ("keeps_graph", "parts")
+
+    def __init__(
+        self, op: Op | None, parts: tuple[Value | Vector, ...], keeps_graph: bool = True
+    ) -> None:
+        self.grad, self.label, self.scope = 0.0, "", open_scope.get()
+        self.op, self.parts, self.keeps_graph = op, parts, keeps_graph
+
+    @property
+    def operands(self) -> tuple[Value, ...]:  # type: ignore[override]
+        """Every operand; the elements of vectors follow one another."""
+        rows = [part.parts if isinstance(part, Vector) else (part,) for part in self.parts]
+        return tuple(chain.from_iterable(rows))
+
+
+class Vector:
+    """The Values of one operand of an op of vectors; nodes with the same Values share it."""
+
+    __slots__ = ("parts",)
+
+    op, scope, keeps_graph = "vector", None, True
+
+    def __init__(self, values: tuple[Value, ...]) -> None:
+        self.parts = values
+
+
+class Result(Recorded):
+    """What a stamped call returned. It gets its attributes when they are read: most never are."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for an attribute that was not set."""
+        if name not in _RESULT:
+            raise AttributeError(name)
+        return _RESULT[name]
+
+
+_RESULT = {"grad": 0.0, "label": "", "scope": None, "op": None, "parts": (), "keeps_graph": True}
+
+
+class Input(Recorded):
+    """One of the example's numbers."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int) -> None:
+        super().__init__(None, ())
+        self.position = position
+        self.label = f"input {position}"
+
+
+class Random(Recorded):
+    """A random number from this generator; each example gets its own."""
+
+    __slots__ = ("generator",)
+    generator: random.Random | None
+
+    def __init__(self, generator: random.Random | None) -> None:
+        super().__init__(None, ())
+        self.generator = generator
+
+
+class Picked(Recorded):
+    """One of several Values: its parts are the index, an input, and the Vector of the Values."""
+
+    __slots__ = ()
+
+
+@cache
+def watched_class(kind: type[Value]) -> type[Value]:
+    """The class that parameters of class `kind` have while a function is recorded.
+
+    In the thread that records, reading a number raises an error. Other threads see no difference.
+    """
+    if hasattr(kind, "watched"):
+        return kind  # which is one
+    members: dict[str, Any] = {"__slots__": (), "watched": True, "data": _sealed_data(kind)}
+    for name, how in vars(_Sealed).items():
+        if callable(how):
+            members[name] = _while_recording(how, getattr(kind, name, None))
+    return type("Watched", (kind,), members)
+
+
+def _while_recording(sealed: Callable[..., Any], usual: Callable[..., Any] | None) -> Any:
+    def method(self: Value, *arguments: Any) -> Any:
+        if recorder() is None:
+            return usual(self, *arguments) if usual is not None else NotImplemented
+        return sealed(self, *arguments)
+
+    return method
+
+
+def _sealed_data(kind: type[Value]) -> property:
+    number: Any = inspect.getattr_static(kind, "data")  # the slot
+
+    def read(self: Value) -> float:
+        if recorder() is not None:
+            return _Sealed.data.fget(self)  # type: ignore[attr-defined, misc, no-any-return]
+        return number.__get__(self)  # type: ignore[no-any-return]
+
+    def write(self: Value, data: float) -> None:
+        if recorder() is not None:
+            raise AttributeError(
+                "writing .data of a parameter while a function is recorded: the compiled step "
+                f"updates the parameters ({user_line()})"
+            )
+        number.__set__(self, data)
+
+    return property(read, write)
+
+
+def user_line() -> str:
+    """The current line of the user's code: `lesson.py, line 12: if x > 0:`."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    path, number = frame.f_code.co_filename, frame.f_lineno
+    return f"{Path(path).name}, line {number}: {linecache.getline(path, number).strip()}"
