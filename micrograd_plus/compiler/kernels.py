@@ -146,8 +146,8 @@ def tiles(
                 tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
             j += 2 * VECTOR
             q += b_strip
-        for r in range(height):
-            u, p, at, to = u + a_row * (r > 0), p + c_row * (r > 0), q, j
+        for _ in range(height):
+            at, to = q, j
             if to + VECTOR <= columns:
                 tile_1_1(inner, a, u, a_row, a_inner, b, at, b_inner, c, p + to, c_row)
                 to += VECTOR
@@ -159,6 +159,8 @@ def tiles(
                 c[p + to] += total
                 to += 1
                 at += 1
+            u += a_row
+            p += c_row
 
 
 def multiply_vectors(
@@ -187,7 +189,8 @@ def multiply(
     Small matrices are multiplied where they are. Numbers of others are first copied to where the
     CPU gets them fast (Goto and van de Geijn, 2008): those of b to a panel, which is strips of
     columns, the last filled up with zeros, and those of a, HEIGHT rows at a time, to tiles. The
-    sums of a strip that is not whole are added to c one by one.
+    sums of a strip that is not whole are added to c one by one. A BLAS is not called: it is as
+    fast where all three sizes are large, and slower where few columns meet a large matrix.
     """
     if rows < 4 and a_inner == 1 and b_inner == 1:
         multiply_vectors(

@@ -122,7 +122,9 @@ def intrinsics() -> dict[str, Any]:
     pattern_at(address, i) and others: record i of those at an address.
     call(address, (arguments, …)): calls the loop of an op.
     power_of_2(k): 2.0**k for a whole number k from -1022 to 1023, as a float.
-    tile_4_8(…) and smaller ones: a piece of a matrix product, for `kernels.multiply`.
+    tile_4_2(…) and smaller ones: a piece of a matrix product, of 4 rows and 2 vectors.
+    copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
+    VECTOR: how many numbers a vector holds. TO_WHOLE: what rounds a float that it is added to.
     """
     from llvmlite import binding, ir
     from numba import types
@@ -276,8 +278,8 @@ def intrinsics() -> dict[str, Any]:
 
     shapes = ((4, 2), (3, 2), (2, 2), (1, 2), (1, 1))
     named = {f"tile_{rows}_{vectors}": tile(rows, vectors) for rows, vectors in shapes}
-    named |= {"copy_4": copy_4, "transpose_4": transpose_4, "VECTOR": lanes}
-    named |= {"TO_WHOLE": 1.5 * 2.0**52}
+    named |= {"copy_4": copy_4, "transpose_4": transpose_4}
+    named |= {"VECTOR": lanes, "TO_WHOLE": 1.5 * 2.0**52}
     named |= {kind.lower(): numbers_at(_types()[kind]) for kind in ("Floats", "Integers", "Places")}
     named |= {f"{r.__name__.lower()}_at": record_at(_types()[r.__name__]) for r in RECORDS}
     return {**named, "call": call, "power_of_2": power_of_2}
