@@ -79,7 +79,7 @@ class Base(dict[Any, int]):
         self.numbers = Numbers()
         self.bound: dict[int, list[int]] = {}  # by the id of a binding: what its stamps use
         self.leaves: list[Value] = []  # of the graph that is written
-        self.operands = array("q")  # those of `rows`
+        self.operands = array("q")  # those of the rows
         self._kinds: dict[int, array[int]] = {}  # by the id of a part of a template
 
     def __missing__(self, leaf: Value) -> int:
@@ -119,7 +119,8 @@ class Base(dict[Any, int]):
             begin = len(self.rows)
             numbers = [*range(begin, begin + len(template.once.ops)), *leaves]
             self.rows.add(template.once, self.kinds(template.once), numbers, binding.scope)
-            self.operands.extend(self.rows.operands[len(self.operands) :])
+            self.operands.extend(self.rows.operands)
+            self.rows.operands.clear()
             found = self.bound[id(binding)] = [numbers[code] for code in template.uses]
         return found
 
