@@ -49,13 +49,18 @@ def load(title: str, text: str, compiled: Callable[[str, str], Code]) -> dict[st
 
 def key(text: str) -> str:
     """What machine code depends on, as a short text: if any of it changes, so does the key."""
+    return hashlib.sha256("\0".join([*_surroundings(), text]).encode()).hexdigest()[:20]
+
+
+@cache
+def _surroundings() -> list[str]:
+    """What machine code depends on, besides its own source."""
     from importlib.metadata import version
 
     from llvmlite import binding
 
-    made_of = [
+    return [
         *[(_HERE / name).read_text(encoding="utf-8") for name in _SOURCES],
-        text,
         sys.version,
         version("numba"),
         version("llvmlite"),
@@ -64,7 +69,6 @@ def key(text: str) -> str:
         binding.get_host_cpu_name(),
         binding.get_host_cpu_features().flatten(),
     ]
-    return hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:20]
 
 
 _HERE = Path(__file__).parent
@@ -165,7 +169,12 @@ def _target() -> Any:
     )
 
 
-_engines: list[Any] = []  # what holds machine code in memory
+@cache
+def _engine() -> Any:
+    """What holds machine code in memory."""
+    from llvmlite import binding
+
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), _target())
 
 
 def _link(symbols: dict[str, str], called: list[str], code: bytes) -> dict[str, int]:
@@ -174,8 +183,7 @@ def _link(symbols: dict[str, str], called: list[str], code: bytes) -> dict[str, 
 
     for function in (*called, "memset", "memcpy", "memmove"):  # which LLVM adds
         _resolve(function)
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _target())
+    engine = _engine()
     engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    _engines.append(engine)
     return {name: int(engine.get_function_address(symbol)) for name, symbol in symbols.items()}
