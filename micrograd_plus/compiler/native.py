@@ -349,22 +349,17 @@ def _callable(function: Any, address: int) -> Any:
     """A pass, at this address, as a function of arrays and whole numbers."""
     import ctypes
 
-    rows = {kind.__name__: len(kind._fields) for kind in python_passes.ROWS}
-    sizes = [rows.get(kind, 1) for kind in function.__annotations__.values()]
-    call = ctypes.CFUNCTYPE(*[ctypes.c_int64] * sum(sizes))(address)
-
-    def run(*arguments: Any) -> Any:
-        numbers: list[int] = []
-        for argument in arguments:
-            if isinstance(argument, int):
-                numbers.append(argument)
-            elif isinstance(argument, tuple):
-                numbers += [rows.buffer_info()[0] for rows in argument]
-            else:
-                numbers.append(argument.buffer_info()[0])
-        return call(*numbers)
-
-    return run
+    rows = {kind.__name__: kind._fields for kind in python_passes.ROWS}
+    names: list[str] = []
+    given: list[str] = []
+    for name, kind in function.__annotations__.items():
+        if name == "return":
+            continue
+        names.append(name)
+        places = [f"{name}.{field}" for field in rows[kind]] if kind in rows else [name]
+        given += places if kind == "int" else [f"{place}.buffer_info()[0]" for place in places]
+    call = ctypes.CFUNCTYPE(*[ctypes.c_int64] * (1 + len(given)))(address)
+    return eval(f"lambda {', '.join(names)}: call({', '.join(given)})", {"call": call})
 
 
 def update_addresses(name: str, update: Update) -> list[int]:

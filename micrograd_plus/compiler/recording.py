@@ -35,7 +35,7 @@ from .graph import Graph, row
 from .native import passes
 from .numbering import Base, graph_of
 from .recorded import Input, Picked, Random, Recorded, Result, Vector, user_line, watched_class
-from .stamping import Stamp, Templates, flattened, shape_of
+from .stamping import Stamp, Templates, flattened
 
 Shape = tuple[int, ...]
 
@@ -143,7 +143,11 @@ class _Recorder:
             return function(*arguments)
         shapes, values = found
         given = list(arguments[:fixed])
-        key = (getattr(function, "__func__", function), *map(shape_of, given), shapes)
+        key = (
+            getattr(function, "__func__", function),
+            *[-1 if x is None else len(x) for x in given],
+            shapes,
+        )
         if key not in self.templates.templates:
             return self._first_call(self.templates, key, function, given, values, arguments)
         binding = self.templates.binding(key, given, self.known)

@@ -60,6 +60,7 @@ class Template:
     each: the other nodes. Their codes count `uses`, these nodes, and the varying Values.
     uses: the codes of what `each` takes from `once`.
     constants: leaves that the call made or reached.
+    fixed: the shapes of the fixed arguments.
     outputs: which of the nodes of `each` the call returned; structure: how they were nested, and
         whether they were one list.
     """
@@ -68,6 +69,7 @@ class Template:
     each: Part
     uses: list[int]
     constants: list[Value]
+    fixed: Key
     outputs: list[int]
     structure: Any
     is_list: bool
@@ -135,8 +137,8 @@ class Templates:
         for binding in self.bindings[key]:
             if binding.given == given:  # the same Values, one by one
                 return binding
-        values = leaves(given)
-        if values is None or not all(map(known.__contains__, values)):
+        shapes, values = leaves(given)
+        if shapes != template.fixed or not all(map(known.__contains__, values)):
             return None
         binding = Binding(template, list(map(copied, given)), values, open_scope.get())
         self.bindings[key].append(binding)
@@ -150,8 +152,8 @@ class Templates:
 
         chunk: the Values and Vectors that the call made, each after its operands.
         """
-        fixed = leaves(given)
-        if fixed is None or len({*fixed, *varying}) < len(fixed) + len(varying):
+        shapes, fixed = leaves(given)
+        if shapes is None or len({*fixed, *varying}) < len(fixed) + len(varying):
             return  # one Value is two arguments, as a state of zeros; the next call may be another
         self.templates[key], self.bindings[key] = None, []
         moving: set[Any] = set(varying)
@@ -179,6 +181,7 @@ class Templates:
             each=_part(each, code_each),
             uses=[code_once[x] for x in outside],
             constants=constants,
+            fixed=shapes,
             outputs=[code_each[value] - len(outside) for value in returned],
             structure=structure,
             is_list=structure == [None] * len(returned),
@@ -218,21 +221,11 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
     return (tuple(shapes), values) if all(issubclass(kind, Value) for kind in kinds) else None
 
 
-def shape_of(argument: Any) -> Any:
-    """The lengths of the rows of a fixed argument; it is None, a list of Values or of lists."""
-    if argument and isinstance(argument[0], (list, tuple)):
-        return tuple(map(len, argument))
-    return None if argument is None else len(argument)
-
-
-def leaves(given: Sequence[Any]) -> list[Value] | None:
-    """The Values of fixed arguments in one list; None if there is one that is no parameter."""
-    found = flattened(given)
-    if found is None:
-        return None
-    _, values = found
-    recorded = any(issubclass(kind, Recorded) for kind in {*map(type, values)})
-    return None if recorded or not {*map(_op, values)} <= {None} else values
+def leaves(given: Sequence[Any]) -> tuple[Key | None, list[Value]]:
+    """The shapes of fixed arguments, and their Values in one list; None if one is no leaf."""
+    shapes, values = flattened(given) or (None, [])
+    made = any(issubclass(kind, Recorded) for kind in {*map(type, values)})
+    return (None, []) if made or not {*map(_op, values)} <= {None} else (shapes, values)
 
 
 def are_same(a: float, b: float) -> bool:
