@@ -7,7 +7,7 @@ second time, and the two graphs are compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -18,7 +18,8 @@ from ..support.nested import flatten, plain
 from .graph import Graph
 from .numbering import Base
 from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR
-from .recording import Recording, Shape, record_again
+from .recorded import Recorded
+from .recording import Recording, Shape, record_again, with_numbers
 from .stamping import Stamp, are_same
 
 _parts = attrgetter("parts")
@@ -42,6 +43,7 @@ def check(
             f"recorded, and {len(again.outputs)} when it was called again"
         )
     if not _did_the_same(recording, again):
+        again = with_numbers(again)
         _compare(recording.graph, again.graph, list(flatten(list(map(plain, example)))))
 
 
@@ -49,11 +51,12 @@ def _did_the_same(one: Recording, other: Recording) -> bool:
     """Whether both made the same nodes in the same order: a fast comparison of what they did."""
     if len(one.segments) != len(other.segments) or len(one.randoms) != len(other.randoms):
         return False
+    known = one.watched
     twins: dict[Any, Any] = dict(zip(one.inputs, other.inputs))
     twins.update(zip(one.randoms, other.randoms))
     for a, b in zip(one.segments, other.segments):
         if isinstance(a, Stamp) and isinstance(b, Stamp):
-            if not (a.binding.equals(b.binding) and _are_twins(a.values, b.values, twins)):
+            if not (a.binding.equals(b.binding) and _are_twins(a.values, b.values, twins, known)):
                 return False
             twins.update(zip(a.results, b.results))
         elif isinstance(a, list) and isinstance(b, list):
@@ -62,26 +65,33 @@ def _did_the_same(one: Recording, other: Recording) -> bool:
             ]:
                 return False
             twins.update(zip(a, b))
-            if not _are_twins(_operands(a), _operands(b), twins):
+            if not _are_twins(_operands(a), _operands(b), twins, known):
                 return False
         else:
             return False
     generators = [[drawn.generator for drawn in made.randoms] for made in (one, other)]
-    return generators[0] == generators[1] and _are_twins(one.outputs, other.outputs, twins)
+    return generators[0] == generators[1] and _are_twins(one.outputs, other.outputs, twins, known)
 
 
 def _operands(made: Sequence[Any]) -> list[Any]:
     return list(chain.from_iterable(map(_parts, made)))
 
 
-def _are_twins(one: Sequence[Any], other: Sequence[Any], twins: dict[Any, Any]) -> bool:
+def _are_twins(
+    one: Sequence[Any], other: Sequence[Any], twins: dict[Any, Any], known: Container[Value]
+) -> bool:
     """Whether two lists have the same leaves, equal numbers, and nodes that are each other's."""
     expected = list(map(twins.get, one, one))
     return len(one) == len(other) and all(
-        isinstance(x, Constant) and isinstance(y, Constant) and are_same(x.data, y.data)
+        isinstance(x, Constant) and _is_number(y, known) and are_same(x.data, y.data)
         for x, y in zip(expected, other)
         if x is not y
     )
+
+
+def _is_number(x: Value, known: Container[Value]) -> bool:
+    """Whether this is a plain number: a Constant, or a Value that the function made."""
+    return x.op is None and not isinstance(x, Recorded) and x not in known
 
 
 def _compare(one: Graph, other: Graph, inputs: Sequence[float]) -> None:

@@ -261,7 +261,7 @@ def record(
         recording = _record(function, shapes, watched, base)
         reached = recording.unknown()
         if new and new.isdisjoint(reached):
-            return _with_numbers(recording)
+            return with_numbers(recording)
         if not reached:
             return recording
         watched, new = {**watched, **dict.fromkeys(reached)}, set(reached)
@@ -273,11 +273,11 @@ def record_again(
     recording: Recording,
     base: Base | None = None,
 ) -> Recording:
-    """The graph of the function that was recorded, from another call."""
-    return _with_numbers(_record(function, shapes, recording.watched, base))
+    """What the function that was recorded does in another call."""
+    return _record(function, shapes, recording.watched, base)
 
 
-def _with_numbers(recording: Recording) -> Recording:
+def with_numbers(recording: Recording) -> Recording:
     """The same; the Values that the function makes at each call are plain numbers."""
     made_inside = recording.unknown()
     for value in made_inside:
