@@ -12,7 +12,7 @@ from typing import Any
 
 from ..engine import Value, apply, as_value
 from ..functional import softmax, where
-from ..ops import TABLE
+from ..ops import TABLE, Op
 from ..recordable import rand, stamped
 from ..support.nested import is_nested, plain
 from .init import GLOBAL, generator_or
@@ -41,9 +41,9 @@ class Elementwise(Module):
 
 
 @stamped(fixed=0)
-def _each(op: str, values: Sequence[Value], *settings: float) -> list[Value]:
+def _each(op: Op, values: Sequence[Value], *settings: float) -> list[Value]:
     """The op of each value, with these other operands."""
-    return [apply(TABLE[op], value, *settings) for value in values]
+    return [apply(op, value, *settings) for value in values]
 
 
 class _Activation(Elementwise):
@@ -54,7 +54,7 @@ class _Activation(Elementwise):
 
     def row(self, values: Sequence[Value]) -> list[Value]:
         """The outputs for a list of Values."""
-        return _each(self.op, values, *self.config().values())
+        return _each(TABLE[self.op], values, *self.config().values())
 
 
 class ReLU(_Activation):
