@@ -55,12 +55,9 @@ def _with_known_numbers(graph: Graph) -> Graph:
 
 def _joined(graph: Graph) -> tuple[Graph, array[int]]:
     """The graph with each computation once; and how many operands each node is."""
-    size, nodes, uses = (
-        graph.count,
-        new_nodes(graph.count, len(graph.nodes.operands)),
-        row(graph.count),
-    )
-    renamed = row(size)
+    size = graph.count
+    nodes = new_nodes(size, len(graph.nodes.operands))
+    renamed, uses = row(size), row(size)
     two = Numbers(graph.numbers).tag(2.0)
     count = passes().join(
         size, graph.nodes, graph.needed(), two, renamed, nodes, new_table(size), uses
