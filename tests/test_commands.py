@@ -342,7 +342,7 @@ def test_train_lstm_remembers_what_an_rnn_forgets(run, tmp_path, monkeypatch):
         return drawn["gradients"]
 
     monkeypatch.setattr("micrograd_plus.show.plot_gradient_through_time", drawing)
-    status, printed, _ = run("train", "lstm", "--runs", 3)
+    status, printed, _ = run("train", "lstm", "--runs", 2, "--steps", 2500)
     assert status == 0
     always = float(re.search(r"always the mean +(0\.\d{4})\n", printed)[1])
     errors = {

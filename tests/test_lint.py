@@ -766,14 +766,14 @@ def test_fit_is_silent(batch_size: int | None, compiled: Any) -> None:
             X,
             Y,
             loss="hinge",
-            epochs=80,
+            epochs=30,
             batch_size=batch_size,
             validation=(X[:9], Y[:9]),
             clip_grad_norm=1.0,
             compiled=compiled,
             progress=False,
         )
-    assert len(history.loss) == 80
+    assert len(history.loss) == 30
     assert not report, report
 
 

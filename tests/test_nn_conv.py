@@ -419,12 +419,11 @@ def test_digits_as_images():
     assert all(flat(image) == row for image, row in zip(X, rows))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_cnn_reads_digits(seed):
+def test_a_cnn_reads_digits():
     """At least 97 % of a held-out fifth."""
     pytest.importorskip("sklearn")
     pytest.importorskip("numba")
-    generator = seeded(seed)
+    generator = seeded()
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1, generator=generator),
         nn.ReLU(),
@@ -436,7 +435,7 @@ def test_a_cnn_reads_digits(seed):
         nn.Linear(32 * 2 * 2, 10, generator=generator),
     )
     X, y = mp.data.digits(images=True)
-    X, X_test, y, y_test = mp.data.train_test_split(X, y, test_size=0.2, seed=seed)
+    X, X_test, y, y_test = mp.data.train_test_split(X, y, test_size=0.2, seed=0)
     settings = {"loss": "cross_entropy", "epochs": 20, "batch_size": 32}
     optimizer = optim.Adam(model.parameters(), lr=0.005)
     mp.fit(model, X, y, **settings, optimizer=optimizer, compiled=True, progress=False)
