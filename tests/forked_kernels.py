@@ -1,7 +1,7 @@
 """Kernels for notebooks that start at once: forks of a process that has imported everything.
 
 A kernel of its own for each notebook costs three seconds before its first cell: the imports of
-ipykernel and matplotlib, and Graphviz, which each process compiles from WebAssembly.
+ipykernel and matplotlib, and loading Graphviz.
 """
 
 from __future__ import annotations
