@@ -64,14 +64,14 @@ def square_loss(model: nn.Module) -> Any:
 
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=ids)
 def test_a_trajectory_of_each_optimizer(machine: str, name: str, settings: dict[str, Any]) -> None:
-    """The number of each parameter and all that is remembered, after each of 200 steps."""
+    """The number of each parameter and all that is remembered; plain Python takes fewer steps."""
     close = (
         1e-6 if settings.get("betas") == (0.0, 0.0) or name == "RMSprop" else 1e-9
     )  # small gradients count fully
     eager = getattr(optim, name)([Value(x) for x in start()], **settings)
     ours = getattr(optim, name)([Value(x) for x in start()], **settings)
     step = mp.compile(lambda scale: valley(ours.parameters, scale), ours)
-    for _ in range(STEPS):
+    for _ in range(STEPS if machine == "native" else STEPS // 4):
         eager.zero_grad()
         total = valley(eager.parameters, 1.0)
         total.backward()
