@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from ..compiler.tape import DOT, MATMUL, PICK, Instruction, Pattern
@@ -62,7 +63,9 @@ class Piece:
             return self.array.flat(name)
         step = f":{self.step}" * (self.step != 1)
         part = f"{self.begin}:{self.end}{step}"
-        return f"{name}[:, {part}]" if self.array.per_example else f"{self.array.flat(name)}[{part}]"
+        return (
+            f"{name}[:, {part}]" if self.array.per_example else f"{self.array.flat(name)}[{part}]"
+        )
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,12 @@ def operand(
     arrays = list(dict.fromkeys(array for array, _ in elements))
     if len(arrays) == 1:
         offsets = [offset for _, offset in elements]
-        steps = {b - a for a, b in zip(offsets, offsets[1:])} or {1}
+        steps = {b - a for a, b in pairwise(offsets)} or {1}
         step = steps.pop()
         if not steps and step > 0:
-            return Operand([Piece(arrays[0], offsets[0], offsets[-1] + 1, step)], size, repeated, [])
+            return Operand(
+                [Piece(arrays[0], offsets[0], offsets[-1] + 1, step)], size, repeated, []
+            )
     pieces: list[Piece] = []
     for array, offset in elements:
         last = pieces[-1] if pieces else None
@@ -126,7 +131,7 @@ def operand(
             pieces[-1] = Piece(array, last.begin, offset + 1)
         else:
             pieces.append(Piece(array, offset, offset + 1))
-    if 1 < len(arrays) and len(pieces) <= _MOST_PIECES:
+    if len(arrays) > 1 and len(pieces) <= _MOST_PIECES:
         return Operand(pieces, size, repeated, [])
     begins, end = {}, 0
     for array in arrays:

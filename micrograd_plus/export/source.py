@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
-from ..compiler import Compiled, Examples, Predict, compile
+from .. import compiler
 from ..compiler.checking import check
 from ..compiler.layout import Store, lay_out
 from ..compiler.recording import Recording, Shape, in_reach, record
@@ -25,6 +25,9 @@ from ..symbols import Expression, Symbol
 from .array_code import PREFIX, ArrayCode, backward_name, gradient, is_plain_reduction, is_short
 from .helpers import IMPORTS, array_of, helpers, nested
 from .operands import Array, Operand, Piece, grids, operand, places, runs
+
+_MOST_JOINED = 3  # words in the name of an array
+
 
 def as_source(function: Any, library: str, *example: Any) -> str:
     """The source of a Python file that computes what `function` computes, over a whole batch.
@@ -42,14 +45,21 @@ def as_source(function: Any, library: str, *example: Any) -> str:
     >>> from micrograd_plus import nn
     >>> model = nn.MLP(2, [3, 1], generator=random.Random(0))
     >>> source = as_source(model, "numpy", [0.0, 1.0])
-    >>> print(source[source.index("def predict") : source.index("PARAMETERS")].strip())
+    >>> start, end = source.index("# MLP"), source.index("PARAMETERS = ")
+    >>> print(source[start:end].strip())
+    # MLP.Layer.Neuron
+        v1 = x @ layers_0_neurons_w.T + layers_0_neurons_b
+        v2 = relu(v1)
+        v3 = v2 @ layers_1_neurons_0_w.T + layers_1_neurons_0_b
+    <BLANKLINE>
+        return v3[:, 0]
 
     The file is a different one for each shape, and for training and evaluation. Random numbers
     cannot be exported.
     """
     if library not in PREFIX:
         raise ValueError(f"library is {', '.join(map(repr, PREFIX))}, not {library!r}")
-    compiled = function if isinstance(function, Compiled) else compile(function)
+    compiled = function if isinstance(function, compiler.Compiled) else compiler.compile(function)
     key = _key(compiled, example)
     known = getattr(compiled.function, "parameters", lambda: in_reach(compiled.function))
     recording = record(compiled.function, key, list(known()))
@@ -60,16 +70,22 @@ def as_source(function: Any, library: str, *example: Any) -> str:
             "random numbers cannot be exported, and this program draws some: leave mp.rand out, "
             "or call eval() of the model first if it has Dropout"
         )
-    if not isinstance(compiled, Predict):
+    if not isinstance(compiled, compiler.Predict):
         if recording.structure is not None:
-            raise TypeError("a function that is exported returns one loss; for outputs, export a Module")
+            raise TypeError(
+                "a function that is exported returns the loss of one example as one Value, and "
+                "this one returned a list: for outputs, export a Module"
+            )
         if not recording.parameters:
-            raise ValueError("the loss depends on no parameter, so there is no gradient to export")
+            raise ValueError(
+                "the loss depends on no parameter, so there is no gradient to export: compute it "
+                "from the parameters of a Module, or from Values that are made outside"
+            )
     names = compiled.argument_names or [f"x{i}" for i in range(len(key))]
-    return _File(recording, library, names, key, isinstance(compiled, Predict)).text()
+    return _File(recording, library, names, key, isinstance(compiled, compiler.Predict)).text()
 
 
-def _key(compiled: Compiled, example: Sequence[Any]) -> tuple[Shape, ...]:
+def _key(compiled: compiler.Compiled, example: Sequence[Any]) -> tuple[Shape, ...]:
     """The shapes of the arguments that the file is for."""
     if example:
         names = compiled.argument_names or [f"argument {i}" for i in range(len(example))]
@@ -78,7 +94,7 @@ def _key(compiled: Compiled, example: Sequence[Any]) -> tuple[Shape, ...]:
                 f"{compiled!r} takes {len(names)} arguments, {', '.join(names)}, and the example "
                 f"has {len(example)}"
             )
-        return Examples(names, [[argument] for argument in example]).shapes[0]
+        return compiler.Examples(names, [[argument] for argument in example]).shapes[0]
     if len(compiled.programs) == 1:
         return next(iter(compiled.programs))
     found = "; ".join(", ".join(map(str, key)) for key in compiled.programs) or "none"
@@ -112,6 +128,7 @@ class _File:
         self.arrays: dict[int, tuple[Array, int]] = {}
         self.indices: dict[tuple[tuple[int, ...], tuple[int, ...]], str] = {}
         self.joins: dict[tuple[Piece, ...], str] = {}  # the names of arrays that are joined
+        self.read: set[str] = set()  # the names of arrays that some line reads
         self.new_lines: list[str] = []  # that define them, before the next line
         self.functions: dict[str, str] = {}  # the names of ops
         self.definitions: dict[str, str] = {}  # the functions of ops, by their names
@@ -155,12 +172,16 @@ class _File:
             functions = [self._definition("loss", "The mean loss of a batch.", body)]
             functions.append(self._gradients())
         code = "\n\n\n".join([*self.definitions.values(), *functions])
-        used = [text for name, text in self.helpers.items() if re.search(rf"\b{name}\(", code)]
-        everything = "\n\n\n".join([*used, code])
-        imports = [
-            f"import {name}" for name in ("functools", "math") if f"{name}." in everything
+        used = [
+            self.code.named(text)
+            for name, text in self.helpers.items()
+            if re.search(rf"\b{name}\(", code)
         ]
-        start = "\n".join([self._title(), "", *imports, *[""] * bool(imports), IMPORTS[self.library]])
+        everything = "\n\n\n".join([*used, code])
+        imports = [f"import {name}" for name in ("functools", "math") if f"{name}." in everything]
+        start = "\n".join(
+            [self._title(), "", *imports, *[""] * bool(imports), IMPORTS[self.library]]
+        )
         return "\n\n\n".join([start, everything, "\n".join(self._data())]) + "\n"
 
     # ---- names
@@ -258,8 +279,9 @@ class _File:
         return f"rows({text}, {count})" if found.batched else f"{text}.reshape({count}, -1)"
 
     def _joined(self, found: Operand) -> str:
-        """The pieces of an operand side by side; several are joined once, in a line of their own."""
+        """The pieces of an operand side by side; several are joined in a line of their own."""
         parts = [piece.of(piece.array.name) for piece in found.pieces]
+        self.read |= {piece.array.name for piece in found.pieces}
         if len(parts) == 1:
             return parts[0]
         key = tuple(found.pieces)
@@ -287,7 +309,7 @@ class _File:
 
     def _forward(self) -> list[str]:
         """The lines from the arguments to the last result."""
-        lines = [f"{array.name} = parameters[{array.name!r}]" for array in self.weights]
+        lines = [f'{array.name} = parameters["{array.name}"]' for array in self.weights]
         lines += [f"{name} = batch({name})" for name in self.arguments]
         before: Any = None
         for instruction, result in self._instructions():
@@ -380,7 +402,7 @@ class _File:
         """The lines from the loss back to the parameters, for NumPy."""
         root, loss = self._root, self._loss
         share = f"1 / len({self.arguments[0]})" if root.batched else "1.0"
-        lines = [f"# backward: d_v is the gradient of the mean loss by v"]
+        lines = ["# backward: d_v is the gradient of the mean loss by v"]
         lines += self._spread(root, f"np.full_like({loss}, {share})", root.batched)
         before: Any = None
         for instruction, result in reversed(self._instructions()):
@@ -394,7 +416,7 @@ class _File:
             lines += new
         rest = [array for array in self.weights if array not in self.has_gradient]
         lines += [f"d_{array.name} = np.zeros_like({array.name})" for array in rest]
-        gradients = [f"    {array.name!r}: d_{array.name}," for array in self.weights]
+        gradients = [f'    "{array.name}": d_{array.name},' for array in self.weights]
         return [*lines, "", "gradients = {", *gradients, "}", f"return {loss}.mean(), gradients"]
 
     def _chain(self, instruction: Instruction, result: Array) -> list[str]:
@@ -404,7 +426,8 @@ class _File:
         for j, (found, pattern) in enumerate(zip(operands, instruction.operands)):
             if pattern.active:
                 passed = self._passed(instruction, result, operands, j)
-                is_summed = j == 0 and self._is_product(instruction)  # by the product itself
+                is_pick = instruction.kind == PICK and not found.batched
+                is_summed = is_pick or (j == 0 and self._is_product(instruction))
                 if passed:
                     batched = instruction.per_example and not is_summed
                     lines += self._spread(found, passed, batched)
@@ -438,8 +461,9 @@ class _File:
         if not instruction.per_example:
             upstream = f"{upstream}.reshape({rows}, -1)"
         elif rows > 1 and j == 0:
-            upstream, right = f"{upstream}.reshape(-1, {columns})", texts[1]
-            return f"{upstream}.T @ {right}.reshape(-1, {instruction.length})"
+            right = texts[1] if operands[1].index else self._joined(operands[1])
+            length = instruction.length
+            return f"{upstream}.reshape(-1, {columns}).T @ {right}.reshape(-1, {length})"
         elif rows > 1:
             upstream = f"rows({upstream}, {rows})"
         if j == 2:
@@ -467,7 +491,10 @@ class _File:
             index = self._index(found)
             if len(found.pieces) == 1:
                 array = found.pieces[0].array
-                return [*self._begin(array), f"add_at({array.flat(f'd_{array.name}')}, {index}, {passed})"]
+                return [
+                    *self._begin(array),
+                    f"add_at({array.flat(f'd_{array.name}')}, {index}, {passed})",
+                ]
             width = sum(piece.array.size for piece in found.pieces)
             size = f"(len({self.arguments[0]}), {width})" if found.batched else f"{width}"
             passed = f"add_at(np.zeros({size}), {index}, {passed})"
@@ -543,22 +570,34 @@ same for all examples has none, and broadcasting repeats it. PARAMETERS are at t
         for (size, index), name in self.indices.items():
             numbers = nested(index, size[1]) if len(size) == 2 else list(index)
             lines.append(array_of(self.library, numbers, whole=True, before=f"{name} = "))
-        lines.append("")
+        if self.numbers.name in self.read:
+            name = self.numbers.name
+            lines.append(array_of(self.library, self.program.numbers, before=f"{name} = "))
+        lines += [""] * bool(lines)
         lines.append("PARAMETERS = {")
         for array, slots in self.weights.items():
             first, last = self.labels[slots[0]], self.labels[slots[-1]]
             lines.append(f"    # {first}" + f" to {last}" * (len(slots) > 1))
-            numbers = [float(self.values[slot].data) for slot in slots]
-            rows = nested(numbers, array.shape[1]) if len(array.shape) == 2 else numbers
-            lines.append(array_of(self.library, rows, before=f"    {array.name!r}: ") + ",")
+            data = [float(self.values[slot].data) for slot in slots]
+            rows = nested(data, array.shape[1]) if len(array.shape) == 2 else data
+            lines.append(array_of(self.library, rows, before=f'    "{array.name}": ') + ",")
         return [*lines, "}"]
 
 
 def _common(labels: Sequence[str]) -> str:
-    """What the names of parameters have in common: layers_0_w for layers.0.neurons.….w[1]."""
+    """A name for these parameters: layers_0_neurons_w for layers.0.neurons.….w[1].
+
+    Numbers in which their own names differ are left out; a few words are joined.
+    """
     paths = [re.sub(r"\[.*", "", label).split(".") for label in dict.fromkeys(labels)]
-    alike = len({*map(len, paths)}) == 1
-    parts = [names[0] for names in zip(*paths) if alike and len({*names}) == 1]
+    if len({*map(len, paths)}) > 1:
+        return "weights"
+    columns = [list(dict.fromkeys(names)) for names in zip(*paths)]
+    parts = [
+        "_and_".join(names)
+        for names in columns
+        if len(names) == 1 or (len(names) <= _MOST_JOINED and not names[0].isdigit())
+    ]
     name = re.sub(r"\W+", "_", "_".join(parts)).strip("_")
     return name if name.isidentifier() else f"layer_{name}" if name else "weights"
 
