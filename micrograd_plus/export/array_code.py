@@ -4,7 +4,7 @@
 >>> code = ArrayCode("torch")
 >>> code.write(TABLE["relu"].expression)
 'torch.where(x < 0.0, 0.0, x)'
->>> print(code.function("relu", TABLE["relu"]))
+>>> print(code.op_function("relu", TABLE["relu"]))
 @differentiable(relu_backward)
 def relu(x):
     return torch.where(x < 0.0, 0.0, x)
@@ -76,7 +76,7 @@ class ArrayCode(Python):
         """The formula with the operands' texts in place of their names."""
         return self.write(_substituted(formula, operands))
 
-    def function(self, name: str, op: Op) -> str:
+    def op_function(self, name: str, op: Op) -> str:
         """The definition of an op as a function of its operands."""
         lines = self._body(op.expression, last="{}[..., 0]" if op.nary else "{}")
         definition = self.definition(name, ", ".join(op.operands), lines).rstrip()

@@ -139,7 +139,8 @@ def array_of(library: str, numbers: Any, whole: bool = False, before: str = "") 
     written = re.sub("(inf|nan)", r"float('\\1')", repr(numbers))
     kind = "torch.int64" if whole else "torch.float64"
     text = before + _ARRAY[library].format(written, kind)
-    return fill(text, _WIDTH, subsequent_indent="    ", break_long_words=False)
+    indent = " " * (4 + len(text) - len(text.lstrip()))
+    return fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False)
 
 
 def nested(numbers: Sequence[Any], length: int) -> list[list[Any]]:
