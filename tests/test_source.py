@@ -99,6 +99,8 @@ def test_a_network_with_hinge_and_a_penalty(library: str) -> None:
     assert "# MLP.Layer.Neuron\n" in source
     assert " @ layers_0_neurons_w.T + layers_0_neurons_b\n" in source
     assert "micrograd" not in source
+    assert "NUMBERS" not in source  # a number stands where it is used
+    assert max(map(len, source.splitlines())) <= 100
 
 
 def test_a_convolutional_network(library: str) -> None:
@@ -228,12 +230,12 @@ def test_operands_in_any_order(seed: int) -> None:
 
 
 def test_the_outputs_of_a_model(library: str) -> None:
-    model = nn.GPT(5, width=4, heads=2, layers=1, context=3)
-    tokens = [[0, 1, 2], [4, 4, 1]]
-    names = run(mp.as_source(model, library, tokens[0]))
-    found = np.asarray(names["predict"](names["PARAMETERS"], tokens))
-    wanted = [[[v.data for v in row] for row in model(example)] for example in tokens]
-    assert found.shape == (2, 3, 5)
+    model = nn.Conv2d(1, 2, 2)
+    images = numbers(3, 1, 3, 4)
+    names = run(mp.as_source(model, library, images[0]))
+    found = np.asarray(names["predict"](names["PARAMETERS"], images))
+    wanted = [[[[v.data for v in row] for row in map_] for map_ in model(x)] for x in images]
+    assert found.shape == (3, 2, 2, 3)
     assert found.ravel().tolist() == pytest.approx(np.ravel(wanted).tolist(), rel=1e-9)
 
 

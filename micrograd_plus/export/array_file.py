@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 from math import prod
+from textwrap import wrap
 from typing import Any
 
 from ..compiler.layout import Store, lay_out
@@ -24,6 +25,7 @@ from .helpers import IMPORTS, array_of, helpers, nested
 from .operands import Array, Operand, Piece, grids, operand, places, runs
 
 _MOST_JOINED = 3  # words in the name of an array
+_WIDTH = 96  # of the lines of a function
 
 
 class ArrayFile:
@@ -212,7 +214,8 @@ class ArrayFile:
             together = f"np.concatenate([{', '.join(parts)}])"
             if found.batched:
                 together = f"join(len({self.arguments[0]}), {', '.join(parts)})"
-            self.new_lines.append(f"{name} = {together}")
+            line = self.code.named(f"{name} = {together}")
+            self.new_lines += wrap(line, _WIDTH, subsequent_indent="    ", break_long_words=False)
         return self.joins[key]
 
     def _term(self, found: Operand) -> Any:
@@ -264,7 +267,7 @@ class ArrayFile:
             return f"{self._function(instruction.op)}({', '.join(map(self.code.write, terms))})"
         if instruction.kind == PICK:
             return f"pick({self._read(operands[1])}, {_column(operands[0])})"
-        texts = list(map(self._read, operands))
+        texts = list(map(self._read, operands[:2]))
         if instruction.kind == REDUCE and instruction.op:
             if is_plain_reduction(instruction.op):
                 whole = self.code.inline(
@@ -370,7 +373,7 @@ class ArrayFile:
         if instruction.kind == PICK:
             values = self._read(operands[1])
             return f"pick_backward({upstream}, {values}, {_column(operands[0])})"
-        texts = list(map(self._read, operands))
+        texts = list(map(self._read, operands[:2]))
         if instruction.kind == REDUCE and op:
             return f"{self._backward_function(op, j)}({upstream}, {result.name}, {texts[0]})"
         if not self._is_product(instruction):
