@@ -25,7 +25,7 @@ _ARRAY = {
     "jax": "jnp.array({})",
     "torch": "torch.tensor({}, dtype={})",
 }
-_WIDTH = 100
+_WIDTH = 99  # of the lines of data, after which a comma may follow
 
 _HELPERS = '''
 def batch(x):
@@ -132,7 +132,7 @@ def helpers(library: str) -> dict[str, str]:
 
 
 def array_of(library: str, numbers: Any, whole: bool = False, before: str = "") -> str:
-    """`before` and an array of these numbers, which may be nested lists, in lines of 100 columns.
+    """`before` and an array of these numbers, which may be nested lists, in short lines.
 
     whole: whether they are whole numbers, by which one takes elements.
     """
