@@ -19,6 +19,7 @@ from .context import scope as scope
 from .engine import Constant as Constant
 from .engine import Value as Value
 from .explorer import step_through as step_through
+from .export.source import as_source as as_source
 from .formulas.parse import parse as parse
 from .formulas.symbolic import symbolic as symbolic
 from .functional import log_softmax as log_softmax

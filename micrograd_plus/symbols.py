@@ -134,6 +134,9 @@ class Function:
     A form is a template with one {} for each argument. In LaTeX and MathML it may be a pair of a
     precedence and a template, as for operators in `formulas.writers`; None is a plain call, f(x).
     `javascript_source` defines what the JavaScript form calls, if that is not built in.
+
+    arrays: the form for whole arrays, in which `np.` stands for NumPy, PyTorch or jax.numpy; or a
+        form for each of "numpy", "jax" and "torch". Without one it is np.f(x).
     """
 
     def __init__(
@@ -144,6 +147,7 @@ class Function:
         mathml: Form = None,
         native: str | None = None,
         javascript_source: str = "",
+        arrays: str | dict[str, str] | None = None,
     ) -> None:
         self.name = self.__name__ = on_floats.__name__
         self.__doc__ = on_floats.__doc__
@@ -153,6 +157,7 @@ class Function:
         self.mathml = mathml
         self.native = native or f"math.{self.name}({{}})"
         self.javascript_source = javascript_source
+        self.arrays: str | dict[str, str] = arrays or f"np.{self.name}({{}})"
         FUNCTIONS[self.name] = self
         ON_FLOATS[self.name] = on_floats
 
@@ -173,6 +178,8 @@ class Reduction(Function):
     latex, mathml: the sign before the terms.
     call: the name by which the terms are joined where they are written out, as max(a, b, c);
         without it they are written as `join` joins them, a + b + c.
+    arrays: the name of the function that reduces an axis of an array; without it, the code is a
+        loop over `join`.
     """
 
     def __init__(
@@ -184,8 +191,10 @@ class Reduction(Function):
         start: float,
         join: Callable[[Any, Any], Any],
         call: str = "",
+        arrays: str = "",
     ) -> None:
         super().__init__(on_floats, latex=latex, mathml=mathml)
+        self.arrays = f"np.{arrays}({{}}, axis=-1, keepdims=True)" if arrays else ""
         self.term, self.start, self.join, self.call = term, start, join, call
 
 
@@ -323,6 +332,11 @@ def tanh(x: float) -> float:
 
 
 @function(
+    arrays={
+        "numpy": "np.vectorize(math.erf)({})",
+        "jax": "jax.scipy.special.erf({})",
+        "torch": "torch.erf({})",
+    },
     javascript_source="""\
 function erf(x) {
   const z = Math.abs(x), twoBySqrtPi = 2 / Math.sqrt(Math.PI);
@@ -387,6 +401,7 @@ def equal(a: float, b: float) -> bool:
     latex=(3, "{:4} = {:4}"),
     mathml=(3, "<mrow>{:4}<mo>=</mo>{:4}</mrow>"),
     native="({0} == {1} or ({0} != {0} and {1} != {1}))",
+    arrays="(({0:4} == {1:4}) | ({0:4} != {0:4}) & ({1:4} != {1:4}))",
     javascript_source="""\
 function same(a, b) { return a === b || (a !== a && b !== b); }
 """,
@@ -417,6 +432,7 @@ Function(
     term=lambda x: x,
     start=0.0,
     join=lambda so_far, term: so_far + term,
+    arrays="sum",
 )
 def total(values: Sequence[float]) -> float:
     """The sum of a vector's elements, added from left to right.
@@ -433,6 +449,7 @@ def total(values: Sequence[float]) -> float:
     start=-inf,
     join=lambda so_far, term: where(term > so_far, term, where(equal(term, term), so_far, term)),
     call="max",
+    arrays="amax",
 )
 def largest(values: Sequence[float]) -> float:
     """The largest of a vector's elements; nan if one of them is nan."""
@@ -450,6 +467,7 @@ def largest(values: Sequence[float]) -> float:
     start=inf,
     join=lambda so_far, term: where(term < so_far, term, where(equal(term, term), so_far, term)),
     call="min",
+    arrays="amin",
 )
 def smallest(values: Sequence[float]) -> float:
     """The smallest of a vector's elements; nan if one of them is nan."""

@@ -98,7 +98,7 @@ class Instruction:
         else:
             name = self.op.name if self.op else ""
             what = f"{self.count}" + f" of {self.length}" * (self.kind in (DOT, REDUCE))
-        return f"{name:<10} {what:<24} {_path(self.scope)}".rstrip()
+        return f"{name:<10} {what:<24} {path_of(self.scope)}".rstrip()
 
 
 @dataclass(slots=True)
@@ -224,7 +224,7 @@ def packed(record: type, rows: Iterable[Any]) -> Any:
     return np.array(list(map(attrgetter(*kind.names), rows)), kind)
 
 
-def _path(opened: scope | None) -> str:
+def path_of(opened: scope | None) -> str:
     """The names of the scopes from the outermost in."""
     names: list[str] = []
     while opened is not None:
