@@ -42,12 +42,15 @@ class Task:
     clip: the largest norm of the gradient, or 0 for no limit.
     guarded: whether a step whose loss or gradient is not finite ends the run before its update;
         `restore` can then undo the update before it.
+    threads: how many share the work, in parts that do not depend on their number; None for one
+        thread and a step in one part.
     """
 
     differentiated: bool
     seeds: Sequence[int]
     clip: float = 0.0
     guarded: bool = False
+    threads: int | None = None
 
 
 @dataclass

@@ -35,17 +35,33 @@ class Model(Protocol):
 
 
 @overload
-def compile(function: Model, optimizer: None = None, *, cache_size: int = 64) -> Predict: ...
+def compile(
+    function: Model, optimizer: None = None, *, cache_size: int = 64, threads: int | None = None
+) -> Predict: ...
 @overload
 def compile(
-    function: Callable[..., Value], optimizer: None = None, *, cache_size: int = 64
+    function: Callable[..., Value],
+    optimizer: None = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
 ) -> LossAndGradient: ...
 @overload
-def compile(function: Callable[..., Value], optimizer: object, *, cache_size: int = 64) -> Step: ...
+def compile(
+    function: Callable[..., Value],
+    optimizer: object,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
+) -> Step: ...
 
 
 def compile(
-    function: Callable[..., Any], optimizer: Any = None, *, cache_size: int = 64
+    function: Callable[..., Any],
+    optimizer: Any = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
 ) -> Compiled:
     """Records `function` at its first call and replays it, over whole batches, from then on.
 
@@ -80,17 +96,22 @@ def compile(
     if optimizer is not None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
             raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
-        return Step(function, optimizer, cache_size)
-    return (Predict if is_module else LossAndGradient)(function, cache_size)
+        return Step(function, optimizer, cache_size, threads)
+    return (Predict if is_module else LossAndGradient)(function, cache_size, threads)
 
 
 class Compiled:
     """A compiled function: it keeps its programs, and runs them."""
 
     def __init__(
-        self, function: Callable[..., Any], cache_size: int = 64, optimizer: Any = None
+        self,
+        function: Callable[..., Any],
+        cache_size: int = 64,
+        threads: int | None = None,
+        optimizer: Any = None,
     ) -> None:
         self.function = function
+        self.threads = None if threads is None else whole_number("threads", threads)
         self.argument_names = _argument_names(function)
         size = whole_number("cache_size", cache_size)
         self._programs = Programs(function, size, self._known, self._accept, optimizer)
@@ -170,7 +191,7 @@ class Predict(Compiled):
         entries = programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count, stored=True)
-        programs.machine.run(batch, 0, 1, Task(False, programs.seeds()))
+        programs.machine.run(batch, 0, 1, Task(False, programs.seeds(), threads=self.threads))
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -197,7 +218,7 @@ class LossAndGradient(Compiled):
         programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count)
-        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds()))
+        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds(), threads=self.threads))
         programs.pull()
         return float(outcome.losses[0])
 
@@ -213,10 +234,16 @@ class Step(LossAndGradient):
     gradient. The optimizer's state and settings can be read and changed at any time.
     """
 
-    def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        optimizer: Any,
+        cache_size: int = 64,
+        threads: int | None = None,
+    ) -> None:
         self.optimizer = optimizer
         self._memory: Any = None
-        super().__init__(function, cache_size, optimizer)
+        super().__init__(function, cache_size, threads, optimizer)
 
     def __repr__(self) -> str:
         return f"Step({_name(self.function)}, {self.optimizer!r})"
@@ -267,7 +294,7 @@ class Step(LossAndGradient):
                     batches_ = self._programs.in_batches(
                         examples, [range(examples.count)], size, repeat=at_once
                     )
-                task = Task(True, self._programs.seeds())
+                task = Task(True, self._programs.seeds(), threads=self.threads)
                 for outcome in self._in_parts(batches_, at_once * steps_each, task, schedule):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))

@@ -21,6 +21,7 @@ from .examples import has_numpy
 from .interpreter import PlainMachine
 from .layout import Program
 from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
+from .threads import Threads
 
 
 class NativeMachine:
@@ -40,6 +41,7 @@ class NativeMachine:
         self.grad = np.zeros(parameters)
         self.memory = np.zeros((len(self.kept), moved))
         self.settings = np.zeros(1 + len(self.counted))
+        self.settings_after = np.zeros(1 + len(self.counted))
         self.guard = np.zeros(moved + self.memory.size + self.settings.size)
         self.remembers = False
         self.updates = [0, 0]
@@ -62,7 +64,8 @@ class NativeMachine:
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
-        self.at = np.array([room] + [0] * most_operands, np.int64)
+        at = np.array([room] + [0] * most_operands, np.int64)
+        self.threads = Threads(self.parameters, data, grad, at)
         self.tape = {
             "headers": packed(Header, tape.headers),
             "instructions": packed(Instruction, tape.instructions),
@@ -73,14 +76,14 @@ class NativeMachine:
         }
         self.work = {
             **{name: _address(numbers) for name, numbers in self.tape.items()},
-            "data": _address(self.data),
-            "grad": _address(self.grad),
+            "total_data": _address(self.data),
+            "total_grad": _address(self.grad),
             "parameters": self.parameters,
             "lane_begin": lane_begin,
             "scratch_begin": lane_begin + lanes,
             "region": region,
-            "at": _address(self.at) + self.at.itemsize,
             "settings": _address(self.settings),
+            "settings_after": _address(self.settings_after),
             "setting_count": self.settings.size,
             "memory": _address(self.memory),
             "memory_size": self.memory.size,
@@ -143,6 +146,7 @@ class NativeMachine:
         first_update, later_update = self.updates
         work = Work(
             **self.work,
+            **self.threads.work(task.threads),
             inputs=_address(batches.inputs),
             starts=_address(batches.starts),
             groups=_address(batches.groups),
@@ -162,8 +166,8 @@ class NativeMachine:
             clip=task.clip,
             guarded=task.guarded,
         )
-        record = packed(Work, [work])
-        completed = self.run_kernel(_address(record))
+        used = (self.tape, batches, seeds, losses, norms)
+        completed = self.threads.run(self.run_kernel, work, task.threads or 1, used)
         self.remembers = self.remembers or (completed > 0 and moved > 0)
         shown = min(completed + 1, count)
         return Outcome(completed, losses[:shown].tolist(), norms[:shown].tolist())

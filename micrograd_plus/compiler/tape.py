@@ -181,6 +181,20 @@ class Work:
     clip: float
     guarded: bool
     guard: Address
+    settings_after: Address  # what is counted, after an update
+
+    # the threads that share the work; each has a `Work` of its own, with its own data, grad and at
+    leads: bool  # whether it is the first, whose data and grad are those of the others in total
+    total_data: Address
+    total_grad: Address
+    claimed: Address  # how many tasks are begun; -1 until the first thread is there
+    completed: Address
+    most_parts: int  # into which the examples of a step are cut
+    piece: int  # how many parameters one task moves
+    part_losses: Address  # of each part: the loss, where its gradients are, and where to keep them
+    part_grads: Address
+    part_rooms: Address
+    squares: Address  # of the gradients, for each piece
 
 
 RECORDS = (Pattern, Instruction, Header, Group, Work)
