@@ -28,6 +28,7 @@ For the user, `compiled` has the public classes. Behind them, `programs` is the 
 from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile
 from .examples import Examples
 from .running import is_native
+from .threads import processors
 
 __all__ = [
     "Compiled",
@@ -38,4 +39,5 @@ __all__ = [
     "Training",
     "compile",
     "is_native",
+    "processors",
 ]

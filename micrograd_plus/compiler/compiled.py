@@ -22,6 +22,7 @@ from .layout import Program
 from .optimizer_memory import OptimizerMemory
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
+from .threads import MOST_PARTS, Choice
 
 
 class Model(Protocol):
@@ -313,7 +314,7 @@ class Step(LossAndGradient):
         while done < count:
             started = time.perf_counter()
             at_once = min(part, count - done)
-            outcome = self._programs.machine.run(batches, done, at_once, task)
+            outcome = self._run_steps(batches, done, at_once, task)
             done += outcome.completed
             yield outcome
             if outcome.completed < at_once:
@@ -323,6 +324,10 @@ class Step(LossAndGradient):
                 continue
             taken = max(time.perf_counter() - started, 1e-6)
             part = int(max(1, min(8 * part, part * _PART / taken)))
+
+    def _run_steps(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        """Runs `count` steps from step `first` on."""
+        return self._programs.machine.run(batches, first, count, task)  # type: ignore[no-any-return]
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -355,8 +360,12 @@ class Training(Step):
     """A `Step` for `fit`, whose function returns (loss, prediction).
 
     An epoch gives the predictions too, and ends before the update of a step whose loss or
-    gradient is not finite.
+    gradient is not finite. The first steps measure how many threads are the fastest.
     """
+
+    def __init__(self, function: Callable[..., Any], optimizer: Any, most_threads: int) -> None:
+        self._choice = Choice(min(most_threads, MOST_PARTS))
+        super().__init__(function, optimizer, threads=self._choice.threads)
 
     def epoch(
         self, examples: Examples, order: Sequence[int], batch_size: int, clip: float
@@ -367,7 +376,7 @@ class Training(Step):
         """
         entries = self.prepare(examples)
         batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
-        task = Task(True, self._programs.seeds(), clip=clip, guarded=True)
+        task = Task(True, self._programs.seeds(), clip=clip, guarded=True, threads=1)
         losses: list[float] = []
         norms: list[float] = []
         with self._running():
@@ -382,6 +391,16 @@ class Training(Step):
         self._programs.machine.restore()
         self._programs.pull()
         self.optimizer.lend_state_to(self._memory)
+
+    def _run_steps(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        machine = self._programs.machine
+        if machine.parts(batches, first) == 1:  # for one thread
+            return super()._run_steps(batches, first, count, task)
+        started = time.perf_counter()
+        self.threads = self._choice.threads
+        outcome = super()._run_steps(batches, first, count, replace(task, threads=self.threads))
+        self._choice.took(time.perf_counter() - started, count)
+        return outcome
 
     def _accept(self, recording: Recording) -> None:
         loss, _ = recording.structure

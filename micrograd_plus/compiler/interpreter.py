@@ -134,6 +134,10 @@ class PlainMachine:
         """The batches in the form in which `run` takes them."""
         return replace(batches, inputs=list(map(float, batches.inputs)))
 
+    def parts(self, batches: Batches, step: int) -> int:
+        """Into how many parts a step is cut: here one thread runs all examples in one part."""
+        return 1
+
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
         losses: list[float] = []

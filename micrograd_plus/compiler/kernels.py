@@ -40,7 +40,7 @@ Floats = Any  # the address of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
-PART_SLOTS = 1 << 16  # numbers of the examples of a part, if these are more than 8 and fewer than 32
+PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 examples
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
@@ -273,6 +273,13 @@ def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> Non
     """Copies `count` numbers."""
     for i in range(count):
         target[to + i] = source[begin + i]
+
+
+def move_out(source: Floats, target: Floats, count: int) -> None:
+    """Copies `count` numbers and sets them to 0 where they were."""
+    for i in range(count):
+        target[i] = source[i]
+        source[i] = 0.0
 
 
 def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
@@ -728,7 +735,7 @@ def part_size(examples: int, slots: int, most: int) -> int:
     slots: how many numbers all examples have together. A part has so many of them that it is
     worth a thread. The number of parts is a power of 2, and their size one of vector units.
     """
-    fewest = min(32, max(8, PART_SLOTS * examples // max(slots, 1)))
+    fewest = min(64, max(8, PART_SLOTS * examples // max(slots, 1)))
     parts = 1
     while 2 * parts <= most and 2 * parts * fewest <= examples:
         parts *= 2
@@ -738,10 +745,8 @@ def part_size(examples: int, slots: int, most: int) -> int:
 def run_part(work: Work, step: int, begin: int, end: int, upstream: float) -> float:
     """Runs the examples of a step from `begin` to `end` and returns the sum of their losses.
 
-    The gradients of the parameters are those of these examples.
+    Adds the gradients to those of the parameters.
     """
-    if upstream != 0.0:
-        clear(floats(work.grad), 0, work.parameters)
     total, first = 0.0, 0
     for g in range(integers(work.steps)[step], integers(work.steps)[step + 1]):
         group = group_at(work.groups, g)
@@ -834,12 +839,14 @@ def run_parts(work: Work, step: int, size: int, examples: int, begin: int, end: 
         task = claim(work, end)
         if task < 0:
             return
-        if part >= 0 and work.differentiated:  # the gradients of the part before must be kept
-            room = integers(work.part_rooms)[part]
-            copy(floats(work.grad), 0, floats(room), 0, work.parameters)
-            integers(work.part_grads)[part] = room
-        elif part < 0 and not work.leads:
+        if part < 0 and not work.leads:
             copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
+        if work.differentiated and part < 0:
+            clear(floats(work.grad), 0, work.parameters)
+        elif work.differentiated:  # the gradients of the part before are kept elsewhere
+            room = integers(work.part_rooms)[part]
+            move_out(floats(work.grad), floats(room), work.parameters)
+            integers(work.part_grads)[part] = room
         part = task - begin
         first = part * size
         loss = run_part(work, step, first, min(first + size, examples), upstream)

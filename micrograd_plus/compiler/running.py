@@ -19,9 +19,10 @@ from ..optim.updates import Update
 from .batches import Batches, Outcome, Task
 from .examples import has_numpy
 from .interpreter import PlainMachine
+from .kernels import part_size
 from .layout import Program
 from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
-from .threads import Threads
+from .threads import MOST_PARTS, Threads
 
 
 class NativeMachine:
@@ -135,6 +136,14 @@ class NativeMachine:
             outputs=np.array(batches.outputs, np.float64),
         )
 
+    def parts(self, batches: Batches, step: int) -> int:
+        """Into how many parts a step is cut, for several threads."""
+        begin, end = batches.steps[step : step + 2]
+        groups = batches.groups[begin:end]
+        examples = int(groups["size"].sum())
+        slots = int((groups["size"] * self.tape["headers"]["slots"][groups["program"]]).sum())
+        return -(-examples // part_size(examples, slots, MOST_PARTS))
+
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on."""
         np = self.np
@@ -166,8 +175,11 @@ class NativeMachine:
             clip=task.clip,
             guarded=task.guarded,
         )
+        threads = task.threads or 1
+        if threads > 1:  # the first step, or the second, is as large as any
+            threads = min(threads, max(self.parts(batches, s) for s in (first, first + count // 2)))
         used = (self.tape, batches, seeds, losses, norms)
-        completed = self.threads.run(self.run_kernel, work, task.threads or 1, used)
+        completed = self.threads.run(self.run_kernel, work, threads, used)
         self.remembers = self.remembers or (completed > 0 and moved > 0)
         shown = min(completed + 1, count)
         return Outcome(completed, losses[:shown].tolist(), norms[:shown].tolist())

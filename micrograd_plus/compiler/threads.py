@@ -19,6 +19,48 @@ MOST_PARTS = 8  # of a step: more threads than this do not help
 MOST_PIECES = 64  # of the parameters
 
 
+class Choice:
+    """The number of threads that is the fastest, found by measuring steps that must run anyway.
+
+    >>> choice = Choice(2)
+    >>> for _ in range(6):
+    ...     choice.took(0.3 if choice.threads == 2 else 0.5, steps=1)
+    >>> choice.threads
+    2
+    """
+
+    def __init__(self, most: int) -> None:
+        counts = {min(2**i, most) for i in range(most.bit_length() + 1)}
+        self._measured: dict[int, list[float]] = {count: [] for count in sorted(counts)}
+        self._steps = dict.fromkeys(self._measured, 0)
+        self.threads = 1
+
+    def took(self, seconds: float, steps: int) -> None:
+        """Takes how long some steps took with `threads`; chooses those for the next ones."""
+        if self.is_made():
+            return
+        self._measured[self.threads].append(seconds / steps)
+        self._steps[self.threads] += steps
+        if self.is_made():  # the least that was measured is disturbed the least
+            self.threads = min(self._measured, key=lambda count: min(self._measured[count]))
+        else:
+            self.threads = min(self._steps, key=self._steps.__getitem__)
+
+    def is_made(self) -> bool:
+        """Whether each number of threads was measured often enough."""
+        return all(len(measured) >= _OFTEN for measured in self._measured.values())
+
+
+_OFTEN = 3
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Threads:
     """The threads that share the steps of a machine; `data`, `grad` and `at` are of the first."""
 
