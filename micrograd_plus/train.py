@@ -423,7 +423,7 @@ class _CompiledRun(_Run):
                 if not math.isfinite(number):
                     raise self.diverged(what, number)
             self.good_loss, self.lr = loss, self.optimizer.lr
-        self.history.threads = self.stepper.threads
+        self.history.threads = self.stepper.threads or 1
         accuracy = _accuracy(self.loss, predictions, [y[i] for i in order])
         return {
             "loss": sum(loss * len(part) for loss, part in zip(losses, parts)) / len(order),

@@ -86,6 +86,11 @@ def compile(
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
 
+    threads: how many threads share the examples of a batch; worth it for batches of a hundred and
+    more, on as many free cores, up to 8. The batch is cut into parts, which do not depend on the
+    number of threads: the results are the same, to the last bit, for every number from 1 on. By
+    default one thread takes the whole batch in one part: the sums have another order.
+
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples
     before it goes on. Where it meets an infinite derivative, as that of sqrt(w) for w = 0, eager
@@ -159,6 +164,10 @@ class Compiled:
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
 
+    def _task(self, differentiated: bool = True) -> Task:
+        """How to run batches."""
+        return Task(differentiated, self._programs.seeds(), threads=self.threads)
+
     def _known(self) -> Sequence[Value]:
         """The parameters that are known before recording."""
         return list(self._programs.store.slots)
@@ -192,7 +201,7 @@ class Predict(Compiled):
         entries = programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count, stored=True)
-        programs.machine.run(batch, 0, 1, Task(False, programs.seeds(), threads=self.threads))
+        programs.machine.run(batch, 0, 1, self._task(differentiated=False))
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -219,7 +228,7 @@ class LossAndGradient(Compiled):
         programs.prepare(examples)
         programs.push()
         batch = programs.in_batches(examples, [range(examples.count)], examples.count)
-        outcome = programs.machine.run(batch, 0, 1, Task(True, programs.seeds(), threads=self.threads))
+        outcome = programs.machine.run(batch, 0, 1, self._task())
         programs.pull()
         return float(outcome.losses[0])
 
@@ -295,7 +304,7 @@ class Step(LossAndGradient):
                     batches_ = self._programs.in_batches(
                         examples, [range(examples.count)], size, repeat=at_once
                     )
-                task = Task(True, self._programs.seeds(), threads=self.threads)
+                task = self._task()
                 for outcome in self._in_parts(batches_, at_once * steps_each, task, schedule):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))
@@ -376,7 +385,7 @@ class Training(Step):
         """
         entries = self.prepare(examples)
         batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
-        task = Task(True, self._programs.seeds(), clip=clip, guarded=True, threads=1)
+        task = replace(self._task(), clip=clip, guarded=True)
         losses: list[float] = []
         norms: list[float] = []
         with self._running():

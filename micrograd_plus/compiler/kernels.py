@@ -791,7 +791,7 @@ def count_update(work: Work) -> None:
     copy(floats(work.settings_after), 1, settings, 1, work.setting_count - 1)
 
 
-def is_endless(loss: float, norm: float) -> int:
+def diverged(loss: float, norm: float) -> int:
     """Whether a step must not be completed: its loss or gradient is inf or nan."""
     return not (math.isfinite(loss) and math.isfinite(norm))
 
@@ -878,9 +878,7 @@ def add_up(work: Work, parts: int, update: int, begin: int, end: int) -> None:
         increment(work.completed)
 
 
-def move_on(
-    work: Work, update: int, loss: float, norm: float, begin: int, end: int
-) -> None:
+def move_all(work: Work, update: int, loss: float, norm: float, begin: int, end: int) -> None:
     """The tasks from `begin` to `end`: each moves some parameters, once the norm is known."""
     moved, total, kept = work.moved, floats(work.total_grad), floats(work.guard)
     while True:
@@ -889,7 +887,7 @@ def move_on(
             return
         first = (task - begin) * work.piece
         count = min(work.piece, moved - first)
-        if count > 0 and not (work.guarded and is_endless(loss, norm)):
+        if count > 0 and not (work.guarded and diverged(loss, norm)):
             if work.guarded:
                 copy(floats(work.total_data), first, kept, first, count)
                 for row in range(0, work.memory_size, moved):
@@ -946,17 +944,17 @@ def run(address: int) -> int:
             if normed:
                 norm = math.sqrt(sum_of(floats(work.squares), pieces))
                 begin, end = end, end + pieces
-                move_on(work, update, loss, norm, begin, end)
+                move_all(work, update, loss, norm, begin, end)
                 wait(work, end)
             update = work.later_update
         begin, end = end, end + 1
         if claim(work, end) >= 0:
             losses[s], norms[s] = loss, norm
-            if work.moved and not (work.guarded and is_endless(loss, norm)):
+            if work.moved and not (work.guarded and diverged(loss, norm)):
                 count_update(work)
             increment(work.completed)
         wait(work, end)
-        if work.guarded and is_endless(losses[s], norms[s]):  # which later steps do not change
+        if work.guarded and diverged(losses[s], norms[s]):  # which later steps do not change
             return s
         begin = end
     return int(work.step_count)

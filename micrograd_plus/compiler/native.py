@@ -248,8 +248,11 @@ def intrinsics() -> dict[str, Any]:
     named |= {f"{r.__name__.lower()}_at": record_at(_types()[r.__name__]) for r in RECORDS}
     named |= {"loaded": loaded, "exchanged": exchanged, "increment": increment}
     give_way = calls("SwitchToThread" if sys.platform == "win32" else "sched_yield")
-    pauses = {"x86_64": ("llvm.x86.sse2.pause",), "aarch64": ("llvm.aarch64.hint", 1)}
-    pause = calls(*pauses[_processor()]) if _processor() in pauses else give_way
+    pause = give_way
+    if _processor() == "x86_64":
+        pause = calls("llvm.x86.sse2.pause")
+    elif _processor() == "aarch64":
+        pause = calls("llvm.aarch64.hint", 1)
     return {**named, "call": call, "power_of_2": power_of_2, "pause": pause, "give_way": give_way}
 
 
@@ -257,7 +260,7 @@ def _processor() -> str:
     """The kind of processor, as LLVM names it."""
     from llvmlite import binding
 
-    name = binding.get_process_triple().split("-")[0]
+    name: str = binding.get_process_triple().split("-")[0]
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 

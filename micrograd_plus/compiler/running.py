@@ -75,7 +75,7 @@ class NativeMachine:
             "loops": np.array(tape.loops, np.int64),
             "numbers": np.array(tape.numbers, np.float64),
         }
-        self.work = {
+        self.work: dict[str, Any] = {
             **{name: _address(numbers) for name, numbers in self.tape.items()},
             "total_data": _address(self.data),
             "total_grad": _address(self.grad),
@@ -176,7 +176,7 @@ class NativeMachine:
             guarded=task.guarded,
         )
         threads = task.threads or 1
-        if threads > 1:  # the first step, or the second, is as large as any
+        if threads > 1:  # not every step is as small as the last one of an epoch may be
             threads = min(threads, max(self.parts(batches, s) for s in (first, first + count // 2)))
         used = (self.tape, batches, seeds, losses, norms)
         completed = self.threads.run(self.run_kernel, work, threads, used)

@@ -77,7 +77,7 @@ class Threads:
         self.kept = np.zeros((0, parameters))  # the gradients of each part
         self.counters = np.zeros(2 * _APART, np.int64)
 
-    def work(self, count: int | None) -> dict[str, int]:
+    def work(self, count: int | None) -> dict[str, Any]:
         """What the first of `count` threads must know; None for one thread and no parts."""
         if count is not None and not len(self.kept):
             self.kept = self.np.empty((MOST_PARTS, self.parameters))
@@ -117,7 +117,7 @@ class Threads:
             self.counters[:] = _NOTHING_LEFT
             raise
 
-    def _of(self, i: int) -> dict[str, int]:
+    def _of(self, i: int) -> dict[str, Any]:
         """What thread i has of its own."""
         data, grad, at = self.own[i]
         return {

@@ -5,9 +5,9 @@
 Training steps, optimizer included, in float64 with one thread on all sides: the moons network,
 a GPT that spells names, a network that reads digits (mlp.py and gpt.py have them in every
 engine). Then a thousand names with all that comes before the first step, what a graph of 100,000
-nodes costs, and the first call on a machine. Every engine runs in processes of its own, in turn,
-so that a change in the machine's speed meets all of them; the figures are medians over the
-rounds. A peer that is not installed is left out.
+nodes costs, and the first call on a machine; and, with no peer, what two threads gain. Every
+engine runs in processes of its own, in turn, so that a change in the machine's speed meets all of
+them; the figures are medians over the rounds. A peer that is not installed is left out.
 """
 
 from __future__ import annotations
@@ -112,6 +112,46 @@ def chosen_names(batch: int) -> list[str]:
     return six[: len(six) // batch * batch]
 
 
+def digits_mlp() -> tuple[Any, Any]:
+    return mp.nn.MLP(64, [128, 64, 10], generator=random.Random(0)), mp.data.digits()
+
+
+def digits_cnn() -> tuple[Any, Any]:
+    """As the command `train cnn` has it, with half as many kernels."""
+    X, y = mp.data.digits()
+    generator = random.Random(0)
+    model = mp.nn.Sequential(
+        mp.nn.Conv2d(1, 8, kernel_size=3, padding=1, generator=generator), mp.nn.ReLU(),
+        mp.nn.MaxPool2d(2),
+        mp.nn.Conv2d(8, 16, kernel_size=3, padding=1, generator=generator), mp.nn.ReLU(),
+        mp.nn.MaxPool2d(2), mp.nn.Flatten(), mp.nn.Linear(64, 10, generator=generator),
+    )  # fmt: skip
+    return model, ([[[row[8 * i : 8 * i + 8] for i in range(8)]] for row in X], y)
+
+
+NETWORKS = {"64-128-64-10": digits_mlp, "CNN": digits_cnn}
+
+
+def time_of_threads(network: str, batch: int, seconds: float) -> dict[str, float]:
+    """The least seconds per step, by the number of threads, measured in turn."""
+    model, (X, y) = NETWORKS[network]()
+    X, y, epochs = X[:1024], list(map(int, y[:1024])), 8
+
+    def step(threads: int | None) -> Any:
+        adam = mp.optim.Adam(model.parameters(), lr=1e-4)
+        return mp.compile(lambda x, t: mp.losses.cross_entropy(model(x), t), adam, threads=threads)
+
+    steps = {"default": step(None), "one": step(1), "two": step(2)}
+    least = dict.fromkeys(steps, float("inf"))
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for name, step_ in steps.items():
+            start = time.perf_counter()
+            taken = len(step_.run(X, y, epochs=epochs, batch_size=batch, progress=False))
+            least[name] = min(least[name], (time.perf_counter() - start) / taken)
+    return least
+
+
 def sums_of_products() -> tuple[Any, list[mp.Value]]:
     """micrograd's neurons, w1*x1 + w2*x2 + … one by one: most nodes are links of long sums."""
     widths = [128, 196, 125, 1]
@@ -193,6 +233,7 @@ def first_call() -> dict[str, float]:
 
 JOBS: dict[str, Callable[..., Any]] = {
     "time_of_step": time_of_step,
+    "time_of_threads": time_of_threads,
     "a_thousand_names": a_thousand_names,
     "seconds_of_graph": seconds_of_graph,
     "bytes_of_graph": bytes_of_graph,
@@ -292,6 +333,21 @@ def gpt(options: argparse.Namespace) -> None:
         results = compare("gpt", (*PEERS, "with_compile"), task, 1, options)
         how = "one by one" if batch == 1 else f"in batches of {batch}"
         print_table(f"GPT of width {width}, a name, {how}", results, batch)
+
+
+def threads(options: argparse.Namespace) -> None:
+    print(f"\n| {'one step':30} | default    | one thread | two threads | faster than default |")
+    print(f"|{'-' * 32}|-----------:|-----------:|------------:|--------------------:|")
+    for network in NETWORKS:
+        for batch in (128, 512):
+            arguments = {"network": network, "batch": batch, "seconds": 2 if options.quick else 6}
+            rounds = [in_a_process("time_of_threads", arguments) for _ in range(options.rounds)]
+            default, one, two = medians(rounds).values()
+            print(
+                f"| {f'{network}, {batch} digits':30} | {in_words(default):>10} "
+                f"| {in_words(one):>10} | {in_words(two):>11} | {default / two:17.2f} × |",
+                flush=True,
+            )
 
 
 def names(options: argparse.Namespace) -> None:
@@ -418,6 +474,7 @@ SECTIONS = {
     "gpt": gpt,
     "names": names,
     "digits": digits,
+    "threads": threads,
     "graph": graph,
     "first": first,
     "growth": growth,
