@@ -23,6 +23,7 @@ from .kernels import part_size
 from .layout import Program
 from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 from .threads import MOST_PARTS, Threads
+from .threads import address as _address
 
 
 class NativeMachine:
@@ -77,8 +78,6 @@ class NativeMachine:
         }
         self.work: dict[str, Any] = {
             **{name: _address(numbers) for name, numbers in self.tape.items()},
-            "total_data": _address(self.data),
-            "total_grad": _address(self.grad),
             "parameters": self.parameters,
             "lane_begin": lane_begin,
             "scratch_begin": lane_begin + lanes,
@@ -193,11 +192,6 @@ def _kernel() -> Any:
     from .native import run_address
 
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run_address())
-
-
-def _address(numbers: Any) -> int:
-    """Where a NumPy array is in memory."""
-    return int(numbers.ctypes.data)
 
 
 class _Encoder:

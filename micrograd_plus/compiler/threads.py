@@ -70,35 +70,43 @@ class Threads:
         self.np = np
         self.parameters = parameters
         self.own = [(data, grad, at)]
+        self.kept = np.zeros((0, parameters))  # the gradients of each part
+        self.part_rooms = np.zeros(MOST_PARTS, np.int64)
         self.part_losses = np.zeros(MOST_PARTS)
         self.part_grads = np.zeros(MOST_PARTS, np.int64)
-        self.part_rooms = np.zeros(MOST_PARTS, np.int64)
         self.squares = np.zeros(MOST_PIECES)
-        self.kept = np.zeros((0, parameters))  # the gradients of each part
-        self.counters = np.zeros(2 * _APART, np.int64)
+        self.counters = self.counters_of_one = np.zeros(2 * _APART, np.int64)
+        self.fields = {
+            **self._of(0),
+            "leads": True,
+            "total_data": address(data),
+            "total_grad": address(grad),
+            "claimed": address(self.counters),
+            "completed": address(self.counters[_APART:]),
+            "most_parts": 1,
+            "piece": max(1, parameters),
+            "part_losses": address(self.part_losses),
+            "part_grads": address(self.part_grads),
+            "part_rooms": address(self.part_rooms),
+            "squares": address(self.squares),
+        }
 
     def work(self, count: int | None) -> dict[str, Any]:
         """What the first of `count` threads must know; None for one thread and no parts."""
-        if count is not None and not len(self.kept):
-            self.kept = self.np.empty((MOST_PARTS, self.parameters))
-            self.part_rooms[:] = [_address(row) for row in self.kept]
-        if count != 1 and count is not None:
-            # Threads that come late read the old counters, and find nothing to do.
+        self.counters, changed = self.counters_of_one, {}
+        if count is not None:
+            if not len(self.kept):
+                self.kept = self.np.empty((MOST_PARTS, self.parameters))
+                self.part_rooms[:] = [address(row) for row in self.kept]
+            blocks = -(-self.parameters // (BLOCK * MOST_PIECES))
+            changed = {"most_parts": MOST_PARTS, "piece": max(1, blocks) * BLOCK}
+        if count is not None and count > 1:
+            # Threads that come late read the counters of their own run: all was done.
             self.counters = self.np.zeros(2 * _APART, self.np.int64)
-        self.counters[:] = -1, *[0] * (2 * _APART - 1)
-        blocks = -(-self.parameters // (BLOCK * MOST_PIECES))
-        return {
-            **self._of(0),
-            "leads": True,
-            "claimed": _address(self.counters),
-            "completed": _address(self.counters[_APART:]),
-            "most_parts": 1 if count is None else MOST_PARTS,
-            "piece": self.parameters if count is None else max(1, blocks) * BLOCK,
-            "part_losses": _address(self.part_losses),
-            "part_grads": _address(self.part_grads),
-            "part_rooms": _address(self.part_rooms),
-            "squares": _address(self.squares),
-        }
+            changed["claimed"] = address(self.counters)
+            changed["completed"] = address(self.counters[_APART:])
+        self.counters[0], self.counters[_APART] = -1, 0
+        return {**self.fields, **changed}
 
     def run(self, kernel: Any, work: Work, count: int, used: Any) -> int:
         """Runs `work` in `count` threads; what they use stays in memory as long as they run."""
@@ -108,31 +116,29 @@ class Threads:
             self.own.append((np.zeros(len(data)), np.zeros(len(grad)), at.copy()))
         others = [replace(work, leads=False, **self._of(i)) for i in range(1, count)]
         works = packed(Work, [work, *others])
+        begin = address(works)
         used = (used, works, self.own, self.counters)
         try:
             for i in range(1, count):
-                _others(os.getpid(), count - 1).submit(_help, kernel, _address(works[i:]), used)
-            return int(kernel(_address(works)))
-        except BaseException:
-            self.counters[:] = _NOTHING_LEFT
+                pool = _others(os.getpid(), count - 1)
+                pool.submit(_help, kernel, begin + i * works.itemsize, used)
+            return int(kernel(begin))
+        except BaseException:  # Ctrl-C before the first thread began: the others must not
+            self.counters[:] = _ALL_DONE
             raise
 
     def _of(self, i: int) -> dict[str, Any]:
         """What thread i has of its own."""
         data, grad, at = self.own[i]
-        return {
-            "data": _address(data),
-            "grad": _address(grad),
-            "at": _address(at) + at.itemsize,
-        }
+        return {"data": address(data), "grad": address(grad), "at": address(at) + at.itemsize}
 
 
 _APART = 16  # between two counters, so that a change of one does not delay reading the other
-_NOTHING_LEFT = 1 << 62
+_ALL_DONE = 1 << 62
 
 
-def _help(kernel: Any, address: int, used: Any) -> None:
-    kernel(address)
+def _help(kernel: Any, work: int, used: Any) -> None:
+    kernel(work)
 
 
 @cache
@@ -141,6 +147,6 @@ def _others(process: int, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, "micrograd_plus")
 
 
-def _address(numbers: Any) -> int:
+def address(numbers: Any) -> int:
     """Where a NumPy array is in memory."""
     return int(numbers.ctypes.data)
