@@ -167,7 +167,6 @@ def test_the_fastest_number_of_threads_is_chosen() -> None:
             choice.took(3 * (1.0 + (choice.threads != fastest) + disturbed), steps=3)
         assert sorted(asked) == sorted([1, 2, 4, 6] * 3)
         assert choice.threads == fastest
-    assert threads_.Choice(1).is_made() is False
     assert threads_.processors() >= 1
 
 

@@ -88,8 +88,10 @@ def compile(
 
     threads: how many threads share the examples of a batch; worth it for batches of a hundred and
     more, on as many free cores, up to 8. The batch is cut into parts, which do not depend on the
-    number of threads: the results are the same, to the last bit, for every number from 1 on. By
-    default one thread takes the whole batch in one part: the sums have another order.
+    number of threads: the results are the same, to the last bit, for every number from 1 on. What
+    does not depend on the example is computed once for each part. By default one thread takes the
+    whole batch in one part: the same results but for the order of the sums. In plain Python,
+    without numba, that is so for any number of threads.
 
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples

@@ -3,7 +3,8 @@
 `native.py` compiles this file with numba, once per machine and not once per graph, together
 with the loops that are written from the op table; without numba nothing here is used.
 
-All numbers are in two long rows of memory, `data` and `grad`, at the same places:
+All numbers are in two long rows of memory, `data` and `grad`, at the same places; each thread has
+two rows of its own:
 
     shared numbers         one each: parameters, constants, what depends on no example
     numbers per example    `width` of them side by side, one for each example that is computed
@@ -11,7 +12,7 @@ All numbers are in two long rows of memory, `data` and `grad`, at the same place
 
 `width` is how many examples are computed together; for what is computed once per batch it is 1.
 `tape.py` defines the records: `Work` has the addresses of everything else. The file is read from
-its end: `run` calls `run_part`, this `run_group`, this `forward` and `backward`, and these what
+its end: `run` calls `run_parts`, this `run_group`, this `forward` and `backward`, and these what
 stands before them.
 """
 

@@ -96,7 +96,7 @@ class Threads:
         self.counters, changed = self.counters_of_one, {}
         if count is not None:
             if not len(self.kept):
-                self.kept = self.np.empty((MOST_PARTS, self.parameters))
+                self.kept = self.np.empty((MOST_PARTS, self.parameters), self.own[0][0].dtype)
                 self.part_rooms[:] = [address(row) for row in self.kept]
             blocks = -(-self.parameters // (BLOCK * MOST_PIECES))
             changed = {"most_parts": MOST_PARTS, "piece": max(1, blocks) * BLOCK}
@@ -112,8 +112,9 @@ class Threads:
         """Runs `work` in `count` threads; what they use stays in memory as long as they run."""
         np = self.np
         while len(self.own) < count:
-            data, grad, at = self.own[0]
-            self.own.append((np.zeros(len(data)), np.zeros(len(grad)), at.copy()))
+            data, _, at = self.own[0]
+            data, grad = (np.zeros(len(data), data.dtype) for _ in range(2))
+            self.own.append((data, grad, at.copy()))
         others = [replace(work, leads=False, **self._of(i)) for i in range(1, count)]
         works = packed(Work, [work, *others])
         begin = address(works)
