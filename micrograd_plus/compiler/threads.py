@@ -118,7 +118,7 @@ class Threads:
         others = [replace(work, leads=False, **self._of(i)) for i in range(1, count)]
         works = packed(Work, [work, *others])
         begin = address(works)
-        used = (used, works, self.own, self.counters)
+        used = (used, works, self, self.counters)
         try:
             for i in range(1, count):
                 pool = _others(os.getpid(), count - 1)
