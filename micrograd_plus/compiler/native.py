@@ -55,7 +55,7 @@ WITH_SUMS = (
 for _name, _function in list(globals().items()):
     if getattr(_function, "__module__", None) == __name__:
         _flags = SUMS if _name in WITH_SUMS else set()
-        if _name in ("multiply", "multiply_transposed", "forward", "backward", "run_group"):
+        if _name in ("multiply", "multiply_transposed", "forward", "backward"):
             globals()[_name] = unit(_function, _flags)
         elif _name != "run":
             _kind = signature(_function)  # one signature for all callers
