@@ -21,6 +21,7 @@ from .examples import Examples, has_numpy
 from .layout import Program
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
+from .threads import MOST_PARTS, Choice
 
 
 class Model(Protocol):
@@ -34,17 +35,33 @@ class Model(Protocol):
 
 
 @overload
-def compile(function: Model, optimizer: None = None, *, cache_size: int = 64) -> Predict: ...
+def compile(
+    function: Model, optimizer: None = None, *, cache_size: int = 64, threads: int | None = None
+) -> Predict: ...
 @overload
 def compile(
-    function: Callable[..., Value], optimizer: None = None, *, cache_size: int = 64
+    function: Callable[..., Value],
+    optimizer: None = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
 ) -> LossAndGradient: ...
 @overload
-def compile(function: Callable[..., Value], optimizer: object, *, cache_size: int = 64) -> Step: ...
+def compile(
+    function: Callable[..., Value],
+    optimizer: object,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
+) -> Step: ...
 
 
 def compile(
-    function: Callable[..., Any], optimizer: Any = None, *, cache_size: int = 64
+    function: Callable[..., Any],
+    optimizer: Any = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
 ) -> Compiled:
     """Records `function` at its first call and replays it, over whole batches, from then on.
 
@@ -68,6 +85,13 @@ def compile(
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
 
+    threads: how many threads share the examples of a batch; worth it for batches of a hundred and
+    more, on as many free cores, up to 8. The batch is cut into parts, which do not depend on the
+    number of threads: the results are the same, to the last bit, for every number from 1 on. What
+    does not depend on the example is computed once for each part. By default one thread takes the
+    whole batch in one part: the same results but for the order of the sums. In plain Python,
+    without numba, that is so for any number of threads.
+
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples
     before it goes on. Where it meets an infinite derivative, as that of sqrt(w) for w = 0, eager
@@ -79,17 +103,22 @@ def compile(
     if optimizer is not None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
             raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
-        return Step(function, optimizer, cache_size)
-    return (Predict if is_module else LossAndGradient)(function, cache_size)
+        return Step(function, optimizer, cache_size, threads)
+    return (Predict if is_module else LossAndGradient)(function, cache_size, threads)
 
 
 class Compiled:
     """A compiled function: it keeps its programs, and runs them."""
 
     def __init__(
-        self, function: Callable[..., Any], cache_size: int = 64, optimizer: Any = None
+        self,
+        function: Callable[..., Any],
+        cache_size: int = 64,
+        threads: int | None = None,
+        optimizer: Any = None,
     ) -> None:
         self.function = function
+        self.threads = None if threads is None else whole_number("threads", threads)
         self.argument_names = _argument_names(function)
         size = whole_number("cache_size", cache_size)
         self._programs = Programs(function, size, self._known, self._accept, optimizer)
@@ -136,6 +165,10 @@ class Compiled:
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
 
+    def _task(self, differentiated: bool = True) -> Task:
+        """How to run batches."""
+        return Task(differentiated, self._programs.seeds(), threads=self.threads)
+
     def _known(self) -> Sequence[Value]:
         """The parameters that are known before recording."""
         return list(self._programs.store.slots)
@@ -168,7 +201,7 @@ class Predict(Compiled):
         programs = self._programs
         entries = programs.prepare(examples)
         batch = programs.in_one_batch(examples, stored=True)
-        programs.run(batch, 0, 1, Task(False, programs.seeds()))
+        programs.run(batch, 0, 1, self._task(differentiated=False))
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -194,7 +227,7 @@ class LossAndGradient(Compiled):
         programs = self._programs
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
-        return programs.run(batch, 0, 1, Task(True, programs.seeds())).losses[0]
+        return programs.run(batch, 0, 1, self._task()).losses[0]
 
     def _refuse_recording(self) -> None:
         if recorder() is not None:
@@ -209,9 +242,15 @@ class Step(LossAndGradient):
     Their numbers stay in the program's memory until then, so that a call copies nothing.
     """
 
-    def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        optimizer: Any,
+        cache_size: int = 64,
+        threads: int | None = None,
+    ) -> None:
         self.optimizer = optimizer
-        super().__init__(function, cache_size, optimizer)
+        super().__init__(function, cache_size, threads, optimizer)
 
     def __repr__(self) -> str:
         return f"Step({_name(self.function)}, {self.optimizer!r})"
@@ -259,7 +298,7 @@ class Step(LossAndGradient):
                     batches_ = self._programs.in_batches(
                         examples, [range(examples.count)], size, repeat=at_once
                     )
-                task = Task(True, self._programs.seeds())
+                task = self._task()
                 for outcome in self._in_parts(batches_, at_once * steps_each, task, schedule):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))
@@ -278,13 +317,17 @@ class Step(LossAndGradient):
             started = time.perf_counter()
             at_once = min(part, count - done)
             with self._ahead(schedule, at_once) as rates:
-                outcome = self._programs.run(batches, done, at_once, replace(task, rates=rates))
+                outcome = self._run_steps(batches, done, at_once, replace(task, rates=rates))
             done += outcome.completed
             yield outcome
             if outcome.completed < at_once:
                 return
             taken = max(time.perf_counter() - started, 1e-6)
             part = int(max(1, min(8 * part, part * _PART / taken)))
+
+    def _run_steps(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        """Runs `count` steps from step `first` on."""
+        return self._programs.run(batches, first, count, task)
 
     @contextmanager
     def _ahead(self, schedule: Any, count: int) -> Iterator[list[float]]:
@@ -328,8 +371,12 @@ class Training(Step):
     """A `Step` for `fit`, whose function returns (loss, prediction).
 
     An epoch gives the predictions too, and ends before the update of a step whose loss or
-    gradient is not finite.
+    gradient is not finite. The first steps measure how many threads are the fastest.
     """
+
+    def __init__(self, function: Callable[..., Any], optimizer: Any, most_threads: int) -> None:
+        self._choice = Choice(min(most_threads, MOST_PARTS))
+        super().__init__(function, optimizer, threads=self._choice.threads)
 
     @property
     def parameters(self) -> list[Value]:
@@ -345,7 +392,7 @@ class Training(Step):
         """
         entries = self.prepare(examples)
         batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
-        task = Task(True, self._programs.seeds(), clip=clip, guarded=True)
+        task = replace(self._task(), clip=clip, guarded=True)
         losses: list[float] = []
         norms: list[float] = []
         for outcome in self._in_parts(batches, -(-len(order) // batch_size), task):
@@ -357,6 +404,16 @@ class Training(Step):
     def go_back(self) -> None:
         """Restores the parameters and the optimizer to their state before the last update."""
         self._programs.go_back()
+
+    def _run_steps(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        machine = self._programs.machine
+        if machine.parts(batches, first) == 1:  # for one thread
+            return super()._run_steps(batches, first, count, task)
+        started = time.perf_counter()
+        self.threads = self._choice.threads
+        outcome = super()._run_steps(batches, first, count, replace(task, threads=self.threads))
+        self._choice.took(time.perf_counter() - started, count)
+        return outcome
 
     def _accept(self, recording: Recording) -> None:
         loss, _ = recording.structure

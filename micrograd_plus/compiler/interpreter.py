@@ -147,6 +147,10 @@ class PlainMachine:
         """Batches that `take` gave, for other examples of the same shapes."""
         return self.take(replace(batches, inputs=inputs, outputs=list(batches.outputs)))
 
+    def parts(self, batches: Batches, step: int) -> int:
+        """Into how many parts a step is cut: here one thread runs all examples in one part."""
+        return 1
+
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
         losses: list[float] = []

@@ -107,9 +107,10 @@ class OpLoops(_Numba):
 
 
 def update_loop(update: Update, formulas: dict[str, Any]) -> list[str]:
-    """The lines of the loop that moves every parameter once.
+    """The lines of the loop that moves the parameters from `begin` to `end` once.
 
-    settings: lr, and what is counted; memory: what is kept, one row for each name.
+    settings: lr, and what is counted; after: what is counted after this step, which is the same
+    whatever parameters are moved. memory: what is kept, one row of `count` for each name.
     """
     writer = _Numba()
     common, rest = update.hoisted(formulas)
@@ -128,8 +129,10 @@ def update_loop(update: Update, formulas: dict[str, Any]) -> list[str]:
     body = loads(changing.values(), ["gradient", "data", *update.kept])
     body += [f"{writer.symbol(part)} = {writer.write(value)}" for part, value in shared]
     body += [f"{place[name]} = {writer.write(value)}" for name, value in zip(changing, results)]
-    lines += ["for i in range(count):", *indented(body)]
-    return lines + [f"{place[name]} = {writer.write(rest[name])}" for name in update.counted]
+    lines += ["for i in range(begin, end):", *indented(body)]
+    return lines + [
+        f"after[{j}] = {writer.write(rest[name])}" for j, name in enumerate(update.counted, start=1)
+    ]
 
 
 def _symbols(formula: Any) -> list[Symbol]:

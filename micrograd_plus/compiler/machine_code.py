@@ -131,7 +131,7 @@ def _libraries() -> list[Any]:
     """Where the C functions are that machine code calls."""
     import ctypes
 
-    windows = ("ucrtbase", "vcruntime140")
+    windows = ("ucrtbase", "vcruntime140", "kernel32")
     return [ctypes.CDLL(name) for name in (windows if sys.platform == "win32" else (None,))]
 
 

@@ -121,6 +121,10 @@ def intrinsics() -> dict[str, Any]:
     floats(address), integers(address), places(address): the numbers at an address.
     pattern_at(address, i) and others: record i of those at an address.
     call(address, (arguments, …)): calls the loop of an op.
+    loaded(address): the whole number there, and then all that other threads wrote before it.
+    exchanged(address, old, new): whether `old` was there; then `new` is there instead.
+    increment(address): adds 1 to the whole number there; what was written before is seen by all.
+    pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(k): 2.0**k for a whole number k from -1022 to 1023, as a float.
     tile_4_8(…) and smaller ones: a piece of a matrix product, for `kernels.multiply`.
     """
@@ -152,6 +156,47 @@ def intrinsics() -> dict[str, Any]:
             return builder.bitcast(builder.shl(exponent, ir.Constant(whole, 52)), real)
 
         return types.float64(types.float64), generate
+
+    def shared(builder: Any, address: Any) -> Any:
+        return builder.inttoptr(address, ir.IntType(64).as_pointer())
+
+    @intrinsic
+    def loaded(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            return builder.load_atomic(shared(builder, given[0]), "acquire", align=8)
+
+        return types.int64(address), generate
+
+    @intrinsic
+    def exchanged(typing: Any, address: Any, old: Any, new: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            place = shared(builder, given[0])
+            found = builder.cmpxchg(place, given[1], given[2], "acq_rel", "acquire")
+            return builder.extract_value(found, 1)
+
+        return types.boolean(address, types.int64, types.int64), generate
+
+    @intrinsic
+    def increment(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            one = ir.Constant(ir.IntType(64), 1)
+            builder.atomic_rmw("add", shared(builder, given[0]), one, "acq_rel")
+            return context.get_dummy_value()
+
+        return types.void(address), generate
+
+    def calls(name: str, *numbers: int) -> Any:
+        @intrinsic
+        def called(typing: Any) -> Any:
+            def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+                values = [ir.Constant(ir.IntType(32), number) for number in numbers]
+                kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+                builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+                return context.get_dummy_value()
+
+            return types.void(), generate
+
+        return called
 
     def numbers_at(kind: Any) -> Any:
         @intrinsic
@@ -280,7 +325,22 @@ def intrinsics() -> dict[str, Any]:
     named |= {"TO_WHOLE": 1.5 * 2.0**52}
     named |= {kind.lower(): numbers_at(_types()[kind]) for kind in ("Floats", "Integers", "Places")}
     named |= {f"{r.__name__.lower()}_at": record_at(_types()[r.__name__]) for r in RECORDS}
-    return {**named, "call": call, "power_of_2": power_of_2}
+    named |= {"loaded": loaded, "exchanged": exchanged, "increment": increment}
+    give_way = calls("SwitchToThread" if sys.platform == "win32" else "sched_yield")
+    pause = give_way
+    if _processor() == "x86_64":
+        pause = calls("llvm.x86.sse2.pause")
+    elif _processor() == "aarch64":
+        pause = calls("llvm.aarch64.hint", 1)
+    return {**named, "call": call, "power_of_2": power_of_2, "pause": pause, "give_way": give_way}
+
+
+def _processor() -> str:
+    """The kind of processor, as LLVM names it."""
+    from llvmlite import binding
+
+    name: str = binding.get_process_triple().split("-")[0]
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 
 # ---- from source to machine code
@@ -368,7 +428,10 @@ def _callable(function: Any, address: int) -> Any:
 def update_addresses(name: str, update: Update) -> list[int]:
     """The addresses of an optimizer's loops: for its first step, and for later ones."""
     loops = {"first": update_loop(update, update.first), "later": update_loop(update, update.later)}
-    arguments = "count: int, settings: Floats, data: Floats, grad: Floats, memory: Floats"
+    arguments = (
+        "begin: int, end: int, count: int, settings: Floats, after: Floats, "
+        "data: Floats, grad: Floats, memory: Floats"
+    )
     return _loop_addresses(f"update_{name}", arguments, loops)
 
 

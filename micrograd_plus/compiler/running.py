@@ -11,7 +11,7 @@ import importlib.util
 import warnings
 from array import array
 from collections.abc import Sequence
-from ctypes import CFUNCTYPE, addressof, c_char, c_int64
+from ctypes import CFUNCTYPE, c_int64
 from functools import cache
 from threading import RLock
 from typing import Any
@@ -21,6 +21,7 @@ from ..optim.updates import Update
 from .batches import Batches, Outcome, Task
 from .examples import has_numpy
 from .interpreter import PlainMachine
+from .kernels import part_size
 from .layout import Program
 from .tape import (
     BLOCK,
@@ -32,9 +33,11 @@ from .tape import (
     Instruction,
     Pattern,
     Work,
+    address,
     packed,
     structure,
 )
+from .threads import MOST_PARTS, Threads
 
 
 class NativeMachine:
@@ -54,13 +57,13 @@ class NativeMachine:
         self.grad = np.zeros(parameters)
         self.memory = np.zeros((len(self.kept), moved))
         self.settings = np.zeros(1 + len(self.counted))
+        self.settings_after = np.zeros(1 + len(self.counted))
         self.guard = np.zeros(moved + self.memory.size + self.settings.size)
         self.panel = np.zeros(PANEL_ROOM)
         self.remembers = False
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
         self.work = structure(Work)()
-        self.work_address = addressof(self.work)
         self._make_room(1)
         self.updates = [0, 0]  # for the first step, and for later ones
         if update:
@@ -82,7 +85,8 @@ class NativeMachine:
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
-        self.at = np.array([room] + [0] * most_operands, np.int64)
+        at = np.array([room] + [0] * most_operands, np.int64)
+        self.threads = Threads(self.work, self.parameters, data, grad, self.panel, at)
         self.tape = {
             "headers": packed(Header, tape.headers),
             "instructions": packed(Instruction, tape.instructions),
@@ -92,21 +96,18 @@ class NativeMachine:
             "numbers": np.array(tape.numbers, np.float64),
         }
         fixed = {
-            **{name: _address(numbers) for name, numbers in self.tape.items()},
-            "data": _address(self.data),
-            "grad": _address(self.grad),
+            **{name: address(numbers) for name, numbers in self.tape.items()},
             "parameters": self.parameters,
             "lane_begin": lane_begin,
             "scratch_begin": lane_begin + lanes,
             "region": region,
-            "panel": _address(self.panel),
-            "at": _address(self.at) + self.at.itemsize,
             "later_update": self.updates[1],
-            "settings": _address(self.settings),
+            "settings": address(self.settings),
+            "settings_after": address(self.settings_after),
             "setting_count": self.settings.size,
-            "memory": _address(self.memory),
+            "memory": address(self.memory),
             "memory_size": self.memory.size,
-            "guard": _address(self.guard),
+            "guard": address(self.guard),
         }
         for name, number in fixed.items():
             setattr(self.work, name, number)
@@ -115,7 +116,7 @@ class NativeMachine:
         """Makes room for the numbers that each of so many steps has."""
         self.rates, self.losses, self.norms = self.np.zeros((3, steps))
         for name in ("rates", "losses", "norms"):
-            setattr(self.work, name, _address(getattr(self, name)))
+            setattr(self.work, name, address(getattr(self, name)))
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
@@ -166,13 +167,29 @@ class NativeMachine:
         )
         inputs = np.asarray(batches.inputs, np.float64)
         outputs = np.array(batches.outputs)
-        return Batches(inputs, outputs, *steps, addresses=tuple(map(_address, steps)))
+        return Batches(inputs, outputs, *steps, addresses=tuple(map(address, steps)))
 
     def take_again(self, batches: Batches, inputs: Any) -> Batches:
         """Batches that `take` gave, for other examples of the same shapes."""
         steps = batches.starts, batches.groups, batches.steps, batches.output_starts
         inputs = self.np.asarray(inputs, self.np.float64)
         return Batches(inputs, batches.outputs.copy(), *steps, addresses=batches.addresses)
+
+    def parts(self, batches: Batches, step: int) -> int:
+        """Into how many parts a step is cut, for several threads."""
+        begin, end = batches.steps[step : step + 2]
+        groups = batches.groups[begin:end]
+        examples = int(groups["size"].sum())
+        slots = int((groups["size"] * self.tape["headers"]["slots"][groups["program"]]).sum())
+        return -(-examples // part_size(examples, slots, MOST_PARTS))
+
+    def _useful_threads(self, batches: Batches, first: int, count: int, task: Task) -> int | None:
+        """How many threads do a task: those that it allows, but no more than there are parts."""
+        if task.threads is None or task.threads == 1:
+            return task.threads
+        # Not every step is as small as the last one of an epoch may be.
+        parts = max(self.parts(batches, step) for step in (first, first + count // 2))
+        return min(task.threads, parts)
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on."""
@@ -183,18 +200,22 @@ class NativeMachine:
             self.rates[:count] = task.rates or self.optimizer.lr
         if task.seeds:
             seeds = self.np.array(task.seeds, self.np.int64)
-            work.seeds = _address(seeds)
-        work.inputs = _address(batches.inputs)
+            work.seeds = address(seeds)
+        work.inputs = address(batches.inputs)
         work.starts, work.groups, work.steps, work.output_starts = batches.addresses
         work.stored = len(batches.outputs) > 0
         if work.stored:
-            work.outputs = _address(batches.outputs)
+            work.outputs = address(batches.outputs)
         work.first_step, work.step_count = first, count
         work.differentiated, work.moved = task.differentiated, moved
         work.first_update = self.updates[self.remembers]
         work.clip, work.guarded = task.clip, task.guarded
+        work.completed = 0
+        used = (self.tape, batches, self.losses, self.norms)
         try:
-            self.run_kernel(self.work_address)
+            self.threads.run(
+                self.run_kernel, self._useful_threads(batches, first, count, task), used
+            )
         finally:  # also after Ctrl-C, which Python handles when the kernel returns
             self.completed = work.completed
             self.remembers = self.remembers or (self.completed > 0 and moved > 0)
@@ -209,11 +230,6 @@ def _kernel() -> Any:
     from .native import run_address
 
     return CFUNCTYPE(c_int64, c_int64)(run_address())
-
-
-def _address(numbers: Any) -> int:
-    """Where a NumPy array is in memory; the fastest way to ask."""
-    return addressof(c_char.from_buffer(numbers)) if numbers.size else 0
 
 
 class _Encoder:
