@@ -17,6 +17,7 @@ from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
 from .batches import Batches, Outcome, Task, shuffled
+from .dtypes import FLOAT64, dtype_of
 from .examples import Examples, has_numpy
 from .layout import Program
 from .optimizer_memory import OptimizerMemory
@@ -35,17 +36,30 @@ class Model(Protocol):
 
 
 @overload
-def compile(function: Model, optimizer: None = None, *, cache_size: int = 64) -> Predict: ...
+def compile(
+    function: Model, optimizer: None = None, *, cache_size: int = 64, dtype: Any = "float64"
+) -> Predict: ...
 @overload
 def compile(
-    function: Callable[..., Value], optimizer: None = None, *, cache_size: int = 64
+    function: Callable[..., Value],
+    optimizer: None = None,
+    *,
+    cache_size: int = 64,
+    dtype: Any = "float64",
 ) -> LossAndGradient: ...
 @overload
-def compile(function: Callable[..., Value], optimizer: object, *, cache_size: int = 64) -> Step: ...
+def compile(
+    function: Callable[..., Value], optimizer: object, *, cache_size: int = 64,
+    dtype: Any = "float64",
+) -> Step: ...  # fmt: skip
 
 
 def compile(
-    function: Callable[..., Any], optimizer: Any = None, *, cache_size: int = 64
+    function: Callable[..., Any],
+    optimizer: Any = None,
+    *,
+    cache_size: int = 64,
+    dtype: Any = "float64",
 ) -> Compiled:
     """Records `function` at its first call and replays it, over whole batches, from then on.
 
@@ -69,6 +83,12 @@ def compile(
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
 
+    dtype: "float64", or "float32" for numbers of 7 digits and up to 3.4e38, as PyTorch's default.
+    Twice as many of them fit into a vector unit and into the cache. Inputs and parameters are
+    rounded to float32 at each call, and so is everything that is computed of them, gradients and
+    the optimizer's memory included; `data` and `grad` are floats that hold the rounded numbers.
+    The first use on a machine compiles the kernels once more.
+
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples
     before it goes on. Where it meets an infinite derivative, as that of sqrt(w) for w = 0, eager
@@ -80,20 +100,25 @@ def compile(
     if optimizer is not None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
             raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
-        return Step(function, optimizer, cache_size)
-    return (Predict if is_module else LossAndGradient)(function, cache_size)
+        return Step(function, optimizer, cache_size, dtype)
+    return (Predict if is_module else LossAndGradient)(function, cache_size, dtype=dtype)
 
 
 class Compiled:
     """A compiled function: it keeps its programs, and runs them."""
 
     def __init__(
-        self, function: Callable[..., Any], cache_size: int = 64, optimizer: Any = None
+        self,
+        function: Callable[..., Any],
+        cache_size: int = 64,
+        optimizer: Any = None,
+        dtype: Any = "float64",
     ) -> None:
         self.function = function
+        self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
         size = whole_number("cache_size", cache_size)
-        self._programs = Programs(function, size, self._known, self._accept, optimizer)
+        self._programs = Programs(function, size, self._known, self._accept, optimizer, self.dtype)
 
     @property
     def programs(self) -> dict[Key, Program]:
@@ -101,7 +126,12 @@ class Compiled:
         return {key: entry.program for key, entry in self._programs.entries.items()}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_name(self.function)})"
+        return f"{type(self).__name__}({', '.join(self._described())})"
+
+    def _described(self) -> list[str]:
+        """What `repr` shows: of dtypes, as PyTorch does, only another one than the default."""
+        shown = [_name(self.function)]
+        return shown if self.dtype is FLOAT64 else [*shown, f"dtype={self.dtype.name!r}"]
 
     _repr_mimebundle_ = mimebundle
 
@@ -213,13 +243,20 @@ class Step(LossAndGradient):
     gradient. The optimizer's state and settings can be read and changed at any time.
     """
 
-    def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        optimizer: Any,
+        cache_size: int = 64,
+        dtype: Any = "float64",
+    ) -> None:
         self.optimizer = optimizer
         self._memory: Any = None
-        super().__init__(function, cache_size, optimizer)
+        super().__init__(function, cache_size, optimizer, dtype)
 
     def __repr__(self) -> str:
-        return f"Step({_name(self.function)}, {self.optimizer!r})"
+        name, *dtype = self._described()
+        return f"Step({', '.join([name, repr(self.optimizer), *dtype])})"
 
     def __call__(self, *batches: Any) -> float:
         """One update on a batch; the mean loss before it."""

@@ -12,6 +12,9 @@ All numbers are in two long rows of memory, `data` and `grad`, at the same place
 `width` is how many examples are computed together; for what is computed once per batch it is 1.
 `tape.py` defines the records: `Work` has the addresses of everything else. The file is read from
 its end: `run` calls `run_group`, this `forward` and `backward`, and these what stands before them.
+
+It is compiled once for each dtype. `Floats` are of that dtype, and so is what is computed from
+them, if a sum starts with `zero`; a `float` and `Doubles` always have 64 bits.
 """
 
 from __future__ import annotations
@@ -35,13 +38,15 @@ from .tape import (
     Work,
 )
 
-Floats = Any  # the address of 64-bit floats
+Floats = Any  # the address of floats of the dtype
+Doubles = Any  # of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, and the sum of a tile of a matrix product.
 floats: Any = None
+doubles: Any = None
 integers: Any = None
 places: Any = None
 pattern_at: Any = None
@@ -50,10 +55,17 @@ header_at: Any = None
 group_at: Any = None
 work_at: Any = None
 call: Any = None
+tile_4_16: Any = None
 tile_4_8: Any = None
 tile_4_4: Any = None
+tile_1_16: Any = None
 tile_1_8: Any = None
 tile_1_4: Any = None
+# Of the dtype: the number 0.0, how many numbers a row of a tile has at most, and the largest float
+# below 1.
+zero: Any = None
+widest: Any = None
+below_one: Any = None
 
 
 # ---- matrix products
@@ -75,18 +87,23 @@ def multiply(
         u, p = a0 + i * a_row, c0 + i * c_row
         j = 0
         while j < columns:
-            width = 8 if j + 8 <= columns else 4 if j + 4 <= columns else 1
-            if height == 4 and width == 8:
+            width = min(columns - j, widest)
+            width = 16 if width >= 16 else 8 if width >= 8 else 4 if width >= 4 else 1
+            if height == 4 and width == 16:
+                tile_4_16(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+            elif height == 4 and width == 8:
                 tile_4_8(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
             elif height == 4 and width == 4:
                 tile_4_4(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+            elif width == 16:
+                tile_1_16(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
             elif width == 8:
                 tile_1_8(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
             elif width == 4:
                 tile_1_4(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
             else:
                 for r in range(height):
-                    total = 0.0
+                    total = zero
                     for k in range(inner):
                         total += a[u + r * a_row + k * a_inner] * b[b0 + k * b_inner + j]
                     c[p + r * c_row + j] += total
@@ -110,8 +127,8 @@ def multiply_transposed(
         for j in range(0, columns - 3, 4):
             b1 = b0 + j * b_column
             b2, b3, b4 = b1 + b_column, b1 + 2 * b_column, b1 + 3 * b_column
-            s11 = s12 = s13 = s14 = s21 = s22 = s23 = s24 = 0.0
-            s31 = s32 = s33 = s34 = s41 = s42 = s43 = s44 = 0.0
+            s11 = s12 = s13 = s14 = s21 = s22 = s23 = s24 = zero
+            s31 = s32 = s33 = s34 = s41 = s42 = s43 = s44 = zero
             for k in range(inner):
                 x1, x2, x3, x4 = a[a1 + k], a[a2 + k], a[a3 + k], a[a4 + k]
                 y = b[b1 + k]
@@ -154,7 +171,7 @@ def multiply_transposed(
             c[c4 + 3 * c_column] += s44
         for j in range(columns // 4 * 4, columns):
             b1 = b0 + j * b_column
-            s11 = s21 = s31 = s41 = 0.0
+            s11 = s21 = s31 = s41 = zero
             for k in range(inner):
                 y = b[b1 + k]
                 s11 += a[a1 + k] * y
@@ -169,7 +186,7 @@ def multiply_transposed(
     for i in range(rows // 4 * 4, rows):
         for j in range(columns):
             a1, b1 = a0 + i * a_row, b0 + j * b_column
-            s11 = 0.0
+            s11 = zero
             for k in range(inner):
                 s11 += a[a1 + k] * b[b1 + k]
             c[c0 + i * c_row + j * c_column] += s11
@@ -247,7 +264,7 @@ def unpack(
                 for lane in range(width):
                     grad[to + lane] += grad[at + lane]
             else:
-                total = 0.0
+                total = zero
                 for lane in range(width):
                     total += grad[at + lane]
                 grad[~slot] += total
@@ -368,7 +385,7 @@ def add_gradients(
     if bias.active:
         for i in range(rows):
             for j in range(columns):
-                total = 0.0
+                total = zero
                 for lane in range(width):
                     total += grad[out + lane]
                 grad[~element(places(work.all_places), bias, i, j)] += total
@@ -404,7 +421,7 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     for i in range(instruction.count):
         a = vector(work, x, i, length, width, scratch)
         b = vector(work, y, i, length, width, scratch + work.region)
-        total = 0.0
+        total = zero
         if width > 1 and has_lanes(x):
             for k in range(length):
                 p, q = a + k * x_step, b + k * y_step
@@ -652,7 +669,8 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
             data[to + j * width] = inputs[start + j]
         for j in range(program.randoms):
             count = (serial + lane) * program.randoms + j
-            data[to + (program.inputs + j) * width] = uniform(seeds[program.first_seed + j], count)
+            random = uniform(seeds[program.first_seed + j], count)
+            data[to + (program.inputs + j) * width] = min(random, below_one)
 
 
 def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
@@ -689,7 +707,7 @@ def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
         if work.stored:
             store_outputs(work, program, group.first + done, width)
         for lane in range(width):
-            total += data[lane_begin + root * width + lane if root >= 0 else ~root]
+            total += float(data[lane_begin + root * width + lane if root >= 0 else ~root])
         if upstream != 0.0:
             clear(grad, lane_begin, program.slots * width)
             for lane in range(width):
@@ -708,12 +726,13 @@ def run(address: int) -> int:
     """Runs the steps of the `Work` at this address and returns how many were completed.
 
     A step s is the groups from steps[s] to steps[s + 1]. A guarded run ends before the update of a
-    step whose loss or gradient is not finite; `guard` then holds what the last update changed.
+    step whose loss or gradient is not finite; `guard`, and the second half of `settings`, then hold
+    what the last update changed.
     """
     work = work_at(address, 0)
     data, grad, guard = floats(work.data), floats(work.grad), floats(work.guard)
-    losses, norms = floats(work.losses), floats(work.norms)
-    settings, memory = floats(work.settings), floats(work.memory)
+    losses, norms = doubles(work.losses), doubles(work.norms)
+    settings, memory = doubles(work.settings), floats(work.memory)
     moved, update = work.moved, work.first_update
     for s in range(work.step_count):
         step = work.first_step + s
@@ -733,14 +752,15 @@ def run(address: int) -> int:
         if work.guarded or work.clip > 0.0:
             squares = 0.0
             for i in range(moved):
-                squares += grad[i] * grad[i]
+                squares += float(grad[i]) * float(grad[i])
             norms[s] = math.sqrt(squares)
         if work.guarded:
             if not (math.isfinite(losses[s]) and math.isfinite(norms[s])):
                 return s
             copy(data, 0, guard, 0, moved)
             copy(memory, 0, guard, moved, work.memory_size)
-            copy(settings, 0, guard, moved + work.memory_size, work.setting_count)
+            for i in range(work.setting_count):
+                settings[work.setting_count + i] = settings[i]
         if work.clip > 0.0 and norms[s] + 1e-6 > work.clip:
             for i in range(moved):
                 grad[i] *= work.clip / (norms[s] + 1e-6)

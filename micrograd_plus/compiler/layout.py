@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from ..engine import Value
 from ..ops import TABLE, Op
+from .dtypes import FLOAT64, Dtype
 from .recording import Input, Random
 from .simplify import PICK as PICKED
 from .simplify import Graph
@@ -96,6 +97,7 @@ class Program:
         constants, then the results that depend on no example.
     slots: how many slots there are per example: inputs, random numbers, results.
     outputs: the places of the results, the loss first, as `Pattern.place` gives them.
+    dtype: of the numbers.
     """
 
     shared: list[Instruction]
@@ -108,11 +110,12 @@ class Program:
     slots: int
     outputs: list[int]
     nodes: int
+    dtype: Dtype
 
     @property
     def lanes(self) -> int:
         """How many examples are computed together."""
-        fitting = LANE_BYTES // (16 * max(self.slots, 1))
+        fitting = LANE_BYTES // (2 * self.dtype.size * max(self.slots, 1))
         return max(FEWEST_LANES, min(MOST_LANES, fitting - fitting % 8))  # of vector units
 
     @property
@@ -141,9 +144,9 @@ class Program:
 # ---- from nodes to instructions
 
 
-def lay_out(graph: Graph, store: Store, inputs: int) -> Program:
+def lay_out(graph: Graph, store: Store, inputs: int, dtype: Dtype = FLOAT64) -> Program:
     """The program of a graph; its parameters must have been added to the store."""
-    return _Layout(graph, store, inputs).program()
+    return _Layout(graph, store, inputs).program(dtype)
 
 
 class _Layout:
@@ -169,7 +172,7 @@ class _Layout:
         self.next_per_example = inputs + len(self.generators)
         self.instructions: dict[bool, list[Instruction]] = {False: [], True: []}
 
-    def program(self) -> Program:
+    def program(self, dtype: Dtype) -> Program:
         for nodes in self._groups():
             op = self.graph.ops[nodes[0]]
             if op is TABLE["dot"]:
@@ -189,6 +192,7 @@ class _Layout:
             slots=self.next_per_example,
             outputs=self._places(self.graph.outputs),
             nodes=len(self.graph),
+            dtype=dtype,
         )
 
     def _groups(self) -> list[list[int]]:

@@ -1,47 +1,61 @@
 """Native: the kernels, and the loops of ops and optimizers, as machine code.
 
-numba compiles `kernels.py` as it is, and the text of `loops.py` when a program first needs it;
-`machine_code.py` stores the result. What numba's Python cannot express is written here in LLVM's
+numba compiles `kernels.py` as it is, and the text of `loops.py` when a program first needs it, each
+once for every dtype that is asked for; `machine_code.py` stores the result. What numba's Python cannot express is written here in LLVM's
 language: the access to the records of `tape.py`, and the inner loop of a matrix product.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
 from . import machine_code
-from .loops import OpLoops, indented, update_loop
+from .dtypes import FLOAT32, Dtype, dtype_of
+from .loops import OpLoops, indented, literal, update_loop
 from .tape import RECORDS, numpy_type
 
-_NUMBA = """
+
+def _numba(dtype: Dtype) -> str:
+    """The beginning of every source text: what its names stand for."""
+    return f"""
 import math
-from numba import njit
+from numba import float32, float64, njit
 from micrograd_plus.compiler.native import intrinsics, signature
 
+dtype = {dtype.name!r}
 inf, nan = math.inf, math.nan
-globals().update(intrinsics())
+globals().update(intrinsics(dtype))
 """
 
-_EXP = f"""
+
+def _exp(dtype: Dtype) -> str:
+    """The source of exp: e**x = 2**k * e**r, where r is at most log(2) / 2.
+
+    e**r is a polynomial: no branch, so that vector units compute it for many numbers at once.
+    2**k comes in two factors, so that the largest and the smallest numbers come out too.
+    """
+    lowest, highest = (literal(edge, dtype) for edge in dtype.exp_range)
+    high, low = (literal(part, dtype) for part in dtype.log2)
+    half, per_log2 = literal(0.5, dtype), literal(1 / math.log(2), dtype)
+    terms = [literal(1 / math.factorial(n), dtype) for n in range(dtype.terms - 1, -1, -1)]
+    return f"""
 
 @njit(fastmath={{"contract"}})
 def exp(x):
-    # e**x = 2**k * e**r, where r is at most log(2) / 2, and e**r a polynomial: no branch, so that
-    # vector units compute it for many numbers at once. 2**k comes in two factors, so that the
-    # largest and the smallest numbers come out too.
-    y = -746.0 if x < -746.0 else 710.0 if x > 710.0 else x
-    k = math.floor(y * 1.4426950408889634 + 0.5)
-    r = (y - k * 0.69314718036912382) - k * 1.9082149292705877e-10
-    half = math.floor(k * 0.5)
-    p = {1 / math.factorial(13)!r}
-{chr(10).join(f"    p = p * r + {1 / math.factorial(n)!r}" for n in range(12, -1, -1))}
+    y = {lowest} if x < {lowest} else {highest} if x > {highest} else x
+    k = floor(y * {per_log2} + {half})
+    r = (y - k * {high}) - k * {low}
+    half = floor(k * {half})
+    p = {terms[0]}
+{chr(10).join(f"    p = p * r + {term}" for term in terms[1:])}
     return x if x != x else p * power_of_2(half) * power_of_2(k - half)
 """
+
 
 _KERNELS = """
 # Sums may be added in another order, and products fused with sums; nothing else may change, so
@@ -57,7 +71,7 @@ for _name, _function in list(globals().items()):
         if _name in ("multiply", "multiply_transposed", "forward", "backward"):
             globals()[_name] = unit(_function, _flags)
         elif _name != "run":
-            _kind = signature(_function)  # one signature for all callers
+            _kind = signature(_function, dtype)  # one signature for all callers
             globals()[_name] = njit(
                 _kind, error_model="numpy", fastmath=_flags,
                 no_cpython_wrapper=True, no_cfunc_wrapper=True,
@@ -67,7 +81,7 @@ unit(run)
 
 
 @cache
-def _types() -> dict[str, Any]:
+def _types(dtype: str) -> dict[str, Any]:
     """The numba types of what the annotations of the kernels name."""
     from numba import from_dtype, types
 
@@ -75,36 +89,44 @@ def _types() -> dict[str, Any]:
         "int": types.int64,
         "float": types.float64,
         "None": types.void,
-        "Floats": types.CPointer(types.float64),
+        "Floats": types.CPointer(getattr(types, dtype)),
+        "Doubles": types.CPointer(types.float64),
         "Integers": types.CPointer(types.int64),
         "Places": types.CPointer(types.int32),
         **{record.__name__: from_dtype(numpy_type(record)) for record in RECORDS},
     }
 
 
-def signature(function: Any) -> Any:
+def signature(function: Any, dtype: str) -> Any:
     """The numba signature that a kernel's annotations say."""
     annotations = function.__annotations__.values()
-    *arguments, result = (_types()[annotation] for annotation in annotations)
+    *arguments, result = (_types(dtype)[annotation] for annotation in annotations)
     return result(*arguments)
 
 
 @cache
-def intrinsics() -> dict[str, Any]:
-    """What numba's Python cannot express, in LLVM's language, by its name.
+def intrinsics(name: str) -> dict[str, Any]:
+    """What numba's Python cannot express, in LLVM's language, by its name; for a dtype.
 
-    floats(address), integers(address), places(address): the numbers at an address.
+    floats(address), doubles(address), integers(address), places(address): the numbers there.
     pattern_at(address, i) and others: record i of those at an address.
     call(address, (arguments, …)): calls the loop of an op.
-    power_of_2(k): 2.0**k for a whole number k from -1022 to 1023, as a float.
-    tile_4_8(…) and smaller ones: a piece of a matrix product, for `kernels.multiply`.
+    floor(x): the largest whole number up to x, as a float; numba's own is an integer, which vector
+        units convert back slowly.
+    power_of_2(k): 2.0**k for a whole number k that is an exponent of the dtype, as a float.
+    tile_4_16(…) and smaller ones: a piece of a matrix product, for `kernels.multiply`.
+    zero, widest, below_one: as `kernels` has them.
     """
+    import numpy as np
     from llvmlite import ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    real = ir.DoubleType()
+    dtype = dtype_of(name)
+    kinds = _types(name)
+    number_type = getattr(types, name)
+    real = ir.FloatType() if dtype is FLOAT32 else ir.DoubleType()
 
     @intrinsic
     def call(typing: Any, address: Any, arguments: Any) -> Any:
@@ -117,15 +139,22 @@ def intrinsics() -> dict[str, Any]:
         return types.void(address, arguments), generate
 
     @intrinsic
+    def floor(typing: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            return builder.call(builder.module.declare_intrinsic("llvm.floor", [real]), given)
+
+        return number_type(number_type), generate
+
+    @intrinsic
     def power_of_2(typing: Any, k: Any) -> Any:
         def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            whole = ir.IntType(64)
-            # The sum has k in its lowest bits, and a float its exponent, plus 1023, in its highest.
-            sum_ = builder.fadd(given[0], ir.Constant(real, 1.5 * 2.0**52))
-            exponent = builder.add(builder.bitcast(sum_, whole), ir.Constant(whole, 1023))
-            return builder.bitcast(builder.shl(exponent, ir.Constant(whole, 52)), real)
+            whole, stored = ir.IntType(8 * dtype.size), dtype.digits - 1
+            # The sum has k in its lowest bits, and a float its exponent, plus bias, in its highest.
+            sum_ = builder.fadd(given[0], ir.Constant(real, 1.5 * 2.0**stored))
+            exponent = builder.add(builder.bitcast(sum_, whole), ir.Constant(whole, dtype.bias))
+            return builder.bitcast(builder.shl(exponent, ir.Constant(whole, stored)), real)
 
-        return types.float64(types.float64), generate
+        return number_type(number_type), generate
 
     def numbers_at(kind: Any) -> Any:
         @intrinsic
@@ -169,10 +198,10 @@ def intrinsics() -> dict[str, Any]:
 
             sums = [cgutils.alloca_once(builder, vector) for _ in range(rows)]
             for i, sum_ in enumerate(sums):
-                builder.store(builder.load(row_of_c(i), align=8), sum_)
+                builder.store(builder.load(row_of_c(i), align=dtype.size), sum_)
             with cgutils.for_range(builder, inner) as loop:
                 at = builder.bitcast(place(b, b0, (loop.index, b_inner)), vector.as_pointer())
-                x = builder.load(at, align=8)
+                x = builder.load(at, align=dtype.size)
                 for i, sum_ in enumerate(sums):
                     w = builder.load(place(a, a0, (number(i), a_row), (loop.index, a_inner)))
                     first = builder.insert_element(
@@ -184,7 +213,7 @@ def intrinsics() -> dict[str, Any]:
                         builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_
                     )
             for i, sum_ in enumerate(sums):
-                builder.store(builder.load(sum_), row_of_c(i), align=8)
+                builder.store(builder.load(sum_), row_of_c(i), align=dtype.size)
             return context.get_dummy_value()
 
         @intrinsic
@@ -197,58 +226,70 @@ def intrinsics() -> dict[str, Any]:
 
         return piece
 
-    named = {f"tile_{rows}_{columns}": tile(rows, columns) for rows in (1, 4) for columns in (4, 8)}
-    named |= {kind.lower(): numbers_at(_types()[kind]) for kind in ("Floats", "Integers", "Places")}
-    named |= {f"{r.__name__.lower()}_at": record_at(_types()[r.__name__]) for r in RECORDS}
-    return {**named, "call": call, "power_of_2": power_of_2}
+    sizes = [(rows, columns) for rows in (1, 4) for columns in (4, 8, 16)]
+    addressed = ("Floats", "Doubles", "Integers", "Places")
+    return {
+        **{f"tile_{rows}_{columns}": tile(rows, columns) for rows, columns in sizes},
+        **{kind.lower(): numbers_at(kinds[kind]) for kind in addressed},
+        **{f"{r.__name__.lower()}_at": record_at(kinds[r.__name__]) for r in RECORDS},
+        "call": call,
+        "floor": floor,
+        "power_of_2": power_of_2,
+        "zero": np.dtype(name).type(0.0),
+        "widest": 64 // dtype.size,
+        "below_one": dtype.below_one,
+    }
 
 
 # ---- from source to machine code
 
 
-def run_address() -> int:
+def run_address(dtype: Dtype) -> int:
     """The address of the machine code of `kernels.run`; ImportError without numba."""
     kernels = Path(__file__).with_name("kernels.py").read_text(encoding="utf-8")
-    return _addresses("kernels", kernels + _NUMBA + _KERNELS)["run"]
+    return _addresses("kernels", kernels + _numba(dtype) + _KERNELS, dtype)["run"]
 
 
 @cache
-def loops_of(op: Op) -> tuple[list[int], int]:
+def loops_of(op: Op, dtype: Dtype) -> tuple[list[int], int]:
     """The addresses of an op's loops, forward and then backward by each operand.
 
     And how many numbers they keep, at most, for each result that they compute.
     """
-    writers = [OpLoops(op) for _ in (op, *op.operands)]
+    writers = [OpLoops(op, dtype) for _ in (op, *op.operands)]
     loops = {"forward": writers[0].forward()}
     loops |= {f"backward_{j}": writer.backward(j) for j, writer in enumerate(writers[1:])}
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
-    addresses = _loop_addresses(f"op_{op.name}", arguments, loops)
+    addresses = _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
     return addresses, max(len(writer.kept) for writer in writers)
 
 
-def update_addresses(name: str, update: Update) -> list[int]:
+def update_addresses(name: str, update: Update, dtype: Dtype) -> list[int]:
     """The addresses of an optimizer's loops: for its first step, and for later ones."""
-    loops = {"first": update_loop(update, update.first), "later": update_loop(update, update.later)}
-    arguments = "count: int, settings: Floats, data: Floats, grad: Floats, memory: Floats"
-    return _loop_addresses(f"update_{name}", arguments, loops)
+    formulas = {"first": update.first, "later": update.later}
+    loops = {when: update_loop(update, new, dtype) for when, new in formulas.items()}
+    arguments = "count: int, settings: Doubles, data: Floats, grad: Floats, memory: Floats"
+    return _loop_addresses(f"update_{name}", arguments, loops, dtype)
 
 
-def _loop_addresses(title: str, arguments: str, loops: dict[str, list[str]]) -> list[int]:
+def _loop_addresses(
+    title: str, arguments: str, loops: dict[str, list[str]], dtype: Dtype
+) -> list[int]:
     """The addresses of functions whose bodies are given by their names."""
-    text = "from __future__ import annotations\n" + _NUMBA + _EXP
+    text = "from __future__ import annotations\n" + _numba(dtype) + _exp(dtype)
     for name, lines in loops.items():
         body = "\n".join(indented(lines))
         text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name})\n"
-    return list(_addresses(title, text).values())
+    return list(_addresses(title, text, dtype).values())
 
 
 @cache
-def _addresses(title: str, text: str) -> dict[str, int]:
+def _addresses(title: str, text: str, dtype: Dtype) -> dict[str, int]:
     """The addresses of the units of this source, by their names."""
-    return machine_code.load(title, text, _compiled)
+    return machine_code.load(f"{title}_{dtype.name}", text, partial(_compiled, dtype.name))
 
 
-def _compiled(name: str, text: str) -> dict[str, machine_code.Code]:
+def _compiled(dtype: str, name: str, text: str) -> dict[str, machine_code.Code]:
     """The machine code of each function that the source hands to `unit`.
 
     Such a function is compiled by itself and called by its address, where numba would compile
@@ -260,7 +301,7 @@ def _compiled(name: str, text: str) -> dict[str, machine_code.Code]:
     codes: dict[str, machine_code.Code] = {}
 
     def unit(function: Any, flags: Any = ()) -> Any:
-        kind = signature(function)
+        kind = signature(function, dtype)
         made = cfunc(kind, error_model="numpy", fastmath=set(flags))(function)
         llvm = made.inspect_llvm()
         codes[function.__name__] = machine_code.machine_code(made.native_name, llvm)

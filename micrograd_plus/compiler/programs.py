@@ -20,6 +20,7 @@ from ..engine import Value
 from ..optim.updates import trace
 from .batches import Batches, in_batches
 from .checking import check
+from .dtypes import FLOAT64, Dtype
 from .examples import Examples
 from .layout import Program, Store, lay_out
 from .recording import Recording, Shape, record, refilled
@@ -68,10 +69,11 @@ class Programs:
         known: Callable[[], Sequence[Value]],
         accept: Callable[[Recording], None],
         optimizer: Any = None,
+        dtype: Dtype = FLOAT64,
     ) -> None:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
-        self.optimizer = optimizer
+        self.optimizer, self.dtype = optimizer, dtype
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())
         self.machine: Any = None
@@ -120,7 +122,7 @@ class Programs:
             self.entries.clear()
             self._forget_machine()
         return Entry(
-            program=lay_out(simplify(recording), self.store, len(recording.inputs)),
+            program=lay_out(simplify(recording), self.store, len(recording.inputs), self.dtype),
             structure=recording.structure,
             recording_size=len(recording.order),
             requirements=recording.requirements,
@@ -144,7 +146,7 @@ class Programs:
         if self.machine is None:
             self.parameters = self.store.in_order()
             self.machine = new_machine(
-                len(self.store), self.store.moved, self.optimizer, self.update
+                len(self.store), self.store.moved, self.optimizer, self.update, self.dtype
             )
         self._loaded = {key: entry.program for key, entry in self.entries.items()}
         self.machine.load(list(self._loaded.values()))
@@ -158,10 +160,11 @@ class Programs:
         self.machine.write([parameter.data for parameter in self.parameters])
 
     def pull(self) -> None:
-        """Copies the numbers and gradients of the machine into the parameters."""
+        """Copies the numbers that were moved, and all gradients, into the parameters."""
         data, grad = self.machine.read()
-        for parameter, number, gradient in zip(self.parameters, data, grad):
+        for parameter, number in zip(self.parameters[: self.machine.moved], data):
             parameter.data = number
+        for parameter, gradient in zip(self.parameters, grad):
             parameter.grad = gradient
 
     def in_batches(

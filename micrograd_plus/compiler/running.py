@@ -17,6 +17,7 @@ from typing import Any
 from ..ops import Op
 from ..optim.updates import Update
 from .batches import Batches, Outcome, Task
+from .dtypes import Dtype
 from .examples import has_numpy
 from .interpreter import PlainMachine
 from .layout import Program
@@ -27,38 +28,50 @@ class NativeMachine:
     """Runs programs in machine code, on NumPy arrays.
 
     parameters: how many there are; the optimizer, if there is one, moves the first `moved`.
+    dtype: of the numbers, the gradients and the optimizer's memory; losses and settings have 64
+        bits.
     """
 
-    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
+    def __init__(
+        self, parameters: int, moved: int, optimizer: Any, update: Update | None, dtype: Dtype
+    ) -> None:
         import numpy as np
 
-        self.np = np
-        self.run_kernel = _kernel()
+        self.np, self.dtype = np, dtype
+        self.run_kernel = _kernel(dtype)
         self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
         self.kept, self.counted = (update.kept, update.counted) if update else ([], [])
-        self.data = np.zeros(parameters)
-        self.grad = np.zeros(parameters)
-        self.memory = np.zeros((len(self.kept), moved))
-        self.settings = np.zeros(1 + len(self.counted))
-        self.guard = np.zeros(moved + self.memory.size + self.settings.size)
+        self.data = self._zeros(parameters)
+        self.grad = self._zeros(parameters)
+        self.memory = self._zeros(len(self.kept), moved)
+        self.settings = np.zeros((2, 1 + len(self.counted)))  # the second row is the guard's
+        self.guard = self._zeros(moved + self.memory.size)
         self.remembers = False
         self.updates = [0, 0]
         if update:
             from .native import update_addresses
 
-            self.updates = update_addresses(type(optimizer).__name__, update)
+            self.updates = update_addresses(type(optimizer).__name__, update, dtype)
+
+    def _zeros(self, *shape: int) -> Any:
+        return self.np.zeros(shape, self.dtype.name)
+
+    def _rounded(self, numbers: Any) -> Any:
+        """The numbers as an array of the dtype; inf for those that are too large for it."""
+        with self.np.errstate(over="ignore"):
+            return self.np.asarray(numbers, self.dtype.name)
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
-        tape = _Encoder(programs)
+        tape = _Encoder(programs, self.dtype)
         lane_begin = max(program.own_end for program in programs)
         lanes = max(program.slots * program.lanes for program in programs)
         region = max(program.region for program in programs)
         most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
         room = lane_begin + lanes + region * most_operands
         size = room + BLOCK * tape.kept  # no loop computes more than BLOCK results at a time
-        data, grad = np.zeros(size), np.zeros(size)
+        data, grad = self._zeros(size), self._zeros(size)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
@@ -69,7 +82,7 @@ class NativeMachine:
             "patterns": packed(Pattern, tape.patterns),
             "all_places": np.array(tape.places, np.int32),
             "loops": np.array(tape.loops, np.int64),
-            "numbers": np.array(tape.numbers, np.float64),
+            "numbers": self._rounded(tape.numbers),
         }
         self.work = {
             **{name: _address(numbers) for name, numbers in self.tape.items()},
@@ -81,7 +94,7 @@ class NativeMachine:
             "region": region,
             "at": _address(self.at) + self.at.itemsize,
             "settings": _address(self.settings),
-            "setting_count": self.settings.size,
+            "setting_count": len(self.settings[0]),
             "memory": _address(self.memory),
             "memory_size": self.memory.size,
             "guard": _address(self.guard),
@@ -93,13 +106,13 @@ class NativeMachine:
 
     def write(self, numbers: Sequence[float]) -> None:
         """Sets the numbers of all parameters."""
-        self.data[: self.parameters] = numbers
+        self.data[: self.parameters] = self._rounded(numbers)
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
         if not self.remembers:
             return [{} for _ in range(self.moved)]
-        numbers = [float(number) for number in self.settings[1:]]
+        numbers = [float(number) for number in self.settings[0, 1:]]
         shared = {
             name: int(number) if number.is_integer() else number
             for name, number in zip(self.counted, numbers)
@@ -110,26 +123,26 @@ class NativeMachine:
         """Sets the optimizer's state: for all parameters, or for none."""
         self.remembers = any(states)
         if self.remembers:
-            self.memory[:] = [[state[name] for state in states] for name in self.kept]
-            self.settings[1:] = [states[0][name] for name in self.counted]
+            rows = [[state[name] for state in states] for name in self.kept]
+            self.memory[:] = self._rounded(rows).reshape(self.memory.shape)
+            self.settings[0, 1:] = [states[0][name] for name in self.counted]
 
     def restore(self) -> None:
         """Undoes the last update of a guarded run."""
-        size = self.memory.size
         self.data[: self.moved] = self.guard[: self.moved]
-        self.memory[:] = self.guard[self.moved : self.moved + size].reshape(self.memory.shape)
-        self.settings[:] = self.guard[self.moved + size :]
+        self.memory[:] = self.guard[self.moved :].reshape(self.memory.shape)
+        self.settings[0] = self.settings[1]
 
     def take(self, batches: Batches) -> Batches:
         """The batches in the form in which `run` takes them."""
         np = self.np
         return Batches(
-            inputs=np.asarray(batches.inputs, np.float64),
+            inputs=self._rounded(batches.inputs),
             starts=np.array(batches.starts, np.int64),
             groups=packed(Group, batches.groups),
             steps=np.array(batches.steps, np.int64),
             output_starts=np.array(batches.output_starts, np.int64),
-            outputs=np.array(batches.outputs, np.float64),
+            outputs=self._zeros(len(batches.outputs)),
         )
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
@@ -139,7 +152,7 @@ class NativeMachine:
         seeds = np.array(task.seeds, np.int64)
         moved = self.moved if task.differentiated else 0
         if moved:
-            self.settings[0] = self.optimizer.lr
+            self.settings[0, 0] = self.optimizer.lr
         first_update, later_update = self.updates
         work = Work(
             **self.work,
@@ -170,13 +183,13 @@ class NativeMachine:
 
 
 @cache
-def _kernel() -> Any:
+def _kernel(dtype: Dtype) -> Any:
     """`kernels.run` as a function of the address of its `Work`."""
     import ctypes
 
     from .native import run_address
 
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run_address())
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run_address(dtype))
 
 
 def _address(numbers: Any) -> int:
@@ -187,7 +200,8 @@ def _address(numbers: Any) -> int:
 class _Encoder:
     """The records of several programs, and the lists that their numbers point into."""
 
-    def __init__(self, programs: Sequence[Program]) -> None:
+    def __init__(self, programs: Sequence[Program], dtype: Dtype) -> None:
+        self.dtype = dtype
         self.headers: list[Header] = []
         self.instructions: list[Instruction] = []
         self.patterns: list[Pattern] = []
@@ -247,7 +261,7 @@ class _Encoder:
         from .native import loops_of
 
         if op not in self.loop_of:
-            addresses, kept = loops_of(op)
+            addresses, kept = loops_of(op, self.dtype)
             self.loop_of[op] = len(self.loops)
             self.loops += addresses
             self.kept = max(self.kept, kept)
@@ -257,12 +271,14 @@ class _Encoder:
 # ---- which machine
 
 
-def new_machine(parameters: int, moved: int, optimizer: Any, update: Update | None) -> Any:
+def new_machine(
+    parameters: int, moved: int, optimizer: Any, update: Update | None, dtype: Dtype
+) -> Any:
     """The fastest machine that can be had here."""
     if not is_native():
         _note_slowness()
     kind = NativeMachine if is_native() else PlainMachine
-    return kind(parameters, moved, optimizer, update)
+    return kind(parameters, moved, optimizer, update, dtype)
 
 
 def is_native() -> bool:

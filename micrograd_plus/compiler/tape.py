@@ -169,7 +169,7 @@ class Work:
 
     # what happens to the parameters, of which the optimizer moves the first `moved`; its settings
     # (lr and what is counted) and memory (a row for each name that is kept) are as in `loops.py`;
-    # guard: data, memory and settings as they were before the last update
+    # guard: data and memory as they were before the last update; settings have a row more for that
     differentiated: bool
     moved: int
     first_update: Address
