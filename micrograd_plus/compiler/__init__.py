@@ -5,8 +5,9 @@ In the order in which a function passes through: `recording` (the function becom
 from fewer nodes), `layout` (nodes become a few instructions over numbers that lie side by side),
 `running` (memory, and what starts the programs). `tape` defines what machine code reads. The
 programs are run by `kernels`, which `native` turns into machine code together with `loops`, and
-which `machine_code` stores; or by `interpreter`, in plain Python. The loss tanh(w * x + b) of two
-examples passes through these functions:
+which `machine_code` stores; or by `interpreter`, in plain Python. `dtypes` has what they must
+know of float64 and float32. The loss tanh(w * x + b) of two examples passes through these
+functions:
 
     record        → Recording   the graph: mul, add, tanh on w, b and the input x
     check                       compares it with an eager call on the first example

@@ -126,9 +126,9 @@ class Compiled:
         return {key: entry.program for key, entry in self._programs.entries.items()}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(self._described())})"
+        return f"{type(self).__name__}({', '.join(self._shown())})"
 
-    def _described(self) -> list[str]:
+    def _shown(self) -> list[str]:
         """What `repr` shows: of dtypes, as PyTorch does, only another one than the default."""
         shown = [_name(self.function)]
         return shown if self.dtype is FLOAT64 else [*shown, f"dtype={self.dtype.name!r}"]
@@ -255,7 +255,7 @@ class Step(LossAndGradient):
         super().__init__(function, cache_size, optimizer, dtype)
 
     def __repr__(self) -> str:
-        name, *dtype = self._described()
+        name, *dtype = self._shown()
         return f"Step({', '.join([name, repr(self.optimizer), *dtype])})"
 
     def __call__(self, *batches: Any) -> float:

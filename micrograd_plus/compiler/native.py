@@ -1,8 +1,9 @@
 """Native: the kernels, and the loops of ops and optimizers, as machine code.
 
 numba compiles `kernels.py` as it is, and the text of `loops.py` when a program first needs it, each
-once for every dtype that is asked for; `machine_code.py` stores the result. What numba's Python cannot express is written here in LLVM's
-language: the access to the records of `tape.py`, and the inner loop of a matrix product.
+once for every dtype that is asked for; `machine_code.py` stores the result. What numba's Python
+cannot express is written here in LLVM's language: the access to the records of `tape.py`, and the
+inner loop of a matrix product.
 """
 
 from __future__ import annotations

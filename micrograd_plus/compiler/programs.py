@@ -26,6 +26,7 @@ from .layout import Program, Store, lay_out
 from .recording import Recording, Shape, record, refilled
 from .running import new_machine
 from .simplify import simplify
+from .tape import PICK
 
 Key = tuple[Shape, ...]
 """The shapes of the arguments of one example."""
@@ -121,13 +122,25 @@ class Programs:
         if len(self.store) != known:  # the other programs have their numbers in these places
             self.entries.clear()
             self._forget_machine()
+        program = lay_out(simplify(recording), self.store, len(recording.inputs), self.dtype)
+        self._require_exact_indices(program)
         return Entry(
-            program=lay_out(simplify(recording), self.store, len(recording.inputs), self.dtype),
+            program=program,
             structure=recording.structure,
             recording_size=len(recording.order),
             requirements=recording.requirements,
             modes=[(module, module.training) for module in recording.modules],
         )
+
+    def _require_exact_indices(self, program: Program) -> None:
+        """ValueError if an index of a pick may be rounded to another one."""
+        longest = max([i.length for i in program.per_example if i.kind == PICK], default=0)
+        if longest > 2**self.dtype.digits:
+            raise ValueError(
+                f"a pick from {longest:,} Values takes indices up to {longest - 1:,}, and "
+                f"{self.dtype.name} has all whole numbers only up to {2**self.dtype.digits:,}: "
+                'compile with dtype="float64"'
+            )
 
     def _trace_optimizer(self) -> None:
         """Traces the optimizer's update if its settings are new; lr may change at any time."""
