@@ -16,7 +16,7 @@ from typing import Any
 from ..ops import Op
 from ..optim.updates import Update
 from . import machine_code
-from .dtypes import FLOAT32, Dtype, dtype_of
+from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
 from .tape import RECORDS, numpy_type
 
@@ -26,9 +26,10 @@ def _numba(dtype: Dtype) -> str:
     return f"""
 import math
 from numba import float32, float64, njit
+from micrograd_plus.compiler.dtypes import dtype_of
 from micrograd_plus.compiler.native import intrinsics, signature
 
-dtype = {dtype.name!r}
+dtype = dtype_of({dtype.name!r})
 inf, nan = math.inf, math.nan
 globals().update(intrinsics(dtype))
 """
@@ -82,7 +83,7 @@ unit(run)
 
 
 @cache
-def _types(dtype: str) -> dict[str, Any]:
+def _types(dtype: Dtype) -> dict[str, Any]:
     """The numba types of what the annotations of the kernels name."""
     from numba import from_dtype, types
 
@@ -90,7 +91,7 @@ def _types(dtype: str) -> dict[str, Any]:
         "int": types.int64,
         "float": types.float64,
         "None": types.void,
-        "Floats": types.CPointer(getattr(types, dtype)),
+        "Floats": types.CPointer(getattr(types, dtype.name)),
         "Doubles": types.CPointer(types.float64),
         "Integers": types.CPointer(types.int64),
         "Places": types.CPointer(types.int32),
@@ -98,7 +99,7 @@ def _types(dtype: str) -> dict[str, Any]:
     }
 
 
-def signature(function: Any, dtype: str) -> Any:
+def signature(function: Any, dtype: Dtype) -> Any:
     """The numba signature that a kernel's annotations say."""
     annotations = function.__annotations__.values()
     *arguments, result = (_types(dtype)[annotation] for annotation in annotations)
@@ -106,7 +107,7 @@ def signature(function: Any, dtype: str) -> Any:
 
 
 @cache
-def intrinsics(name: str) -> dict[str, Any]:
+def intrinsics(dtype: Dtype) -> dict[str, Any]:
     """What numba's Python cannot express, in LLVM's language, by its name; for a dtype.
 
     floats(address), doubles(address), integers(address), places(address): the numbers there.
@@ -124,9 +125,7 @@ def intrinsics(name: str) -> dict[str, Any]:
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    dtype = dtype_of(name)
-    kinds = _types(name)
-    number_type = getattr(types, name)
+    kinds, scalar = _types(dtype), getattr(types, dtype.name)
     real = ir.FloatType() if dtype is FLOAT32 else ir.DoubleType()
 
     @intrinsic
@@ -144,7 +143,7 @@ def intrinsics(name: str) -> dict[str, Any]:
         def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
             return builder.call(builder.module.declare_intrinsic("llvm.floor", [real]), given)
 
-        return number_type(number_type), generate
+        return scalar(scalar), generate
 
     @intrinsic
     def power_of_2(typing: Any, k: Any) -> Any:
@@ -155,7 +154,7 @@ def intrinsics(name: str) -> dict[str, Any]:
             exponent = builder.add(builder.bitcast(sum_, whole), ir.Constant(whole, dtype.bias))
             return builder.bitcast(builder.shl(exponent, ir.Constant(whole, stored)), real)
 
-        return number_type(number_type), generate
+        return scalar(scalar), generate
 
     def numbers_at(kind: Any) -> Any:
         @intrinsic
@@ -236,7 +235,7 @@ def intrinsics(name: str) -> dict[str, Any]:
         "call": call,
         "floor": floor,
         "power_of_2": power_of_2,
-        "zero": np.dtype(name).type(0.0),
+        "zero": np.dtype(dtype.name).type(0.0),
         "widest": 64 // dtype.size,
         "below_one": dtype.below_one,
     }
@@ -287,10 +286,10 @@ def _loop_addresses(
 @cache
 def _addresses(title: str, text: str, dtype: Dtype) -> dict[str, int]:
     """The addresses of the units of this source, by their names."""
-    return machine_code.load(f"{title}_{dtype.name}", text, partial(_compiled, dtype.name))
+    return machine_code.load(f"{title}_{dtype.name}", text, partial(_compiled, dtype))
 
 
-def _compiled(dtype: str, name: str, text: str) -> dict[str, machine_code.Code]:
+def _compiled(dtype: Dtype, name: str, text: str) -> dict[str, machine_code.Code]:
     """The machine code of each function that the source hands to `unit`.
 
     Such a function is compiled by itself and called by its address, where numba would compile
