@@ -28,7 +28,7 @@ class Numbers:
 
     def __init__(self, shared: array[float], slots: int) -> None:
         self.shared = shared
-        self.per_example = array(shared.typecode, bytes(slots * shared.itemsize))
+        self.per_example: array[float] = array(shared.typecode, bytes(slots * shared.itemsize))
 
     def __getitem__(self, place: int) -> float:
         return self.per_example[place] if place >= 0 else self.shared[~place]
