@@ -316,7 +316,7 @@ def tan(x: float) -> float:
         return nan
 
 
-@function(**_upright("tanh"))
+@function(**_upright("tanh"), native="tanh({})")
 def tanh(x: float) -> float:
     """The hyperbolic tangent."""
     return math.tanh(x)

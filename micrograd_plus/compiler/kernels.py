@@ -27,8 +27,12 @@ from .tape import (
     BLOCK,
     BY_ELEMENT,
     BY_ROW,
+    DEPTH,
     DOT,
+    HEIGHT,
+    IN_PLACE,
     MATMUL,
+    PANEL,
     PICK,
     REDUCE,
     Group,
@@ -55,141 +59,185 @@ header_at: Any = None
 group_at: Any = None
 work_at: Any = None
 call: Any = None
-tile_4_16: Any = None
-tile_4_8: Any = None
-tile_4_4: Any = None
-tile_1_16: Any = None
-tile_1_8: Any = None
-tile_1_4: Any = None
-# Of the dtype: the number 0.0, how many numbers a row of a tile has at most, and the largest float
-# below 1.
+tile_4_2: Any = None
+tile_3_2: Any = None
+tile_2_2: Any = None
+tile_1_2: Any = None
+tile_1_1: Any = None
+copy_4: Any = None
+transpose_4: Any = None
+# Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
+VECTOR: Any = None
 zero: Any = None
-widest: Any = None
 below_one: Any = None
+
+
+# ---- numbers side by side
+
+
+def clear(numbers: Floats, begin: int, count: int) -> None:
+    """Sets `count` numbers to 0."""
+    for i in range(begin, begin + count):
+        numbers[i] = 0.0
+
+
+def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
+    """Copies `count` numbers."""
+    for i in range(count):
+        target[to + i] = source[begin + i]
 
 
 # ---- matrix products
 
 
-def multiply(
+def copy_panel(
+    depth: int, columns: int, b: Floats, b0: int, b_inner: int, b_column: int, panel: Floats
+) -> None:
+    """Copies `depth` rows of b to the panel: strip after strip, row after row."""
+    strip = 2 * VECTOR
+    for s in range(0, columns, strip):
+        width, to, at = min(strip, columns - s), s * depth, b0 + s * b_column
+        k = 0
+        if width == strip and b_column == 1:
+            while k < depth:
+                for q in range(0, strip, 4):
+                    copy_4(b, at + k * b_inner + q, panel, to + k * strip + q)
+                k += 1
+        elif width == strip and b_inner == 1:
+            while k + 4 <= depth:
+                for q in range(0, strip, 4):
+                    transpose_4(
+                        b, at + k + q * b_column, b_column, panel, to + k * strip + q, strip
+                    )
+                k += 4
+        while k < depth:
+            for q in range(width):
+                panel[to + k * strip + q] = b[at + k * b_inner + q * b_column]
+            for q in range(width, strip):
+                panel[to + k * strip + q] = 0.0
+            k += 1
+
+
+def copy_block(
+    rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
+) -> None:
+    """Copies columns of a, whose numbers lie side by side: four rows of each, then the next four."""
+    for i in range(0, rows, 4):
+        for k in range(depth):
+            copy_4(a, a0 + i + k * a_inner, panel, to + i * depth + 4 * k)
+
+
+def tiles(
     rows: int, inner: int, columns: int,
-    a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int,
+    a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
 ) -> None:  # fmt: skip
     """c += a · b, in tiles of c, whose sums stay in registers.
 
-    The columns of b and c lie side by side.
+    A tile is at most four rows and a strip, which is two vectors. The columns of c, and those of a
+    strip, lie side by side.
     """
-    i = 0
-    while i < rows:
-        height = 4 if i + 4 <= rows else 1
-        u, p = a0 + i * a_row, c0 + i * c_row
-        j = 0
-        while j < columns:
-            width = min(columns - j, widest)
-            width = 16 if width >= 16 else 8 if width >= 8 else 4 if width >= 4 else 1
-            if height == 4 and width == 16:
-                tile_4_16(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
-            elif height == 4 and width == 8:
-                tile_4_8(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
-            elif height == 4 and width == 4:
-                tile_4_4(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
-            elif width == 16:
-                tile_1_16(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
-            elif width == 8:
-                tile_1_8(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
-            elif width == 4:
-                tile_1_4(inner, a, u, a_row, a_inner, b, b0 + j, b_inner, c, p + j, c_row)
+    for i in range(0, rows, 4):
+        height = min(4, rows - i)
+        u, p = a0 + i // 4 * a_tile, c0 + i * c_row
+        j, q = 0, b0
+        while j + 2 * VECTOR <= columns:
+            if height == 4:
+                tile_4_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
+            elif height == 3:
+                tile_3_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
+            elif height == 2:
+                tile_2_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
             else:
-                for r in range(height):
-                    total = zero
-                    for k in range(inner):
-                        total += a[u + r * a_row + k * a_inner] * b[b0 + k * b_inner + j]
-                    c[p + r * c_row + j] += total
-            j += width
-        i += height
+                tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
+            j += 2 * VECTOR
+            q += b_strip
+        for r in range(height):
+            u, p, at, to = u + a_row * (r > 0), p + c_row * (r > 0), q, j
+            if to + VECTOR <= columns:
+                tile_1_1(inner, a, u, a_row, a_inner, b, at, b_inner, c, p + to, c_row)
+                to += VECTOR
+                at += VECTOR
+            while to < columns:
+                total = zero
+                for k in range(inner):
+                    total += a[u + k * a_inner] * b[at + k * b_inner]
+                c[p + to] += total
+                to += 1
+                at += 1
 
 
-def multiply_transposed(
-    rows: int, columns: int, inner: int,
+def multiply_vectors(
+    rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int,
     b: Floats, b0: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
-    """c += a · bᵀ; the inner elements of both lie side by side, and the loop runs over them.
-
-    Four rows and four columns at a time: sixteen sums that stay in registers.
-    """
-    for i in range(0, rows - 3, 4):
-        a1 = a0 + i * a_row
-        a2, a3, a4 = a1 + a_row, a1 + 2 * a_row, a1 + 3 * a_row
-        for j in range(0, columns - 3, 4):
-            b1 = b0 + j * b_column
-            b2, b3, b4 = b1 + b_column, b1 + 2 * b_column, b1 + 3 * b_column
-            s11 = s12 = s13 = s14 = s21 = s22 = s23 = s24 = zero
-            s31 = s32 = s33 = s34 = s41 = s42 = s43 = s44 = zero
-            for k in range(inner):
-                x1, x2, x3, x4 = a[a1 + k], a[a2 + k], a[a3 + k], a[a4 + k]
-                y = b[b1 + k]
-                s11 += x1 * y
-                s21 += x2 * y
-                s31 += x3 * y
-                s41 += x4 * y
-                y = b[b2 + k]
-                s12 += x1 * y
-                s22 += x2 * y
-                s32 += x3 * y
-                s42 += x4 * y
-                y = b[b3 + k]
-                s13 += x1 * y
-                s23 += x2 * y
-                s33 += x3 * y
-                s43 += x4 * y
-                y = b[b4 + k]
-                s14 += x1 * y
-                s24 += x2 * y
-                s34 += x3 * y
-                s44 += x4 * y
-            c1 = c0 + i * c_row + j * c_column
-            c2, c3, c4 = c1 + c_row, c1 + 2 * c_row, c1 + 3 * c_row
-            c[c1] += s11
-            c[c2] += s21
-            c[c3] += s31
-            c[c4] += s41
-            c[c1 + c_column] += s12
-            c[c2 + c_column] += s22
-            c[c3 + c_column] += s32
-            c[c4 + c_column] += s42
-            c[c1 + 2 * c_column] += s13
-            c[c2 + 2 * c_column] += s23
-            c[c3 + 2 * c_column] += s33
-            c[c4 + 2 * c_column] += s43
-            c[c1 + 3 * c_column] += s14
-            c[c2 + 3 * c_column] += s24
-            c[c3 + 3 * c_column] += s34
-            c[c4 + 3 * c_column] += s44
-        for j in range(columns // 4 * 4, columns):
-            b1 = b0 + j * b_column
-            s11 = s21 = s31 = s41 = zero
-            for k in range(inner):
-                y = b[b1 + k]
-                s11 += a[a1 + k] * y
-                s21 += a[a2 + k] * y
-                s31 += a[a3 + k] * y
-                s41 += a[a4 + k] * y
-            c1 = c0 + i * c_row + j * c_column
-            c[c1] += s11
-            c[c1 + c_row] += s21
-            c[c1 + 2 * c_row] += s31
-            c[c1 + 3 * c_row] += s41
-    for i in range(rows // 4 * 4, rows):
+    """c += a · b for few rows; the inner elements of both lie side by side."""
+    for i in range(rows):
         for j in range(columns):
-            a1, b1 = a0 + i * a_row, b0 + j * b_column
-            s11 = zero
+            total = zero
             for k in range(inner):
-                s11 += a[a1 + k] * b[b1 + k]
-            c[c0 + i * c_row + j * c_column] += s11
+                total += a[a0 + i * a_row + k] * b[b0 + j * b_column + k]
+            c[c0 + i * c_row + j * c_column] += total
+
+
+def multiply(
+    work: Work, rows: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_inner: int, b_column: int,
+    c: Floats, c0: int, c_row: int, c_column: int,
+) -> None:  # fmt: skip
+    """c += a · b; the strides say how far apart neighbours are in each direction.
+
+    Small matrices are multiplied where they are. Numbers of others are first copied to where the
+    CPU gets them fast (Goto and van de Geijn, 2008): those of b to a panel, which is strips of
+    columns, the last filled up with zeros, and those of a, HEIGHT rows at a time, to tiles. The
+    sums of a strip that is not whole are added to c one by one.
+    """
+    if rows < 4 and a_inner == 1 and b_inner == 1:
+        multiply_vectors(
+            rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
+        )
+        return
+    strip, panel = 2 * VECTOR, floats(work.panel)
+    copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
+    few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
+    b_stays = few and b_column == 1 and c_column == 1
+    a_stays = a_row != 1 or rows % 4 > 0 or inner * a_inner <= IN_PLACE // 2
+    breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
+    top = rows if a_stays and b_stays else HEIGHT
+    for j in range(0, columns, breadth):
+        n = min(breadth, columns - j)
+        whole = n if b_stays else n // strip * strip if c_column == 1 else 0  # added at once
+        for k in range(0, inner, DEPTH):
+            depth = min(DEPTH, inner - k)
+            y, y0, y_strip, y_inner = b, b0 + k * b_inner + j * b_column, strip, b_inner
+            if not b_stays:
+                copy_panel(depth, n, b, y0, b_inner, b_column, panel)
+                y, y0, y_strip, y_inner = panel, 0, strip * depth, strip
+            for i in range(0, rows, top):
+                height = min(top, rows - i)
+                x, x0, x_tile = a, a0 + i * a_row + k * a_inner, 4 * a_row
+                x_row, x_inner = a_row, a_inner
+                if not a_stays:
+                    copy_block(height, depth, a, x0, a_inner, panel, copied)
+                    x, x0, x_tile, x_row, x_inner = panel, copied, 4 * depth, 1, 4
+                z0 = c0 + i * c_row + j * c_column
+                tiles(
+                    height, depth, whole, x, x0, x_tile, x_row, x_inner,
+                    y, y0, y_strip, y_inner, c, z0, c_row,
+                )  # fmt: skip
+                for s in range(whole, n, strip):
+                    clear(panel, sums, height * strip)
+                    tiles(
+                        height, depth, strip, x, x0, x_tile, x_row, x_inner,
+                        y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
+                    )  # fmt: skip
+                    for r in range(height):
+                        for q in range(min(strip, n - s)):
+                            c[z0 + r * c_row + (s + q) * c_column] += panel[sums + r * strip + q]
 
 
 # ---- where an operand's numbers are
@@ -268,18 +316,6 @@ def unpack(
                 for lane in range(width):
                     total += grad[at + lane]
                 grad[~slot] += total
-
-
-def clear(numbers: Floats, begin: int, count: int) -> None:
-    """Sets `count` numbers to 0."""
-    for i in range(begin, begin + count):
-        numbers[i] = 0.0
-
-
-def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
-    """Copies `count` numbers."""
-    for i in range(count):
-        target[to + i] = source[begin + i]
 
 
 # ---- ops number by number: the loops that are written from the op table
@@ -428,7 +464,9 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
                 for lane in range(width):
                     data[out + lane] += data[p + lane] * data[q + lane]
         elif width > 1:
-            multiply(1, length, width, data, a, 0, x_step, data, b, y_step, data, out, 0)
+            multiply(
+                work, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
+            )
         elif x_step == 1 and y_step == 1:
             for k in range(length):
                 total += data[a + k] * data[b + k]
@@ -473,11 +511,13 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
                         grad[q + lane] += grad[out + lane] * data[p + lane]
         else:
             if x.active:
-                multiply_transposed(
-                    1, length, width, grad, out, 0, data, b, y_step, grad, a, 0, x_step
+                multiply(
+                    work, 1, width, length, grad, out, 0, 1, data, b, 1, y_step, grad, a, 0, x_step
                 )
             if y.active:
-                multiply(length, 1, width, data, a, x_step, 0, grad, out, 0, grad, b, y_step)
+                multiply(
+                    work, length, 1, width, data, a, x_step, 0, grad, out, 0, 1, grad, b, y_step, 1
+                )
         if x.rule == BY_ELEMENT and x.active:
             unpack(work, x, i, 1, length, width, a, 0)
         if y.rule == BY_ELEMENT and y.active:
@@ -513,14 +553,21 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
-    if width == 1:
-        multiply_transposed(
-            rows, columns, length, data, b, b_row, data, a, a_row, data, out, columns, 1
+    if width == 1 and rows < 4:
+        multiply(
+            work, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row, data, out, columns, 1
+        )
+    elif width == 1:
+        multiply(
+            work, columns, length, rows, data, a, a_row, 1, data, b, 1, b_row, data, out, 1, columns
         )
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
-            multiply(columns, length, width, data, a, a_row, 1, data, r, width, data, c, width)
+            multiply(
+                work, columns, length, width, data, a, a_row, 1, data, r, width, 1,
+                data, c, width, 1,
+            )  # fmt: skip
 
 
 def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -543,18 +590,28 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
         clear(grad, b, rows * length * width)
     if width == 1:
         if y.active:
-            multiply(rows, columns, length, grad, out, columns, 1, data, a, a_row, grad, b, b_row)
+            multiply(
+                work, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
+                grad, b, b_row, 1,
+            )  # fmt: skip
         if x.active:
-            multiply(columns, rows, length, grad, out, 1, columns, data, b, b_row, grad, a, a_row)
+            multiply(
+                work, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
+                grad, a, a_row, 1,
+            )  # fmt: skip
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
-                multiply(length, columns, width, data, a, 1, a_row, grad, c, width, grad, r, width)
+                multiply(
+                    work, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
+                    grad, r, width, 1,
+                )  # fmt: skip
             if x.active:
-                multiply_transposed(
-                    columns, length, width, grad, c, width, data, r, width, grad, a, a_row, 1
-                )
+                multiply(
+                    work, columns, width, length, grad, c, width, 1, data, r, 1, width,
+                    grad, a, a_row, 1,
+                )  # fmt: skip
     if not is_matrix(x) and x.active:
         unpack(work, x, 0, columns, length, 1, a, 0)
     if not is_matrix(y) and y.active:
@@ -564,29 +621,45 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
 # ---- picks
 
 
-def picked(work: Work, instruction: Instruction, i: int, width: int, lane: int) -> int:
-    """Where the number is that row i of a pick takes from its values, by its index."""
-    index = pattern_at(work.patterns, instruction.first_operand)
-    values = pattern_at(work.patterns, instruction.first_operand + 1)
-    chosen = int(floats(work.data)[row_begin(work, index, i, width) + lane])
+def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: int) -> int:
+    """Where element `chosen` of row i is, for one lane."""
     slot = element(places(work.all_places), values, i, chosen)
     return work.lane_begin + slot * width + lane if slot >= 0 else ~slot
 
 
 def picks_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """Numbers, each taken from where its index says."""
-    data = floats(work.data)
+    index = pattern_at(work.patterns, instruction.first_operand)
+    values = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, apart, step = floats(work.data), values.per_example, step_of(values, width)
     for i in range(instruction.count):
+        at = row_begin(work, index, i, width)
+        begin = row_begin(work, values, i, width)
         for lane in range(width):
-            data[out + i * width + lane] = data[picked(work, instruction, i, width, lane)]
+            chosen = int(data[at + lane])
+            if values.rule == BY_ELEMENT:
+                data[out + lane] = data[picked(work, values, i, chosen, width, lane)]
+            else:
+                data[out + lane] = data[begin + chosen * step + lane * apart]
+        out += width
 
 
 def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradient goes to the number that was taken."""
-    grad = floats(work.grad)
+    index = pattern_at(work.patterns, instruction.first_operand)
+    values = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, grad = floats(work.data), floats(work.grad)
+    apart, step = values.per_example, step_of(values, width)
     for i in range(instruction.count):
+        at = row_begin(work, index, i, width)
+        begin = row_begin(work, values, i, width)
         for lane in range(width):
-            grad[picked(work, instruction, i, width, lane)] += grad[out + i * width + lane]
+            chosen = int(data[at + lane])
+            if values.rule == BY_ELEMENT:
+                grad[picked(work, values, i, chosen, width, lane)] += grad[out + lane]
+            else:
+                grad[begin + chosen * step + lane * apart] += grad[out + lane]
+        out += width
 
 
 # ---- the tape
@@ -614,7 +687,11 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
 
 
 def backward(work: Work, begin: int, end: int, width: int) -> None:
-    """The chain rule: the instructions from `end` back to `begin`, each to its operands."""
+    """The chain rule: the instructions from `end` back to `begin`, each to its operands.
+
+    The gradients of their results are 0 before, but for what comes from later ones, and after.
+    """
+    grad = floats(work.grad)
     for t in range(end - 1, begin - 1, -1):
         instruction = instruction_at(work.instructions, t)
         out = (
@@ -632,6 +709,7 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             picks_backward(work, instruction, out, width)
         else:
             each_backward(work, instruction, out, width)
+        clear(grad, out, instruction.count * width)  # for the next examples, while it is near
 
 
 # ---- one group of examples
@@ -663,10 +741,14 @@ def first_serial(step: int) -> int:
 def load_examples(work: Work, program: Header, first: int, serial: int, width: int) -> None:
     """Copies the inputs of `width` examples, and their random numbers, to their lanes."""
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
+    for begin in range(0, program.inputs, 8):  # a line of the CPU's cache
+        end = min(begin + 8, program.inputs)
+        for lane in range(width):
+            start, to = integers(work.starts)[first + lane], work.lane_begin + lane
+            for j in range(begin, end):
+                data[to + j * width] = inputs[start + j]
     for lane in range(width):
-        start, to = integers(work.starts)[first + lane], work.lane_begin + lane
-        for j in range(program.inputs):
-            data[to + j * width] = inputs[start + j]
+        to = work.lane_begin + lane
         for j in range(program.randoms):
             count = (serial + lane) * program.randoms + j
             random = uniform(seeds[program.first_seed + j], count)
@@ -709,10 +791,10 @@ def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
         for lane in range(width):
             total += float(data[lane_begin + root * width + lane if root >= 0 else ~root])
         if upstream != 0.0:
-            clear(grad, lane_begin, program.slots * width)
             for lane in range(width):
                 grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream
             backward(work, program.per_example_begin, program.per_example_end, width)
+            clear(grad, lane_begin, (program.inputs + program.randoms) * width)
         done += width
     if upstream != 0.0:
         backward(work, program.shared_begin, program.shared_end, 1)

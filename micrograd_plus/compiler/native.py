@@ -35,27 +35,55 @@ globals().update(intrinsics(dtype))
 """
 
 
-def _exp(dtype: Dtype) -> str:
-    """The source of exp: e**x = 2**k * e**r, where r is at most log(2) / 2.
+def _functions(dtype: Dtype) -> str:
+    """The source of exp and tanh: e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2.
 
-    e**r is a polynomial: no branch, so that vector units compute it for many numbers at once.
-    2**k comes in two factors, so that the largest and the smallest numbers come out too.
+    e**r - 1 is a polynomial: no branch, so that vector units compute it for many numbers at once.
+    Odd and even powers are apart, so that they need not wait for each other.
     """
-    lowest, highest = (literal(edge, dtype) for edge in dtype.exp_range)
-    high, low = (literal(part, dtype) for part in dtype.log2)
-    half, per_log2 = literal(0.5, dtype), literal(1 / math.log(2), dtype)
-    terms = [literal(1 / math.factorial(n), dtype) for n in range(dtype.terms - 1, -1, -1)]
+
+    def number(x: float) -> str:
+        return literal(x, dtype)
+
+    def sum_of(name: str, highest: int, lowest: int) -> str:
+        terms = [number(1 / math.factorial(n)) for n in range(highest, lowest - 1, -2)]
+        lines = [f"{name} = {terms[0]}", *[f"{name} = {name} * square + {x}" for x in terms[1:]]]
+        return "\n".join(indented(lines))
+
+    lowest, highest = map(number, dtype.exp_range)
+    high, low = map(number, dtype.log2)
     return f"""
+
+# A float of this size has no digits after the point: adding it rounds.
+TO_WHOLE = {number(1.5 * 2.0 ** (dtype.digits - 1))}
+
+
+@njit(fastmath={{"contract"}})
+def parts(y):
+    k = (y * {number(1 / math.log(2))} + TO_WHOLE) - TO_WHOLE
+    r = (y - k * {high}) - k * {low}
+    square = r * r
+{sum_of("odd", dtype.terms - 1, 1)}
+{sum_of("even", dtype.terms - 2, 2)}
+    return k, odd * r + even * square
+
 
 @njit(fastmath={{"contract"}})
 def exp(x):
-    y = {lowest} if x < {lowest} else {highest} if x > {highest} else x
-    k = floor(y * {per_log2} + {half})
-    r = (y - k * {high}) - k * {low}
-    half = floor(k * {half})
-    p = {terms[0]}
-{chr(10).join(f"    p = p * r + {term}" for term in terms[1:])}
-    return x if x != x else p * power_of_2(half) * power_of_2(k - half)
+    # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
+    k, p = parts({lowest} if x < {lowest} else {highest} if x > {highest} else x)
+    half = (k * {number(0.5)} + TO_WHOLE) - TO_WHOLE
+    return x if x != x else ({number(1)} + p) * power_of_2(half) * power_of_2(k - half)
+
+
+@njit(fastmath={{"contract"}})
+def tanh(x):
+    # m / (m + 2), where m is e**2x - 1; x is returned if it is tiny, a zero or nan.
+    y = {number(-22)} if x < {number(-22)} else {number(22)} if x > {number(22)} else x
+    k, p = parts(y + y)
+    whole = power_of_2(k)
+    m = whole * p + (whole - {number(1)})
+    return m / (m + {number(2)}) if abs(x) > {number(2.0 ** (16 - dtype.bias))} else x
 """
 
 
@@ -64,13 +92,13 @@ _KERNELS = """
 # that inf and nan come out as they do in Python.
 SUMS = {"reassoc", "contract"}
 WITH_SUMS = (
-    "unpack", "add_gradients", "multiply", "multiply_transposed", "dots_forward", "dots_backward",
+    "unpack", "add_gradients", "tiles", "multiply_vectors", "dots_forward", "dots_backward",
 )
 
 for _name, _function in list(globals().items()):
     if getattr(_function, "__module__", None) == __name__:
         _flags = SUMS if _name in WITH_SUMS else set()
-        if _name in ("multiply", "multiply_transposed", "forward", "backward"):
+        if _name in ("tiles", "multiply", "forward", "backward"):
             globals()[_name] = unit(_function, _flags)
         elif _name != "run":
             _kind = signature(_function, dtype)  # one signature for all callers
@@ -113,20 +141,21 @@ def intrinsics(dtype: Dtype) -> dict[str, Any]:
     floats(address), doubles(address), integers(address), places(address): the numbers there.
     pattern_at(address, i) and others: record i of those at an address.
     call(address, (arguments, …)): calls the loop of an op.
-    floor(x): the largest whole number up to x, as a float; numba's own is an integer, which vector
-        units convert back slowly.
     power_of_2(k): 2.0**k for a whole number k that is an exponent of the dtype, as a float.
-    tile_4_16(…) and smaller ones: a piece of a matrix product, for `kernels.multiply`.
-    zero, widest, below_one: as `kernels` has them.
+    tile_4_2(…) and smaller ones: a piece of a matrix product, for `kernels.tiles`; the numbers in
+        the name are its rows and its vectors. copy_4, transpose_4: for `kernels.copy_panel`.
+    VECTOR, zero, below_one: as `kernels` has them.
     """
     import numpy as np
-    from llvmlite import ir
+    from llvmlite import binding, ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
 
     kinds, scalar = _types(dtype), getattr(types, dtype.name)
     real = ir.FloatType() if dtype is FLOAT32 else ir.DoubleType()
+    size = 64 if binding.get_host_cpu_features().get("avx512f") else 32  # of a vector, in bytes
+    lanes = size // dtype.size
 
     @intrinsic
     def call(typing: Any, address: Any, arguments: Any) -> Any:
@@ -137,13 +166,6 @@ def intrinsics(dtype: Dtype) -> dict[str, Any]:
             return context.get_dummy_value()
 
         return types.void(address, arguments), generate
-
-    @intrinsic
-    def floor(typing: Any, x: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            return builder.call(builder.module.declare_intrinsic("llvm.floor", [real]), given)
-
-        return scalar(scalar), generate
 
     @intrinsic
     def power_of_2(typing: Any, k: Any) -> Any:
@@ -177,43 +199,72 @@ def intrinsics(dtype: Dtype) -> dict[str, Any]:
 
         return record
 
-    def tile(rows: int, columns: int) -> Any:
-        vector = ir.VectorType(real, columns)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), columns), [0] * columns)
+    def place(builder: Any, base: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
+        for count, step in steps:
+            start = builder.add(start, builder.mul(count, step))
+        return builder.gep(base, [start])
+
+    def whole(i: int) -> Any:
+        return ir.Constant(ir.IntType(64), i)
+
+    def vector_at(builder: Any, kind: Any, *where: Any) -> Any:
+        return builder.bitcast(place(builder, *where), kind.as_pointer())
+
+    def tile(rows: int, vectors: int) -> Any:
+        kind = ir.VectorType(real, lanes)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
 
         def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
             inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row = given
+            grid = [(i, j) for i in range(rows) for j in range(vectors)]
+            column = [whole(j * lanes) for j in range(vectors)]
 
-            def place(base: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
-                for count, step in steps:
-                    start = builder.add(start, builder.mul(count, step))
-                return builder.gep(base, [start])
+            def of_c(i: int, j: int) -> Any:
+                start = builder.add(c0, column[j])
+                return vector_at(builder, kind, c, start, (whole(i), c_row))
 
-            def number(i: int) -> Any:
-                return ir.Constant(ir.IntType(64), i)
-
-            def row_of_c(i: int) -> Any:
-                at = place(c, c0, (number(i), c_row))
-                return builder.bitcast(at, vector.as_pointer())
-
-            sums = [cgutils.alloca_once(builder, vector) for _ in range(rows)]
-            for i, sum_ in enumerate(sums):
-                builder.store(builder.load(row_of_c(i), align=dtype.size), sum_)
+            prefetch = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]),
+                "llvm.prefetch.p0i8",
+            )
+            for i in range(rows):
+                at = place(builder, c, c0, (whole(rows + i), c_row))
+                builder.call(
+                    prefetch,
+                    [
+                        builder.bitcast(at, ir.IntType(8).as_pointer()),
+                        *[ir.Constant(ir.IntType(32), n) for n in (1, 3, 1)],
+                    ],
+                )
+            sums = {at: cgutils.alloca_once(builder, kind) for at in grid}
+            for sum_ in sums.values():
+                builder.store(ir.Constant(kind, None), sum_)
             with cgutils.for_range(builder, inner) as loop:
-                at = builder.bitcast(place(b, b0, (loop.index, b_inner)), vector.as_pointer())
-                x = builder.load(at, align=dtype.size)
-                for i, sum_ in enumerate(sums):
-                    w = builder.load(place(a, a0, (number(i), a_row), (loop.index, a_inner)))
+                x = [
+                    builder.load(
+                        vector_at(builder, kind, b, builder.add(b0, j), (loop.index, b_inner)),
+                        align=dtype.size,
+                    )
+                    for j in column
+                ]
+                for i in range(rows):
+                    w = builder.load(
+                        place(builder, a, a0, (whole(i), a_row), (loop.index, a_inner))
+                    )
                     first = builder.insert_element(
-                        ir.Constant(vector, ir.Undefined), w, ir.Constant(ir.IntType(32), 0)
+                        ir.Constant(kind, ir.Undefined), w, ir.Constant(ir.IntType(32), 0)
                     )
                     spread = builder.shuffle_vector(first, first, everywhere)
-                    product = builder.fmul(spread, x, flags=("contract",))
-                    builder.store(
-                        builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_
-                    )
-            for i, sum_ in enumerate(sums):
-                builder.store(builder.load(sum_), row_of_c(i), align=dtype.size)
+                    for j in range(vectors):
+                        product = builder.fmul(spread, x[j], flags=("contract",))
+                        sum_ = builder.load(sums[i, j])
+                        builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
+            for at in grid:
+                before = builder.load(of_c(*at), align=dtype.size)
+                builder.store(
+                    builder.fadd(before, builder.load(sums[at])), of_c(*at), align=dtype.size
+                )
             return context.get_dummy_value()
 
         @intrinsic
@@ -226,17 +277,60 @@ def intrinsics(dtype: Dtype) -> dict[str, Any]:
 
         return piece
 
-    sizes = [(rows, columns) for rows in (1, 4) for columns in (4, 8, 16)]
+    four = ir.VectorType(real, 4)
+
+    @intrinsic
+    def copy_4(typing: Any, a: Any, a0: Any, c: Any, c0: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            a, a0, c, c0 = given
+            numbers = builder.load(vector_at(builder, four, a, a0), align=dtype.size)
+            builder.store(numbers, vector_at(builder, four, c, c0), align=dtype.size)
+            return context.get_dummy_value()
+
+        return types.void(a, a0, c, c0), generate
+
+    @intrinsic
+    def transpose_4(typing: Any, a: Any, a0: Any, a_row: Any, c: Any, c0: Any, c_row: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            a, a0, a_row, c, c0, c_row = given
+
+            def mixed(x: Any, y: Any, order: list[int]) -> Any:
+                return builder.shuffle_vector(
+                    x, y, ir.Constant(ir.VectorType(ir.IntType(32), 4), order)
+                )
+
+            rows = [
+                builder.load(vector_at(builder, four, a, a0, (whole(i), a_row)), align=dtype.size)
+                for i in range(4)
+            ]
+            # First pairs of numbers change places, then pairs of pairs.
+            low = [mixed(rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
+            high = [mixed(rows[i], rows[i + 1], [1, 5, 3, 7]) for i in (0, 2)]
+            columns = [
+                mixed(*pair, order)
+                for order in ([0, 1, 4, 5], [2, 3, 6, 7])
+                for pair in (low, high)
+            ]
+            for i, column in enumerate(columns):
+                builder.store(
+                    column, vector_at(builder, four, c, c0, (whole(i), c_row)), align=dtype.size
+                )
+            return context.get_dummy_value()
+
+        return types.void(a, a0, a_row, c, c0, c_row), generate
+
+    shapes = ((4, 2), (3, 2), (2, 2), (1, 2), (1, 1))
     addressed = ("Floats", "Doubles", "Integers", "Places")
     return {
-        **{f"tile_{rows}_{columns}": tile(rows, columns) for rows, columns in sizes},
+        **{f"tile_{rows}_{vectors}": tile(rows, vectors) for rows, vectors in shapes},
         **{kind.lower(): numbers_at(kinds[kind]) for kind in addressed},
         **{f"{r.__name__.lower()}_at": record_at(kinds[r.__name__]) for r in RECORDS},
         "call": call,
-        "floor": floor,
+        "copy_4": copy_4,
+        "transpose_4": transpose_4,
         "power_of_2": power_of_2,
         "zero": np.dtype(dtype.name).type(0.0),
-        "widest": 64 // dtype.size,
+        "VECTOR": lanes,
         "below_one": dtype.below_one,
     }
 
@@ -276,7 +370,7 @@ def _loop_addresses(
     title: str, arguments: str, loops: dict[str, list[str]], dtype: Dtype
 ) -> list[int]:
     """The addresses of functions whose bodies are given by their names."""
-    text = "from __future__ import annotations\n" + _numba(dtype) + _exp(dtype)
+    text = "from __future__ import annotations\n" + _numba(dtype) + _functions(dtype)
     for name, lines in loops.items():
         body = "\n".join(indented(lines))
         text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name})\n"

@@ -21,7 +21,7 @@ from .dtypes import Dtype
 from .examples import has_numpy
 from .interpreter import PlainMachine
 from .layout import Program
-from .tape import BLOCK, MAP, REDUCE, Group, Header, Instruction, Pattern, Work, packed
+from .tape import BLOCK, MAP, PANEL_ROOM, REDUCE, Group, Header, Instruction, Pattern, Work, packed
 
 
 class NativeMachine:
@@ -46,6 +46,7 @@ class NativeMachine:
         self.memory = self._zeros(len(self.kept), moved)
         self.settings = np.zeros((2, 1 + len(self.counted)))  # the second row is the guard's
         self.guard = self._zeros(moved + self.memory.size)
+        self.panel = self._zeros(PANEL_ROOM)
         self.remembers = False
         self.updates = [0, 0]
         if update:
@@ -92,6 +93,7 @@ class NativeMachine:
             "lane_begin": lane_begin,
             "scratch_begin": lane_begin + lanes,
             "region": region,
+            "panel": _address(self.panel),
             "at": _address(self.at) + self.at.itemsize,
             "settings": _address(self.settings),
             "setting_count": len(self.settings[0]),

@@ -27,6 +27,11 @@ AFFINE, BY_ROW, BY_ELEMENT = range(3)  # how an operand's numbers are found
 
 BLOCK = 1024  # how many numbers are packed at a time
 
+# Matrix products: up to how many numbers the second matrix is read where it is; how many its panel
+# holds, in how many rows at most; and how many rows of the first matrix are taken at a time.
+IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 16
+PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 32  # with what is copied, and the sums of a strip
+
 
 @dataclass(slots=True)
 class Pattern:
@@ -151,6 +156,7 @@ class Work:
     lane_begin: int  # where the numbers per example begin
     scratch_begin: int  # where operands are packed
     region: int  # how many numbers the scratch holds for each operand
+    panel: Address  # where parts of matrices are copied before they are multiplied
     at: Address  # where the operands of one op are; before it, what its loops keep
 
     # the steps, as `batches.Batches` and `batches.Task`; losses and norms have one number a step
