@@ -49,9 +49,12 @@ def compile(
 ) -> LossAndGradient: ...
 @overload
 def compile(
-    function: Callable[..., Value], optimizer: object, *, cache_size: int = 64,
+    function: Callable[..., Value],
+    optimizer: object,
+    *,
+    cache_size: int = 64,
     dtype: Any = "float64",
-) -> Step: ...  # fmt: skip
+) -> Step: ...
 
 
 def compile(
@@ -83,11 +86,12 @@ def compile(
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
 
-    dtype: "float64", or "float32" for numbers of 7 digits and up to 3.4e38, as PyTorch's default.
-    Twice as many of them fit into a vector unit and into the cache. Inputs and parameters are
-    rounded to float32 at each call, and so is everything that is computed of them, gradients and
-    the optimizer's memory included; `data` and `grad` are floats that hold the rounded numbers.
-    The first use on a machine compiles the kernels once more.
+    dtype: "float64", or "float32" for numbers of 7 digits and up to 3.4e38, PyTorch's default;
+    NumPy's and PyTorch's own names of them are taken, too. Twice as many float32 fit into a vector
+    unit and into the cache. Inputs and parameters are rounded to float32 at each call, and so is
+    all that is computed of them, gradients and the optimizer's memory included. After it, `grad`
+    and the `data` of what the optimizer moves are such numbers. The first use of float32 on a
+    machine compiles the kernels once more.
 
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples

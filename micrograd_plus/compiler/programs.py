@@ -20,7 +20,7 @@ from ..engine import Value
 from ..optim.updates import trace
 from .batches import Batches, in_batches
 from .checking import check
-from .dtypes import FLOAT64, Dtype
+from .dtypes import Dtype
 from .examples import Examples
 from .layout import Program, Store, lay_out
 from .recording import Recording, Shape, record, refilled
@@ -61,6 +61,7 @@ class Programs:
     machine: what runs the programs; None before the first.
     known: gives the parameters that are known before recording.
     accept: gets each recording; raises an error if the function cannot be compiled so.
+    dtype: what the programs compute with.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class Programs:
         most: int,
         known: Callable[[], Sequence[Value]],
         accept: Callable[[Recording], None],
-        optimizer: Any = None,
-        dtype: Dtype = FLOAT64,
+        optimizer: Any,
+        dtype: Dtype,
     ) -> None:
         self.function, self.most = function, most
         self.known, self.accept = known, accept

@@ -85,7 +85,7 @@ def with_compile(width: int, names: Sequence[str], batch: int, dtype: str = "flo
         return mp.losses.cross_entropy(model(tokens), targets)
 
     step = mp.compile(loss_fn, mp.optim.Adam(model.parameters(), **ADAM), dtype=dtype)
-    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=batch)
+    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=batch, progress=False)
 
 
 def with_torch(width: int, names: Sequence[str], batch: int, dtype: str = "float64") -> Train:

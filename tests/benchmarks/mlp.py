@@ -79,7 +79,7 @@ def compiled(task: Task, dtype: str = "float64") -> tuple[Any, Any, Any]:
 
 def with_compile(task: Task, dtype: str = "float64") -> Train:
     step, X, y = compiled(task, dtype)
-    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=task.batch)
+    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=task.batch, progress=False)
 
 
 def with_compile_calls(task: Task) -> Train:
