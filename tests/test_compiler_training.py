@@ -605,7 +605,7 @@ def test_the_key_of_machine_code_holds_all_that_made_it(
         with monkeypatch.context() as patch:
             patch.setattr(target, name, value)
             keys.add(machine_code.key("text"))
-    assert len(keys) == 9
+    assert len(keys) == 10
 
 
 def test_machine_code_that_is_not_used_is_removed(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
 from .batches import Batches, Outcome, Task, shuffled
+from .dtypes import FLOAT64, dtype_of
 from .examples import Examples, has_numpy
 from .layout import Program
 from .programs import Entry, Key, Programs, outputs_of
@@ -36,7 +37,12 @@ class Model(Protocol):
 
 @overload
 def compile(
-    function: Model, optimizer: None = None, *, cache_size: int = 64, threads: int | None = None
+    function: Model,
+    optimizer: None = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
+    dtype: Any = "float64",
 ) -> Predict: ...
 @overload
 def compile(
@@ -45,6 +51,7 @@ def compile(
     *,
     cache_size: int = 64,
     threads: int | None = None,
+    dtype: Any = "float64",
 ) -> LossAndGradient: ...
 @overload
 def compile(
@@ -53,6 +60,7 @@ def compile(
     *,
     cache_size: int = 64,
     threads: int | None = None,
+    dtype: Any = "float64",
 ) -> Step: ...
 
 
@@ -62,6 +70,7 @@ def compile(
     *,
     cache_size: int = 64,
     threads: int | None = None,
+    dtype: Any = "float64",
 ) -> Compiled:
     """Records `function` at its first call and replays it, over whole batches, from then on.
 
@@ -92,6 +101,13 @@ def compile(
     whole batch in one part: the same results but for the order of the sums. In plain Python,
     without numba, that is so for any number of threads.
 
+    dtype: "float64", or "float32" for numbers of 7 digits and up to 3.4e38, PyTorch's default;
+    NumPy's and PyTorch's own names of them are taken, too. Twice as many float32 fit into a vector
+    unit and into the cache. Inputs and parameters are rounded to float32 at each call, and so is
+    all that is computed of them, gradients and the optimizer's memory included. After it, `grad`
+    and the `data` of what the optimizer moves are such numbers. The first use of float32 on a
+    machine compiles the kernels once more.
+
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples
     before it goes on. Where it meets an infinite derivative, as that of sqrt(w) for w = 0, eager
@@ -103,8 +119,8 @@ def compile(
     if optimizer is not None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
             raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
-        return Step(function, optimizer, cache_size, threads)
-    return (Predict if is_module else LossAndGradient)(function, cache_size, threads)
+        return Step(function, optimizer, cache_size, threads, dtype)
+    return (Predict if is_module else LossAndGradient)(function, cache_size, threads, dtype)
 
 
 class Compiled:
@@ -115,13 +131,15 @@ class Compiled:
         function: Callable[..., Any],
         cache_size: int = 64,
         threads: int | None = None,
+        dtype: Any = "float64",
         optimizer: Any = None,
     ) -> None:
         self.function = function
         self.threads = None if threads is None else whole_number("threads", threads)
+        self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
         size = whole_number("cache_size", cache_size)
-        self._programs = Programs(function, size, self._known, self._accept, optimizer)
+        self._programs = Programs(function, size, self._known, self._accept, optimizer, self.dtype)
 
     @property
     def programs(self) -> dict[Key, Program]:
@@ -129,7 +147,12 @@ class Compiled:
         return {key: entry.program for key, entry in self._programs.entries.items()}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_name(self.function)})"
+        return f"{type(self).__name__}({', '.join(self._shown())})"
+
+    def _shown(self) -> list[str]:
+        """What `repr` shows: of dtypes, as PyTorch does, only another one than the default."""
+        shown = [_name(self.function)]
+        return shown if self.dtype is FLOAT64 else [*shown, f"dtype={self.dtype.name!r}"]
 
     _repr_mimebundle_ = mimebundle
 
@@ -248,12 +271,14 @@ class Step(LossAndGradient):
         optimizer: Any,
         cache_size: int = 64,
         threads: int | None = None,
+        dtype: Any = "float64",
     ) -> None:
         self.optimizer = optimizer
-        super().__init__(function, cache_size, threads, optimizer)
+        super().__init__(function, cache_size, threads, dtype, optimizer)
 
     def __repr__(self) -> str:
-        return f"Step({_name(self.function)}, {self.optimizer!r})"
+        name, *dtype = self._shown()
+        return f"Step({', '.join([name, repr(self.optimizer), *dtype])})"
 
     def run(
         self,

@@ -14,6 +14,9 @@ two rows of its own:
 `tape.py` defines the records: `Work` has the addresses of everything else. The file is read from
 its end: `run` calls `run_parts`, this `run_group`, this `forward` and `backward`, and these what
 stands before them.
+
+It is compiled once for each dtype. `Floats` are of that dtype, and so is what is computed from
+them, if a sum starts with `zero`; a `float` and `Doubles` always have 64 bits.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ from .tape import (
     Work,
 )
 
-Floats = Any  # the address of 64-bit floats
+Floats = Any  # the address of floats of the dtype
+Doubles = Any  # of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
@@ -53,6 +57,7 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # of a matrix product (so many rows, so many vectors of VECTOR numbers), and copies of 4 numbers and
 # of 4 × 4.
 floats: Any = None
+doubles: Any = None
 integers: Any = None
 places: Any = None
 pattern_at: Any = None
@@ -73,7 +78,10 @@ tile_1_2: Any = None
 tile_1_1: Any = None
 copy_4: Any = None
 transpose_4: Any = None
+# Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
 VECTOR: Any = None
+zero: Any = None
+below_one: Any = None
 
 
 # ---- numbers side by side
@@ -177,7 +185,7 @@ def tiles(
                 to += VECTOR
                 at += VECTOR
             while to < columns:
-                total = 0.0
+                total = zero
                 for k in range(inner):
                     total += a[u + k * a_inner] * b[at + k * b_inner]
                 c[p + to] += total
@@ -194,7 +202,7 @@ def multiply_vectors(
     """c += a · b for few rows; the inner elements of both lie side by side."""
     for i in range(rows):
         for j in range(columns):
-            total = 0.0
+            total = zero
             for k in range(inner):
                 total += a[a0 + i * a_row + k] * b[b0 + j * b_column + k]
             c[c0 + i * c_row + j * c_column] += total
@@ -329,7 +337,7 @@ def unpack(
                 for lane in range(width):
                     grad[to + lane] += grad[at + lane]
             else:
-                total = 0.0
+                total = zero
                 for lane in range(width):
                     total += grad[at + lane]
                 grad[~slot] += total
@@ -438,7 +446,7 @@ def add_gradients(
     if bias.active:
         for i in range(rows):
             for j in range(columns):
-                total = 0.0
+                total = zero
                 for lane in range(width):
                     total += grad[out + lane]
                 grad[~element(places(work.all_places), bias, i, j)] += total
@@ -475,7 +483,7 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     for i in range(instruction.count):
         a = vector(work, x, i, length, width, scratch)
         b = vector(work, y, i, length, width, scratch + work.region)
-        total = 0.0
+        total = zero
         if width > 1 and has_lanes(x):
             for k in range(length):
                 p, q = a + k * x_step, b + k * y_step
@@ -795,7 +803,8 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
         to = work.lane_begin + lane
         for j in range(program.randoms):
             count = (serial + lane) * program.randoms + j
-            data[to + (program.inputs + j) * width] = uniform(seeds[program.first_seed + j], count)
+            random = uniform(seeds[program.first_seed + j], count)
+            data[to + (program.inputs + j) * width] = min(random, below_one)
 
 
 def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
@@ -902,17 +911,18 @@ def add_parts(work: Work, parts: int, begin: int, end: int) -> None:
 def move(work: Work, update: int, begin: int, end: int) -> None:
     """Moves the parameters from `begin` to `end` once."""
     data, grad, memory = floats(work.total_data), floats(work.total_grad), floats(work.memory)
-    settings, settings_after = floats(work.settings), floats(work.settings_after)
+    settings, settings_after = doubles(work.settings), doubles(work.settings_after)
     call(update, (begin, end, work.moved, settings, settings_after, data, grad, memory))
 
 
 def count_update(work: Work) -> None:
     """Takes what is counted over after an update; a guarded run keeps what it was before."""
-    settings = floats(work.settings)
+    settings, after = doubles(work.settings), doubles(work.settings_after)
     if work.guarded:
-        begin = work.moved + work.memory_size
-        copy(settings, 0, floats(work.guard), begin, work.setting_count)
-    copy(floats(work.settings_after), 1, settings, 1, work.setting_count - 1)
+        for i in range(work.setting_count):
+            settings[work.setting_count + i] = settings[i]
+    for i in range(1, work.setting_count):
+        settings[i] = after[i]
 
 
 def diverged(loss: float, norm: float) -> int:
@@ -920,7 +930,7 @@ def diverged(loss: float, norm: float) -> int:
     return not (math.isfinite(loss) and math.isfinite(norm))
 
 
-def sum_of(numbers: Floats, count: int) -> float:
+def sum_of(numbers: Doubles, count: int) -> float:
     """The sum of `count` numbers."""
     total = 0.0
     for i in range(count):
@@ -981,7 +991,7 @@ def run_parts(work: Work, step: int, size: int, examples: int, begin: int, end: 
         part = task - begin
         first = part * size
         loss = run_part(work, step, first, min(first + size, examples), upstream)
-        floats(work.part_losses)[part] = loss
+        doubles(work.part_losses)[part] = loss
         integers(work.part_grads)[part] = work.grad
         finish(work)
         task = claim(work, task, end)
@@ -1001,8 +1011,8 @@ def add_up(work: Work, parts: int, update: int, begin: int, end: int) -> None:
         if work.guarded or work.clip > 0.0:
             squares = 0.0
             for i in range(first, last):
-                squares += total[i] * total[i]
-            floats(work.squares)[task - begin] = squares
+                squares += 1.0 * total[i] * total[i]  # with 64 bits
+            doubles(work.squares)[task - begin] = squares
         elif first < last:
             move(work, update, first, last)
         finish(work)
@@ -1040,15 +1050,15 @@ def run(address: int) -> int:
     of the parameters, whose gradients are added up, and its end. Which thread does a task changes
     no result; so the results are the same for every number of threads.
 
-    A guarded run ends before the update of a step whose loss or gradient is not finite; `guard`
-    then holds what the last update changed.
+    A guarded run ends before the update of a step whose loss or gradient is not finite; `guard`,
+    and the second half of `settings`, then hold what the last update changed.
     """
     work = work_at(address, 0)
-    rates, losses, norms = floats(work.rates), floats(work.losses), floats(work.norms)
+    rates, losses, norms = doubles(work.rates), doubles(work.losses), doubles(work.norms)
     normed = work.guarded or work.clip > 0.0
     update, pieces = work.first_update, -(-work.parameters // work.piece)
     if work.leads:
-        floats(work.settings)[0] = rates[0]
+        doubles(work.settings)[0] = rates[0]
         if work.shared:
             increment(work.claimed)
     while work.shared and loaded(work.claimed) < 0:  # the leading thread is not here yet
@@ -1066,14 +1076,14 @@ def run(address: int) -> int:
         end = begin + parts
         run_parts(work, step, size, examples, begin, end)
         wait(work, end)
-        loss = sum_of(floats(work.part_losses), parts) / examples
+        loss = sum_of(doubles(work.part_losses), parts) / examples
         norm = 0.0
         if work.differentiated:
             begin, end = end, end + pieces
             add_up(work, parts, update, begin, end)
             wait(work, end)
             if normed:
-                norm = math.sqrt(sum_of(floats(work.squares), pieces))
+                norm = math.sqrt(sum_of(doubles(work.squares), pieces))
                 begin, end = end, end + pieces
                 move_all(work, update, loss, norm, begin, end)
                 wait(work, end)
@@ -1084,7 +1094,7 @@ def run(address: int) -> int:
             if work.moved and not (work.guarded and diverged(loss, norm)):
                 count_update(work)
             if s + 1 < work.step_count:
-                floats(work.settings)[0] = rates[s + 1]
+                doubles(work.settings)[0] = rates[s + 1]
             finish(work)
         wait(work, end)
         if work.guarded and diverged(losses[s], norms[s]):  # which later steps do not change

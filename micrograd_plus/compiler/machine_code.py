@@ -68,7 +68,7 @@ def key(text: str) -> str:
 
 
 _HERE = Path(__file__).parent
-_SOURCES = ("tape.py", "native.py", "machine_code.py")
+_SOURCES = ("dtypes.py", "tape.py", "native.py", "machine_code.py")
 """What decides, besides the text itself, which machine code comes out."""
 
 _DIGEST = hashlib.sha256().digest_size
@@ -121,8 +121,9 @@ def machine_code(symbols: dict[str, str], llvm: str) -> Code:
     from llvmlite import binding
 
     called = re.findall(r"^(?:declare .*?|(?=@))@(\w+)(?:\(| = external)", llvm, re.MULTILINE)
-    # LLVM may call C for these: llvm.pow.f64, pow
-    called += re.findall(r"^declare .*?@llvm\.(\w+)\.f64\(", llvm, re.MULTILINE)
+    # LLVM may call C for these: llvm.pow.f64, pow; llvm.pow.f32, powf
+    intrinsics = re.findall(r"^declare .*?@llvm\.(\w+)\.f(64|32)\(", llvm, re.MULTILINE)
+    called += [name + "f" * (bits == "32") for name, bits in intrinsics]
     return symbols, called, _target().emit_object(binding.parse_assembly(llvm))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from ..ops import Op
 from ..optim.updates import Update
 from .batches import Batches, Outcome, Task
+from .dtypes import Dtype
 from .examples import has_numpy
 from .interpreter import PlainMachine
 from .kernels import part_size
@@ -44,22 +45,26 @@ class NativeMachine:
     """Runs programs in machine code, on NumPy arrays.
 
     parameters: how many there are; the optimizer, if there is one, moves the first `moved`.
+    dtype: of the numbers, the gradients and the optimizer's memory; losses and settings have 64
+        bits.
     """
 
-    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
+    def __init__(
+        self, parameters: int, moved: int, optimizer: Any, update: Update | None, dtype: Dtype
+    ) -> None:
         import numpy as np
 
-        self.np = np
-        self.run_kernel = _kernel()
+        self.np, self.dtype = np, dtype
+        self.run_kernel = _kernel(dtype)
         self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
         self.kept, self.counted = (update.kept, update.counted) if update else ([], [])
-        self.data = np.zeros(parameters)
-        self.grad = np.zeros(parameters)
-        self.memory = np.zeros((len(self.kept), moved))
-        self.settings = np.zeros(1 + len(self.counted))
+        self.data = self._zeros(parameters)
+        self.grad = self._zeros(parameters)
+        self.memory = self._zeros(len(self.kept), moved)
+        self.settings = np.zeros((2, 1 + len(self.counted)))  # the second row is the guard's
         self.settings_after = np.zeros(1 + len(self.counted))
-        self.guard = np.zeros(moved + self.memory.size + self.settings.size)
-        self.panel = np.zeros(PANEL_ROOM)
+        self.guard = self._zeros(moved + self.memory.size)
+        self.panel = self._zeros(PANEL_ROOM)
         self.remembers = False
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
@@ -69,19 +74,27 @@ class NativeMachine:
         if update:
             from .native import update_addresses
 
-            self.updates = update_addresses(type(optimizer).__name__, update)
+            self.updates = update_addresses(type(optimizer).__name__, update, dtype)
+
+    def _zeros(self, *shape: int) -> Any:
+        return self.np.zeros(shape, self.dtype.name)
+
+    def _rounded(self, numbers: Any) -> Any:
+        """The numbers as an array of the dtype; inf for those that are too large for it."""
+        with self.np.errstate(over="ignore"):
+            return self.np.asarray(numbers, self.dtype.name)
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
-        tape = _Encoder(programs)
+        tape = _Encoder(programs, self.dtype)
         lane_begin = max(program.own_end for program in programs)
         lanes = max(program.slots * program.lanes for program in programs)
         region = max(program.region for program in programs)
         most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
         room = lane_begin + lanes + region * most_operands
         size = room + BLOCK * tape.kept  # no loop computes more than BLOCK results at a time
-        data, grad = np.zeros(size), np.zeros(size)
+        data, grad = self._zeros(size), self._zeros(size)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
@@ -93,7 +106,7 @@ class NativeMachine:
             "patterns": packed(Pattern, tape.patterns),
             "all_places": np.array(tape.places, np.int32),
             "loops": np.array(tape.loops, np.int64),
-            "numbers": np.array(tape.numbers, np.float64),
+            "numbers": self._rounded(tape.numbers),
         }
         fixed = {
             **{name: address(numbers) for name, numbers in self.tape.items()},
@@ -104,7 +117,7 @@ class NativeMachine:
             "later_update": self.updates[1],
             "settings": address(self.settings),
             "settings_after": address(self.settings_after),
-            "setting_count": self.settings.size,
+            "setting_count": len(self.settings_after),
             "memory": address(self.memory),
             "memory_size": self.memory.size,
             "guard": address(self.guard),
@@ -124,18 +137,18 @@ class NativeMachine:
 
     def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
         """Sets the numbers and the gradients of all parameters."""
-        self.data[: self.parameters] = data
-        self.grad[: self.parameters] = grad
+        self.data[: self.parameters] = self._rounded(data)
+        self.grad[: self.parameters] = self._rounded(grad)
 
     def copy_from(self, other: Any, places: Sequence[int]) -> None:
         """Sets the numbers of all parameters to those at these places of another machine."""
-        self.data[: self.parameters] = self.np.take(other.data, places)
+        self.data[: self.parameters] = self._rounded(self.np.take(other.data, places))
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
         if not self.remembers:
             return [{} for _ in range(self.moved)]
-        numbers = [float(number) for number in self.settings[1:]]
+        numbers = [float(number) for number in self.settings[0, 1:]]
         shared = {
             name: int(number) if number.is_integer() else number
             for name, number in zip(self.counted, numbers)
@@ -146,15 +159,15 @@ class NativeMachine:
         """Sets the optimizer's state: for all parameters, or for none."""
         self.remembers = any(states)
         if self.remembers:
-            self.memory[:] = [[state[name] for state in states] for name in self.kept]
-            self.settings[1:] = [states[0][name] for name in self.counted]
+            rows = [[state[name] for state in states] for name in self.kept]
+            self.memory[:] = self._rounded(rows).reshape(self.memory.shape)
+            self.settings[0, 1:] = [states[0][name] for name in self.counted]
 
     def restore(self) -> None:
         """Undoes the last update of a guarded run."""
-        size = self.memory.size
         self.data[: self.moved] = self.guard[: self.moved]
-        self.memory[:] = self.guard[self.moved : self.moved + size].reshape(self.memory.shape)
-        self.settings[:] = self.guard[self.moved + size :]
+        self.memory[:] = self.guard[self.moved :].reshape(self.memory.shape)
+        self.settings[0] = self.settings[1]
 
     def take(self, batches: Batches) -> Batches:
         """The batches in the form in which `run` takes them."""
@@ -165,14 +178,13 @@ class NativeMachine:
             np.array(batches.steps, np.int64),
             np.array(batches.output_starts, np.int64),
         )
-        inputs = np.asarray(batches.inputs, np.float64)
-        outputs = np.array(batches.outputs)
+        inputs, outputs = self._rounded(batches.inputs), self._zeros(len(batches.outputs))
         return Batches(inputs, outputs, *steps, addresses=tuple(map(address, steps)))
 
     def take_again(self, batches: Batches, inputs: Any) -> Batches:
         """Batches that `take` gave, for other examples of the same shapes."""
         steps = batches.starts, batches.groups, batches.steps, batches.output_starts
-        inputs = self.np.asarray(inputs, self.np.float64)
+        inputs = self._rounded(inputs)
         return Batches(inputs, batches.outputs.copy(), *steps, addresses=batches.addresses)
 
     def parts(self, batches: Batches, step: int) -> int:
@@ -225,17 +237,18 @@ class NativeMachine:
 
 
 @cache
-def _kernel() -> Any:
+def _kernel(dtype: Dtype) -> Any:
     """`kernels.run` as a function of the address of its `Work`."""
     from .native import run_address
 
-    return CFUNCTYPE(c_int64, c_int64)(run_address())
+    return CFUNCTYPE(c_int64, c_int64)(run_address(dtype))
 
 
 class _Encoder:
     """The records of several programs, and the lists that their numbers point into."""
 
-    def __init__(self, programs: Sequence[Program]) -> None:
+    def __init__(self, programs: Sequence[Program], dtype: Dtype) -> None:
+        self.dtype = dtype
         self.headers: list[Header] = []
         self.instructions: list[Instruction] = []
         self.patterns: list[Pattern] = []
@@ -295,7 +308,7 @@ class _Encoder:
         from .native import loops_of
 
         if op not in self.loop_of:
-            addresses, kept = loops_of(op)
+            addresses, kept = loops_of(op, self.dtype)
             self.loop_of[op] = len(self.loops)
             self.loops += addresses
             self.kept = max(self.kept, kept)
@@ -305,12 +318,14 @@ class _Encoder:
 # ---- which machine
 
 
-def new_machine(parameters: int, moved: int, optimizer: Any, update: Update | None) -> Any:
+def new_machine(
+    parameters: int, moved: int, optimizer: Any, update: Update | None, dtype: Dtype
+) -> Any:
     """The fastest machine that can be had here."""
     if not is_native():
         _note_slowness()
     kind = NativeMachine if is_native() else PlainMachine
-    return kind(parameters, moved, optimizer, update)
+    return kind(parameters, moved, optimizer, update, dtype)
 
 
 def is_native() -> bool:

@@ -31,7 +31,7 @@ BLOCK = 1024  # how many numbers are packed at a time
 # Matrix products: up to how many numbers the second matrix is read where it is; how many its panel
 # holds, in how many rows at most; and how many rows of the first matrix are taken at a time.
 IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 16
-PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 16  # with what is copied, and the sums of a strip
+PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 32  # with what is copied, and the sums of a strip
 
 
 @dataclass(slots=True)
@@ -182,7 +182,7 @@ class Work:
 
     # what happens to the parameters, of which the optimizer moves the first `moved`; its settings
     # (lr and what is counted) and memory (a row for each name that is kept) are as in `loops.py`;
-    # guard: data, memory and settings as they were before the last update
+    # guard: data and memory as they were before the last update; settings have a row more for that
     differentiated: bool
     moved: int
     first_update: Address
