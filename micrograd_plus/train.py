@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from . import losses
-from .compiler import Examples, Predict, Training, is_native
+from .compiler import Examples, Predict, Training, is_native, processors
 from .context import no_grad
 from .data import batches, check_lengths
 from .engine import Value
@@ -48,6 +48,8 @@ class History:
     grad_norm: the mean norm of the gradient, before clipping. lr: the learning rate.
     stopped: the reason, if training ended before its last epoch.
     diverged: whether the loss or the gradient became inf or nan.
+    threads: how many threads the last compiled steps used. `fit` chooses them by measuring; no
+        other number depends on the choice.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -58,6 +60,7 @@ class History:
     val_accuracy: list[float] = field(default_factory=list)
     stopped: str = ""
     diverged: bool = False
+    threads: int = field(default=1, compare=False)
 
     def append(self, **numbers: float | None) -> None:
         """Adds an epoch: a number for each list."""
@@ -116,7 +119,9 @@ def fit(
     compiled: whether to train with a compiled step (see `compile`), which is some thousand times
         faster. "auto" compiles if numba is installed and the loss is known to be the mean over the
         examples; if compiling fails, a UserWarning says why, and eager code does the training.
-        In compiled code Dropout draws other random numbers than in eager code.
+        In compiled code Dropout draws other random numbers than in eager code. A compiled step
+        of many examples runs in as many threads as the first steps show to be the fastest; the
+        numbers are the same for every number of threads.
 
     If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning, and the
     model gets the parameters with the last finite loss. After Ctrl-C it has the parameters of the
@@ -375,7 +380,8 @@ class _CompiledRun(_Run):
     def __init__(self, X: list[Any], y: list[Any], *settings: Any) -> None:
         super().__init__(*settings)
         self.examples = Examples(("X", "y"), (X, y))
-        self.stepper = Training(self._one_example, self.optimizer)
+        threads = 1 if in_a_sweep() else processors()  # a sweep uses the others itself
+        self.stepper = Training(self._one_example, self.optimizer, threads)
         self.predict = Predict(self.model)
         self.model.train()
         self.stepper.prepare(self.examples)
@@ -419,6 +425,7 @@ class _CompiledRun(_Run):
                 if not math.isfinite(number):
                     raise self.diverged(what, number)
             self.good_loss, self.lr = loss, self.optimizer.lr
+        self.history.threads = self.stepper.threads or 1
         accuracy = _accuracy(self.loss, predictions, [y[i] for i in order])
         return {
             "loss": sum(loss * len(part) for loss, part in zip(losses, parts)) / len(order),

@@ -127,6 +127,47 @@ def _made_in_torch(module: nn.Module) -> Any:
     return getattr(torch.nn, type(module).__name__)(**module.config())
 
 
+def gpt_in_torch(
+    model: nn.GPT, dtype: str = "float64"
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The loss of the same GPT, from PyTorch's own functions; and its parameters by name."""
+    torch = pytorch()
+    from torch.nn.functional import (
+        cross_entropy,
+        embedding,
+        linear,
+        relu,
+        rms_norm,
+        scaled_dot_product_attention,
+    )
+
+    w = {
+        name: torch.tensor(rows, dtype=getattr(torch, dtype), requires_grad=True)
+        for name, rows in model.state_dict().items()
+    }
+    heads = model.config()["heads"]
+
+    def norm(x: Any) -> Any:
+        return rms_norm(x, x.shape[-1:], eps=1e-5)
+
+    def loss(tokens: Any, targets: Any) -> Any:
+        tokens, targets = torch.tensor(tokens), torch.tensor(targets)
+        x = norm(embedding(tokens, w["tokens.weight"]) + w["positions.weight"][: len(tokens)])
+        for i in range(len(model.blocks)):
+            block = f"blocks.{i}"
+            together = linear(norm(x), w[f"{block}.self_attn.in_proj_weight"])
+            q, k, v = (
+                part.unflatten(-1, (heads, -1)).transpose(0, 1) for part in together.chunk(3, -1)
+            )
+            heard = scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1)
+            x = x + linear(heard.flatten(-2), w[f"{block}.self_attn.out_proj.weight"])
+            hidden = relu(linear(norm(x), w[f"{block}.linear1.weight"]))
+            x = x + linear(hidden, w[f"{block}.linear2.weight"])
+        return cross_entropy(linear(x, w["head.weight"]), targets)
+
+    return loss, w
+
+
 def assert_alike(ours: Any, theirs: Any, leaves: Any, their_leaves: Iterable[Any]) -> None:
     """Equal outputs, and equal gradients of the leaves: nested lists of Values, and tensors.
 

@@ -10,6 +10,7 @@ import pytest
 
 from micrograd_plus import nn
 from micrograd_plus.compiler import kernels, tape
+from micrograd_plus.compiler.dtypes import FLOAT64
 from micrograd_plus.compiler.layout import Program, Store, lay_out
 from micrograd_plus.compiler.recording import record
 from micrograd_plus.compiler.simplify import simplify
@@ -57,9 +58,9 @@ def test_a_kernel_that_reads_an_unknown_field_is_not_compiled() -> None:
 
     for kernel in (good, bad):
         kernel.__annotations__ = {"x": "Pattern", "return": "int"}
-    numba.njit(signature(good))(good)
+    numba.njit(signature(good, FLOAT64))(good)
     with pytest.raises((KeyError, numba.TypingError), match="stribe"):
-        numba.njit(signature(bad))(bad)
+        numba.njit(signature(bad, FLOAT64))(bad)
 
 
 def test_the_state_of_a_run_is_one_argument() -> None:

@@ -18,6 +18,7 @@ from parity import (
     assert_compiled_outputs,
     assert_reads_no_number_while_recording,
     assert_same_state,
+    gpt_in_torch,
     numbers,
     pytorch,
     seeded,
@@ -56,45 +57,6 @@ def louder(model):
     return model
 
 
-def torch_loss(model):
-    """The loss of the same GPT, from PyTorch's own functions; and its parameters by name."""
-    torch = pytorch()
-    from torch.nn.functional import (
-        cross_entropy,
-        embedding,
-        linear,
-        relu,
-        rms_norm,
-        scaled_dot_product_attention,
-    )
-
-    w = {
-        name: torch.tensor(rows, dtype=torch.float64, requires_grad=True)
-        for name, rows in model.state_dict().items()
-    }
-    heads = model.config()["heads"]
-
-    def norm(x):
-        return rms_norm(x, x.shape[-1:], eps=1e-5)
-
-    def loss(tokens, targets):
-        tokens, targets = torch.tensor(tokens), torch.tensor(targets)
-        x = norm(embedding(tokens, w["tokens.weight"]) + w["positions.weight"][: len(tokens)])
-        for i in range(len(model.blocks)):
-            block = f"blocks.{i}"
-            together = linear(norm(x), w[f"{block}.self_attn.in_proj_weight"])
-            q, k, v = (
-                part.unflatten(-1, (heads, -1)).transpose(0, 1) for part in together.chunk(3, -1)
-            )
-            heard = scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1)
-            x = x + linear(heard.flatten(-2), w[f"{block}.self_attn.out_proj.weight"])
-            hidden = relu(linear(norm(x), w[f"{block}.linear1.weight"]))
-            x = x + linear(hidden, w[f"{block}.linear2.weight"])
-        return cross_entropy(linear(x, w["head.weight"]), targets)
-
-    return loss, w
-
-
 def test_by_default_it_is_the_well_known_one():
     model = nn.GPT(27, generator=seeded())
     assert len(model.parameters()) == 4192
@@ -117,7 +79,7 @@ def test_by_default_it_is_the_well_known_one():
 def test_loss_and_gradients_like_torch(more, heads, size, layers, pairs):
     tokens, targets = zip(*[(a % more, b % more) for a, b in pairs])
     model = louder(small(vocabulary=more, width=heads * size, heads=heads, layers=layers))
-    loss_in_torch, w = torch_loss(model)
+    loss_in_torch, w = gpt_in_torch(model)
     ours = losses.cross_entropy(model(tokens), targets)
     assert_alike(ours, loss_in_torch(tokens, targets), model.parameters(), w.values())
 
@@ -130,7 +92,7 @@ def test_a_thousand_names_like_torch():
     seeded().shuffle(names)
     X, y = CharacterTokenizer(names).examples(names[:1000])
     model = nn.GPT(27, generator=seeded())
-    loss_in_torch, w = torch_loss(model)
+    loss_in_torch, w = gpt_in_torch(model)
     their_optimizer = torch.optim.Adam(w.values(), **ADAM)
     their_schedule = torch.optim.lr_scheduler.LinearLR(their_optimizer, 1.0, 0.0, 1000)
     theirs = train(their_optimizer, loss_in_torch, zip(X, y), their_schedule)

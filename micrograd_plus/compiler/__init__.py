@@ -7,8 +7,8 @@ their numbers), `simplify` (the same numbers from fewer nodes), `layout` (nodes 
 instructions over numbers that lie side by side), `running` (memory, and what starts the programs).
 The loops over all nodes are in `passes`. `tape` defines what machine code reads. The programs are
 run by `kernels`; `native` turns kernels, `loops` and passes into machine code, which
-`machine_code` stores. `interpreter` runs programs in plain Python. The loss tanh(w * x + b) of two
-examples passes through these functions:
+`machine_code` stores. `interpreter` runs programs in plain Python. `dtypes` has what they must know
+of float64 and float32. The loss tanh(w * x + b) of two examples passes through these functions:
 
     record        → Recording   the graph: mul, add, tanh on w, b and the input x
     check                       compares it with the graph of a second call
@@ -19,9 +19,10 @@ examples passes through these functions:
     machine.run   → Outcome     writes a `Work`, and calls `kernels.run` with its address, or
                                 runs the instructions in Python
 
-In `kernels`, `run` passes each group of a step to `run_group`, which copies the examples to their
-lanes and calls `forward` and `backward`; these call, for mul, add and tanh, the loops that are
-written from the op table. After the last group, `run` calls the optimizer's loop.
+In `kernels`, `run` cuts each step into parts and passes the groups of a part to `run_group`, which
+copies the examples to their lanes and calls `forward` and `backward`; these call, for mul, add and
+tanh, the loops that are written from the op table. After the last part, `run` adds up the parts'
+gradients and calls the optimizer's loop. Several threads can share this; `threads` starts them.
 
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
 and `examples` and `batches` say what they run on. Between calls the parameters' numbers and the
@@ -32,6 +33,7 @@ whoever looks.
 from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile
 from .examples import Examples
 from .running import is_native
+from .threads import processors
 
 __all__ = [
     "Compiled",
@@ -42,4 +44,5 @@ __all__ = [
     "Training",
     "compile",
     "is_native",
+    "processors",
 ]

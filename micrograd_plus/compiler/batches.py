@@ -46,6 +46,8 @@ class Task:
     guarded: whether a step whose loss or gradient is not finite ends the run before its update;
         `restore` can then undo the update before it.
     rates: the learning rate of each step of a run; if empty, the optimizer's.
+    threads: how many share the work, in parts that do not depend on their number; None for one
+        thread and a step in one part.
     """
 
     differentiated: bool
@@ -53,6 +55,7 @@ class Task:
     clip: float = 0.0
     guarded: bool = False
     rates: Sequence[float] = ()
+    threads: int | None = None
 
 
 @dataclass

@@ -17,10 +17,12 @@ from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
 from .batches import Batches, Outcome, Task, shuffled
+from .dtypes import FLOAT64, dtype_of
 from .examples import Examples, has_numpy
 from .layout import Program
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
+from .threads import MOST_PARTS, Choice
 
 
 class Model(Protocol):
@@ -34,17 +36,41 @@ class Model(Protocol):
 
 
 @overload
-def compile(function: Model, optimizer: None = None, *, cache_size: int = 64) -> Predict: ...
+def compile(
+    function: Model,
+    optimizer: None = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
+    dtype: Any = "float64",
+) -> Predict: ...
 @overload
 def compile(
-    function: Callable[..., Value], optimizer: None = None, *, cache_size: int = 64
+    function: Callable[..., Value],
+    optimizer: None = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
+    dtype: Any = "float64",
 ) -> LossAndGradient: ...
 @overload
-def compile(function: Callable[..., Value], optimizer: object, *, cache_size: int = 64) -> Step: ...
+def compile(
+    function: Callable[..., Value],
+    optimizer: object,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
+    dtype: Any = "float64",
+) -> Step: ...
 
 
 def compile(
-    function: Callable[..., Any], optimizer: Any = None, *, cache_size: int = 64
+    function: Callable[..., Any],
+    optimizer: Any = None,
+    *,
+    cache_size: int = 64,
+    threads: int | None = None,
+    dtype: Any = "float64",
 ) -> Compiled:
     """Records `function` at its first call and replays it, over whole batches, from then on.
 
@@ -68,6 +94,20 @@ def compile(
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
 
+    threads: how many threads share the examples of a batch; worth it for batches of a hundred and
+    more, on as many free cores, up to 8. The batch is cut into parts, which do not depend on the
+    number of threads: the results are the same, to the last bit, for every number from 1 on. What
+    does not depend on the example is computed once for each part. By default one thread takes the
+    whole batch in one part: the same results but for the order of the sums. In plain Python,
+    without numba, that is so for any number of threads.
+
+    dtype: "float64", or "float32" for numbers of 7 digits and up to 3.4e38, PyTorch's default;
+    NumPy's and PyTorch's own names of them are taken, too. Twice as many float32 fit into a vector
+    unit and into the cache. Inputs and parameters are rounded to float32 at each call, and so is
+    all that is computed of them, gradients and the optimizer's memory included. After it, `grad`
+    and the `data` of what the optimizer moves are such numbers. The first use of float32 on a
+    machine compiles the kernels once more.
+
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples
     before it goes on. Where it meets an infinite derivative, as that of sqrt(w) for w = 0, eager
@@ -79,20 +119,27 @@ def compile(
     if optimizer is not None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
             raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
-        return Step(function, optimizer, cache_size)
-    return (Predict if is_module else LossAndGradient)(function, cache_size)
+        return Step(function, optimizer, cache_size, threads, dtype)
+    return (Predict if is_module else LossAndGradient)(function, cache_size, threads, dtype)
 
 
 class Compiled:
     """A compiled function: it keeps its programs, and runs them."""
 
     def __init__(
-        self, function: Callable[..., Any], cache_size: int = 64, optimizer: Any = None
+        self,
+        function: Callable[..., Any],
+        cache_size: int = 64,
+        threads: int | None = None,
+        dtype: Any = "float64",
+        optimizer: Any = None,
     ) -> None:
         self.function = function
+        self.threads = None if threads is None else whole_number("threads", threads)
+        self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
         size = whole_number("cache_size", cache_size)
-        self._programs = Programs(function, size, self._known, self._accept, optimizer)
+        self._programs = Programs(function, size, self._known, self._accept, optimizer, self.dtype)
 
     @property
     def programs(self) -> dict[Key, Program]:
@@ -100,7 +147,12 @@ class Compiled:
         return {key: entry.program for key, entry in self._programs.entries.items()}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_name(self.function)})"
+        return f"{type(self).__name__}({', '.join(self._shown())})"
+
+    def _shown(self) -> list[str]:
+        """What `repr` shows: of dtypes, as PyTorch does, only another one than the default."""
+        shown = [_name(self.function)]
+        return shown if self.dtype is FLOAT64 else [*shown, f"dtype={self.dtype.name!r}"]
 
     _repr_mimebundle_ = mimebundle
 
@@ -136,6 +188,10 @@ class Compiled:
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
 
+    def _task(self, differentiated: bool = True) -> Task:
+        """How to run batches."""
+        return Task(differentiated, self._programs.seeds(), threads=self.threads)
+
     def _known(self) -> Sequence[Value]:
         """The parameters that are known before recording."""
         return list(self._programs.store.slots)
@@ -168,7 +224,7 @@ class Predict(Compiled):
         programs = self._programs
         entries = programs.prepare(examples)
         batch = programs.in_one_batch(examples, stored=True)
-        programs.run(batch, 0, 1, Task(False, programs.seeds()))
+        programs.run(batch, 0, 1, self._task(differentiated=False))
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -194,7 +250,7 @@ class LossAndGradient(Compiled):
         programs = self._programs
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
-        return programs.run(batch, 0, 1, Task(True, programs.seeds())).losses[0]
+        return programs.run(batch, 0, 1, self._task()).losses[0]
 
     def _refuse_recording(self) -> None:
         if recorder() is not None:
@@ -209,12 +265,20 @@ class Step(LossAndGradient):
     Their numbers stay in the program's memory until then, so that a call copies nothing.
     """
 
-    def __init__(self, function: Callable[..., Any], optimizer: Any, cache_size: int = 64) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        optimizer: Any,
+        cache_size: int = 64,
+        threads: int | None = None,
+        dtype: Any = "float64",
+    ) -> None:
         self.optimizer = optimizer
-        super().__init__(function, cache_size, optimizer)
+        super().__init__(function, cache_size, threads, dtype, optimizer)
 
     def __repr__(self) -> str:
-        return f"Step({_name(self.function)}, {self.optimizer!r})"
+        name, *dtype = self._shown()
+        return f"Step({', '.join([name, repr(self.optimizer), *dtype])})"
 
     def run(
         self,
@@ -259,7 +323,7 @@ class Step(LossAndGradient):
                     batches_ = self._programs.in_batches(
                         examples, [range(examples.count)], size, repeat=at_once
                     )
-                task = Task(True, self._programs.seeds())
+                task = self._task()
                 for outcome in self._in_parts(batches_, at_once * steps_each, task, schedule):
                     losses += outcome.losses
                     bar.update(len(outcome.losses))
@@ -278,13 +342,17 @@ class Step(LossAndGradient):
             started = time.perf_counter()
             at_once = min(part, count - done)
             with self._ahead(schedule, at_once) as rates:
-                outcome = self._programs.run(batches, done, at_once, replace(task, rates=rates))
+                outcome = self._run_steps(batches, done, at_once, replace(task, rates=rates))
             done += outcome.completed
             yield outcome
             if outcome.completed < at_once:
                 return
             taken = max(time.perf_counter() - started, 1e-6)
             part = int(max(1, min(8 * part, part * _PART / taken)))
+
+    def _run_steps(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        """Runs `count` steps from step `first` on."""
+        return self._programs.run(batches, first, count, task)
 
     @contextmanager
     def _ahead(self, schedule: Any, count: int) -> Iterator[list[float]]:
@@ -328,8 +396,12 @@ class Training(Step):
     """A `Step` for `fit`, whose function returns (loss, prediction).
 
     An epoch gives the predictions too, and ends before the update of a step whose loss or
-    gradient is not finite.
+    gradient is not finite. The first steps measure how many threads are the fastest.
     """
+
+    def __init__(self, function: Callable[..., Any], optimizer: Any, most_threads: int) -> None:
+        self._choice = Choice(min(most_threads, MOST_PARTS))
+        super().__init__(function, optimizer, threads=self._choice.threads)
 
     @property
     def parameters(self) -> list[Value]:
@@ -345,7 +417,7 @@ class Training(Step):
         """
         entries = self.prepare(examples)
         batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
-        task = Task(True, self._programs.seeds(), clip=clip, guarded=True)
+        task = replace(self._task(), clip=clip, guarded=True)
         losses: list[float] = []
         norms: list[float] = []
         for outcome in self._in_parts(batches, -(-len(order) // batch_size), task):
@@ -357,6 +429,16 @@ class Training(Step):
     def go_back(self) -> None:
         """Restores the parameters and the optimizer to their state before the last update."""
         self._programs.go_back()
+
+    def _run_steps(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
+        machine = self._programs.machine
+        if machine.parts(batches, first) == 1:  # for one thread
+            return super()._run_steps(batches, first, count, task)
+        started = time.perf_counter()
+        self.threads = self._choice.threads
+        outcome = super()._run_steps(batches, first, count, replace(task, threads=self.threads))
+        self._choice.took(time.perf_counter() - started, count)
+        return outcome
 
     def _accept(self, recording: Recording) -> None:
         loss, _ = recording.structure

@@ -2,13 +2,15 @@
 
 Slow, and short enough to read: what the kernels do, without what makes them fast. An instruction
 is computed by the op table's own functions, number by number. `PlainMachine` does what
-`running.NativeMachine` does, with the same methods.
+`running.NativeMachine` does, with the same methods. Where numbers are stored, in Python's `array`,
+they are rounded to the dtype; what an op or an optimizer computes inside has 64 bits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from threading import RLock
@@ -17,6 +19,7 @@ from typing import Any
 from ..ops import TABLE, Op
 from ..optim.updates import Update
 from .batches import Batches, Outcome, Task
+from .dtypes import Dtype
 from .kernels import first_serial, uniform
 from .layout import Program
 from .tape import DOT, MATMUL, PICK, Group, Instruction
@@ -25,9 +28,9 @@ from .tape import DOT, MATMUL, PICK, Group, Instruction
 class Numbers:
     """Values or gradients: the shared ones, and those of one example."""
 
-    def __init__(self, shared: list[float], slots: int) -> None:
+    def __init__(self, shared: array[float], slots: int) -> None:
         self.shared = shared
-        self.per_example = [0.0] * slots
+        self.per_example: array[float] = array(shared.typecode, bytes(slots * shared.itemsize))
 
     def __getitem__(self, place: int) -> float:
         return self.per_example[place] if place >= 0 else self.shared[~place]
@@ -98,34 +101,43 @@ def _results(
 class PlainMachine:
     """Runs programs in plain Python, as `NativeMachine` does."""
 
-    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
+    def __init__(
+        self, parameters: int, moved: int, optimizer: Any, update: Update | None, dtype: Dtype
+    ) -> None:
         self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
-        self.data = [0.0] * parameters
-        self.grad = [0.0] * parameters
+        self.dtype = dtype
+        self.data = self._zeros(parameters)
+        self.grad = self._zeros(parameters)
         self.states: list[dict[str, float]] = [{} for _ in range(moved)]
-        self.guard: tuple[list[float], list[dict[str, float]]] = ([], [])
+        self.guard: tuple[array[float], list[dict[str, float]]] = (self._zeros(0), [])
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
+
+    def _rounded(self, numbers: Iterable[float]) -> array[float]:
+        return array(self.dtype.code, numbers)
+
+    def _zeros(self, count: int) -> array[float]:
+        return array(self.dtype.code, bytes(count * self.dtype.size))
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
         self.programs = list(programs)
-        room = [0.0] * (max(program.own_end for program in programs) - self.parameters)
+        room = self._zeros(max(program.own_end for program in programs) - self.parameters)
         self.data = self.data[: self.parameters] + room
         self.grad = self.grad[: self.parameters] + room
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
-        return self.data[: self.parameters], self.grad[: self.parameters]
+        return self.data[: self.parameters].tolist(), self.grad[: self.parameters].tolist()
 
     def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
         """Sets the numbers and the gradients of all parameters."""
-        self.data[: self.parameters] = map(float, data)
-        self.grad[: self.parameters] = map(float, grad)
+        self.data[: self.parameters] = self._rounded(data)
+        self.grad[: self.parameters] = self._rounded(grad)
 
     def copy_from(self, other: Any, places: Sequence[int]) -> None:
         """Sets the numbers of all parameters to those at these places of another machine."""
-        self.data[: self.parameters] = [float(other.data[place]) for place in places]
+        self.data[: self.parameters] = self._rounded(other.data[place] for place in places)
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
@@ -141,11 +153,16 @@ class PlainMachine:
 
     def take(self, batches: Batches) -> Batches:
         """The batches in the form in which `run` takes them."""
-        return replace(batches, inputs=list(map(float, batches.inputs)))
+        outputs = self._zeros(len(batches.outputs))
+        return replace(batches, inputs=self._rounded(batches.inputs), outputs=outputs)
 
     def take_again(self, batches: Batches, inputs: Any) -> Batches:
         """Batches that `take` gave, for other examples of the same shapes."""
         return self.take(replace(batches, inputs=inputs, outputs=list(batches.outputs)))
+
+    def parts(self, batches: Batches, step: int) -> int:
+        """Into how many parts a step is cut: here one thread runs all examples in one part."""
+        return 1
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on, as `NativeMachine` does."""
@@ -157,7 +174,7 @@ class PlainMachine:
             groups = [batches.groups[g] for g in range(*batches.steps[s : s + 2])]
             examples = sum(group.size for group in groups)
             if task.differentiated:
-                self.grad[: self.parameters] = [0.0] * self.parameters
+                self.grad[: self.parameters] = self._zeros(self.parameters)
             total, serial = 0.0, first_serial(s)
             for group in groups:
                 total += self._group(group, batches, examples, task, serial)
@@ -185,10 +202,10 @@ class PlainMachine:
         """The sum of the losses of a group; the gradients of their mean are added."""
         program = self.programs[group.program]
         series = sum(len(before.generators) for before in self.programs[: group.program])
-        self.data[program.own_begin : program.own_begin + len(program.numbers)] = program.numbers
-        self.grad[program.own_begin : program.own_end] = [0.0] * (
-            program.own_end - program.own_begin
-        )
+        end, numbers = program.own_begin + len(program.numbers), self._rounded(program.numbers)
+        self.data[program.own_begin : end] = numbers
+        own = self._zeros(program.own_end - program.own_begin)
+        self.grad[program.own_begin : program.own_end] = own
         data = Numbers(self.data, program.slots)
         grad = Numbers(self.grad, program.slots)
         forward(program.shared, data)
@@ -198,16 +215,15 @@ class PlainMachine:
             data.per_example[: program.inputs] = batches.inputs[start : start + program.inputs]
             for j in range(randoms):
                 number = uniform(task.seeds[series + j], (serial + lane) * randoms + j)
-                data.per_example[program.inputs + j] = number
+                data.per_example[program.inputs + j] = min(number, self.dtype.below_one)
             forward(program.per_example, data)
             if batches.outputs:
                 to = batches.output_starts[example]
-                batches.outputs[to : to + len(program.outputs)] = [
-                    data[place] for place in program.outputs
-                ]
+                for j, place in enumerate(program.outputs):
+                    batches.outputs[to + j] = data[place]
             total += data[program.outputs[0]]
             if task.differentiated:
-                grad.per_example[:] = [0.0] * program.slots
+                grad.per_example[:] = self._zeros(program.slots)
                 grad[program.outputs[0]] += 1 / examples
                 backward(program.per_example, data, grad)
         if task.differentiated:

@@ -3,7 +3,8 @@
 `native.py` compiles this file with numba, once per machine and not once per graph, together
 with the loops that are written from the op table; without numba nothing here is used.
 
-All numbers are in two long rows of memory, `data` and `grad`, at the same places:
+All numbers are in two long rows of memory, `data` and `grad`, at the same places; each thread has
+two rows of its own:
 
     shared numbers         one each: parameters, constants, what depends on no example
     numbers per example    `width` of them side by side, one for each example that is computed
@@ -11,7 +12,11 @@ All numbers are in two long rows of memory, `data` and `grad`, at the same place
 
 `width` is how many examples are computed together; for what is computed once per batch it is 1.
 `tape.py` defines the records: `Work` has the addresses of everything else. The file is read from
-its end: `run` calls `run_group`, this `forward` and `backward`, and these what stands before them.
+its end: `run` calls `run_parts`, this `run_group`, this `forward` and `backward`, and these what
+stands before them.
+
+It is compiled once for each dtype. `Floats` are of that dtype, and so is what is computed from
+them, if a sum starts with `zero`; a `float` and `Doubles` always have 64 bits.
 """
 
 from __future__ import annotations
@@ -39,14 +44,20 @@ from .tape import (
     Work,
 )
 
-Floats = Any  # the address of 64-bit floats
+Floats = Any  # the address of floats of the dtype
+Doubles = Any  # of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
+PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 examples
+PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
+
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
-# loop of an op or an optimizer, the sums of a tile of a matrix product (so many rows, so many
-# vectors of VECTOR numbers), and copies of 4 numbers and of 4 × 4.
+# loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
+# of a matrix product (so many rows, so many vectors of VECTOR numbers), and copies of 4 numbers and
+# of 4 × 4.
 floats: Any = None
+doubles: Any = None
 integers: Any = None
 places: Any = None
 pattern_at: Any = None
@@ -55,6 +66,11 @@ header_at: Any = None
 group_at: Any = None
 work_at: Any = None
 call: Any = None
+loaded: Any = None
+exchanged: Any = None
+increment: Any = None
+pause: Any = None
+give_way: Any = None
 tile_4_2: Any = None
 tile_3_2: Any = None
 tile_2_2: Any = None
@@ -62,7 +78,10 @@ tile_1_2: Any = None
 tile_1_1: Any = None
 copy_4: Any = None
 transpose_4: Any = None
+# Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
 VECTOR: Any = None
+zero: Any = None
+below_one: Any = None
 
 
 # ---- numbers side by side
@@ -78,6 +97,19 @@ def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> Non
     """Copies `count` numbers."""
     for i in range(count):
         target[to + i] = source[begin + i]
+
+
+def move_out(source: Floats, target: Floats, count: int) -> None:
+    """Copies `count` numbers and sets them to 0 where they were."""
+    for i in range(count):
+        target[i] = source[i]
+        source[i] = 0.0
+
+
+def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
+    """Adds `count` numbers to others."""
+    for i in range(count):
+        target[to + i] += source[begin + i]
 
 
 # ---- matrix products
@@ -153,7 +185,7 @@ def tiles(
                 to += VECTOR
                 at += VECTOR
             while to < columns:
-                total = 0.0
+                total = zero
                 for k in range(inner):
                     total += a[u + k * a_inner] * b[at + k * b_inner]
                 c[p + to] += total
@@ -172,7 +204,7 @@ def multiply_vectors(
     """c += a · b for few rows; the inner elements of both lie side by side."""
     for i in range(rows):
         for j in range(columns):
-            total = 0.0
+            total = zero
             for k in range(inner):
                 total += a[a0 + i * a_row + k] * b[b0 + j * b_column + k]
             c[c0 + i * c_row + j * c_column] += total
@@ -308,7 +340,7 @@ def unpack(
                 for lane in range(width):
                     grad[to + lane] += grad[at + lane]
             else:
-                total = 0.0
+                total = zero
                 for lane in range(width):
                     total += grad[at + lane]
                 grad[~slot] += total
@@ -417,7 +449,7 @@ def add_gradients(
     if bias.active:
         for i in range(rows):
             for j in range(columns):
-                total = 0.0
+                total = zero
                 for lane in range(width):
                     total += grad[out + lane]
                 grad[~element(places(work.all_places), bias, i, j)] += total
@@ -454,7 +486,7 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     for i in range(instruction.count):
         a = vector(work, x, i, length, width, scratch)
         b = vector(work, y, i, length, width, scratch + work.region)
-        total = 0.0
+        total = zero
         if width > 1 and has_lanes(x):
             for k in range(length):
                 p, q = a + k * x_step, b + k * y_step
@@ -774,7 +806,8 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
         to = work.lane_begin + lane
         for j in range(program.randoms):
             count = (serial + lane) * program.randoms + j
-            data[to + (program.inputs + j) * width] = uniform(seeds[program.first_seed + j], count)
+            random = uniform(seeds[program.first_seed + j], count)
+            data[to + (program.inputs + j) * width] = min(random, below_one)
 
 
 def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
@@ -788,15 +821,17 @@ def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
             to += 1
 
 
-def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
-    """Runs a program on a group of examples and returns the sum of their losses.
+def run_group(
+    work: Work, group: Group, begin: int, size: int, upstream: float, serial: int
+) -> float:
+    """Runs a program on `size` examples of a group, from `begin` on; the sum of their losses.
 
     The examples are taken as many at a time as there are lanes. The gradient of that sum times
     `upstream`, if that is not 0, is added to the gradients of the parameters.
     """
     program = header_at(work.headers, group.program)
     data, grad, lane_begin = floats(work.data), floats(work.grad), work.lane_begin
-    root = program.root
+    root, first = program.root, group.first + begin
     numbers = program.numbers_end - program.numbers_begin
     copy(floats(work.numbers), program.numbers_begin, data, program.own_begin, numbers)
     forward(work, program.shared_begin, program.shared_end, 1)
@@ -804,14 +839,14 @@ def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
         clear(grad, program.own_begin, program.own_end - program.own_begin)
     total = 0.0
     done = 0
-    passes = max(1, (group.size + program.lanes - 1) // program.lanes)
-    even = (group.size + 8 * passes - 1) // (8 * passes) * 8  # of vector units
-    while done < group.size:
-        width = min(even, program.lanes, group.size - done)
-        load_examples(work, program, group.first + done, serial + done, width)
+    passes = max(1, (size + program.lanes - 1) // program.lanes)
+    even = (size + 8 * passes - 1) // (8 * passes) * 8  # of vector units
+    while done < size:
+        width = min(even, program.lanes, size - done)
+        load_examples(work, program, first + done, serial + done, width)
         forward(work, program.per_example_begin, program.per_example_end, width)
         if work.stored:
-            store_outputs(work, program, group.first + done, width)
+            store_outputs(work, program, first + done, width)
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
         if upstream != 0.0:
@@ -825,53 +860,248 @@ def run_group(work: Work, group: Group, upstream: float, serial: int) -> float:
     return total
 
 
+# ---- one part of a step
+
+
+def part_size(examples: int, slots: int, most: int) -> int:
+    """How many examples each part of a step has, of at most `most` parts.
+
+    slots: how many numbers all examples have together. A part has so many of them that it is
+    worth a thread. The number of parts is a power of 2, and their size one of vector units.
+    """
+    if most == 1:
+        return examples
+    fewest = min(64, max(8, PART_SLOTS * examples // max(slots, 1)))
+    parts = 1
+    while 2 * parts <= most and 2 * parts * fewest <= examples:
+        parts *= 2
+    return examples if parts == 1 else (-(-examples // parts) + 7) // 8 * 8
+
+
+def run_part(work: Work, step: int, begin: int, end: int, upstream: float) -> float:
+    """Runs the examples of a step from `begin` to `end` and returns the sum of their losses.
+
+    Adds the gradients to those of the parameters.
+    """
+    total, first = 0.0, 0
+    for g in range(integers(work.steps)[step], integers(work.steps)[step + 1]):
+        group = group_at(work.groups, g)
+        low, high = max(begin, first), min(end, first + group.size)
+        if low < high:
+            serial = first_serial(step) + low
+            total += run_group(work, group, low - first, high - low, upstream, serial)
+        first += group.size
+    return total
+
+
+def add_parts(work: Work, parts: int, begin: int, end: int) -> None:
+    """Adds up the parts' gradients of the parameters from `begin` to `end`, part after part."""
+    source, total = integers(work.part_grads), floats(work.total_grad)
+    if parts == 1 and source[0] == work.total_grad:
+        return
+    data, sums = floats(work.data), work.scratch_begin
+    for i in range(begin, end, BLOCK):
+        n = min(BLOCK, end - i)
+        copy(floats(source[0]), i, data, sums, n)
+        for part in range(1, parts):
+            add(floats(source[part]), i, data, sums, n)
+        copy(data, sums, total, i, n)
+
+
+# ---- the update
+
+
+def move(work: Work, update: int, begin: int, end: int) -> None:
+    """Moves the parameters from `begin` to `end` once."""
+    data, grad, memory = floats(work.total_data), floats(work.total_grad), floats(work.memory)
+    settings, settings_after = doubles(work.settings), doubles(work.settings_after)
+    call(update, (begin, end, work.moved, settings, settings_after, data, grad, memory))
+
+
+def count_update(work: Work) -> None:
+    """Takes what is counted over after an update; a guarded run keeps what it was before."""
+    settings, after = doubles(work.settings), doubles(work.settings_after)
+    if work.guarded:
+        for i in range(work.setting_count):
+            settings[work.setting_count + i] = settings[i]
+    for i in range(1, work.setting_count):
+        settings[i] = after[i]
+
+
+def diverged(loss: float, norm: float) -> int:
+    """Whether a step must not be completed: its loss or gradient is inf or nan."""
+    return not (math.isfinite(loss) and math.isfinite(norm))
+
+
+def sum_of(numbers: Doubles, count: int) -> float:
+    """The sum of `count` numbers."""
+    total = 0.0
+    for i in range(count):
+        total += numbers[i]
+    return total
+
+
+# ---- threads: whoever comes first does a task
+
+
+def claim(work: Work, last: int, end: int) -> int:
+    """The next task, which no other thread gets; `end` or more if there is none before `end`.
+
+    last: the task that this thread did before; one thread alone takes them in their order.
+    """
+    if not work.shared:
+        return last + 1
+    while True:
+        task = int(loaded(work.claimed))
+        if task >= end or exchanged(work.claimed, task, task + 1):
+            return task
+
+
+def finish(work: Work) -> None:
+    """Tells the other threads that a task is finished."""
+    if work.shared:
+        increment(work.finished)
+
+
+def wait(work: Work, end: int) -> None:
+    """Waits until all tasks before `end` are finished.
+
+    It takes some µs, or longer if the system runs another program in the place of a thread.
+    """
+    turns = 0
+    while work.shared and loaded(work.finished) < end:
+        turns += 1
+        if turns < PAUSES:
+            pause()
+        else:
+            give_way()
+
+
+def run_parts(work: Work, step: int, size: int, examples: int, begin: int, end: int) -> None:
+    """The tasks from `begin` to `end`: each runs one part of the examples, `size` of them."""
+    part = -1
+    upstream = 1.0 / examples if work.differentiated else 0.0
+    task = claim(work, begin - 1, end)
+    while task < end:
+        if part < 0 and not work.leads:
+            copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
+        if work.differentiated and part < 0:
+            clear(floats(work.grad), 0, work.parameters)
+        elif work.differentiated:  # the gradients of the part before are kept elsewhere
+            room = integers(work.part_rooms)[part]
+            move_out(floats(work.grad), floats(room), work.parameters)
+            integers(work.part_grads)[part] = room
+        part = task - begin
+        first = part * size
+        loss = run_part(work, step, first, min(first + size, examples), upstream)
+        doubles(work.part_losses)[part] = loss
+        integers(work.part_grads)[part] = work.grad
+        finish(work)
+        task = claim(work, task, end)
+
+
+def add_up(work: Work, parts: int, update: int, begin: int, end: int) -> None:
+    """The tasks from `begin` to `end`: each adds up the gradients of some parameters.
+
+    It also moves them, or, if the norm must be known before, adds up the gradients' squares.
+    """
+    moved, total = work.moved, floats(work.total_grad)
+    task = claim(work, begin - 1, end)
+    while task < end:
+        first = (task - begin) * work.piece
+        add_parts(work, parts, first, min(first + work.piece, work.parameters))
+        last = min(first + work.piece, moved)
+        if work.guarded or work.clip > 0.0:
+            squares = 0.0
+            for i in range(first, last):
+                squares += 1.0 * total[i] * total[i]  # with 64 bits
+            doubles(work.squares)[task - begin] = squares
+        elif first < last:
+            move(work, update, first, last)
+        finish(work)
+        task = claim(work, task, end)
+
+
+def move_all(work: Work, update: int, loss: float, norm: float, begin: int, end: int) -> None:
+    """The tasks from `begin` to `end`: each moves some parameters, once the norm is known."""
+    moved, total, kept = work.moved, floats(work.total_grad), floats(work.guard)
+    task = claim(work, begin - 1, end)
+    while task < end:
+        first = (task - begin) * work.piece
+        count = min(work.piece, moved - first)
+        if count > 0 and not (work.guarded and diverged(loss, norm)):
+            if work.guarded:
+                copy(floats(work.total_data), first, kept, first, count)
+                for row in range(0, work.memory_size, moved):
+                    copy(floats(work.memory), row + first, kept, moved + row + first, count)
+            if work.clip > 0.0 and norm + 1e-6 > work.clip:
+                for i in range(first, first + count):
+                    total[i] *= work.clip / (norm + 1e-6)
+            move(work, update, first, first + count)
+        finish(work)
+        task = claim(work, task, end)
+
+
 # ---- a whole training
 
 
 def run(address: int) -> int:
     """Runs the steps of the `Work` at this address and returns how many were completed.
 
-    A step s is the groups from steps[s] to steps[s + 1]. A guarded run ends before the update of a
-    step whose loss or gradient is not finite; `guard` then holds what the last update changed.
+    Several threads may do so at the same time, each with a `Work` of its own. A step s is the
+    groups from steps[s] to steps[s + 1]. It is cut into tasks: parts of its examples, then pieces
+    of the parameters, whose gradients are added up, and its end. Which thread does a task changes
+    no result; so the results are the same for every number of threads.
+
+    A guarded run ends before the update of a step whose loss or gradient is not finite; `guard`,
+    and the second half of `settings`, then hold what the last update changed.
     """
     work = work_at(address, 0)
-    data, grad, guard = floats(work.data), floats(work.grad), floats(work.guard)
-    rates, losses, norms = floats(work.rates), floats(work.losses), floats(work.norms)
-    settings, memory = floats(work.settings), floats(work.memory)
-    moved, update = work.moved, work.first_update
-    work.completed = 0
+    rates, losses, norms = doubles(work.rates), doubles(work.losses), doubles(work.norms)
+    normed = work.guarded or work.clip > 0.0
+    update, pieces = work.first_update, -(-work.parameters // work.piece)
+    if work.leads:
+        doubles(work.settings)[0] = rates[0]
+        if work.shared:
+            increment(work.claimed)
+    while work.shared and loaded(work.claimed) < 0:  # the leading thread is not here yet
+        give_way()
+    begin = 0  # the first task of those that can be done at the same time
     for s in range(work.step_count):
         step = work.first_step + s
-        begin, end = integers(work.steps)[step], integers(work.steps)[step + 1]
-        examples = 0
-        for g in range(begin, end):
-            examples += group_at(work.groups, g).size
-        if work.differentiated:
-            clear(grad, 0, work.parameters)
-        upstream = 1.0 / examples if work.differentiated else 0.0
-        loss, serial = 0.0, first_serial(step)
-        for g in range(begin, end):
+        examples, slots = 0, 0
+        for g in range(integers(work.steps)[step], integers(work.steps)[step + 1]):
             group = group_at(work.groups, g)
-            loss += run_group(work, group, upstream, serial)
-            serial += group.size
-        losses[s] = loss / examples
-        if work.guarded or work.clip > 0.0:
-            squares = 0.0
-            for i in range(moved):
-                squares += grad[i] * grad[i]
-            norms[s] = math.sqrt(squares)
-        if work.guarded:
-            if not (math.isfinite(losses[s]) and math.isfinite(norms[s])):
-                return s
-            copy(data, 0, guard, 0, moved)
-            copy(memory, 0, guard, moved, work.memory_size)
-            copy(settings, 0, guard, moved + work.memory_size, work.setting_count)
-        if work.clip > 0.0 and norms[s] + 1e-6 > work.clip:
-            for i in range(moved):
-                grad[i] *= work.clip / (norms[s] + 1e-6)
-        if moved:
-            settings[0] = rates[s]
-            call(update, (moved, settings, data, grad, memory))
+            examples += group.size
+            slots += group.size * header_at(work.headers, group.program).slots
+        size = part_size(examples, slots, work.most_parts)
+        parts = -(-examples // size)
+        end = begin + parts
+        run_parts(work, step, size, examples, begin, end)
+        wait(work, end)
+        loss = sum_of(doubles(work.part_losses), parts) / examples
+        norm = 0.0
+        if work.differentiated:
+            begin, end = end, end + pieces
+            add_up(work, parts, update, begin, end)
+            wait(work, end)
+            if normed:
+                norm = math.sqrt(sum_of(doubles(work.squares), pieces))
+                begin, end = end, end + pieces
+                move_all(work, update, loss, norm, begin, end)
+                wait(work, end)
             update = work.later_update
+        begin, end = end, end + 1
+        if claim(work, begin - 1, end) < end:
+            losses[s], norms[s] = loss, norm
+            if work.moved and not (work.guarded and diverged(loss, norm)):
+                count_update(work)
+            if s + 1 < work.step_count:
+                doubles(work.settings)[0] = rates[s + 1]
+            finish(work)
+        wait(work, end)
+        if work.guarded and diverged(losses[s], norms[s]):  # which later steps do not change
+            return s
+        begin = end
         work.completed = s + 1
     return int(work.step_count)

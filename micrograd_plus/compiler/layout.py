@@ -29,6 +29,7 @@ from typing import Any
 
 from ..engine import Value
 from ..ops import Op
+from .dtypes import FLOAT64, Dtype
 from .graph import Graph, new_table, row
 from .native import passes
 from .passes import ACTIVE, NOWHERE, PER_EXAMPLE, RANDOM
@@ -115,6 +116,7 @@ class Program:
         constants, then the results that depend on no example.
     slots: how many slots there are per example: inputs, random numbers, results.
     outputs: the places of the results, the loss first, as `Pattern.place` gives them.
+    dtype: of the numbers.
     """
 
     shared: list[Instruction]
@@ -127,11 +129,13 @@ class Program:
     slots: int
     outputs: list[int]
     nodes: int
+    dtype: Dtype
 
     @property
     def lanes(self) -> int:
         """How many examples are computed together."""
-        fitting = max(LANE_BYTES, 8 * self.own_begin) // (16 * max(self.slots, 1))
+        size = self.dtype.size
+        fitting = max(LANE_BYTES, size * self.own_begin) // (2 * size * max(self.slots, 1))
         return max(FEWEST_LANES, min(MOST_LANES, fitting - fitting % 8))  # of vector units
 
     @property
@@ -160,9 +164,9 @@ class Program:
 # ---- from nodes to instructions
 
 
-def lay_out(graph: Graph, store: Store, inputs: int) -> Program:
+def lay_out(graph: Graph, store: Store, inputs: int, dtype: Dtype = FLOAT64) -> Program:
     """The program of a graph; its parameters must have been added to the store."""
-    return _Layout(graph, store, inputs).program()
+    return _Layout(graph, store, inputs).program(dtype)
 
 
 class _Layout:
@@ -191,7 +195,7 @@ class _Layout:
         self.next_per_example = inputs + len(self.generators)
         self.instructions: dict[bool, list[Instruction]] = {False: [], True: []}
 
-    def program(self) -> Program:
+    def program(self, dtype: Dtype) -> Program:
         graph = self.graph
         for nodes in self._groups():
             kind = graph.nodes.kinds[nodes[0]]
@@ -212,6 +216,7 @@ class _Layout:
             slots=self.next_per_example,
             outputs=self._places(array("q", graph.outputs)).tolist(),
             nodes=len(graph),
+            dtype=dtype,
         )
 
     def _groups(self) -> Iterator[Row]:

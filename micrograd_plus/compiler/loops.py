@@ -20,6 +20,13 @@ from ..formulas.writers import Python, Writer, is_reduction, name_shared_parts, 
 from ..ops import Op
 from ..optim.updates import Update, symbols_in
 from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, flow
+from .dtypes import FLOAT64, Dtype
+
+
+def literal(number: float, dtype: Dtype) -> str:
+    """A number as numba's Python has it; one of 64 bits would make 64 bits of all around it."""
+    written = repr(float(number))
+    return written if dtype is FLOAT64 else f"{dtype.name}({written})"
 
 
 class _Numba(Python):
@@ -31,11 +38,14 @@ class _Numba(Python):
         "**": Writer.operations["**"],
     }
 
+    def __init__(self, dtype: Dtype) -> None:
+        self.dtype = dtype
+
     def form_of(self, function: Function) -> Form:
         return function.native
 
     def number(self, number: float) -> str:
-        return repr(float(number))
+        return literal(number, self.dtype)
 
     def symbol(self, symbol: Symbol) -> str:
         return f"{symbol.name}_{'k' if symbol.vector else 'i'}"
@@ -49,7 +59,8 @@ class OpLoops(_Numba):
     the next pass over it is kept in the room behind at[-1].
     """
 
-    def __init__(self, op: Op) -> None:
+    def __init__(self, op: Op, dtype: Dtype = FLOAT64) -> None:
+        super().__init__(dtype)
         self.op = op
         self.kept: list[Symbol] = []
 
@@ -106,12 +117,14 @@ class OpLoops(_Numba):
         return f"data[p{j} + k * width + i]" if symbol.vector else f"data[p{j} + i]"
 
 
-def update_loop(update: Update, formulas: dict[str, Any]) -> list[str]:
-    """The lines of the loop that moves every parameter once.
+def update_loop(update: Update, formulas: dict[str, Any], dtype: Dtype) -> list[str]:
+    """The lines of the loop that moves the parameters from `begin` to `end` once.
 
-    settings: lr, and what is counted; memory: what is kept, one row for each name.
+    settings: lr, and what is counted; after: what is counted after this step, which is the same
+    whatever parameters are moved. memory: what is kept, one row of `count` for each name. What is
+    the same for all parameters is computed with 64 bits, as 1 - 0.999**steps needs them.
     """
-    writer = _Numba()
+    once, writer = _Numba(FLOAT64), _Numba(dtype)
     common, rest = update.hoisted(formulas)
     place = {"gradient": "grad[i]", "data": "data[i]"}
     place |= {name: f"memory[{j} * count + i]" for j, name in enumerate(update.kept)}
@@ -122,14 +135,18 @@ def update_loop(update: Update, formulas: dict[str, Any]) -> list[str]:
         return [f"{name}_i = {place[name]}" for name in names if name in needed]
 
     lines = loads([*common.values(), *rest.values()], ["lr", *update.counted])
-    lines += [f"{name}_i = {writer.write(part)}" for name, part in common.items()]
+    lines += [f"{name}_i = {once.write(part)}" for name, part in common.items()]
+    lines += [
+        f"after[{j}] = {once.write(rest[name])}" for j, name in enumerate(update.counted, start=1)
+    ]
     changing = {name: formula for name, formula in rest.items() if name not in update.counted}
     shared, results = name_shared_parts(tuple(changing.values()))
     body = loads(changing.values(), ["gradient", "data", *update.kept])
     body += [f"{writer.symbol(part)} = {writer.write(value)}" for part, value in shared]
     body += [f"{place[name]} = {writer.write(value)}" for name, value in zip(changing, results)]
-    lines += ["for i in range(count):", *indented(body)]
-    return lines + [f"{place[name]} = {writer.write(rest[name])}" for name in update.counted]
+    used = set().union(*map(symbols_in, changing.values())) & {"lr", *update.counted, *common}
+    lines += [f"{name}_i = {dtype.name}({name}_i)" for name in sorted(used)]
+    return [*lines, "for i in range(begin, end):", *indented(body)]
 
 
 def _symbols(formula: Any) -> list[Symbol]:

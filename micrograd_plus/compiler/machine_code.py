@@ -66,7 +66,7 @@ def _surroundings() -> list[str]:
 
 
 _HERE = Path(__file__).parent
-_SOURCES = ("tape.py", "native.py", "machine_code.py")
+_SOURCES = ("dtypes.py", "tape.py", "native.py", "machine_code.py")
 """What decides, besides the text itself, which machine code comes out."""
 
 
@@ -78,8 +78,9 @@ def machine_code(symbols: dict[str, str], llvm: str) -> Code:
     from llvmlite import binding
 
     called = re.findall(r"^(?:declare .*?|(?=@))@(\w+)(?:\(| = external)", llvm, re.MULTILINE)
-    # LLVM may call C for these: llvm.pow.f64, pow
-    called += re.findall(r"^declare .*?@llvm\.(\w+)\.f64\(", llvm, re.MULTILINE)
+    # LLVM may call C for these: llvm.pow.f64, pow; llvm.pow.f32, powf
+    intrinsics = re.findall(r"^declare .*?@llvm\.(\w+)\.f(64|32)\(", llvm, re.MULTILINE)
+    called += [name + "f" * (bits == "32") for name, bits in intrinsics]
     return symbols, called, _target().emit_object(binding.parse_assembly(llvm))
 
 
@@ -88,7 +89,7 @@ def _libraries() -> list[Any]:
     """Where the C functions are that machine code calls."""
     import ctypes
 
-    windows = ("ucrtbase", "vcruntime140")
+    windows = ("ucrtbase", "vcruntime140", "kernel32")
     return [ctypes.CDLL(name) for name in (windows if sys.platform == "win32" else (None,))]
 
 

@@ -66,8 +66,10 @@ class ParameterMemory:
         """The machine's numbers are the parameters', from now on."""
         if not self.is_away() and not self._leave():
             data, grad = self.machine.read()
-            for parameter, number, gradient in zip(self.parameters, data, grad):
-                parameter.data, parameter.grad = number, gradient
+            for parameter, number in zip(self.parameters[: self.machine.moved], data):
+                parameter.data = number
+            for parameter, gradient in zip(self.parameters, grad):
+                parameter.grad = gradient
 
     def come_home(self) -> None:
         """Copies the machine's numbers and gradients back, if they are away."""
@@ -75,8 +77,10 @@ class ParameterMemory:
             if self.is_away():
                 data, grad = self.machine.read()
                 away: Sequence[Any] = self.parameters
-                for parameter, number, gradient in zip(away, data, grad):
-                    parameter._data, parameter._grad = number, gradient
+                for parameter, number in zip(away[: self.machine.moved], data):
+                    parameter._data = number
+                for parameter, gradient in zip(away, grad):
+                    parameter._grad = gradient
             self.is_pushed = False
             for parameter in self.parameters:
                 if type(parameter) is self.kind:
@@ -94,9 +98,14 @@ class ParameterMemory:
         return True
 
     def _places_in(self, owner: ParameterMemory) -> array[int] | None:
-        """Where another machine has these parameters; None if it lacks one of them."""
+        """Where another machine has these parameters; None if it lacks one of them.
+
+        Of another dtype, it lacks those that it does not move: it has rounded them.
+        """
         if owner not in self._places:
-            places = {parameter: place for place, parameter in enumerate(owner.parameters)}
+            same = owner.machine.dtype is self.machine.dtype
+            exact = owner.parameters if same else owner.parameters[: owner.machine.moved]
+            places = {parameter: place for place, parameter in enumerate(exact)}
             known = places.keys() >= set(self.parameters)
             found = array("q", [places[p] for p in self.parameters]) if known else None
             self._places[owner] = found

@@ -20,6 +20,7 @@ from ..engine import Value
 from ..optim.updates import trace
 from .batches import Batches, Outcome, Task, in_batches
 from .checking import check
+from .dtypes import Dtype
 from .examples import Examples
 from .layout import Program, Store, lay_out
 from .numbering import Base
@@ -28,6 +29,7 @@ from .parameter_memory import ParameterMemory
 from .recording import Recording, Shape, in_reach, record, refilled, watching
 from .running import new_machine
 from .simplify import simplify
+from .tape import PICK
 
 Key = tuple[Shape, ...]
 """The shapes of the arguments of one example."""
@@ -63,6 +65,7 @@ class Programs:
     machine: what runs the programs; None before the first.
     known: gives the parameters that are known before recording.
     accept: gets each recording; raises an error if the function cannot be compiled so.
+    dtype: what the programs compute with.
     """
 
     def __init__(
@@ -71,11 +74,12 @@ class Programs:
         most: int,
         known: Callable[[], Sequence[Value]],
         accept: Callable[[Recording], None],
-        optimizer: Any = None,
+        optimizer: Any,
+        dtype: Dtype,
     ) -> None:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
-        self.optimizer = optimizer
+        self.optimizer, self.dtype = optimizer, dtype
         self.bases = Base(), Base()  # what recordings leave for the next one, and checks
         self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
@@ -137,14 +141,26 @@ class Programs:
         if len(self.store) != known:  # the other programs have their numbers in these places
             self.entries.clear()
             self._forget_machine()
+        program = lay_out(simplify(recording), self.store, len(recording.inputs), self.dtype)
+        self._require_exact_indices(program)
         return Entry(
-            program=lay_out(simplify(recording), self.store, len(recording.inputs)),
+            program=program,
             structure=recording.structure,
             recording_size=len(recording.graph),
             requirements=recording.requirements,
             modules=recording.modules,
             modes=[module.training for module in recording.modules],
         )
+
+    def _require_exact_indices(self, program: Program) -> None:
+        """ValueError if an index of a pick may be rounded to another one."""
+        longest = max([i.length for i in program.per_example if i.kind == PICK], default=0)
+        if longest > 2**self.dtype.digits:
+            raise ValueError(
+                f"a pick from {longest:,} Values takes indices up to {longest - 1:,}, and "
+                f"{self.dtype.name} has all whole numbers only up to {2**self.dtype.digits:,}: "
+                'compile with dtype="float64"'
+            )
 
     def _trace_optimizer(self) -> None:
         """Traces the optimizer's update if its settings are new; lr may change at any time."""
@@ -162,8 +178,8 @@ class Programs:
     def _load(self) -> None:
         """Hands all programs to the machine, a new one if there is none."""
         if self.machine is None:
-            order = self.store.in_order()
-            machine = new_machine(len(order), self.store.moved, self.optimizer, self.update)
+            order, moved = self.store.in_order(), self.store.moved
+            machine = new_machine(len(order), moved, self.optimizer, self.update, self.dtype)
             self.machine, self.memory = machine, ParameterMemory(machine, order)
             if self.optimizer:
                 self.state = OptimizerMemory(machine, order, self.optimizer, self.update)

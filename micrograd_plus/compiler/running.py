@@ -11,7 +11,7 @@ import importlib.util
 import warnings
 from array import array
 from collections.abc import Sequence
-from ctypes import CFUNCTYPE, addressof, c_char, c_int64
+from ctypes import CFUNCTYPE, c_int64
 from functools import cache
 from threading import RLock
 from typing import Any
@@ -19,8 +19,10 @@ from typing import Any
 from ..ops import Op
 from ..optim.updates import Update
 from .batches import Batches, Outcome, Task
+from .dtypes import FLOAT64, Dtype
 from .examples import has_numpy
 from .interpreter import PlainMachine
+from .kernels import part_size
 from .layout import Program
 from .tape import (
     BLOCK,
@@ -32,81 +34,95 @@ from .tape import (
     Instruction,
     Pattern,
     Work,
+    address,
     packed,
     structure,
 )
+from .threads import MOST_PARTS, Threads
 
 
 class NativeMachine:
     """Runs programs in machine code, on NumPy arrays.
 
     parameters: how many there are; the optimizer, if there is one, moves the first `moved`.
+    dtype: of the numbers, the gradients and the optimizer's memory; losses and settings have 64
+        bits.
     """
 
-    def __init__(self, parameters: int, moved: int, optimizer: Any, update: Update | None) -> None:
+    def __init__(
+        self, parameters: int, moved: int, optimizer: Any, update: Update | None, dtype: Dtype
+    ) -> None:
         import numpy as np
 
-        self.np = np
-        self.run_kernel = _kernel()
+        self.np, self.dtype = np, dtype
+        self.run_kernel = _kernel(dtype)
         self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
         self.kept, self.counted = (update.kept, update.counted) if update else ([], [])
-        self.data = np.zeros(parameters)
-        self.grad = np.zeros(parameters)
-        self.memory = np.zeros((len(self.kept), moved))
-        self.settings = np.zeros(1 + len(self.counted))
-        self.guard = np.zeros(moved + self.memory.size + self.settings.size)
-        self.panel = np.zeros(PANEL_ROOM)
+        self.data = self._zeros(parameters)
+        self.grad = self._zeros(parameters)
+        self.memory = self._zeros(len(self.kept), moved)
+        self.settings = np.zeros((2, 1 + len(self.counted)))  # the second row is the guard's
+        self.settings_after = np.zeros(1 + len(self.counted))
+        self.guard = self._zeros(moved + self.memory.size)
+        self.panel = self._zeros(PANEL_ROOM)
         self.remembers = False
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
         self.work = structure(Work)()
-        self.work_address = addressof(self.work)
         self._make_room(1)
         self.updates = [0, 0]  # for the first step, and for later ones
         if update:
             from .native import update_addresses
 
-            self.updates = update_addresses(type(optimizer).__name__, update)
+            self.updates = update_addresses(type(optimizer).__name__, update, dtype)
+
+    def _zeros(self, *shape: int) -> Any:
+        return self.np.zeros(shape, self.dtype.name)
+
+    def _rounded(self, numbers: Any) -> Any:
+        """The numbers as an array of the dtype; inf for those that are too large for it."""
+        if self.dtype is FLOAT64:  # at each call, so without the 3 µs of errstate
+            return self.np.asarray(numbers, self.np.float64)
+        with self.np.errstate(over="ignore"):
+            return self.np.asarray(numbers, self.dtype.name)
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
-        tape = _Encoder(programs)
+        tape = _Encoder(programs, self.dtype)
         lane_begin = max(program.own_end for program in programs)
         lanes = max(program.slots * program.lanes for program in programs)
         region = max(program.region for program in programs)
         most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
         room = lane_begin + lanes + region * most_operands
         size = room + BLOCK * tape.kept  # no loop computes more than BLOCK results at a time
-        data, grad = np.zeros(size), np.zeros(size)
+        data, grad = self._zeros(size), self._zeros(size)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
-        self.at = np.array([room] + [0] * most_operands, np.int64)
+        at = np.array([room] + [0] * most_operands, np.int64)
+        self.threads = Threads(self.work, self.parameters, data, grad, self.panel, at)
         self.tape = {
             "headers": packed(Header, tape.headers),
             "instructions": packed(Instruction, tape.instructions),
             "patterns": packed(Pattern, tape.patterns),
             "all_places": np.array(tape.places, np.int32),
             "loops": np.array(tape.loops, np.int64),
-            "numbers": np.array(tape.numbers, np.float64),
+            "numbers": self._rounded(tape.numbers),
         }
         fixed = {
-            **{name: _address(numbers) for name, numbers in self.tape.items()},
-            "data": _address(self.data),
-            "grad": _address(self.grad),
+            **{name: address(numbers) for name, numbers in self.tape.items()},
             "parameters": self.parameters,
             "lane_begin": lane_begin,
             "scratch_begin": lane_begin + lanes,
             "region": region,
-            "panel": _address(self.panel),
-            "at": _address(self.at) + self.at.itemsize,
             "later_update": self.updates[1],
-            "settings": _address(self.settings),
-            "setting_count": self.settings.size,
-            "memory": _address(self.memory),
+            "settings": address(self.settings),
+            "settings_after": address(self.settings_after),
+            "setting_count": len(self.settings_after),
+            "memory": address(self.memory),
             "memory_size": self.memory.size,
-            "guard": _address(self.guard),
+            "guard": address(self.guard),
         }
         for name, number in fixed.items():
             setattr(self.work, name, number)
@@ -115,7 +131,7 @@ class NativeMachine:
         """Makes room for the numbers that each of so many steps has."""
         self.rates, self.losses, self.norms = self.np.zeros((3, steps))
         for name in ("rates", "losses", "norms"):
-            setattr(self.work, name, _address(getattr(self, name)))
+            setattr(self.work, name, address(getattr(self, name)))
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
@@ -123,18 +139,18 @@ class NativeMachine:
 
     def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
         """Sets the numbers and the gradients of all parameters."""
-        self.data[: self.parameters] = data
-        self.grad[: self.parameters] = grad
+        self.data[: self.parameters] = self._rounded(data)
+        self.grad[: self.parameters] = self._rounded(grad)
 
     def copy_from(self, other: Any, places: Sequence[int]) -> None:
         """Sets the numbers of all parameters to those at these places of another machine."""
-        self.data[: self.parameters] = self.np.take(other.data, places)
+        self.data[: self.parameters] = self._rounded(self.np.take(other.data, places))
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
         if not self.remembers:
             return [{} for _ in range(self.moved)]
-        numbers = [float(number) for number in self.settings[1:]]
+        numbers = [float(number) for number in self.settings[0, 1:]]
         shared = {
             name: int(number) if number.is_integer() else number
             for name, number in zip(self.counted, numbers)
@@ -145,15 +161,15 @@ class NativeMachine:
         """Sets the optimizer's state: for all parameters, or for none."""
         self.remembers = any(states)
         if self.remembers:
-            self.memory[:] = [[state[name] for state in states] for name in self.kept]
-            self.settings[1:] = [states[0][name] for name in self.counted]
+            rows = [[state[name] for state in states] for name in self.kept]
+            self.memory[:] = self._rounded(rows).reshape(self.memory.shape)
+            self.settings[0, 1:] = [states[0][name] for name in self.counted]
 
     def restore(self) -> None:
         """Undoes the last update of a guarded run."""
-        size = self.memory.size
         self.data[: self.moved] = self.guard[: self.moved]
-        self.memory[:] = self.guard[self.moved : self.moved + size].reshape(self.memory.shape)
-        self.settings[:] = self.guard[self.moved + size :]
+        self.memory[:] = self.guard[self.moved :].reshape(self.memory.shape)
+        self.settings[0] = self.settings[1]
 
     def take(self, batches: Batches) -> Batches:
         """The batches in the form in which `run` takes them."""
@@ -164,15 +180,30 @@ class NativeMachine:
             np.array(batches.steps, np.int64),
             np.array(batches.output_starts, np.int64),
         )
-        inputs = np.asarray(batches.inputs, np.float64)
-        outputs = np.array(batches.outputs)
-        return Batches(inputs, outputs, *steps, addresses=tuple(map(_address, steps)))
+        inputs, outputs = self._rounded(batches.inputs), self._zeros(len(batches.outputs))
+        return Batches(inputs, outputs, *steps, addresses=tuple(map(address, steps)))
 
     def take_again(self, batches: Batches, inputs: Any) -> Batches:
         """Batches that `take` gave, for other examples of the same shapes."""
         steps = batches.starts, batches.groups, batches.steps, batches.output_starts
-        inputs = self.np.asarray(inputs, self.np.float64)
+        inputs = self._rounded(inputs)
         return Batches(inputs, batches.outputs.copy(), *steps, addresses=batches.addresses)
+
+    def parts(self, batches: Batches, step: int) -> int:
+        """Into how many parts a step is cut, for several threads."""
+        begin, end = batches.steps[step : step + 2]
+        groups = batches.groups[begin:end]
+        examples = int(groups["size"].sum())
+        slots = int((groups["size"] * self.tape["headers"]["slots"][groups["program"]]).sum())
+        return -(-examples // part_size(examples, slots, MOST_PARTS))
+
+    def _useful_threads(self, batches: Batches, first: int, count: int, task: Task) -> int | None:
+        """How many threads do a task: those that it allows, but no more than there are parts."""
+        if task.threads is None or task.threads == 1:
+            return task.threads
+        # Not every step is as small as the last one of an epoch may be.
+        parts = max(self.parts(batches, step) for step in (first, first + count // 2))
+        return min(task.threads, parts)
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on."""
@@ -183,18 +214,22 @@ class NativeMachine:
             self.rates[:count] = task.rates or self.optimizer.lr
         if task.seeds:
             seeds = self.np.array(task.seeds, self.np.int64)
-            work.seeds = _address(seeds)
-        work.inputs = _address(batches.inputs)
+            work.seeds = address(seeds)
+        work.inputs = address(batches.inputs)
         work.starts, work.groups, work.steps, work.output_starts = batches.addresses
         work.stored = len(batches.outputs) > 0
         if work.stored:
-            work.outputs = _address(batches.outputs)
+            work.outputs = address(batches.outputs)
         work.first_step, work.step_count = first, count
         work.differentiated, work.moved = task.differentiated, moved
         work.first_update = self.updates[self.remembers]
         work.clip, work.guarded = task.clip, task.guarded
+        work.completed = 0
+        used = (self.tape, batches, self.losses, self.norms)
         try:
-            self.run_kernel(self.work_address)
+            self.threads.run(
+                self.run_kernel, self._useful_threads(batches, first, count, task), used
+            )
         finally:  # also after Ctrl-C, which Python handles when the kernel returns
             self.completed = work.completed
             self.remembers = self.remembers or (self.completed > 0 and moved > 0)
@@ -204,22 +239,18 @@ class NativeMachine:
 
 
 @cache
-def _kernel() -> Any:
+def _kernel(dtype: Dtype) -> Any:
     """`kernels.run` as a function of the address of its `Work`."""
     from .native import run_address
 
-    return CFUNCTYPE(c_int64, c_int64)(run_address())
-
-
-def _address(numbers: Any) -> int:
-    """Where a NumPy array is in memory; the fastest way to ask."""
-    return addressof(c_char.from_buffer(numbers)) if numbers.size else 0
+    return CFUNCTYPE(c_int64, c_int64)(run_address(dtype))
 
 
 class _Encoder:
     """The records of several programs, and the lists that their numbers point into."""
 
-    def __init__(self, programs: Sequence[Program]) -> None:
+    def __init__(self, programs: Sequence[Program], dtype: Dtype) -> None:
+        self.dtype = dtype
         self.headers: list[Header] = []
         self.instructions: list[Instruction] = []
         self.patterns: list[Pattern] = []
@@ -279,7 +310,7 @@ class _Encoder:
         from .native import loops_of
 
         if op not in self.loop_of:
-            addresses, kept = loops_of(op)
+            addresses, kept = loops_of(op, self.dtype)
             self.loop_of[op] = len(self.loops)
             self.loops += addresses
             self.kept = max(self.kept, kept)
@@ -289,12 +320,14 @@ class _Encoder:
 # ---- which machine
 
 
-def new_machine(parameters: int, moved: int, optimizer: Any, update: Update | None) -> Any:
+def new_machine(
+    parameters: int, moved: int, optimizer: Any, update: Update | None, dtype: Dtype
+) -> Any:
     """The fastest machine that can be had here."""
     if not is_native():
         _note_slowness()
     kind = NativeMachine if is_native() else PlainMachine
-    return kind(parameters, moved, optimizer, update)
+    return kind(parameters, moved, optimizer, update, dtype)
 
 
 def is_native() -> bool:

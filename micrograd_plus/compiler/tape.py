@@ -11,7 +11,7 @@ field of a record is on the tape if its annotation is one of `NUMBERS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ctypes import Structure, c_double, c_int64
+from ctypes import Structure, addressof, c_char, c_double, c_int64
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -31,7 +31,7 @@ BLOCK = 1024  # how many numbers are packed at a time
 # Matrix products: up to how many numbers the second matrix is read where it is; how many its panel
 # holds, in how many rows at most; and how many rows of the first matrix are taken at a time.
 IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 16
-PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 16  # with what is copied, and the sums of a strip
+PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 32  # with what is copied, and the sums of a strip
 
 
 @dataclass(slots=True)
@@ -182,7 +182,7 @@ class Work:
 
     # what happens to the parameters, of which the optimizer moves the first `moved`; its settings
     # (lr and what is counted) and memory (a row for each name that is kept) are as in `loops.py`;
-    # guard: data, memory and settings as they were before the last update
+    # guard: data and memory as they were before the last update; settings have a row more for that
     differentiated: bool
     moved: int
     first_update: Address
@@ -194,6 +194,21 @@ class Work:
     clip: float
     guarded: bool
     guard: Address
+    settings_after: Address  # what is counted, after an update
+
+    # the threads that share the work; each has a `Work` with its own data, grad, panel and at
+    leads: bool  # whether it is the first, whose data and grad are those of the others in total
+    shared: bool  # whether there are others
+    total_data: Address
+    total_grad: Address
+    claimed: Address  # how many tasks are begun; -1 until the first thread is there
+    finished: Address
+    most_parts: int  # into which the examples of a step are cut
+    piece: int  # how many parameters one task moves
+    part_losses: Address  # of each part: the loss, where its gradients are, and where to keep them
+    part_grads: Address
+    part_rooms: Address
+    squares: Address  # of the gradients, for each piece
 
 
 RECORDS = (Pattern, Instruction, Header, Group, Work)
@@ -222,6 +237,11 @@ def packed(record: type, rows: Iterable[Any]) -> Any:
 
     kind = numpy_type(record)
     return np.array(list(map(attrgetter(*kind.names), rows)), kind)
+
+
+def address(numbers: Any) -> int:
+    """Where a NumPy array is in memory; the fastest way to ask."""
+    return addressof(c_char.from_buffer(numbers)) if numbers.size else 0
 
 
 def path_of(opened: scope | None) -> str:

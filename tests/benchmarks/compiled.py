@@ -4,11 +4,12 @@
 
 Training steps, optimizer included, in float64 with one thread on all sides: the moons network,
 a GPT that spells names, a network that reads digits (mlp.py and gpt.py have them in every
-engine). Then what a call, a schedule and a change of program cost, a thousand names with all that
-comes before the first step, what a graph of 100,000 nodes costs, the first call on a machine, and
-models of a million parameters. Every engine runs in processes of its own, in turn, so that a change
-in the machine's speed meets all of them; the figures are medians over the rounds. A peer that is
-not installed is left out.
+engine). Then float32, what a call, a schedule and a change of program cost, a thousand names with
+all that comes before the first step, what a graph of 100,000 nodes costs, the first call on a
+machine, and models of a million parameters; and, with no peer, what two threads gain. Every engine
+runs in processes of its own, in turn, so that a change in the machine's speed meets all of them;
+the figures are medians over the rounds. For float32 they are minima, of runs that alternate in one
+process. A peer that is not installed is left out.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,36 @@ def time_of_step(module: str, engine: str, task: Any, seconds: float, epochs: in
     }
 
 
+def times_in_float32(module: str, task: Any, rounds: int) -> dict[str, float]:
+    """The shortest time of a step, ours in each dtype and PyTorch's; their runs alternate.
+
+    And the largest relative difference of our losses from PyTorch's, in float32, over ten steps:
+    training makes differences in the last digit larger and larger, in float64 too.
+    """
+    if module == "mlp":
+        from mlp import Task
+
+        arguments: tuple[Any, ...] = (Task(**task),)
+    else:
+        arguments = (task["width"], chosen_names(task["batch"]), task["batch"])
+    engines = importlib.import_module(module)
+    trains = {
+        "float64": engines.with_compile(*arguments),
+        "float32": engines.with_compile(*arguments, dtype="float32"),
+        "PyTorch": engines.with_torch(*arguments, dtype="float32"),
+    }
+    at_once = {"float64": 10, "float32": 10, "PyTorch": 1}  # epochs, as a call of ours costs time
+    losses = {name: [float(loss) for loss in train(1)[:10]] for name, train in trains.items()}
+    times = dict.fromkeys(trains, math.inf)
+    for _ in range(rounds):
+        for name, train in trains.items():
+            start = time.perf_counter()
+            steps = len(train(at_once[name]))
+            times[name] = min(times[name], (time.perf_counter() - start) / steps)
+    pairs = zip(losses["float32"], losses["PyTorch"])
+    return {**times, "difference": max(abs(a - b) / abs(b) for a, b in pairs)}
+
+
 def from_scratch(engine: str, width: int, count: int) -> dict[str, float]:
     """Seconds for learning so many names one by one, all that is compiled or recorded included.
 
@@ -114,6 +146,56 @@ def chosen_names(width: int, batch: int) -> list[str]:
         return NAMES
     six = [name for name in NAMES if len(name) == 6]
     return six[: len(six) // batch * batch]
+
+
+def digits_mlp() -> tuple[Any, Any]:
+    return mp.nn.MLP(64, [128, 64, 10], generator=random.Random(0)), mp.data.digits()
+
+
+def digits_cnn() -> tuple[Any, Any]:
+    """As the command `train cnn` has it, with half as many kernels."""
+    X, y = mp.data.digits()
+    generator = random.Random(0)
+    model = mp.nn.Sequential(
+        mp.nn.Conv2d(1, 8, kernel_size=3, padding=1, generator=generator), mp.nn.ReLU(),
+        mp.nn.MaxPool2d(2),
+        mp.nn.Conv2d(8, 16, kernel_size=3, padding=1, generator=generator), mp.nn.ReLU(),
+        mp.nn.MaxPool2d(2), mp.nn.Flatten(), mp.nn.Linear(64, 10, generator=generator),
+    )  # fmt: skip
+    return model, ([[[row[8 * i : 8 * i + 8] for i in range(8)]] for row in X], y)
+
+
+NETWORKS = {"64-128-64-10": digits_mlp, "CNN": digits_cnn}
+
+
+def time_of_threads(network: str, batch: int, seconds: float) -> dict[str, float]:
+    """The least seconds per step, by the number of threads, measured in turn.
+
+    "apart" are two trainings at the same time, one thread each, that share nothing: what the
+    machine's processors can gain at most.
+    """
+    model, (X, y) = NETWORKS[network]()
+    X, y, epochs = X[:1024], list(map(int, y[:1024])), 8
+
+    def step(threads: int | None) -> Any:
+        adam = mp.optim.Adam(model.parameters(), lr=1e-4)
+        return mp.compile(lambda x, t: mp.losses.cross_entropy(model(x), t), adam, threads=threads)
+
+    steps = {"default": [step(None)], "one": [step(1)], "two": [step(2)]}
+    steps["apart"] = [*steps["default"], step(None)]
+    least = dict.fromkeys(steps, float("inf"))
+    end = time.perf_counter() + seconds
+
+    def train(step: Any) -> int:
+        return len(step.run(X, y, epochs=epochs, batch_size=batch, progress=False))
+
+    with ThreadPoolExecutor(2) as pool:
+        while time.perf_counter() < end:
+            for name, at_once in steps.items():
+                start = time.perf_counter()
+                taken = sum(pool.map(train, at_once))
+                least[name] = min(least[name], (time.perf_counter() - start) / taken)
+    return least
 
 
 def sums_of_products() -> tuple[Any, list[mp.Value]]:
@@ -236,6 +318,8 @@ def peak_of_blas() -> dict[str, float]:
 
 JOBS: dict[str, Callable[..., Any]] = {
     "time_of_step": time_of_step,
+    "time_of_threads": time_of_threads,
+    "times_in_float32": times_in_float32,
     "from_scratch": from_scratch,
     "seconds_of_graph": seconds_of_graph,
     "bytes_of_graph": bytes_of_graph,
@@ -257,7 +341,8 @@ def in_a_process(function: str, arguments: dict[str, Any], **environment: str) -
     ).stdout
     result = json.loads(printed.splitlines()[-1])
     if "missing" in result:
-        print(f"left out: {NAMES[arguments['engine']]}, {result['missing']}", flush=True)
+        left_out = NAMES[arguments["engine"]] if "engine" in arguments else function
+        print(f"left out: {left_out}, {result['missing']}", flush=True)
         return None
     return result
 
@@ -351,6 +436,43 @@ def gpt(options: argparse.Namespace) -> None:
         results = compare("gpt", (*PEERS, "with_compile"), task, 1, options)
         how = "one by one" if batch == 1 else f"in batches of {batch}"
         print_table(f"GPT of width {width}, a name, {how}", results, batch)
+
+
+def threads(options: argparse.Namespace) -> None:
+    print(f"\n| {'one step':24} | default    | threads=1  | threads=2  | faster | at most |")
+    print(f"|{'-' * 26}|-----------:|-----------:|-----------:|-------:|--------:|")
+    for network in NETWORKS:
+        for batch in (128, 512):
+            arguments = {"network": network, "batch": batch, "seconds": 2 if options.quick else 6}
+            rounds = [in_a_process("time_of_threads", arguments) for _ in range(options.rounds)]
+            default, one, two, apart = medians(rounds).values()
+            times = " | ".join(f"{in_words(seconds):>10}" for seconds in (default, one, two))
+            gains = " | ".join((f"{default / two:4.2f} ×", f"{default / apart:5.2f} ×"))
+            print(f"| {f'{network}, {batch} digits':24} | {times} | {gains} |", flush=True)
+
+
+def float32(options: argparse.Namespace) -> None:
+    """Ours in both dtypes beside PyTorch in float32, in one process: the shortest of many runs."""
+    tasks: dict[str, tuple[str, Any]] = {"64-128-64-10, 128 digits": ("mlp", DIGITS)}
+    for width, batch in ((16, 1), (64, 1), (16, 16)):
+        how = "one by one" if batch == 1 else f"in batches of {batch}"
+        tasks[f"GPT of width {width}, {how}"] = ("gpt", {"width": width, "batch": batch})
+    print(
+        f"\n| {'one step':34} |    float64 |    float32 |  ratio | PyTorch, 32 |  losses differ |"
+    )
+    print(f"|{'-' * 36}|-----------:|-----------:|-------:|------------:|---------------:|")
+    for title, (module, task) in list(tasks.items())[: 2 if options.quick else 4]:
+        arguments = {"module": module, "task": task, "rounds": 1 if options.quick else 20}
+        times = in_a_process("times_in_float32", arguments)
+        if times is None:
+            return
+        wide, narrow, theirs = (in_words(times[x]) for x in ("float64", "float32", "PyTorch"))
+        ratio = f"{times['float64'] / times['float32']:.2f} ×"
+        print(
+            f"| {title:34} | {wide:>10} | {narrow:>10} | {ratio:>6} | {theirs:>11} "
+            f"| {times['difference']:14.1e} |",
+            flush=True,
+        )
 
 
 def names(options: argparse.Namespace) -> None:
@@ -498,8 +620,10 @@ SECTIONS = {
     "moons": moons,
     "calls": calls,
     "gpt": gpt,
+    "float32": float32,
     "names": names,
     "digits": digits,
+    "threads": threads,
     "graph": graph,
     "first": first,
     "million": million,

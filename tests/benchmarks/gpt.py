@@ -77,18 +77,18 @@ def in_batches(names: Sequence[str], batch: int) -> list[tuple[Any, Any]]:
 Train = Callable[[int], list[Any]]
 
 
-def with_compile(width: int, names: Sequence[str], batch: int) -> Train:
+def with_compile(width: int, names: Sequence[str], batch: int, dtype: str = "float64") -> Train:
     model = model_of(width)
     X, y = examples(names)
 
     def loss_fn(tokens: Any, targets: Any) -> mp.Value:
         return mp.losses.cross_entropy(model(tokens), targets)
 
-    step = mp.compile(loss_fn, mp.optim.Adam(model.parameters(), **ADAM))
-    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=batch)
+    step = mp.compile(loss_fn, mp.optim.Adam(model.parameters(), **ADAM), dtype=dtype)
+    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=batch, progress=False)
 
 
-def with_torch(width: int, names: Sequence[str], batch: int) -> Train:
+def with_torch(width: int, names: Sequence[str], batch: int, dtype: str = "float64") -> Train:
     import torch
     from torch.nn.functional import (
         cross_entropy,
@@ -100,7 +100,7 @@ def with_torch(width: int, names: Sequence[str], batch: int) -> Train:
     )
 
     w = {
-        name: torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
+        name: torch.tensor(numbers, dtype=getattr(torch, dtype), requires_grad=True)
         for name, numbers in first_weights(width).items()
     }
     optimizer = torch.optim.Adam(w.values(), **ADAM, fused=True)  # the fastest of its three forms

@@ -60,7 +60,7 @@ class Task(NamedTuple):
         return list(mp.data.batches(*self.examples_and_targets(), self.batch))
 
 
-def compiled(task: Task) -> tuple[Any, Any, Any]:
+def compiled(task: Task, dtype: str = "float64") -> tuple[Any, Any, Any]:
     """`step`, `X` and `y`, as users of micrograd_plus make them."""
     import numpy as np
 
@@ -74,12 +74,12 @@ def compiled(task: Task) -> tuple[Any, Any, Any]:
         return loss + task.penalty * mp.dot(parameters, parameters) if task.penalty else loss
 
     X, y = map(np.array, task.examples_and_targets())
-    return mp.compile(loss_fn, mp.optim.SGD(parameters, lr=task.lr)), X, y
+    return mp.compile(loss_fn, mp.optim.SGD(parameters, lr=task.lr), dtype=dtype), X, y
 
 
-def with_compile(task: Task) -> Train:
-    step, X, y = compiled(task)
-    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=task.batch)
+def with_compile(task: Task, dtype: str = "float64") -> Train:
+    step, X, y = compiled(task, dtype)
+    return lambda epochs: step.run(X, y, epochs=epochs, batch_size=task.batch, progress=False)
 
 
 def with_compile_calls(task: Task) -> Train:
@@ -108,17 +108,19 @@ def with_micrograd(task: Task) -> Train:
     return train
 
 
-def with_torch(task: Task) -> Train:
+def with_torch(task: Task, dtype: str = "float64") -> Train:
     import torch
     from torch.nn.functional import cross_entropy, linear, relu
 
+    floats = getattr(torch, dtype)
+
     def tensor(numbers: Any) -> Any:
-        return torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
+        return torch.tensor(numbers, dtype=floats, requires_grad=True)
 
     layers = [(tensor(weight), tensor(bias)) for weight, bias in task.layers()]
     parameters = [parameter for layer in layers for parameter in layer]
     optimizer = torch.optim.SGD(parameters, lr=task.lr)
-    steps = [(torch.tensor(X, dtype=torch.float64), torch.tensor(y)) for X, y in task.batches()]
+    steps = [(torch.tensor(X, dtype=floats), torch.tensor(y)) for X, y in task.batches()]
 
     def loss(X: Any, y: Any) -> Any:
         for weight, bias in layers[:-1]:
