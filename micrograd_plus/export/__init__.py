@@ -1,0 +1,1 @@
+"""Takes a model along: to PyTorch's modules, and back."""
