@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 
+from ..engine import Value, apply
 from ..nn import (
     ELU,
     GELU,
@@ -20,14 +24,26 @@ from ..nn import (
     Softplus,
     Tanh,
 )
+from ..nn.activations import Elementwise
+from ..ops import TABLE
 
-ACTIVATIONS: dict[str, list[Module]] = {
-    **{kind.op: [kind()] for kind in (ReLU, Tanh, Sigmoid, SiLU, Softplus, LeakyReLU, ELU)},
-    "gelu": [GELU()],
-    "gelu_tanh": [GELU("tanh")],
-    "linear": [],
+ACTIVATIONS: dict[str, Callable[[], Module]] = {
+    **{kind.op: kind for kind in (ReLU, Tanh, Sigmoid, SiLU, Softplus, LeakyReLU, ELU)},
+    "gelu": GELU,
+    "gelu_tanh": partial(GELU, "tanh"),
 }
-"""The modules that compute the activation of a Neuron, by its name."""
+"""What makes the module that computes the activation of a Neuron, by the activation's name."""
+
+
+class Function(Elementwise):
+    """An activation that a Neuron may have and that is no module of its own, such as "sin"."""
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+
+    def one(self, value: Value) -> Value:
+        """The output for one Value."""
+        return apply(TABLE[self.op], value)
 
 
 def in_parts(model: Module) -> Module:
@@ -52,7 +68,7 @@ def as_sequential(model: Neuron | Layer | MLP) -> Sequential:
     """Returns a Sequential with the same parameters and outputs.
 
     The output always is a list: of one Value where the Neuron, the Layer or the MLP gives one
-    Value. ValueError for an activation that is no module, such as "sin".
+    Value.
 
     >>> as_sequential(MLP(2, [3, 1], activation="tanh"))
     Sequential()                                13 parameters
@@ -64,11 +80,9 @@ def as_sequential(model: Neuron | Layer | MLP) -> Sequential:
         return Sequential(*chain.from_iterable(map(as_sequential, model.layers)))
     neurons = model.neurons if isinstance(model, Layer) else [model]
     name = neurons[0].activation
-    if name not in ACTIVATIONS:
-        raise ValueError(
-            f"the activation {name!r} is not a module; these are: {', '.join(ACTIVATIONS)}"
-        )
-    linear = Linear(len(neurons[0].w), len(neurons))
+    linear = Linear(len(neurons[0].w), len(neurons), generator=random.Random(0))
     linear.weight = [neuron.w for neuron in neurons]
     linear.bias = [neuron.b for neuron in neurons]
-    return Sequential(linear, *ACTIVATIONS[name])
+    if name == "linear":
+        return Sequential(linear)
+    return Sequential(linear, ACTIVATIONS.get(name, partial(Function, name))())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .. import nn
 from ..support.libraries import missing
 from ..support.nested import flatten
-from .parts import in_parts
+from .parts import Function, in_parts
 
 if TYPE_CHECKING:
     from torch.nn import Module as TorchModule
@@ -276,7 +276,10 @@ def _there(ours: nn.Module, done: dict[nn.Module, Any]) -> Any:
             if twin is None:
                 allowed = ["Sequential", "MLP", "Layer", "Neuron"]
                 allowed += [twin.ours.__name__ for twin in TWINS]
-                raise TypeError(_no_twin(type(ours), "torch.nn", allowed))
+                name = type(ours).__name__
+                if isinstance(ours, Function):
+                    name = f"the activation {ours.op!r}"
+                raise TypeError(_no_twin(name, "torch.nn", allowed))
             theirs = twin.there(ours).train(ours.training)
         done[ours] = theirs
     return done[ours]
@@ -294,15 +297,15 @@ def _back(theirs: Any, done: dict[Any, nn.Module]) -> nn.Module:
             twin = next((twin for twin in TWINS if twin.kind() is type(theirs)), None)
             if twin is None:
                 allowed = ["Sequential", *[twin.name for twin in TWINS]]
-                raise TypeError(_no_twin(type(theirs), "micrograd_plus.nn", allowed))
+                raise TypeError(_no_twin(type(theirs).__name__, "micrograd_plus.nn", allowed))
             ours = twin.back(theirs).train(theirs.training)
         done[theirs] = ours
     return done[theirs]
 
 
-def _no_twin(kind: type, where: str, allowed: list[str]) -> str:
+def _no_twin(name: str, where: str, allowed: list[str]) -> str:
     return (
-        f"{kind.__name__} has no twin in {where}: build the model from those that have one, which "
+        f"{name} has no twin in {where}: build the model from those that have one, which "
         f"are {', '.join(allowed)}; or build it there, and copy the weights by load_state_dict"
     )
 
