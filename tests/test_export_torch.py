@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
@@ -257,6 +258,14 @@ def test_a_module_without_a_twin_is_refused_and_told_what_is_allowed() -> None:
         ),
         ("LayerNorm", {"normalized_shape": (2, 3)}, r"normalized_shape must be .* not \(2, 3\)"),
         ("TransformerEncoderLayer", {"d_model": 2, "nhead": 1}, "norm_first=False"),
+        (
+            "TransformerEncoderLayer",
+            {
+                **{"d_model": 2, "nhead": 1, "dim_feedforward": 8, "dropout": 0.0},
+                **{"norm_first": True, "batch_first": True, "activation": partial(abs)},
+            },
+            "only one with activation.__name__='relu'",
+        ),
         ("CrossEntropyLoss", {"label_smoothing": 0.1}, "label_smoothing=0.1"),
     ],
 )

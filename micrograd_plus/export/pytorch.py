@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,9 @@ class Twin:
     def back(self, theirs: Any) -> nn.Module:
         """Returns our module, with numbers of its own; ValueError for settings that ours lacks."""
         for name, value in {**self.given, **self.only}.items():
-            found = attrgetter(name)(theirs)
+            found = None
+            with suppress(AttributeError):  # an activation that is a module has no __name__
+                found = attrgetter(name)(theirs)
             if found != value:
                 raise ValueError(
                     f"a {self.name} with {name}={found!r} has no twin in micrograd_plus.nn, only "
@@ -167,6 +170,7 @@ TWINS = (
             "dropout.p": 0.0,
             "activation.__name__": "relu",
             "norm1.eps": 1e-5,
+            "norm2.eps": 1e-5,
         },
         reads={
             "width": attrgetter("self_attn.embed_dim"),
@@ -226,8 +230,9 @@ def to_torch(model: nn.Module) -> TorchModule:
 def from_torch(module: TorchModule) -> nn.Module:
     """Returns the same model made of modules of micrograd_plus, with copies of the weights.
 
-    Weights of any type and on any device become floats. The state_dict() has the same names. The
-    modules are in the same mode, training or evaluation.
+    Weights of any type and on any device become floats, so the outputs are those of
+    module.double(). The state_dict() has the same names. The modules are in the same mode, training
+    or evaluation.
 
     TypeError for a module that has no twin here, and ValueError for a setting that ours lacks, as
     batch_first=False of a torch.nn.LSTM. ImportError without PyTorch.
