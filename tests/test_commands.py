@@ -560,6 +560,8 @@ def test_export_writes_the_weights_of_a_trained_model(run, tmp_path):
     assert (status, printed) == (0, "wrote weights/model.safetensors\n")
     load_weights(other, tmp_path / "weights" / "model.safetensors")
     assert other.state_dict() == model.state_dict()
+    pytest.importorskip("onnx")
+    assert run("export", "model.json", "model.onnx")[:2] == (0, "wrote model.onnx\n")
     status, printed, complaints = run("export", "model.json", "model.doc")
     assert (status, printed) == (2, "")
     assert ".safetensors" in complaints

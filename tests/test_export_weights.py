@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parity import noise, numbers, pytorch, seeded, shaken
+from parity import flat, noise, numbers, pytorch, seeded, shaken
 
 import micrograd_plus as mp
 from micrograd_plus import nn
@@ -32,6 +32,16 @@ def test_weights_come_back_to_the_last_bit(name: str, tmp_path: Path) -> None:
     mp.export(model, tmp_path / "model.safetensors")
     mp.load_weights(other, tmp_path / "model.safetensors")
     assert other.state_dict() == model.state_dict()
+
+
+def test_weights_in_float32(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    model = made(0)["LSTM"]
+    mp.export(model, tmp_path / "model.safetensors", dtype="float32")
+    arrays = safetensors.load_file(tmp_path / "model.safetensors")
+    assert {array.dtype.name for array in arrays.values()} == {"float32"}
+    for name, weights in model.state_dict().items():
+        assert arrays[name].ravel().tolist() == pytest.approx(flat(weights), rel=1e-7)
 
 
 def test_pytorch_reads_the_file(tmp_path: Path) -> None:
@@ -105,10 +115,11 @@ def test_bad_arguments_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_safetensors_the_error_names_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("library", ["safetensors", "onnx"])
+def test_without_the_library_the_error_names_the_command(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("safetensors", "safetensors.numpy"):
+    for name in [name for name in sys.modules if name.split(".")[0] == library] + [library]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r"safetensors: pip install .*\[export\]"):
-        mp.export(nn.ReLU(), tmp_path / "model.safetensors")
+    with pytest.raises(ImportError, match=rf"{library}: pip install .*\[export\]"):
+        mp.export(nn.ReLU(), tmp_path / f"model.{library}")

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     help_ = "write a trained model to a file that PyTorch and other libraries read"
     parser = add_command(commands, "export", help_, _EXAMPLE)
     parser.add_argument("model", type=Path, help="model.json as written by `train`")
-    parser.add_argument("output", type=Path, help="a .safetensors file")
+    parser.add_argument("output", type=Path, help="a .safetensors or .onnx file")
     parser.set_defaults(run=run)
 
 

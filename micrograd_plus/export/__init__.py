@@ -10,8 +10,8 @@
 >>> other.state_dict() == model.state_dict()
 True
 
-`pytorch` has the table of classes that compute the same in PyTorch, and `weights` the file of
-weights.
+`pytorch` has the table of classes that compute the same in PyTorch, `weights` the file of weights,
+and `onnx_file` the file of a graph.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ if TYPE_CHECKING:
     from ..nn import Module
 
 
-def export(model: Module, path: str | Path) -> None:
+def export(model: Module, path: str | Path, *, dtype: str = "float64") -> None:
     """Writes `model` to a file of the kind that the ending of `path` says.
 
-    .safetensors: the weights as float64 arrays, which PyTorch, JAX and others read. Names and
-        shapes are those of `to_torch(model).state_dict()`: those of `model.state_dict()`, except
-        that a Neuron, a Layer or an MLP is a Sequential of Linear and activations. A crash while
-        writing leaves the old file as it was.
+    .safetensors: the weights as arrays, which PyTorch, JAX and others read. Names and shapes are
+        those of `to_torch(model).state_dict()`: those of `model.state_dict()`, except
+        that a Neuron, a Layer or an MLP is a Sequential of Linear and activations.
+    .onnx: the model in evaluation, as a graph that onnxruntime and others run, from `x` to `y`,
+        each a batch of rows. TypeError for a module that is not yet possible, such as Conv2d.
+    dtype: "float64" or "float32", the type of the numbers in the file.
 
-    ValueError for another ending. ImportError without the library:
-    pip install "micrograd-plus[export]".
+    A crash while writing leaves the old file as it was. ValueError for another ending or type.
+    ImportError without the library: pip install "micrograd-plus[export]".
 
     >>> import micrograd_plus as mp, pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
@@ -45,17 +47,19 @@ def export(model: Module, path: str | Path) -> None:
     from pathlib import Path
 
     from ..nn import Module
-    from . import weights
+    from . import onnx_file, weights
 
     if not isinstance(model, Module):
         raise TypeError(f"export takes a model, a Module, not {model!r:.60}")
-    writers = {".safetensors": weights.write}
+    if dtype not in ("float64", "float32"):
+        raise ValueError(f"dtype must be 'float64' or 'float32', not {dtype!r}")
+    writers = {".safetensors": weights.write, ".onnx": onnx_file.write}
     ending = Path(path).suffix
     if ending not in writers:
         raise ValueError(
             f"export writes files that end in {' or '.join(writers)}, not {Path(path).name!r}"
         )
-    writers[ending](model, Path(path))
+    writers[ending](model, Path(path), dtype)
 
 
 def load_weights(model: Module, path: str | Path) -> None:

@@ -11,11 +11,11 @@ from ..support.libraries import missing
 from .parts import in_parts
 
 
-def write(model: Module, path: Path) -> None:
+def write(model: Module, path: Path, dtype: str) -> None:
     """Writes the weights of `model`."""
     numpy, safetensors = _libraries()
     state = in_parts(model).state_dict()
-    arrays = {name: numpy.array(x, dtype=numpy.float64) for name, x in state.items()}
+    arrays = {name: numpy.array(x, dtype=dtype) for name, x in state.items()}
     write_atomically(path, safetensors.numpy.save(arrays))
 
 
