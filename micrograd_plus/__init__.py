@@ -10,8 +10,8 @@ c = 0.8830, dc/da = 0.9672, dc/db = 0.4408
 To read the source, begin with `engine` (a Value and the chain rule), then `ops` (every formula
 and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it right?), `nn`
 (networks), `losses`, `optim`, `train`, `sweeps` (many settings and seeds), `compiler` (the same, at
-native speed), `show` (pictures), `explorer` (a page for each graph), `classroom` (bugs, questions,
-exercises) and `course` (its notebooks: editions, grading, a site).
+native speed), `export` (on to PyTorch), `show` (pictures), `explorer` (a page for each graph),
+`classroom` (bugs, questions, exercises) and `course` (its notebooks: editions, grading, a site).
 """
 
 import builtins
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import copying, functional
 from .engine import Value as Value
+from .export import export as export  # the function, before the package has the name
 from .gradcheck import gradcheck as gradcheck  # the function, before the module has the name
 from .ops import TABLE
 from .support import rich

@@ -13,6 +13,7 @@ from .commands import (
     draw,
     exam,
     explain,
+    export,
     playground,
     predict,
     step,
@@ -23,7 +24,7 @@ from .commands.arguments import keep_expressions_whole
 from .show.render import RenderError
 
 COMMANDS = (
-    *(demo, train, predict, draw, step, playground),
+    *(demo, train, predict, export, draw, step, playground),
     *(worksheet, exam, explain, check, course),
 )
 """In the order in which `micrograd-plus --help` lists them."""

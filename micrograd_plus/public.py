@@ -19,6 +19,10 @@ from .context import scope as scope
 from .engine import Constant as Constant
 from .engine import Value as Value
 from .explorer import step_through as step_through
+from .export import export as export
+from .export import load_weights as load_weights
+from .export.pytorch import from_torch as from_torch
+from .export.pytorch import to_torch as to_torch
 from .export.source import as_source as as_source
 from .formulas.parse import parse as parse
 from .formulas.symbolic import symbolic as symbolic

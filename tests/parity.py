@@ -168,7 +168,9 @@ def gpt_in_torch(
     return loss, w
 
 
-def assert_alike(ours: Any, theirs: Any, leaves: Any, their_leaves: Iterable[Any]) -> None:
+def assert_alike(
+    ours: Any, theirs: Any, leaves: Any, their_leaves: Iterable[Any], near: Any = NEAR
+) -> None:
     """Equal outputs, and equal gradients of the leaves: nested lists of Values, and tensors.
 
     Outputs are nested lists and tensors, or tuples of them.
@@ -176,12 +178,12 @@ def assert_alike(ours: Any, theirs: Any, leaves: Any, their_leaves: Iterable[Any
     torch = pytorch()
     for part, their_part in zip(parts(ours), parts(theirs), strict=True):
         assert shape(part) == tuple(their_part.shape)
-        assert flat(numbers(part)) == pytest.approx(flat(their_part), **NEAR)
+        assert flat(numbers(part)) == pytest.approx(flat(their_part), **near)
     weighted(parts(ours)).backward()
     outputs = torch.cat([part.reshape(-1) for part in parts(theirs)])
     (outputs * torch.tensor(_shares(len(outputs)), dtype=torch.float64)).sum().backward()
     their_gradients = flat([leaf.grad for leaf in their_leaves])
-    assert gradients(leaves) == pytest.approx(their_gradients, **NEAR)
+    assert gradients(leaves) == pytest.approx(their_gradients, **near)
 
 
 def assert_like_torch(module: Any, *inputs: Any, twin: Any = None) -> None:

@@ -12,7 +12,7 @@ import sys
 import pictures
 import pytest
 
-from micrograd_plus import data, load, nn, save
+from micrograd_plus import data, load, load_weights, nn, save
 from micrograd_plus.__main__ import main
 from micrograd_plus.commands.demo import neuron_after_backward
 from micrograd_plus.show import plot_gradient_through_time
@@ -549,11 +549,29 @@ def test_predict_names_what_does_not_fit(run, tmp_path, trained):
     assert "not trained on a table" in complaints
 
 
+# ---- export
+
+
+def test_export_writes_the_weights_of_a_trained_model(run, tmp_path):
+    pytest.importorskip("safetensors")
+    model, other = nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1])
+    save(model, tmp_path / "model.json")
+    status, printed, _ = run("export", "model.json", "weights/model.safetensors")
+    assert (status, printed) == (0, "wrote weights/model.safetensors\n")
+    load_weights(other, tmp_path / "weights" / "model.safetensors")
+    assert other.state_dict() == model.state_dict()
+    pytest.importorskip("onnx")
+    assert run("export", "model.json", "model.onnx")[:2] == (0, "wrote model.onnx\n")
+    status, printed, complaints = run("export", "model.json", "model.doc")
+    assert (status, printed) == (2, "")
+    assert ".safetensors" in complaints
+
+
 # ---- help
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "train", "predict", "draw", "exam", "check", "playground"]
+    "command", ["demo", "train", "predict", "export", "draw", "exam", "check", "playground"]
 )
 def test_help_shows_an_example(run, command):
     status, printed, _ = run(command, "--help")

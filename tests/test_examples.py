@@ -39,3 +39,15 @@ def test_a_new_op_has_an_example_too():
         assert "0.1250, derivative by x: 0.7500" in mp.cube.__doc__
     finally:
         del TABLE["cube"], Methods.cube
+
+
+@pytest.mark.parametrize("name", ["to_torch", "from_torch"])
+def test_an_example_that_needs_pytorch_runs(name):
+    """It is left out where PyTorch may be missing: `pytest micrograd_plus`."""
+    pytest.importorskip("torch")
+    test = examples_of(name, getattr(mp, name))
+    for example in test.examples:
+        assert example.options.pop(doctest.SKIP)
+    runner = doctest.DocTestRunner()
+    runner.run(test)
+    assert runner.summarize(verbose=False) == (0, 2)

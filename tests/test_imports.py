@@ -78,7 +78,11 @@ LIBRARIES: dict[str, set[str]] = {
 
 # These modules extend a class of the library, and are themselves imported inside functions:
 # that nothing but the standard library comes with `show` is tested below.
-ON_TOP = {("show/picture.py", "graphviz"), ("show/figure.py", "matplotlib")}
+ON_TOP = {
+    ("show/picture.py", "graphviz"),
+    ("show/figure.py", "matplotlib"),
+    ("export/torch_models.py", "torch"),
+}
 
 
 class Import(NamedTuple):
