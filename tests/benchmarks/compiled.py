@@ -103,7 +103,7 @@ def times_in_float32(module: str, task: Any, rounds: int) -> dict[str, float]:
 
         arguments: tuple[Any, ...] = (Task(**task),)
     else:
-        arguments = (task["width"], chosen_names(task["batch"]), task["batch"])
+        arguments = (task["width"], chosen_names(task["width"], task["batch"]), task["batch"])
     engines = importlib.import_module(module)
     trains = {
         "float64": engines.with_compile(*arguments),
