@@ -362,6 +362,8 @@ def test_a_schedule_stands_where_the_steps_stand_after_ctrl_c(machine: str) -> N
     """The signal comes while a part runs; each step moves the parameter by its learning rate."""
     if sys.platform == "win32":
         pytest.skip("there are no such signals")
+    other = Value(0.0)
+    mp.compile(lambda x: other * x, optim.SGD([other], lr=1.0))([1.0])  # compiles all that is used
     w = Value(0.0)
     sgd = optim.SGD([w], lr=1.0)
     schedule = optim.LinearLR(sgd, 1.0, 0.0, total_iters=10**7)
