@@ -86,6 +86,17 @@ def test_stamped_and_run_the_program_is_the_same(name: str) -> None:
         assert str(program(recording, parameters)) == str(plain)
 
 
+def test_what_is_not_used_is_not_counted() -> None:
+    model = nn.MLP(2, [4, 1])
+    lines = set()
+    for more in (0, 5):
+        parameters = [*model.parameters(), *[Value(1.0) for _ in range(more)]]
+        step = mp.compile(lambda x: mp.sum([model(x)]), optim.SGD(parameters, lr=0.1))
+        step([[1.0, 2.0]])
+        lines.add(str(step).splitlines()[3])
+    assert len(lines) == 1
+
+
 # ---- what must not be stamped
 
 

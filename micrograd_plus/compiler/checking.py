@@ -60,9 +60,7 @@ def _did_the_same(one: Recording, other: Recording) -> bool:
                 return False
             twins.update(zip(a.results, b.results))
         elif isinstance(a, list) and isinstance(b, list):
-            if [(x.op, x.keeps_graph, len(x.parts)) for x in a] != [
-                (x.op, x.keeps_graph, len(x.parts)) for x in b
-            ]:
+            if _kinds(a) != _kinds(b):
                 return False
             twins.update(zip(a, b))
             if not _are_twins(_operands(a), _operands(b), twins, known):
@@ -71,6 +69,10 @@ def _did_the_same(one: Recording, other: Recording) -> bool:
             return False
     generators = [[drawn.generator for drawn in made.randoms] for made in (one, other)]
     return generators[0] == generators[1] and _are_twins(one.outputs, other.outputs, twins, known)
+
+
+def _kinds(made: Sequence[Any]) -> list[tuple[Any, bool, int]]:
+    return [(node.op, node.keeps_graph, len(node.parts)) for node in made]
 
 
 def _operands(made: Sequence[Any]) -> list[Any]:

@@ -26,7 +26,7 @@ import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 from ..engine import Value
@@ -75,7 +75,9 @@ class Graph:
     outputs: list[int]
 
     def __len__(self) -> int:
-        return self.count - self.kinds.count(VECTOR)
+        """How many nodes but vectors the outputs depend on."""
+        kinds = list(compress(self.kinds, self.needed()))
+        return len(kinds) - kinds.count(VECTOR)
 
     @property
     def kinds(self) -> array[int]:
@@ -98,11 +100,16 @@ class Graph:
         rows = [self.operands(j) if kinds[j] == VECTOR else [j] for j in self.operands(i)]
         return [element for row in rows for element in row]
 
+    def marked_outputs(self) -> array[int]:
+        """1 for each output, 0 for any other node."""
+        marks = row(self.count)
+        for output in self.outputs:
+            marks[output] = 1
+        return marks
+
     def needed(self) -> array[int]:
         """1 for each node on which an output depends, 0 for any other."""
-        needed = row(self.count)
-        for output in self.outputs:
-            needed[output] = 1
+        needed = self.marked_outputs()
         passes().mark(self.count, self.nodes, needed)
         return needed
 

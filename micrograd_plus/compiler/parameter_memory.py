@@ -115,29 +115,24 @@ class ParameterMemory:
 def _class_while_away(memory: ParameterMemory) -> Any:
     """The class of the parameters whose numbers are in this memory."""
 
-    def read_data(self: Value) -> float:
-        memory.come_home()
-        return self.data
+    def at_home(name: str) -> property:
+        def read(self: Value) -> Any:
+            memory.come_home()
+            return getattr(self, name)
 
-    def write_data(self: Value, number: float) -> None:
-        memory.come_home()
-        self.data = number
+        def write(self: Value, number: float) -> None:
+            memory.come_home()
+            setattr(self, name, number)
 
-    def read_grad(self: Value) -> float:
-        memory.come_home()
-        return self.grad
-
-    def write_grad(self: Value, gradient: float) -> None:
-        memory.come_home()
-        self.grad = gradient
+        return property(read, write)
 
     members = {
         "__slots__": (),
         "__doc__": Value.__doc__,
         "__module__": Value.__module__,
         "_memory": memory,
-        "data": property(read_data, write_data),
-        "grad": property(read_grad, write_grad),
+        "data": at_home("data"),
+        "grad": at_home("grad"),
         "_data": vars(Value)["data"],  # the slots
         "_grad": vars(Value)["grad"],
     }

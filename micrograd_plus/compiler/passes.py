@@ -2,7 +2,7 @@
 
 `native.py` compiles this file with numba, once per machine; without numba, Python runs it as it
 is. All that a pass reads and writes are rows of whole numbers. A pass that writes a new graph is
-given rows that are long enough for it. `graph.py` calls the passes.
+given rows that are long enough for it. `numbering`, `simplify` and `layout` call the passes.
 """
 
 from __future__ import annotations
@@ -494,35 +494,35 @@ def locate(
     return found
 
 
+def step_of(begin: int, length: int, places: Integers) -> int:
+    """Twice the step of a row of places, plus 1 if it is per example; NOWHERE without a step."""
+    step = places[begin + 1] - places[begin] if length > 1 else 0
+    per_example = places[begin] >= 0
+    if (places[begin + length - 1] >= 0) != per_example:
+        return NOWHERE
+    for k in range(begin + 1, begin + length):
+        if places[k] - places[k - 1] != step:
+            return NOWHERE
+    return int(2 * step + per_example)
+
+
 def row_steps(rows: int, length: int, places: Integers, steps: Integers) -> int:
-    """The step of each row of places, NOWHERE without one; returns how many have none."""
+    """Writes `step_of` of each row; returns how many rows have no step."""
     irregular = 0
     for i in range(rows):
-        begin = i * length
-        step = places[begin + 1] - places[begin] if length > 1 else 0
-        per_example = places[begin] >= 0
-        regular = (places[begin + length - 1] >= 0) == per_example
-        for k in range(begin + 1, begin + length):
-            regular = regular and places[k] - places[k - 1] == step
-        steps[i] = 2 * step + per_example if regular else NOWHERE
-        irregular += not regular
+        steps[i] = step_of(i * length, length, places)
+        irregular += steps[i] == NOWHERE
     return irregular
 
 
 def find_steps(count: int, length: int, places: Integers) -> int:
     """Whether rows of `length` places go in steps: AFFINE, BY_ROW, or BY_ELEMENT without a rule."""
-    per_example = places[0] >= 0
-    stride = places[1] - places[0] if length > 1 else 0
+    step = step_of(0, length, places)
     between = places[length] - places[0] if count > length else 0
     rule = AFFINE
     for begin in range(0, count, length):
-        if (places[begin] >= 0) != per_example:
+        if step == NOWHERE or step_of(begin, length, places) != step:
             return BY_ELEMENT
-        if (places[begin + length - 1] >= 0) != per_example:
-            return BY_ELEMENT
-        for k in range(begin + 1, begin + length):
-            if places[k] - places[k - 1] != stride:
-                return BY_ELEMENT
         if begin and places[begin] - places[begin - length] != between:
             rule = BY_ROW
     return rule

@@ -74,9 +74,7 @@ def _rebuilt(graph: Graph, uses: array[int]) -> Graph:
     links = 2 * graph.nodes.first[size] + 1  # of a sum and of one without a graph, and one more
     terms = Terms(row(size), row(size), row(links), row(links), row(links))
     run.link_sums(size, graph.nodes, uses, terms)
-    needed = row(size)
-    for output in graph.outputs:
-        needed[output] = 1
+    needed = graph.marked_outputs()
     run.mark_terms(size, graph.nodes, terms, needed)
     most, most_operands, count = size // 2 + 64, links // 2 + 64, -1
     while count < 0:  # until there is room

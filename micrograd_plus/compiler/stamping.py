@@ -40,12 +40,9 @@ class Part:
     lengths: array[int]
     codes: list[int]
 
-    def operands(self, numbers: Sequence[int]) -> Sequence[int]:
-        """The operands of all nodes, taken from the list that the codes count."""
-        return self._taken(numbers)
-
     @cached_property
-    def _taken(self) -> Callable[[Sequence[int]], Sequence[int]]:
+    def operands(self) -> Callable[[Sequence[int]], Sequence[int]]:
+        """Takes the operands of all nodes from the list that the codes count."""
         if len(self.codes) < 2:  # for which itemgetter returns no tuple
             return lambda numbers: [numbers[code] for code in self.codes]
         return itemgetter(*self.codes)

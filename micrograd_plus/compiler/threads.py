@@ -8,7 +8,6 @@ not yet begun, so that it never waits for a thread that the system does not run.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from ctypes import addressof
 from functools import cache
 from typing import Any
@@ -144,6 +143,8 @@ def _help(kernel: Any, work: int, used: Any) -> None:
 
 
 @cache
-def _others(process: int, count: int) -> ThreadPoolExecutor:
+def _others(process: int, count: int) -> Any:
     """Threads that wait for work; a forked process has none of its parent's."""
+    from concurrent.futures import ThreadPoolExecutor  # which takes as long to import as all else
+
     return ThreadPoolExecutor(count, "micrograd_plus")
