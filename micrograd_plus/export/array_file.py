@@ -1,40 +1,32 @@
-"""Writes the file of one program: a line of array code for each instruction, and the way back.
+"""Writes the file of one program: the lines of `array_program.py`, and the way back.
 
-The lines name arrays, which `operands.py` finds for the places of a program's numbers; formulas are
-written by `array_code.py`. What a file needs beside them comes from `helpers.py`.
+What a file needs beside them comes from `helpers.py`.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
-from textwrap import wrap
 from typing import Any
 
 from ..compiler.layout import Store, lay_out
 from ..compiler.recording import Recording, Shape
 from ..compiler.simplify import simplify
-from ..compiler.tape import DOT, MAP, MATMUL, PICK, REDUCE, Instruction, path_of
-from ..ops import Op
+from ..compiler.tape import MAP, PICK, REDUCE, Instruction, path_of
 from ..support.nested import shape
 from ..symbols import Expression, Symbol
-from .array_code import PREFIX, ArrayCode, backward_name, gradient, is_plain_reduction, is_short
-from .helpers import IMPORTS, array_of, helpers, nested
-from .operands import Array, Operand, Piece, grids, operand, places, runs
-
-_MOST_JOINED = 3  # words in the name of an array
-_WIDTH = 96  # of the lines of a function
+from .array_code import gradient, is_short
+from .array_program import ArrayProgram, column, heading
+from .helpers import IMPORTS, array_of, nested
+from .operands import Array, Operand, Piece, operand
 
 
-class ArrayFile:
+class ArrayFile(ArrayProgram):
     """Writes the file of one program.
 
-    arrays: for each place of a number its array, and which of the array's numbers it is.
-    weights: the slots of each array of parameters; values, labels: the parameters by slot.
-    results: the array of each instruction. taken: the names that are in use.
-    joins, indices: what the lines read beside arrays, by what it is; definitions: the functions.
+    values: the parameters by slot.
     """
 
     def __init__(
@@ -42,46 +34,22 @@ class ArrayFile:
         is_model: bool,
     ) -> None:  # fmt: skip
         store = Store(recording.parameters)
-        self.program = lay_out(simplify(recording), store, len(recording.inputs))
-        self.structure, self.library, self.is_model = recording.structure, library, is_model
-        self.code, self.helpers = ArrayCode(library), helpers(library)
-        self.taken = {"jax", "math", "functools", "g", "parameters", "loss", "PARAMETERS"}
-        self.taken |= {*PREFIX.values(), *self.helpers, "predict", "loss_and_gradients"}
-        self.arrays: dict[int, tuple[Array, int]] = {}
-        self.indices: dict[tuple[tuple[int, ...], tuple[int, ...]], str] = {}
-        self.joins: dict[tuple[Piece, ...], str] = {}  # the names of arrays that are joined
-        self.read: set[str] = set()  # the names of arrays that some line reads
-        self.new_lines: list[str] = []  # that define them, before the next line
-        self.functions: dict[str, str] = {}  # the names of ops
-        self.definitions: dict[str, str] = {}  # the functions of ops, by their names
-        self.arguments = [self._name(name) for name in arguments]
-        begin = 0
-        for name, size in zip(self.arguments, key):
-            end = begin + prod(size)
-            self._add(Array(name, (end - begin,), True, False), range(begin, end))
-            begin = end
-        self._name_weights(recording, store)
-        own = range(self.program.own_begin, self.program.own_begin + len(self.program.numbers))
-        self.numbers = Array(self._name("NUMBERS"), (len(own),), False, False)
-        self._add(self.numbers, [~slot for slot in own])
-        self.results: list[Array] = []
-        for instruction in [*self.program.shared, *self.program.per_example]:
-            first = instruction.out if instruction.per_example else ~instruction.out
-            active = any(pattern.active for pattern in instruction.operands)
-            result = Array(
-                self._name(f"v{len(self.results) + 1}"),
-                (instruction.count,),
-                instruction.per_example,
-                active,
-            )
-            self.results.append(result)
-            step = 1 if instruction.per_example else -1
-            self._add(result, range(first, first + step * instruction.count, step))
+        program = lay_out(simplify(recording), store, len(recording.inputs))
+        self.structure, self.is_model = recording.structure, is_model
+        self.values = store.in_order()
+        names: dict[Any, str] = {}
+        for module in recording.modules:
+            for name, value in module.named_parameters():
+                names.setdefault(value, name)
+        labels = [names.get(value, value.label) for value in self.values]
+        super().__init__(program, library, list(zip(arguments, map(prod, key))), labels)
         self.has_gradient: set[Array] = set()  # of which the lines of the backward pass know one
 
     def text(self) -> str:
         """The whole file."""
-        forward = self._forward()
+        forward = [f'{array.name} = parameters["{array.name}"]' for array in self.weights]
+        forward += [f"{name} = batch({name})" for name in self.arguments]
+        forward += self._forward()
         if self.is_model:
             body = [*forward, *self._outputs()]
             functions = [self._definition("predict", "The outputs for a batch.", body)]
@@ -105,194 +73,6 @@ class ArrayFile:
             [self._title(), "", *imports, *[""] * bool(imports), IMPORTS[self.library]]
         )
         return "\n\n\n".join([start, everything, "\n".join(self._data())]) + "\n"
-
-    # ---- names
-
-    def _name(self, wanted: str) -> str:
-        """`wanted`, or with a number if that is taken."""
-        name, number = wanted, 1
-        while {name, f"d_{name}"} & self.taken:
-            number += 1
-            name = f"{wanted}_{number}"
-        self.taken |= {name, f"d_{name}"}
-        return name
-
-    def _add(self, array: Array, own: Iterable[int]) -> None:
-        """Says at which places the numbers of an array are."""
-        for offset, place in enumerate(own):
-            self.arrays[place] = array, offset
-
-    def _name_weights(self, recording: Recording, store: Store) -> None:
-        """Makes arrays of the parameters: of those together that an operand uses first."""
-        self.values = store.in_order()
-        names: dict[Any, str] = {}
-        for module in recording.modules:
-            for name, value in module.named_parameters():
-                names.setdefault(value, name)
-        self.labels = [names.get(value, value.label) for value in self.values]
-        self.weights: dict[Array, list[int]] = {}
-        program = self.program
-        used = [
-            (places(*grid), instruction.kind != MAP and j < 2)
-            for instruction in [*program.per_example, *program.shared]
-            for j, grid in enumerate(grids(instruction))
-        ]
-        for rows, as_matrix in [*used, ([program.outputs], False)]:
-            given = [~place for row in rows for place in row]
-            new = {slot for slot in given if slot in range(len(self.values))}
-            for slots in runs(sorted(slot for slot in new if ~slot not in self.arrays)):
-                whole = as_matrix and slots == given
-                size = (len(rows), len(rows[0])) if whole else (len(slots),)
-                name = self._name(_common([self.labels[slot] for slot in slots]))
-                array = Array(name, size, False, True)
-                self.weights[array] = slots
-                self._add(array, [~slot for slot in slots])
-
-    def _index(self, found: Operand) -> str:
-        """The name of the index array of an operand."""
-        key = found.size, tuple(found.index)
-        if key not in self.indices:
-            self.indices[key] = self._name(f"I{len(self.indices) + 1}")
-        return self.indices[key]
-
-    # ---- operands
-
-    def _operands(self, instruction: Instruction) -> list[Operand]:
-        """The operands of an instruction, in the form in which its line reads them."""
-        kind, found = instruction.kind, []
-        product = self._is_product(instruction)
-        given = [places(*grid) for grid in grids(instruction)]
-        if kind == DOT and instruction.count == 1:  # in the order of the places
-            pairs = sorted(zip(given[0][0], given[1][0]), key=lambda pair: [*map(abs, pair)])
-            given[:2] = [[list(side)] for side in zip(*pairs)]
-        for j, own in enumerate(given):
-            rows = len(own)
-            elements = [[self.arrays[place] for place in row] for row in own]
-            as_matrix = j < 2 if kind in (DOT, MATMUL) else kind == REDUCE or (kind, j) == (PICK, 1)
-            if product and j == 1 and rows == 1 and instruction.per_example:
-                as_matrix = False  # a row of each example: the batch is the matrix
-            if kind == MATMUL and j == 2 and all(row == elements[0] for row in elements):
-                elements = elements[:1]
-            elif kind == MATMUL and j == 2:
-                as_matrix = True
-            may_repeat = kind == MAP or j == 2 or (kind == DOT and not product)
-            found.append(operand(elements, as_matrix, may_repeat))
-        return found
-
-    def _is_product(self, instruction: Instruction) -> bool:
-        """Whether an instruction is a matrix product: a dot with parameters is one, too."""
-        if instruction.kind != DOT or instruction.count > 1 or not instruction.per_example:
-            return instruction.kind == MATMUL
-        left, right = (
-            any(place >= 0 for place in places(pattern, 1, instruction.length)[0])
-            for pattern in instruction.operands[:2]
-        )
-        return right and not left
-
-    def _read(self, found: Operand) -> str:
-        """The expression that reads an operand."""
-        if found.is_matrix:
-            return found.pieces[0].array.name
-        text = self._joined(found)
-        if found.index:
-            index = self._index(found)
-            return f"{text}[:, {index}]" if found.batched else f"{text}[{index}]"
-        if len(found.size) == 1:
-            return text
-        count = found.size[0]
-        return f"rows({text}, {count})" if found.batched else f"{text}.reshape({count}, -1)"
-
-    def _joined(self, found: Operand) -> str:
-        """The pieces of an operand side by side; several are joined in a line of their own."""
-        parts = [piece.of(piece.array.name) for piece in found.pieces]
-        self.read |= {piece.array.name for piece in found.pieces}
-        if len(parts) == 1:
-            return parts[0]
-        key = tuple(found.pieces)
-        if key not in self.joins:
-            name = self.joins[key] = self._name(f"j{len(self.joins) + 1}")
-            together = f"np.concatenate([{', '.join(parts)}])"
-            if found.batched:
-                together = f"join(len({self.arguments[0]}), {', '.join(parts)})"
-            line = self.code.named(f"{name} = {together}")
-            self.new_lines += wrap(line, _WIDTH, subsequent_indent="    ", break_long_words=False)
-        return self.joins[key]
-
-    def _term(self, found: Operand) -> Any:
-        """An operand in a formula: a number, or a symbol for the expression that reads it."""
-        [piece, *more] = found.pieces
-        if piece.array == self.numbers and not more and not found.index and len(piece) == 1:
-            return self.program.numbers[piece.begin]
-        return Symbol(self._read(found))
-
-    # ---- the lines of the forward pass
-
-    def _instructions(self) -> list[tuple[Instruction, Array]]:
-        """The instructions, in the order in which they run, and their results."""
-        both = [*self.program.shared, *self.program.per_example]
-        return list(zip(both, self.results))
-
-    def _forward(self) -> list[str]:
-        """The lines from the arguments to the last result."""
-        lines = [f'{array.name} = parameters["{array.name}"]' for array in self.weights]
-        lines += [f"{name} = batch({name})" for name in self.arguments]
-        before: str | None = None
-        for instruction, result in self._instructions():
-            path = path_of(instruction.scope)
-            lines += _heading(path, before)
-            before = path
-            operands = self._operands(instruction)
-            value = self._value(instruction, operands)
-            if not result.active and any(found.active for found in operands):
-                value = self._without_gradient(value)
-            lines += [*self._taken_lines(), f"{result.name} = {value}"]
-        return lines
-
-    def _taken_lines(self) -> list[str]:
-        """The lines that must come before the next one."""
-        lines, self.new_lines = self.new_lines, []
-        return lines
-
-    def _without_gradient(self, value: str) -> str:
-        detached = {"jax": f"jax.lax.stop_gradient({value})", "torch": f"({value}).detach()"}
-        return detached.get(self.library, value)
-
-    def _value(self, instruction: Instruction, operands: list[Operand]) -> str:
-        """The expression for the result of an instruction."""
-        if instruction.kind == MAP and instruction.op:
-            terms = list(map(self._term, operands))
-            if is_short(instruction.op.expression):
-                named = dict(zip(instruction.op.operands, terms))
-                return self.code.inline(instruction.op.expression, named)
-            return f"{self._function(instruction.op)}({', '.join(map(self.code.write, terms))})"
-        if instruction.kind == PICK:
-            return f"pick({self._read(operands[1])}, {_column(operands[0])})"
-        texts = list(map(self._read, operands[:2]))
-        if instruction.kind == REDUCE and instruction.op:
-            if is_plain_reduction(instruction.op):
-                whole = self.code.inline(
-                    instruction.op.expression, {instruction.op.operands[0]: Symbol(texts[0])}
-                )
-                return whole.replace(", keepdims=True", "")
-            return f"{self._function(instruction.op)}({texts[0]})"
-        bias = "".join(f" + {self.code.write(self._term(found))}" for found in operands[2:])
-        bias = bias.removesuffix(" + 0.0")
-        if not self._is_product(instruction):
-            return f"dot({texts[0]}, {texts[1]}){bias}"
-        product = f"{texts[1]} @ {texts[0]}.T{bias}"
-        if not instruction.per_example:
-            return f"({product}).ravel()"
-        return product if instruction.rows <= 1 else f"flat({product})"
-
-    def _function(self, op: Op) -> str:
-        """The name of the function of an op, which is defined in the file."""
-        if op.name not in self.functions:
-            name = self.functions[op.name] = self._name(op.name)
-            if self.library != "numpy":
-                for j in range(len(op.operands)):
-                    self._backward_function(op, j)
-            self.definitions[name] = self.code.op_function(name, op)
-        return self.functions[op.name]
 
     def _outputs(self) -> list[str]:
         """The lines that return the outputs of a model."""
@@ -333,7 +113,7 @@ class ArrayFile:
             if result not in self.has_gradient:
                 continue
             path = path_of(instruction.scope)
-            lines += [*_heading(path, before), *self._chain(instruction, result)]
+            lines += [*heading(path, before), *self._chain(instruction, result)]
             before = path
         rest = [array for array in self.weights if array not in self.has_gradient]
         lines += [f"d_{array.name} = np.zeros_like({array.name})" for array in rest]
@@ -372,7 +152,7 @@ class ArrayFile:
             return f"{self._backward_function(op, j)}({', '.join(given)})"
         if instruction.kind == PICK:
             values = self._read(operands[1])
-            return f"pick_backward({upstream}, {values}, {_column(operands[0])})"
+            return f"pick_backward({upstream}, {values}, {column(operands[0])})"
         texts = list(map(self._read, operands[:2]))
         if instruction.kind == REDUCE and op:
             return f"{self._backward_function(op, j)}({upstream}, {result.name}, {texts[0]})"
@@ -392,14 +172,6 @@ class ArrayFile:
         if j == 2:  # added to all rows, or each row has its own
             return f"{upstream}.sum(axis=-2)" if len(operands[2].size) == 1 else upstream
         return f"{upstream}.T @ {texts[1]}" if j == 0 else f"{upstream} @ {texts[0]}"
-
-    def _backward_function(self, op: Op, j: int) -> str:
-        """The name of the function for the gradient of operand j, which is defined in the file."""
-        name = backward_name(self.functions.get(op.name, op.name), op, j)
-        if name not in self.definitions:
-            self.taken.add(name)
-            self.definitions[name] = self.code.backward_function(name, op, j)
-        return name
 
     def _spread(self, found: Operand, passed: str, batched: bool) -> list[str]:
         """The lines that add a gradient to those of the arrays from which an operand is read."""
@@ -505,35 +277,6 @@ same for all examples has none, and broadcasting repeats it. PARAMETERS are at t
             rows = nested(data, array.shape[1]) if len(array.shape) == 2 else data
             lines.append(array_of(self.library, rows, before=f'    "{array.name}": ') + ",")
         return [*lines, "}"]
-
-
-def _heading(path: str, before: str | None) -> list[str]:
-    """The lines above an instruction: its modules, if they are others than those before."""
-    return [] if path == before else ["", f"# {path}"] if path else [""]
-
-
-def _common(labels: Sequence[str]) -> str:
-    """A name for these parameters: layers_0_neurons_w for layers.0.neurons.….w[1].
-
-    Numbers in which their own names differ are left out; a few words are joined.
-    """
-    paths = [re.sub(r"\[.*", "", label).split(".") for label in dict.fromkeys(labels)]
-    if len({*map(len, paths)}) > 1:
-        return "weights"
-    columns = [list(dict.fromkeys(names)) for names in zip(*paths)]
-    parts = [
-        "_and_".join(names)
-        for names in columns
-        if len(names) == 1 or (len(names) <= _MOST_JOINED and not names[0].isdigit())
-    ]
-    name = re.sub(r"\W+", "_", "_".join(parts)).strip("_")
-    return name if name.isidentifier() else f"layer_{name}" if name else "weights"
-
-
-def _column(found: Operand) -> str:
-    """The expression for one number of each example."""
-    [piece] = found.pieces
-    return f"{piece.array.name}[:, {piece.begin}]"
 
 
 def _bracketed(text: str) -> str:
