@@ -24,6 +24,7 @@ from .engine import Value as Value
 from .export import export as export  # the function, before the package has the name
 from .gradcheck import gradcheck as gradcheck  # the function, before the module has the name
 from .ops import TABLE
+from .support import engines as _engines
 from .support import rich
 
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ def _content(value: Any) -> dict[str, Any]:
 
 
 rich.painters.append(_content)
+
+
+def _jax(devices: Any) -> Any:
+    """The engine "jax" of `compile`."""
+    from .engines import jax_engine
+
+    return jax_engine(devices)
+
+
+_engines.makers["jax"] = _jax
 
 
 def _show_in_jupyter(value: Value, include: Any = None, exclude: Any = None) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def fit(
     generator: random.Random | None = None,
     progress: bool = True,
     compiled: bool | Literal["auto"] = "auto",
+    engine: str = "native",
+    devices: int | str | None = None,
 ) -> History:
     """Trains `model` on the examples X with the targets y, and returns the `History`.
 
@@ -122,6 +124,8 @@ def fit(
         In compiled code Dropout draws other random numbers than in eager code. A compiled step
         of many examples runs in as many threads as the first steps show to be the fastest; the
         numbers are the same for every number of threads.
+    engine, devices: what runs the compiled step, and on how many devices, as in `compile`. Another
+        engine than "native" always compiles: an error says if that is not possible.
 
     If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning, and the
     model gets the parameters with the last finite loss. After Ctrl-C it has the parameters of the
@@ -144,7 +148,8 @@ def fit(
     generator = generator_or(random.Random(0), generator)
     shuffler = None if batch_size is None else generator
     callbacks = list(callbacks)
-    run = _run(compiled, model, _loss_function(loss), optimizer, schedule, clip_grad_norm, X, y)
+    compiled_by = _compiled_by(compiled, engine, devices)
+    run = _run(*compiled_by, model, _loss_function(loss), optimizer, schedule, clip_grad_norm, X, y)
     best, best_loss, best_epoch = run.snapshot(), math.inf, 0
     history = run.history
     bar = progress_bar(epochs, "epoch", progress)
@@ -377,12 +382,14 @@ class _Run:
 class _CompiledRun(_Run):
     """A training with a compiled step, which runs a whole epoch in one call."""
 
-    def __init__(self, X: list[Any], y: list[Any], *settings: Any) -> None:
+    def __init__(
+        self, engine: str, devices: Any, X: list[Any], y: list[Any], *settings: Any
+    ) -> None:
         super().__init__(*settings)
         self.examples = Examples(("X", "y"), (X, y))
         threads = 1 if in_a_sweep() else processors()  # a sweep uses the others itself
-        self.stepper = Training(self._one_example, self.optimizer, threads)
-        self.predict = Predict(self.model)
+        self.stepper = Training(self._one_example, self.optimizer, threads, engine, devices)
+        self.predict = Predict(self.model, engine=engine, devices=devices)
         self.model.train()
         self.stepper.prepare(self.examples)
         reached = set(self.stepper.parameters)
@@ -435,17 +442,26 @@ class _CompiledRun(_Run):
         }
 
 
-def _run(compiled: bool | str, *arguments: Any) -> _Run:
-    """Returns a training, compiled if requested and possible; the last arguments are X, y."""
-    *settings, X, y = arguments
+def _compiled_by(compiled: bool | str, engine: str, devices: Any) -> tuple[bool | str, str, Any]:
+    """Whether to compile, and how; ValueError for what cannot be."""
     if compiled not in (True, False, "auto"):
         raise ValueError(f"compiled is True, False or 'auto', not {compiled!r}")
+    if engine == "native" and devices is None:
+        return compiled, engine, devices
+    if compiled is False:
+        raise ValueError("engine and devices are for compiled steps: leave out compiled=False")
+    return True, engine, devices
+
+
+def _run(compiled: bool | str, engine: str, devices: Any, *arguments: Any) -> _Run:
+    """Returns a training, compiled if requested and possible; the last arguments are X, y."""
+    *settings, X, y = arguments
     _, loss, *_ = settings
     if compiled is True:
-        return _CompiledRun(X, y, *settings)
+        return _CompiledRun(engine, devices, X, y, *settings)
     if compiled == "auto" and _is_mean(loss) and is_native():
         try:
-            return _CompiledRun(X, y, *settings)
+            return _CompiledRun(engine, devices, X, y, *settings)
         except (TypeError, ValueError) as error:
             run = _Run(*settings)
             run.why_eager = str(error)

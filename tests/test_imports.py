@@ -48,13 +48,14 @@ WINGS = {
     "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show", "classroom.exercises"},
     "explorer": {*CORE, *SUPPORT, "classroom", "data", "losses", "nn", "optim", "show"},
     "export": {*CORE, *SUPPORT, "nn", "compiler"},
+    "engines": {*CORE, *SUPPORT, "optim", "compiler", "export"},
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
-ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
+ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export", "engines"}
 ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
-ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
-ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
+ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export", "engines"}  # of all that a student learns
+ROOMS["notebook"] = {*ROOMS} - {"explorer", "export", "engines"}
 ROOMS["course"] = {*CORE, *SUPPORT, "classroom", "classroom.exercises"}
 ROOMS["commands"] = {*ROOMS} - {"notebook"}
 ROOMS["__main__"] = {*ROOMS}
@@ -72,6 +73,7 @@ LIBRARIES: dict[str, set[str]] = {
     "notebook": {"ipywidgets"},
     "sweeps": {"cloudpickle", "joblib"},
     "support": {"IPython", "tqdm"},
+    "engines": {"jax", "numpy"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 

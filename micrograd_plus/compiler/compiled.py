@@ -22,6 +22,7 @@ from .examples import Examples, has_numpy
 from .layout import Program
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
+from .running import engine_of
 from .threads import MOST_PARTS, Choice
 
 
@@ -43,6 +44,8 @@ def compile(
     cache_size: int = 64,
     threads: int | None = None,
     dtype: Any = "float64",
+    engine: str = "native",
+    devices: int | str | None = None,
 ) -> Predict: ...
 @overload
 def compile(
@@ -52,6 +55,8 @@ def compile(
     cache_size: int = 64,
     threads: int | None = None,
     dtype: Any = "float64",
+    engine: str = "native",
+    devices: int | str | None = None,
 ) -> LossAndGradient: ...
 @overload
 def compile(
@@ -61,6 +66,8 @@ def compile(
     cache_size: int = 64,
     threads: int | None = None,
     dtype: Any = "float64",
+    engine: str = "native",
+    devices: int | str | None = None,
 ) -> Step: ...
 
 
@@ -71,6 +78,8 @@ def compile(
     cache_size: int = 64,
     threads: int | None = None,
     dtype: Any = "float64",
+    engine: str = "native",
+    devices: int | str | None = None,
 ) -> Compiled:
     """Records `function` at its first call and replays it, over whole batches, from then on.
 
@@ -119,8 +128,9 @@ def compile(
     if optimizer is not None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
             raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
-        return Step(function, optimizer, cache_size, threads, dtype)
-    return (Predict if is_module else LossAndGradient)(function, cache_size, threads, dtype)
+        return Step(function, optimizer, cache_size, threads, dtype, engine, devices)
+    kind = Predict if is_module else LossAndGradient
+    return kind(function, cache_size, threads, dtype, engine, devices)
 
 
 class Compiled:
@@ -132,14 +142,21 @@ class Compiled:
         cache_size: int = 64,
         threads: int | None = None,
         dtype: Any = "float64",
+        engine: str = "native",
+        devices: int | str | None = None,
         optimizer: Any = None,
     ) -> None:
-        self.function = function
+        self.function, self.engine = function, engine
+        new_machine = engine_of(engine, devices)
+        if engine != "native" and threads is not None:
+            raise ValueError(f"threads are for engine='native'; {engine} has its own")
         self.threads = None if threads is None else whole_number("threads", threads)
         self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
         size = whole_number("cache_size", cache_size)
-        self._programs = Programs(function, size, self._known, self._accept, optimizer, self.dtype)
+        self._programs = Programs(
+            function, size, self._known, self._accept, optimizer, self.dtype, new_machine
+        )
 
     @property
     def programs(self) -> dict[Key, Program]:
@@ -150,9 +167,10 @@ class Compiled:
         return f"{type(self).__name__}({', '.join(self._shown())})"
 
     def _shown(self) -> list[str]:
-        """What `repr` shows: of dtypes, as PyTorch does, only another one than the default."""
+        """What `repr` shows: of dtypes and engines only another one than the default."""
         shown = [_name(self.function)]
-        return shown if self.dtype is FLOAT64 else [*shown, f"dtype={self.dtype.name!r}"]
+        shown += [f"dtype={self.dtype.name!r}"] * (self.dtype is not FLOAT64)
+        return [*shown, *[f"engine={self.engine!r}"] * (self.engine != "native")]
 
     _repr_mimebundle_ = mimebundle
 
@@ -272,13 +290,15 @@ class Step(LossAndGradient):
         cache_size: int = 64,
         threads: int | None = None,
         dtype: Any = "float64",
+        engine: str = "native",
+        devices: int | str | None = None,
     ) -> None:
         self.optimizer = optimizer
-        super().__init__(function, cache_size, threads, dtype, optimizer)
+        super().__init__(function, cache_size, threads, dtype, engine, devices, optimizer)
 
     def __repr__(self) -> str:
-        name, *dtype = self._shown()
-        return f"Step({', '.join([name, repr(self.optimizer), *dtype])})"
+        name, *others = self._shown()
+        return f"Step({', '.join([name, repr(self.optimizer), *others])})"
 
     def run(
         self,
@@ -399,9 +419,17 @@ class Training(Step):
     gradient is not finite. The first steps measure how many threads are the fastest.
     """
 
-    def __init__(self, function: Callable[..., Any], optimizer: Any, most_threads: int) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        optimizer: Any,
+        most_threads: int,
+        engine: str = "native",
+        devices: int | str | None = None,
+    ) -> None:
         self._choice = Choice(min(most_threads, MOST_PARTS))
-        super().__init__(function, optimizer, threads=self._choice.threads)
+        super().__init__(function, optimizer, engine=engine, devices=devices)
+        self.threads = self._choice.threads
 
     @property
     def parameters(self) -> list[Value]:

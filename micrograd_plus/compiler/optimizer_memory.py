@@ -13,6 +13,25 @@ from ..engine import Value
 from ..optim.updates import Update
 
 
+def states_of(
+    kept: Sequence[str], rows: Any, counted: Sequence[str], numbers: Any
+) -> list[dict[str, float]]:
+    """The state of each parameter, from NumPy arrays: what is kept of each, and counted of all."""
+    given = [float(number) for number in numbers]
+    shared = {
+        name: int(number) if number.is_integer() else number for name, number in zip(counted, given)
+    }
+    return [{**shared, **dict(zip(kept, row))} for row in rows.T.tolist()]
+
+
+def numbers_of(
+    kept: Sequence[str], counted: Sequence[str], states: Sequence[dict[str, float]]
+) -> tuple[list[list[float]], list[float]]:
+    """What `states_of` was given, as lists."""
+    rows = [[state[name] for state in states] for name in kept]
+    return rows, [states[0][name] for name in counted]
+
+
 class OptimizerMemory:
     """What an optimizer remembers, in a machine's memory; called, it gives it back."""
 

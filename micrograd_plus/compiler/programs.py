@@ -27,7 +27,6 @@ from .numbering import Base
 from .optimizer_memory import OptimizerMemory
 from .parameter_memory import ParameterMemory
 from .recording import Recording, Shape, in_reach, record, refilled, watching
-from .running import new_machine
 from .simplify import simplify
 from .tape import PICK
 
@@ -66,6 +65,7 @@ class Programs:
     known: gives the parameters that are known before recording.
     accept: gets each recording; raises an error if the function cannot be compiled so.
     dtype: what the programs compute with.
+    new_machine: makes a machine, as `running.new_machine` does.
     """
 
     def __init__(
@@ -76,10 +76,11 @@ class Programs:
         accept: Callable[[Recording], None],
         optimizer: Any,
         dtype: Dtype,
+        new_machine: Callable[..., Any],
     ) -> None:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
-        self.optimizer, self.dtype = optimizer, dtype
+        self.optimizer, self.dtype, self.new_machine = optimizer, dtype, new_machine
         self.bases = Base(), Base()  # what recordings leave for the next one, and checks
         self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
@@ -179,7 +180,7 @@ class Programs:
         """Hands all programs to the machine, a new one if there is none."""
         if self.machine is None:
             order, moved = self.store.in_order(), self.store.moved
-            machine = new_machine(len(order), moved, self.optimizer, self.update, self.dtype)
+            machine = self.new_machine(len(order), moved, self.optimizer, self.update, self.dtype)
             self.machine, self.memory = machine, ParameterMemory(machine, order)
             if self.optimizer:
                 self.state = OptimizerMemory(machine, order, self.optimizer, self.update)

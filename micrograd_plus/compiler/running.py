@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, c_int64
 from functools import cache
 from threading import RLock
@@ -18,12 +18,14 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
+from ..support.engines import makers
 from .batches import Batches, Outcome, Task
 from .dtypes import FLOAT64, Dtype
 from .examples import has_numpy
 from .interpreter import PlainMachine
 from .kernels import part_size
 from .layout import Program
+from .optimizer_memory import numbers_of, states_of
 from .tape import (
     BLOCK,
     MAP,
@@ -150,20 +152,15 @@ class NativeMachine:
         """The optimizer's state for each parameter that it moves."""
         if not self.remembers:
             return [{} for _ in range(self.moved)]
-        numbers = [float(number) for number in self.settings[0, 1:]]
-        shared = {
-            name: int(number) if number.is_integer() else number
-            for name, number in zip(self.counted, numbers)
-        }
-        return [{**shared, **dict(zip(self.kept, row))} for row in self.memory.T.tolist()]
+        return states_of(self.kept, self.memory, self.counted, self.settings[0, 1:])
 
     def write_state(self, states: Sequence[dict[str, float]]) -> None:
         """Sets the optimizer's state: for all parameters, or for none."""
         self.remembers = any(states)
         if self.remembers:
-            rows = [[state[name] for state in states] for name in self.kept]
+            rows, counted = numbers_of(self.kept, self.counted, states)
             self.memory[:] = self._rounded(rows).reshape(self.memory.shape)
-            self.settings[0, 1:] = [states[0][name] for name in self.counted]
+            self.settings[0, 1:] = counted
 
     def restore(self) -> None:
         """Undoes the last update of a guarded run."""
@@ -318,6 +315,23 @@ class _Encoder:
 
 
 # ---- which machine
+
+
+def engine_of(name: Any, devices: Any) -> Callable[..., Any]:
+    """What makes the machines of an engine; ValueError if there is none of this name."""
+    known = {"native": _native, **makers}
+    if name not in known:
+        raise ValueError(f"engine is {' or '.join(map(repr, known))}, not {name!r}")
+    return known[name](devices)
+
+
+def _native(devices: Any) -> Callable[..., Any]:
+    if devices is not None:
+        raise ValueError(
+            f'devices={devices!r} is for engine="jax"; the library\'s own engine runs on one '
+            "processor, and with threads=n on several of its cores"
+        )
+    return new_machine
 
 
 def new_machine(

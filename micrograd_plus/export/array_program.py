@@ -157,12 +157,16 @@ class ArrayProgram:
             return found.pieces[0].array.name
         text = self._joined(found)
         if found.index:
-            index = self._index(found)
-            return f"{text}[:, {index}]" if found.batched else f"{text}[{index}]"
+            return self._by_index(found, text)
         if len(found.size) == 1:
             return text
         count = found.size[0]
         return f"rows({text}, {count})" if found.batched else f"{text}.reshape({count}, -1)"
+
+    def _by_index(self, found: Operand, text: str) -> str:
+        """The expression that takes numbers of an array by an index."""
+        index = self._index(found)
+        return f"{text}[:, {index}]" if found.batched else f"{text}[{index}]"
 
     def _joined(self, found: Operand) -> str:
         """The pieces of an operand side by side; several are joined in a line of their own."""

@@ -1,0 +1,110 @@
+"""Numbers of an array in another order, in ways that XLA computes fast, and their gradients, too.
+
+By default the gradient of what is taken by an index is added up number by number.
+
+>>> steps_of([3, 3, 5, 5, 7, 7])
+(3, ((3, 2), (2, 0)))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+Steps = tuple[tuple[int, int], ...]
+"""The dimensions, the outermost first: how long each is, and the step from one number to the next.
+"""
+
+
+def steps_of(index: Sequence[int]) -> tuple[int, Steps] | None:
+    """The first number and the steps by which one comes from it to all others, if there are any.
+
+    None, too, if two different steps lead to the same number.
+    """
+    import numpy as np
+
+    numbers, steps = np.array(index), []
+    while len(numbers) > 1:
+        differences = np.diff(numbers)
+        step = int(differences[0])
+        others = np.flatnonzero(differences != step)
+        length = int(others[0]) + 1 if len(others) else len(numbers)
+        if len(numbers) % length:
+            return None
+        rows = numbers.reshape(-1, length)
+        if (rows - rows[:, :1] != step * np.arange(length)).any():
+            return None
+        steps.append((length, step))
+        numbers = rows[:, 0]
+    moving = sorted([pair for pair in steps if pair[1]], key=lambda pair: -pair[1])
+    if any(step < 0 for _, step in moving):
+        return None
+    for (_, wide), (length, narrow) in pairwise(moving):
+        if wide % narrow or length * narrow > wide:
+            return None
+    return int(numbers[0]), tuple(reversed(steps))
+
+
+def strided(x: Any, first: int, steps: Steps, size: tuple[int, ...]) -> Any:
+    """The numbers of the last axis of x that `steps_of` found, in this size."""
+    import jax.numpy as jnp
+
+    lead = x.shape[:-1]
+    moving = sorted([pair for pair in steps if pair[1]], key=lambda pair: -pair[1])
+    if moving:
+        end = first + moving[0][0] * moving[0][1]
+        x = x[..., first:end]
+        missing = end - first - x.shape[-1]
+        if missing:
+            x = jnp.pad(x, [*[(0, 0)] * len(lead), (0, missing)])
+        widths = [moving[0][0] * moving[0][1], *[step for _, step in moving]]
+        inner = [wide // narrow for wide, narrow in pairwise(widths)]
+        x = x.reshape(*lead, *inner, moving[-1][1])
+        x = x[(..., *[slice(length) for length, _ in moving], 0)]
+    else:
+        x = x[..., first]
+    axes = [len(lead) + moving.index(pair) for pair in steps if pair[1]]
+    x = x.transpose(*range(len(lead)), *axes)
+    repeated = [len(lead) + i for i, (_, step) in enumerate(steps) if not step]
+    x = jnp.broadcast_to(jnp.expand_dims(x, repeated), (*lead, *[length for length, _ in steps]))
+    return x.reshape(*lead, *size)
+
+
+def taken(x: Any, index: Any, width: int) -> Any:
+    """The numbers of the last axis of x, which has this width, at an index.
+
+    The gradient of each number is the sum over where it was taken to: by an index, too.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    places = _places(index, width)
+
+    @jax.custom_vjp
+    def take(x: Any) -> Any:
+        return x[..., index]
+
+    def back(_: None, g: Any) -> tuple[Any]:
+        g = g.reshape(*g.shape[: g.ndim - index.ndim], index.size)
+        g = jnp.concatenate([g, jnp.zeros_like(g[..., :1])], axis=-1)
+        return (g[..., places].sum(-1),)
+
+    take.defvjp(lambda x: (take(x), None), back)
+    return take(x)
+
+
+def _places(index: Any, width: int) -> Any:
+    """For each number where it was taken to, in as many columns as any needs.
+
+    The rest is filled up with a place behind the last.
+    """
+    import numpy as np
+
+    flat = index.ravel()
+    order = np.argsort(flat, kind="stable")
+    counts = np.bincount(flat, minlength=width)
+    places = np.full((width, max(counts.max(), 1)), flat.size, np.int32)
+    rank = np.arange(flat.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    places[flat[order], rank] = order
+    return places

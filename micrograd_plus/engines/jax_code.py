@@ -1,0 +1,135 @@
+"""A program as a function of jax.numpy, over a whole batch; an optimizer's update as another one.
+
+The lines of the function are those that `as_source` writes.
+
+>>> import random
+>>> from micrograd_plus import nn
+>>> from micrograd_plus.compiler import compile
+>>> model = nn.Linear(2, 1, generator=random.Random(0))
+>>> predict = compile(model)
+>>> _ = predict([[1.0, 2.0]])
+>>> (program,) = predict.programs.values()
+>>> print(JaxCode(program, "float64").source)
+def outputs(parameters, inputs, randoms):
+    weights = parameters["weights"]
+    weights_2 = parameters["weights_2"]
+    # Linear
+    v1 = inputs @ weights.T + weights_2
+    return v1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..compiler.layout import Program
+from ..export.array_code import ArrayCode
+from ..export.array_program import ArrayProgram
+from ..export.operands import Operand, operand
+from ..optim.updates import Update
+from . import jax_arrays
+
+
+class JaxCode(ArrayProgram):
+    """The function of one program.
+
+    source: its text; outputs: the function itself. It takes the arrays of the parameters by their
+    names, a row of inputs and one of random numbers for each example, and returns a row of outputs
+    for each, the loss first.
+    """
+
+    def __init__(self, program: Program, dtype: str) -> None:
+        import numpy as np
+
+        sizes = [("inputs", program.inputs), ("randoms", len(program.generators))]
+        super().__init__(program, "jax", sizes, [""] * program.own_begin)
+        self.source = self._written()
+        names = {
+            name: np.array(index, np.int32).reshape(size)
+            for (size, index), name in self.indices.items()
+        }
+        names[self.numbers.name] = np.array(program.numbers, dtype)
+        names |= {"strided": jax_arrays.strided, "taken": jax_arrays.taken}
+        helpers = [self.code.named(text) for text in self.helpers.values()]
+        definitions = [*helpers, *self.definitions.values(), self.source]
+        self.outputs: Callable[..., Any] = _run(definitions, names)["outputs"]
+
+    def _written(self) -> str:
+        lines = [f'{array.name} = parameters["{array.name}"]' for array in self.weights]
+        lines += [line for line in self._forward() if line]
+        found = operand([[self.arrays[place] for place in self.program.outputs]], False, False)
+        text = self._read(found)
+        lines += [*self._taken_lines()]
+        lines.append(f"return {text if found.batched else f'join(len(inputs), {text})'}")
+        body = "\n".join(f"    {self.code.named(line)}" for line in lines)
+        return f"def outputs(parameters, inputs, randoms):\n{body}"
+
+    def _by_index(self, found: Operand, text: str) -> str:
+        """As steps through an array where that is possible: XLA is slow with an index."""
+        width = sum(piece.array.size for piece in found.pieces)
+        steps = jax_arrays.steps_of(found.index)
+        if steps:
+            return f"strided({text}, {steps[0]}, {steps[1]}, {found.size})"
+        index = self._index(found)
+        return f"taken({text}, {index}, {width})"
+
+    def split(self, data: Any) -> dict[str, Any]:
+        """The arrays of the parameters, of the row that has all of them."""
+        return {
+            array.name: data[slots[0] : slots[-1] + 1].reshape(array.shape)
+            for array, slots in self.weights.items()
+        }
+
+    def joined(self, arrays: dict[str, Any], count: int) -> Any:
+        """The row for all parameters; zeros for those that the program does not use."""
+        import jax.numpy as jnp
+
+        parts, end = [], 0
+        for array, slots in sorted(self.weights.items(), key=lambda item: item[1][0]):
+            numbers = arrays[array.name].ravel()
+            parts += [jnp.zeros(slots[0] - end, numbers.dtype)] * (slots[0] > end)
+            parts.append(numbers)
+            end = slots[-1] + 1
+        dtype = parts[-1].dtype
+        return jnp.concatenate([*parts, jnp.zeros(count - end, dtype)])
+
+
+def update_function(update: Update, formulas: dict[str, Any], dtype: str) -> Callable[..., Any]:
+    """An optimizer's formulas as a function of the gradient, the numbers and the state, by name.
+
+    What is the same for all parameters is computed with 64 bits.
+    """
+    import jax.numpy as jnp
+
+    code = ArrayCode("jax")
+    own = {name: formula for name, formula in formulas.items() if name not in update.counted}
+    common, rest = update.hoisted(own)
+    shared = ["lr", *update.counted]
+    lines = [f"{name} = narrow({code.write(part)})" for name, part in common.items()]
+    counted = [f"{name!r}: wide({code.write(formulas[name])})" for name in update.counted]
+    lines.append(f"after = {{{', '.join(counted)}}}")
+    lines += [f"{name} = narrow({name})" for name in shared]
+    lines += [f"after[{name!r}] = spread({code.write(part)}, data)" for name, part in rest.items()]
+    lines.append("return after")
+    arguments = ", ".join([*shared, "gradient", "data", *update.kept])
+    source = f"def update({arguments}):\n" + "\n".join(f"    {line}" for line in lines)
+    names = {
+        "narrow": lambda number: jnp.asarray(number, dtype),
+        "wide": lambda number: jnp.asarray(number, "float64"),
+        "spread": lambda numbers, data: jnp.broadcast_to(numbers, data.shape),
+    }
+    return _run([source], names)["update"]  # type: ignore[no-any-return]
+
+
+def _run(definitions: list[str], names: dict[str, Any]) -> dict[str, Any]:
+    """What these definitions define, which may use these names."""
+    import functools
+    import math
+
+    import jax
+    import jax.numpy as jnp
+
+    scope = {"jax": jax, "jnp": jnp, "functools": functools, "math": math, **names}
+    exec("\n\n\n".join(definitions), scope)
+    return scope

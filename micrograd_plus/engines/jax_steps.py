@@ -1,0 +1,254 @@
+"""Training steps in JAX: gradient and update, traced once, in a loop that runs many of them.
+
+The loop is a `while_loop`: how many steps it runs is a number, so that one compiled program serves
+every count, and a guarded run can end early. `lax.scan` would be compiled again for each count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from ..compiler.dtypes import Dtype
+from ..compiler.kernels import first_serial, uniform
+from ..optim.updates import Update
+from .jax_code import JaxCode, update_function
+
+MOST_STEPS = 1024  # that one call of the loop runs
+AXIS = "batch"  # of the mesh of devices
+
+
+class State(NamedTuple):
+    """What a step changes.
+
+    data, grad: of all parameters; memory: what the optimizer keeps of those that it moves, a row
+    for each name; counted: what it counts; started: whether it has moved them before.
+    """
+
+    data: Any
+    grad: Any
+    memory: Any
+    counted: Any
+    started: Any
+
+
+class Result(NamedTuple):
+    """What a call of the loop returns: `before` is the state before the last update."""
+
+    state: State
+    before: State
+    completed: Any
+    losses: Any
+    norms: Any
+    outputs: list[Any]
+
+
+class Kind(NamedTuple):
+    """How a call of the loop treats its steps; each kind is a compiled program of its own.
+
+    masked: whether some batches are filled up with examples that do not count. devices: how many
+    share each batch. The others are as in `batches.Task`.
+    """
+
+    differentiated: bool
+    guarded: bool
+    clips: bool
+    stored: bool
+    masked: bool
+    devices: int
+
+
+class Steps:
+    """The loop for examples of one shape, or of several, each with its program."""
+
+    def __init__(
+        self, codes: Sequence[JaxCode], moved: int, update: Update | None, dtype: Dtype, kind: Kind
+    ) -> None:
+        self.codes, self.moved, self.update, self.dtype = codes, moved, update, dtype
+        self.kind = kind
+        if update:
+            self.first = update_function(update, update.first, dtype.name)
+            self.later = update_function(update, update.later, dtype.name)
+
+    def __call__(
+        self, state: State, before: State, rows: list[Any], table: Any, numbers: Any, rates: Any,
+        seeds: list[Any],
+    ) -> Result:  # fmt: skip
+        """Runs the steps.
+
+        rows: for each program [groups, examples, inputs]. table: [3, programs, steps]: the group
+        that a step takes, how many of its examples count, and how many come before them.
+        numbers: the first step, their count, and the largest norm of the gradient. rates: of each
+        step. seeds: for each program those of its random numbers.
+        """
+        import jax
+        import jax.numpy as jnp
+
+        first, count = numbers[0].astype("int64"), numbers[1].astype("int64")
+        zeros = jnp.zeros(MOST_STEPS, "float64")
+        outputs = self._room(rows)
+        start = (Result(state, before, jnp.int64(0), zeros, zeros, outputs), jnp.bool_(True))
+
+        def goes_on(carry: Any) -> Any:
+            result, is_finite = carry
+            return (result.completed < count) & is_finite
+
+        def step(carry: Any) -> Any:
+            done, _ = carry
+            i, now = done.completed, done.state
+            loss, grad, outputs = self._gradient(
+                now.data, rows, table[:, :, first + i], first_serial(first + i), seeds, done.outputs
+            )
+            done = done._replace(losses=done.losses.at[i].set(loss), outputs=outputs)
+            if self.kind.guarded or self.kind.clips:
+                norm = jnp.sqrt(jnp.sum(jnp.square(grad[: self.moved].astype("float64"))))
+                done = done._replace(norms=done.norms.at[i].set(norm))
+            is_finite = jnp.bool_(True)
+            if not self.kind.differentiated:
+                return done._replace(completed=i + 1), is_finite
+            if self.kind.clips:
+                scale = jnp.minimum(numbers[2] / (norm + 1e-6), 1.0)
+                scaled = grad[: self.moved] * scale.astype(grad.dtype)
+                grad = jnp.concatenate([scaled, grad[self.moved :]])
+            after = self._moved(now._replace(grad=grad), rates[i])
+            if not self.kind.guarded:
+                return done._replace(state=after, completed=i + 1), is_finite
+            is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+            chosen = [
+                jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), *pair)
+                for pair in ((after, now._replace(grad=grad)), (now, done.before))
+            ]
+            state, before = map(State._make, chosen)
+            return done._replace(state=state, before=before, completed=i + is_finite), is_finite
+
+        result, _ = jax.lax.while_loop(goes_on, step, start)
+        if self.kind.devices > 1:
+            gather = jax.lax.all_gather
+            outputs = [gather(out, AXIS, axis=1, tiled=True) for out in result.outputs]
+            result = result._replace(outputs=outputs)
+        return result  # type: ignore[no-any-return]
+
+    def _room(self, rows: list[Any]) -> list[Any]:
+        """Zeros for the outputs of each program, if they are stored."""
+        import jax.numpy as jnp
+
+        if not self.kind.stored:
+            return []
+        return [
+            jnp.zeros((*own.shape[:2], len(code.program.outputs)), own.dtype)
+            for code, own in zip(self.codes, rows)
+        ]
+
+    def _gradient(
+        self, data: Any, rows: list[Any], table: Any, serial: Any, seeds: list[Any],
+        outputs: list[Any],
+    ) -> tuple[Any, Any, list[Any]]:  # fmt: skip
+        """The mean loss of a step, its gradient, and the outputs with those of this step."""
+        import jax
+        import jax.numpy as jnp
+
+        examples = table[1].sum()
+        loss, grad = jnp.float64(0.0), jnp.zeros_like(data)
+        outputs = list(outputs)
+        for k, code in enumerate(self.codes):
+            group, size, offset = table[:, k]
+            own = data, rows[k][group], size, examples, serial + offset, seeds[k]
+            part_of = partial(self._part, code)
+            if len(self.codes) == 1:
+                part = part_of(*own)
+            else:  # a step may have no examples of this shape
+                part = jax.lax.cond(size > 0, part_of, partial(_zeros_like, part_of), *own)
+            loss, grad = loss + part[0], grad + part[1]
+            if self.kind.stored:
+                stored = jnp.where(size > 0, part[2], outputs[k][group])
+                outputs[k] = outputs[k].at[group].set(stored)
+        if self.kind.devices > 1:
+            loss, grad = jax.lax.psum((loss, grad), AXIS)
+        return loss, grad, outputs
+
+    def _part(
+        self, code: JaxCode, data: Any, rows: Any, size: Any, examples: Any, serial: Any, seeds: Any
+    ) -> tuple[Any, Any, Any]:
+        """What the examples of one program add to the mean loss and the gradient; their outputs."""
+        import jax
+        import jax.numpy as jnp
+
+        lanes = jnp.arange(len(rows))
+        if self.kind.devices > 1:
+            lanes = lanes + len(rows) * jax.lax.axis_index(AXIS)
+        randoms = self._randoms(serial + lanes, seeds)
+
+        def loss_of(weights: dict[str, Any]) -> tuple[Any, Any]:
+            outputs = code.outputs(weights, rows, randoms)
+            losses = outputs[:, 0]
+            if self.kind.masked:
+                losses = jnp.where(lanes < size, losses, 0.0)
+            return losses.astype("float64").sum() / examples, outputs
+
+        weights = code.split(data)
+        if not self.kind.differentiated:
+            loss, outputs = loss_of(weights)
+            return loss, jnp.zeros_like(data), outputs
+        (loss, outputs), grad = jax.value_and_grad(loss_of, has_aux=True)(weights)
+        return loss, code.joined(grad, len(data)), outputs
+
+    def _randoms(self, serials: Any, seeds: Any) -> Any:
+        """The random numbers of each example, which are those of the compiler's own machines."""
+        import jax.numpy as jnp
+
+        count = len(seeds)
+        if not count:
+            return jnp.zeros((len(serials), 0), self.dtype.name)
+        drawn = [uniform(seed, serials * count + j) for j, seed in enumerate(seeds)]
+        numbers: Any = jnp.stack(drawn, axis=1)
+        return jnp.minimum(numbers, self.dtype.below_one).astype(self.dtype.name)
+
+    def _moved(self, state: State, lr: Any) -> State:
+        """The state after the optimizer's update."""
+        import jax.numpy as jnp
+
+        if not self.update:
+            return state
+        kept, counted = self.update.kept, self.update.counted
+        given = {
+            "gradient": state.grad[: self.moved],
+            "data": state.data[: self.moved],
+            "lr": lr,
+            **dict(zip(kept, state.memory)),
+            **dict(zip(counted, state.counted)),
+        }
+        first, later = self.first(**given), self.later(**given)
+        new = {name: jnp.where(state.started, later[name], first[name]) for name in later}
+        return State(
+            data=jnp.concatenate([new["data"], state.data[self.moved :]]),
+            grad=state.grad,
+            memory=jnp.stack([new[name] for name in kept]) if kept else state.memory,
+            counted=jnp.stack([new[name] for name in counted]) if counted else state.counted,
+            started=jnp.bool_(True),
+        )
+
+
+def _zeros_like(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Zeros in place of what the function returns."""
+    import jax
+    import jax.numpy as jnp
+
+    shapes = jax.eval_shape(function, *arguments)
+    return jax.tree.map(lambda result: jnp.zeros(result.shape, result.dtype), shapes)
+
+
+def compiled(steps: Steps, mesh: Any) -> Callable[..., Result]:
+    """The loop, compiled for each shape of what it is given; with a mesh, for all its devices."""
+    import jax
+    from jax.sharding import PartitionSpec
+
+    if mesh is None:
+        return jax.jit(steps.__call__)
+    everywhere, shared = PartitionSpec(), PartitionSpec(None, AXIS)
+    given = (everywhere, everywhere, shared, *[everywhere] * 4)
+    return jax.jit(
+        jax.shard_map(
+            steps.__call__, mesh=mesh, in_specs=given, out_specs=everywhere, check_vma=False
+        )
+    )

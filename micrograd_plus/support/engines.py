@@ -1,0 +1,9 @@
+"""The engines that run compiled programs, beside the compiler's own: rooms above it add theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+makers: dict[str, Callable[[Any], Callable[..., Any]]] = {}
+"""For each engine what takes `devices`, and returns what makes its machines."""
