@@ -20,7 +20,7 @@ def outputs(parameters, inputs, randoms):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..compiler.layout import Program
@@ -74,25 +74,22 @@ class JaxCode(ArrayProgram):
         index = self._index(found)
         return f"taken({text}, {index}, {width})"
 
-    def split(self, data: Any) -> dict[str, Any]:
-        """The arrays of the parameters, of the row that has all of them."""
-        return {
-            array.name: data[slots[0] : slots[-1] + 1].reshape(array.shape)
-            for array, slots in self.weights.items()
-        }
+    def bounds(self) -> set[int]:
+        """The slots at which its arrays of parameters begin, or before which they end."""
+        ends = [(slots[0], slots[-1] + 1) for slots in self.weights.values()]
+        return {bound for pair in ends for bound in pair}
 
-    def joined(self, arrays: dict[str, Any], count: int) -> Any:
-        """The row for all parameters; zeros for those that the program does not use."""
+    def arrays_of(self, pieces: Sequence[Any], bounds: Sequence[int]) -> dict[str, Any]:
+        """The arrays of parameters by name, of the pieces between these bounds."""
         import jax.numpy as jnp
 
-        parts, end = [], 0
-        for array, slots in sorted(self.weights.items(), key=lambda item: item[1][0]):
-            numbers = arrays[array.name].ravel()
-            parts += [jnp.zeros(slots[0] - end, numbers.dtype)] * (slots[0] > end)
-            parts.append(numbers)
-            end = slots[-1] + 1
-        dtype = parts[-1].dtype
-        return jnp.concatenate([*parts, jnp.zeros(count - end, dtype)])
+        arrays = {}
+        for array, slots in self.weights.items():
+            first, end = bounds.index(slots[0]), bounds.index(slots[-1] + 1)
+            own = pieces[first:end]
+            joined = own[0] if len(own) == 1 else jnp.concatenate(own)
+            arrays[array.name] = joined.reshape(array.shape)
+        return arrays
 
 
 def update_function(update: Update, formulas: dict[str, Any], dtype: str) -> Callable[..., Any]:

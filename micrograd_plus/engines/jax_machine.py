@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import RLock
 from typing import Any
 
@@ -65,10 +66,15 @@ class JaxMachine:
         self.widest: dict[JaxCode, int] = {}  # the most examples that a batch of several had
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
+        self.bounds = sorted({0, moved, parameters})  # of the pieces of the parameters
         zeros = np.zeros(parameters, dtype.name)
-        memory, counted = np.zeros((len(self.kept), moved), dtype.name), np.zeros(len(self.counted))
         with self._in_jax():
-            self.state = self._everywhere(State(zeros, zeros, memory, counted, np.bool_(False)))
+            counted = {name: np.float64(0.0) for name in self.counted}
+            memory = dict.fromkeys(self.kept, self._pieces(zeros[:moved]))
+            state = State(
+                self._pieces(zeros), self._pieces(zeros), memory, counted, np.bool_(False)
+            )
+            self.state = self._everywhere(state)
         self.before = self.state  # the last update of a guarded run
 
     @contextmanager
@@ -112,10 +118,20 @@ class JaxMachine:
         with self.np.errstate(over="ignore"):
             return self.np.asarray(numbers, self.dtype.name)
 
+    def _pieces(self, numbers: Any) -> list[Any]:
+        """The numbers of the parameters, or of those that are moved, cut at the bounds."""
+        pairs = pairwise(self.bounds)
+        return [numbers[begin:end] for begin, end in pairs if end <= len(numbers)]
+
+    def _whole(self, pieces: Sequence[Any]) -> Any:
+        """The pieces as one NumPy array."""
+        none = self.np.zeros(0, self.dtype.name)
+        return self.np.concatenate([none, *map(self.np.asarray, pieces)])
+
     @property
     def data(self) -> Any:
         """The numbers of all parameters, as a NumPy array."""
-        return self.np.asarray(self.state.data)
+        return self._whole(self.state.data)
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
@@ -127,42 +143,53 @@ class JaxMachine:
         alive = set(self.codes.values())
         self.loops = {key: loop for key, loop in self.loops.items() if alive.issuperset(key[0])}
         self.widest = {code: widest for code, widest in self.widest.items() if code in alive}
+        own = [{0, self.moved, self.parameters}, *[code.bounds() for code in alive]]
+        bounds = sorted(set().union(*own))
+        if bounds != self.bounds:
+            numbers, grad, states = self.data, self._whole(self.state.grad), self.read_state()
+            self.bounds, self.loops = bounds, {}
+            self.write(numbers, grad)
+            self.write_state(states)
+            self.before = self.state
 
     # ---- what the user sees
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
-        return self.data.tolist(), self.np.asarray(self.state.grad).tolist()
+        return self.data.tolist(), self._whole(self.state.grad).tolist()
 
     def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
         """Sets the numbers and the gradients of all parameters."""
         with self._in_jax():
-            rounded = self._rounded(data), self._rounded(grad)
-            data_, grad_ = self._everywhere(rounded)
-            self.state = self.state._replace(data=data_, grad=grad_)
+            both = self._pieces(self._rounded(data)), self._pieces(self._rounded(grad))
+            own, gradients = self._everywhere(both)
+            self.state = self.state._replace(data=own, grad=gradients)
 
     def copy_from(self, other: Any, places: Sequence[int]) -> None:
         """Sets the numbers of all parameters to those at these places of another machine."""
         with self._in_jax():
-            data = self._everywhere(self._rounded(self.np.take(other.data, places)))
-            self.state = self.state._replace(data=data)
+            numbers = self._rounded(self.np.take(other.data, places))
+            self.state = self.state._replace(data=self._everywhere(self._pieces(numbers)))
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
         if not self.state.started:
             return [{} for _ in range(self.moved)]
-        rows, counted = self.np.asarray(self.state.memory), self.np.asarray(self.state.counted)
-        return states_of(self.kept, rows, self.counted, counted)
+        memory, counted = self.state.memory, self.state.counted
+        rows = self.np.array([self._whole(memory[name]) for name in self.kept])
+        return states_of(
+            self.kept, rows.reshape(-1, self.moved), self.counted, list(counted.values())
+        )
 
     def write_state(self, states: Sequence[dict[str, float]]) -> None:
         """Sets the optimizer's state: for all parameters, or for none."""
-        memory = self.np.zeros(self.state.memory.shape, self.dtype.name)
-        counted = self.np.zeros(len(self.counted))
         started = any(states)
+        rows: Any = self.np.zeros((len(self.kept), self.moved))
+        counts: Any = self.np.zeros(len(self.counted))
         if started:
-            rows, numbers = numbers_of(self.kept, self.counted, states)
-            memory[:] = self._rounded(rows).reshape(memory.shape)
-            counted[:] = numbers
+            rows, counts = numbers_of(self.kept, self.counted, states)
+        memory = dict(zip(self.kept, map(self._pieces, self._rounded(rows))))
+        counted = dict(zip(self.counted, map(self.np.float64, counts)))
         with self._in_jax():
             placed = self._everywhere((memory, counted, self.np.bool_(started)))
             self.state = self.state._replace(**dict(zip(("memory", "counted", "started"), placed)))
@@ -304,7 +331,7 @@ class JaxMachine:
         """The compiled loop for these programs."""
         key = codes, kind
         if key not in self.loops:
-            steps = Steps(codes, self.moved, self.update, self.dtype, kind)
+            steps = Steps(codes, self.bounds, self.moved, self.update, self.dtype, kind)
             self.loops[key] = compiled(steps, self.mesh)
         return self.loops[key]
 

@@ -22,14 +22,15 @@ AXIS = "batch"  # of the mesh of devices
 class State(NamedTuple):
     """What a step changes.
 
-    data, grad: of all parameters; memory: what the optimizer keeps of those that it moves, a row
-    for each name; counted: what it counts; started: whether it has moved them before.
+    data, grad: of all parameters, in pieces: those that the program uses as one array.
+    memory: what the optimizer keeps of each piece that it moves, by name; counted: what it counts,
+    by name; started: whether it has moved them before.
     """
 
-    data: Any
-    grad: Any
-    memory: Any
-    counted: Any
+    data: list[Any]
+    grad: list[Any]
+    memory: dict[str, list[Any]]
+    counted: dict[str, Any]
     started: Any
 
 
@@ -60,13 +61,18 @@ class Kind(NamedTuple):
 
 
 class Steps:
-    """The loop for examples of one shape, or of several, each with its program."""
+    """The loop for examples of one shape, or of several, each with its program.
+
+    bounds: the slots between which the pieces of the parameters are; moved: how many slots, and
+    then how many pieces, the optimizer moves.
+    """
 
     def __init__(
-        self, codes: Sequence[JaxCode], moved: int, update: Update | None, dtype: Dtype, kind: Kind
-    ) -> None:
-        self.codes, self.moved, self.update, self.dtype = codes, moved, update, dtype
-        self.kind = kind
+        self, codes: Sequence[JaxCode], bounds: Sequence[int], moved: int, update: Update | None,
+        dtype: Dtype, kind: Kind,
+    ) -> None:  # fmt: skip
+        self.codes, self.bounds, self.update, self.dtype = codes, bounds, update, dtype
+        self.moved, self.kind = bounds.index(moved), kind
         if update:
             self.first = update_function(update, update.first, dtype.name)
             self.later = update_function(update, update.later, dtype.name)
@@ -85,6 +91,7 @@ class Steps:
         import jax
         import jax.numpy as jnp
 
+        at, put = jax.lax.dynamic_index_in_dim, jax.lax.dynamic_update_index_in_dim
         first, count = numbers[0].astype("int64"), numbers[1].astype("int64")
         zeros = jnp.zeros(MOST_STEPS, "float64")
         outputs = self._room(rows)
@@ -98,20 +105,22 @@ class Steps:
             done, _ = carry
             i, now = done.completed, done.state
             loss, grad, outputs = self._gradient(
-                now.data, rows, table[:, :, first + i], first_serial(first + i), seeds, done.outputs
-            )
-            done = done._replace(losses=done.losses.at[i].set(loss), outputs=outputs)
+                now.data, rows, at(table, first + i, 2, keepdims=False), first_serial(first + i),
+                seeds, done.outputs,
+            )  # fmt: skip
+            done = done._replace(losses=put(done.losses, loss, i, 0), outputs=outputs)
             if self.kind.guarded or self.kind.clips:
-                norm = jnp.sqrt(jnp.sum(jnp.square(grad[: self.moved].astype("float64"))))
-                done = done._replace(norms=done.norms.at[i].set(norm))
+                squares = [jnp.square(g.astype("float64")).sum() for g in grad[: self.moved]]
+                norm = jnp.sqrt(sum(squares))
+                done = done._replace(norms=put(done.norms, norm, i, 0))
             is_finite = jnp.bool_(True)
             if not self.kind.differentiated:
                 return done._replace(completed=i + 1), is_finite
             if self.kind.clips:
                 scale = jnp.minimum(numbers[2] / (norm + 1e-6), 1.0)
-                scaled = grad[: self.moved] * scale.astype(grad.dtype)
-                grad = jnp.concatenate([scaled, grad[self.moved :]])
-            after = self._moved(now._replace(grad=grad), rates[i])
+                scale = scale.astype(self.dtype.name)
+                grad = [g * scale if j < self.moved else g for j, g in enumerate(grad)]
+            after = self._updated(now._replace(grad=grad), at(rates, i, keepdims=False))
             if not self.kind.guarded:
                 return done._replace(state=after, completed=i + 1), is_finite
             is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
@@ -141,35 +150,44 @@ class Steps:
         ]
 
     def _gradient(
-        self, data: Any, rows: list[Any], table: Any, serial: Any, seeds: list[Any],
+        self, data: list[Any], rows: list[Any], table: Any, serial: Any, seeds: list[Any],
         outputs: list[Any],
-    ) -> tuple[Any, Any, list[Any]]:  # fmt: skip
+    ) -> tuple[Any, list[Any], list[Any]]:  # fmt: skip
         """The mean loss of a step, its gradient, and the outputs with those of this step."""
         import jax
         import jax.numpy as jnp
 
         examples = table[1].sum()
-        loss, grad = jnp.float64(0.0), jnp.zeros_like(data)
+        at, put = jax.lax.dynamic_index_in_dim, jax.lax.dynamic_update_index_in_dim
+        loss, grad = jnp.float64(0.0), list(map(jnp.zeros_like, data))
         outputs = list(outputs)
         for k, code in enumerate(self.codes):
             group, size, offset = table[:, k]
-            own = data, rows[k][group], size, examples, serial + offset, seeds[k]
+            own = (
+                data,
+                at(rows[k], group, keepdims=False),
+                size,
+                examples,
+                serial + offset,
+                seeds[k],
+            )
             part_of = partial(self._part, code)
             if len(self.codes) == 1:
                 part = part_of(*own)
             else:  # a step may have no examples of this shape
                 part = jax.lax.cond(size > 0, part_of, partial(_zeros_like, part_of), *own)
-            loss, grad = loss + part[0], grad + part[1]
+            loss, grad = jax.tree.map(jnp.add, (loss, grad), part[:2])
             if self.kind.stored:
-                stored = jnp.where(size > 0, part[2], outputs[k][group])
-                outputs[k] = outputs[k].at[group].set(stored)
+                stored = jnp.where(size > 0, part[2], at(outputs[k], group, keepdims=False))
+                outputs[k] = put(outputs[k], stored, group, 0)
         if self.kind.devices > 1:
             loss, grad = jax.lax.psum((loss, grad), AXIS)
         return loss, grad, outputs
 
     def _part(
-        self, code: JaxCode, data: Any, rows: Any, size: Any, examples: Any, serial: Any, seeds: Any
-    ) -> tuple[Any, Any, Any]:
+        self, code: JaxCode, data: list[Any], rows: Any, size: Any, examples: Any, serial: Any,
+        seeds: Any,
+    ) -> tuple[Any, list[Any], Any]:  # fmt: skip
         """What the examples of one program add to the mean loss and the gradient; their outputs."""
         import jax
         import jax.numpy as jnp
@@ -179,19 +197,18 @@ class Steps:
             lanes = lanes + len(rows) * jax.lax.axis_index(AXIS)
         randoms = self._randoms(serial + lanes, seeds)
 
-        def loss_of(weights: dict[str, Any]) -> tuple[Any, Any]:
-            outputs = code.outputs(weights, rows, randoms)
+        def loss_of(pieces: list[Any]) -> tuple[Any, Any]:
+            outputs = code.outputs(code.arrays_of(pieces, self.bounds), rows, randoms)
             losses = outputs[:, 0]
             if self.kind.masked:
                 losses = jnp.where(lanes < size, losses, 0.0)
             return losses.astype("float64").sum() / examples, outputs
 
-        weights = code.split(data)
         if not self.kind.differentiated:
-            loss, outputs = loss_of(weights)
-            return loss, jnp.zeros_like(data), outputs
-        (loss, outputs), grad = jax.value_and_grad(loss_of, has_aux=True)(weights)
-        return loss, code.joined(grad, len(data)), outputs
+            loss, outputs = loss_of(data)
+            return loss, list(map(jnp.zeros_like, data)), outputs
+        (loss, outputs), grad = jax.value_and_grad(loss_of, has_aux=True)(data)
+        return loss, grad, outputs
 
     def _randoms(self, serials: Any, seeds: Any) -> Any:
         """The random numbers of each example, which are those of the compiler's own machines."""
@@ -204,29 +221,24 @@ class Steps:
         numbers: Any = jnp.stack(drawn, axis=1)
         return jnp.minimum(numbers, self.dtype.below_one).astype(self.dtype.name)
 
-    def _moved(self, state: State, lr: Any) -> State:
+    def _updated(self, state: State, lr: Any) -> State:
         """The state after the optimizer's update."""
         import jax.numpy as jnp
 
         if not self.update:
             return state
-        kept, counted = self.update.kept, self.update.counted
-        given = {
-            "gradient": state.grad[: self.moved],
-            "data": state.data[: self.moved],
-            "lr": lr,
-            **dict(zip(kept, state.memory)),
-            **dict(zip(counted, state.counted)),
-        }
-        first, later = self.first(**given), self.later(**given)
-        new = {name: jnp.where(state.started, later[name], first[name]) for name in later}
-        return State(
-            data=jnp.concatenate([new["data"], state.data[self.moved :]]),
-            grad=state.grad,
-            memory=jnp.stack([new[name] for name in kept]) if kept else state.memory,
-            counted=jnp.stack([new[name] for name in counted]) if counted else state.counted,
-            started=jnp.bool_(True),
-        )
+        data, counted = list(state.data), state.counted
+        memory = {name: list(rows) for name, rows in state.memory.items()}
+        for j in range(self.moved):
+            kept = {name: rows[j] for name, rows in state.memory.items()}
+            given = {"lr": lr, "gradient": state.grad[j], "data": data[j], **kept, **state.counted}
+            first, later = self.first(**given), self.later(**given)
+            new = {name: jnp.where(state.started, later[name], first[name]) for name in later}
+            data[j] = new["data"]
+            for name, rows in memory.items():
+                rows[j] = new[name]
+            counted = {name: new[name] for name in counted}
+        return State(data, state.grad, memory, counted, jnp.bool_(True))
 
 
 def _zeros_like(function: Callable[..., Any], *arguments: Any) -> Any:
