@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
+
+LEAST = 0.4  # the share of the numbers of a product of matrices that must be used
 
 Steps = tuple[tuple[int, int], ...]
 """The dimensions, the outermost first: how long each is, and the step from one number to the next.
@@ -108,3 +110,66 @@ def _places(index: Any, width: int) -> Any:
     rank = np.arange(flat.size) - np.repeat(np.cumsum(counts) - counts, counts)
     places[flat[order], rank] = order
     return places
+
+
+class Grids(NamedTuple):
+    """Dots as the products of pairs of matrices of one size: `count` pairs of them.
+
+    left, right: the rows of all matrices; lefts, rights: how many of these each matrix has.
+    index: where among all products the dots are.
+    """
+
+    count: int
+    lefts: int
+    rights: int
+    left: list[Any]
+    right: list[Any]
+    index: list[int]
+
+
+def grids_of(left: Sequence[Any], right: Sequence[Any]) -> Grids | None:
+    """The dots of these pairs of vectors as products of matrices, or None.
+
+    Vectors are in one matrix if they are in a dot with the same vector.
+
+    >>> grids_of("aabb", "xyxy")
+    Grids(count=1, lefts=2, rights=2, left=['a', 'b'], right=['x', 'y'], index=[0, 1, 2, 3])
+    """
+    rows: list[tuple[dict[Any, None], dict[Any, None]]] = []  # of each pair of matrices
+    grid_of: tuple[dict[Any, int], dict[Any, int]] = {}, {}
+    for pair in zip(left, right):
+        found = sorted({own[vector] for own, vector in zip(grid_of, pair) if vector in own})
+        grid = found[0] if found else len(rows)
+        if not found:
+            rows.append(({}, {}))
+        for side in (0, 1):
+            for other in found[1:]:  # this dot joins two
+                rows[grid][side].update(rows[other][side])
+                grid_of[side].update(dict.fromkeys(rows[other][side], grid))
+                rows[other][side].clear()
+            rows[grid][side][pair[side]] = None
+            grid_of[side][pair[side]] = grid
+    used = [pair for pair in rows if pair[0]]
+    sizes = {(len(lefts), len(rights)) for lefts, rights in used}
+    if len(sizes) > 1:
+        return None
+    ((lefts, rights),) = sizes
+    if len(left) < LEAST * len(used) * lefts * rights:
+        return None
+    all_rows = [[vector for pair in used for vector in pair[side]] for side in (0, 1)]
+    at = [{vector: i for i, vector in enumerate(vectors)} for vectors in all_rows]
+    index = [at[0][a] * rights + at[1][b] % rights for a, b in zip(left, right)]
+    return Grids(len(used), lefts, rights, *all_rows, index)
+
+
+def products(left: Any, right: Any, count: int) -> Any:
+    """For each example the products of so many pairs of matrices, in one row."""
+    import jax.numpy as jnp
+
+    examples, _, length = left.shape
+    left, right = (x.reshape(examples, count, -1, length) for x in (left, right))
+    return jnp.einsum("bgik,bgjk->bgij", left, right).reshape(examples, -1)
+
+
+FUNCTIONS = (strided, taken, products)
+"""What the lines of a program call."""

@@ -24,9 +24,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..compiler.layout import Program
+from ..compiler.tape import DOT, Instruction
 from ..export.array_code import ArrayCode
 from ..export.array_program import ArrayProgram
-from ..export.operands import Operand, operand
+from ..export.operands import Array, Operand, Piece, grids, operand, places
 from ..optim.updates import Update
 from . import jax_arrays
 
@@ -50,7 +51,7 @@ class JaxCode(ArrayProgram):
             for (size, index), name in self.indices.items()
         }
         names[self.numbers.name] = np.array(program.numbers, dtype)
-        names |= {"strided": jax_arrays.strided, "taken": jax_arrays.taken}
+        names |= {function.__name__: function for function in jax_arrays.FUNCTIONS}
         helpers = [self.code.named(text) for text in self.helpers.values()]
         definitions = [*helpers, *self.definitions.values(), self.source]
         self.outputs: Callable[..., Any] = _run(definitions, names)["outputs"]
@@ -71,8 +72,46 @@ class JaxCode(ArrayProgram):
         steps = jax_arrays.steps_of(found.index)
         if steps:
             return f"strided({text}, {steps[0]}, {steps[1]}, {found.size})"
-        index = self._index(found)
-        return f"taken({text}, {index}, {width})"
+        return f"taken({text}, {self._index(found)}, {width})"
+
+    def _cut(self, slots: list[int]) -> list[list[int]]:
+        """With the parameters between, if they are in no other array: few and long arrays."""
+        if not slots:
+            return []
+        between = list(range(slots[0], slots[-1] + 1))
+        return super()._cut(slots) if any(~slot in self.arrays for slot in between) else [between]
+
+    def _value(self, instruction: Instruction, operands: list[Operand]) -> str:
+        """The expression for the result; dots that share vectors are products of matrices."""
+        grids_ = self._grids(instruction) if instruction.kind == DOT else ""
+        return grids_ + self._bias(operands) if grids_ else super()._value(instruction, operands)
+
+    def _grids(self, instruction: Instruction) -> str:
+        """The dots of each example as products of matrices; "" if too many would not be used.
+
+        The causal attention of several heads is one: a product for each head, of which half the
+        numbers are taken.
+        """
+        sides = [list(map(tuple, places(*grid))) for grid in grids(instruction)[:2]]
+        if (
+            not instruction.per_example
+            or min(place for rows in sides for p in rows for place in p) < 0
+        ):
+            return ""
+        found = jax_arrays.grids_of(*sides)
+        if not found or found.lefts * found.rights == 1:
+            return ""
+        texts = [
+            self._read(operand([[self.arrays[p] for p in row] for row in rows], True, False))
+            for rows in (found.left, found.right)
+        ]
+        product = f"products({texts[0]}, {texts[1]}, {found.count})"
+        width = found.count * found.lefts * found.rights
+        if found.index == list(range(width)):
+            return product
+        array = Array("", (width,), True, False)
+        size = (len(found.index),)
+        return self._by_index(Operand([Piece(array, 0, width)], size, False, found.index), product)
 
     def bounds(self) -> set[int]:
         """The slots at which its arrays of parameters begin, or before which they end."""

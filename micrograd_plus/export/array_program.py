@@ -102,13 +102,17 @@ class ArrayProgram:
         for rows, as_matrix in [*used, ([program.outputs], False)]:
             given = [~place for row in rows for place in row]
             new = {slot for slot in given if slot in range(len(self.labels))}
-            for slots in runs(sorted(slot for slot in new if ~slot not in self.arrays)):
+            for slots in self._cut(sorted(slot for slot in new if ~slot not in self.arrays)):
                 whole = as_matrix and slots == given
                 size = (len(rows), len(rows[0])) if whole else (len(slots),)
                 name = self._name(_common([self.labels[slot] for slot in slots]))
                 array = Array(name, size, False, True)
                 self.weights[array] = slots
                 self._add(array, [~slot for slot in slots])
+
+    def _cut(self, slots: list[int]) -> list[list[int]]:
+        """The slots of parameters that one operand is the first to use, one list for each array."""
+        return runs(slots)
 
     def _index(self, found: Operand) -> str:
         """The name of the index array of an operand."""
@@ -240,14 +244,18 @@ class ArrayProgram:
                 )
                 return whole.replace(", keepdims=True", "")
             return f"{self._function(instruction.op)}({texts[0]})"
-        bias = "".join(f" + {self.code.write(self._term(found))}" for found in operands[2:])
-        bias = bias.removesuffix(" + 0.0")
+        bias = self._bias(operands)
         if not self._is_product(instruction):
             return f"dot({texts[0]}, {texts[1]}){bias}"
         product = f"{texts[1]} @ {texts[0]}.T{bias}"
         if not instruction.per_example:
             return f"({product}).ravel()"
         return product if instruction.rows <= 1 else f"flat({product})"
+
+    def _bias(self, operands: list[Operand]) -> str:
+        """The text that adds to dots what is added to them."""
+        bias = "".join(f" + {self.code.write(self._term(found))}" for found in operands[2:])
+        return bias.removesuffix(" + 0.0")
 
     def _function(self, op: Op) -> str:
         """The name of the function of an op, which is defined in the file."""
