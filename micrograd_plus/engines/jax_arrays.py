@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+LONG = 256  # how many numbers a row has at most of which one is picked by comparing
 LEAST = 0.4  # the share of the numbers of a product of matrices that must be used
 
 Steps = tuple[tuple[int, int], ...]
@@ -171,5 +172,29 @@ def products(left: Any, right: Any, count: int) -> Any:
     return jnp.einsum("bgik,bgjk->bgij", left, right).reshape(examples, -1)
 
 
-FUNCTIONS = (strided, taken, products)
+def picked(rows: Any, index: Any, some: int, batched: bool) -> Any:
+    """What each index picks from each of `some` rows: all from the same, or each from its own.
+
+    rows: [count, numbers], with the examples before it if it is `batched`; index: [examples, n].
+    From short rows it takes by comparing: the gradient of an index is added up number by number.
+    """
+    import jax.numpy as jnp
+
+    examples, count = index.shape
+    index = index.astype("int32")
+    length = rows.shape[-1]
+    is_picked = index[..., None] == jnp.arange(length if length <= LONG else 0)
+    if not batched and len(rows) == some:
+        if length > LONG:
+            return rows.T[index].reshape(examples, -1)
+        one_hot = is_picked.astype(rows.dtype)
+        return jnp.einsum("bin,rn->bir", one_hot, rows).reshape(examples, -1)
+    rows = rows.reshape(*rows.shape[:-2], -1, some, length)
+    if length > LONG:
+        rows = jnp.broadcast_to(rows, (examples, count, some, length))
+        return jnp.take_along_axis(rows, index[:, :, None, None], -1).reshape(examples, -1)
+    return jnp.where(is_picked[:, :, None, :], rows, 0.0).sum(-1).reshape(examples, -1)
+
+
+FUNCTIONS = (strided, taken, products, picked)
 """What the lines of a program call."""

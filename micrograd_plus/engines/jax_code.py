@@ -24,12 +24,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..compiler.layout import Program
-from ..compiler.tape import DOT, Instruction
+from ..compiler.tape import DOT, PICK, Instruction
 from ..export.array_code import ArrayCode
 from ..export.array_program import ArrayProgram
 from ..export.operands import Array, Operand, Piece, grids, operand, places
 from ..optim.updates import Update
 from . import jax_arrays
+from .merging import PADDING, merged
 
 
 class JaxCode(ArrayProgram):
@@ -44,13 +45,16 @@ class JaxCode(ArrayProgram):
         import numpy as np
 
         sizes = [("inputs", program.inputs), ("randoms", len(program.generators))]
-        super().__init__(program, "jax", sizes, [""] * program.own_begin)
+        super().__init__(merged(program), "jax", sizes, [""] * program.own_begin)
+        padding = Array(self._name("PADDING"), (len(PADDING),), False, False)
+        self._add(padding, [~(program.own_end + i) for i in range(len(PADDING))])
         self.source = self._written()
         names = {
             name: np.array(index, np.int32).reshape(size)
             for (size, index), name in self.indices.items()
         }
         names[self.numbers.name] = np.array(program.numbers, dtype)
+        names[padding.name] = np.array(PADDING, dtype)
         names |= {function.__name__: function for function in jax_arrays.FUNCTIONS}
         helpers = [self.code.named(text) for text in self.helpers.values()]
         definitions = [*helpers, *self.definitions.values(), self.source]
@@ -83,8 +87,22 @@ class JaxCode(ArrayProgram):
 
     def _value(self, instruction: Instruction, operands: list[Operand]) -> str:
         """The expression for the result; dots that share vectors are products of matrices."""
+        if instruction.kind == PICK:
+            return self._picks(instruction)
         grids_ = self._grids(instruction) if instruction.kind == DOT else ""
         return grids_ + self._bias(operands) if grids_ else super()._value(instruction, operands)
+
+    def _picks(self, instruction: Instruction) -> str:
+        """Picks by several indices, each from as many rows, in the order of the indices."""
+        at, values = instruction.operands
+        indices = [*at.places] or [at.place(0, 0)]
+        rows = places(values, instruction.count, instruction.length)
+        some = len(rows) // len(indices)
+        if rows == rows[:some] * len(indices):  # by each index from the same rows
+            rows = rows[:some]
+        index = operand([[self.arrays[place] for place in indices]], False, False)
+        given = operand([[self.arrays[place] for place in row] for row in rows], True, False)
+        return f"picked({self._read(given)}, {self._read(index)}, {some}, {given.batched})"
 
     def _grids(self, instruction: Instruction) -> str:
         """The dots of each example as products of matrices; "" if too many would not be used.
@@ -93,10 +111,8 @@ class JaxCode(ArrayProgram):
         numbers are taken.
         """
         sides = [list(map(tuple, places(*grid))) for grid in grids(instruction)[:2]]
-        if (
-            not instruction.per_example
-            or min(place for rows in sides for p in rows for place in p) < 0
-        ):
+        has_own = [any(place >= 0 for row in rows for place in row) for rows in sides]
+        if not instruction.per_example or not all(has_own):
             return ""
         found = jax_arrays.grids_of(*sides)
         if not found or found.lefts * found.rights == 1:

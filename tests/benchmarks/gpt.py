@@ -77,14 +77,14 @@ def in_batches(names: Sequence[str], batch: int) -> list[tuple[Any, Any]]:
 Train = Callable[[int], list[Any]]
 
 
-def with_compile(width: int, names: Sequence[str], batch: int, dtype: str = "float64") -> Train:
+def with_compile(width: int, names: Sequence[str], batch: int, **how: Any) -> Train:
     model = model_of(width)
     X, y = examples(names)
 
     def loss_fn(tokens: Any, targets: Any) -> mp.Value:
         return mp.losses.cross_entropy(model(tokens), targets)
 
-    step = mp.compile(loss_fn, mp.optim.Adam(model.parameters(), **ADAM), dtype=dtype)
+    step = mp.compile(loss_fn, mp.optim.Adam(model.parameters(), **ADAM), **how)
     return lambda epochs: step.run(X, y, epochs=epochs, batch_size=batch, progress=False)
 
 

@@ -60,7 +60,7 @@ class Task(NamedTuple):
         return list(mp.data.batches(*self.examples_and_targets(), self.batch))
 
 
-def compiled(task: Task, dtype: str = "float64") -> tuple[Any, Any, Any]:
+def compiled(task: Task, **how: Any) -> tuple[Any, Any, Any]:
     """`step`, `X` and `y`, as users of micrograd_plus make them."""
     import numpy as np
 
@@ -74,16 +74,16 @@ def compiled(task: Task, dtype: str = "float64") -> tuple[Any, Any, Any]:
         return loss + task.penalty * mp.dot(parameters, parameters) if task.penalty else loss
 
     X, y = map(np.array, task.examples_and_targets())
-    return mp.compile(loss_fn, mp.optim.SGD(parameters, lr=task.lr), dtype=dtype), X, y
+    return mp.compile(loss_fn, mp.optim.SGD(parameters, lr=task.lr), **how), X, y
 
 
-def with_compile(task: Task, dtype: str = "float64") -> Train:
-    step, X, y = compiled(task, dtype)
+def with_compile(task: Task, **how: Any) -> Train:
+    step, X, y = compiled(task, **how)
     return lambda epochs: step.run(X, y, epochs=epochs, batch_size=task.batch, progress=False)
 
 
-def with_compile_calls(task: Task) -> Train:
-    step, X, y = compiled(task)
+def with_compile_calls(task: Task, **how: Any) -> Train:
+    step, X, y = compiled(task, **how)
     return lambda epochs: [step(X, y) for _ in range(epochs)]
 
 

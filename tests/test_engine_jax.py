@@ -1,0 +1,394 @@
+"""engine="jax" gives the numbers of the library's own engine, on one device and on several."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import micrograd_plus as mp
+from micrograd_plus import losses, nn, optim
+from micrograd_plus.engine import Value
+from micrograd_plus.ops import TABLE
+
+np = pytest.importorskip("numpy")
+jax = pytest.importorskip("jax")
+NEAR = {"rel": 1e-9, "abs": 1e-9}
+IN_FLOAT32 = {"rel": 1e-4, "abs": 1e-4}
+
+Numbers = list[float]
+Training = Callable[..., Numbers]
+
+
+def noise(*size: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(size=size).tolist()
+
+
+def seeded() -> random.Random:
+    return random.Random(0)
+
+
+def numbers_of(model: nn.Module) -> Numbers:
+    """The parameters' numbers, and their gradients."""
+    parameters = model.parameters()
+    return [p.data for p in parameters] + [p.grad for p in parameters]
+
+
+def assert_alike(training: Training, near: dict[str, float] = NEAR, **how: Any) -> None:
+    """Compares what a training gives on both engines."""
+    given = {engine: training(engine=engine, **how) for engine in ("native", "jax")}
+    assert len(given["jax"]) > 1
+    assert given["jax"] == pytest.approx(given["native"], **near)
+
+
+# ---- models
+
+
+def training_of(
+    make: Callable[[], nn.Module], loss: Callable[..., Value], X: Any, y: Any, batch: int = 2
+) -> Training:
+    """Calls, then a run in batches; the model's outputs at the end, too."""
+
+    def training(**how: Any) -> Numbers:
+        model = make()
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        step = mp.compile(lambda x, t: loss(model(x), t), optimizer, **how)
+        given = [step(X, y)]
+        given += step.run(X, y, epochs=2, batch_size=batch, shuffle=True, progress=False)
+        return given + numbers_of(model)
+
+    return training
+
+
+def images() -> tuple[Any, list[int]]:
+    return noise(3, 1, 6, 6), [0, 1, 1]
+
+
+def mlp() -> nn.Module:
+    return nn.MLP(2, [5, 4, 3], activation="tanh", generator=seeded())
+
+
+def cnn() -> nn.Module:
+    convolution = nn.Conv2d(1, 2, 3, generator=seeded())
+    last = nn.Linear(8, 2, generator=seeded())
+    return nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), last)
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4, generator=seeded()), nn.LayerNorm(4), nn.GELU())
+
+
+def gpt() -> nn.Module:
+    return nn.GPT(5, width=4, heads=2, layers=1, context=4, generator=seeded())
+
+
+TEXTS = [[0, 1, 2], [4, 4, 1, 3], [2, 1, 0], [1, 0, 3, 3]]
+TRAININGS = {
+    "MLP": training_of(mlp, losses.cross_entropy, noise(5, 2), [0, 1, 2, 1, 0]),
+    "CNN": training_of(cnn, losses.cross_entropy, *images()),
+    "norms": training_of(normalised, losses.mse, noise(4, 3), noise(4, 4, seed=1)),
+    "RNN": training_of(
+        lambda: nn.RNN(2, 3, generator=seeded()),
+        lambda given, y: losses.mse(given[0][-1], y),
+        noise(3, 4, 2),
+        noise(3, 3, seed=1),
+    ),
+    "LSTM": training_of(
+        lambda: nn.LSTM(2, 2, generator=seeded()),
+        lambda given, y: losses.huber(given[0][-1], y),
+        noise(3, 3, 2),
+        noise(3, 2, seed=1),
+    ),
+    "GPT, two lengths": training_of(gpt, losses.cross_entropy, TEXTS, TEXTS),
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_is_the_same(name: str) -> None:
+    assert_alike(TRAININGS[name])
+
+
+def test_float32_to_four_digits() -> None:
+    assert_alike(TRAININGS["MLP"], IN_FLOAT32, dtype="float32")
+    model = mlp()
+    step = mp.compile(lambda x: mp.sum(model(x)), optim.SGD(model.parameters()),
+                      engine="jax", dtype="float32")  # fmt: skip
+    assert repr(step).endswith("dtype='float32', engine='jax')")
+    step([[1.0, 2.0]])
+    assert all(p.data == float(np.float32(p.data)) for p in model.parameters())
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "huber", "hinge", "bce", "bce_with_logits"])
+def test_a_loss_is_the_same(loss: str) -> None:
+    X, y = noise(4, 2), [1.0, 0.0, 1.0, 1.0]
+
+    def training(engine: str) -> Numbers:
+        model = nn.Linear(2, 1, generator=seeded())
+
+        def loss_fn(x: Any, t: Any) -> Value:
+            (score,) = model(x)
+            return getattr(losses, loss)(score.sigmoid() if loss == "bce" else score, t)
+
+        value = mp.compile(loss_fn, engine=engine)(X, y)
+        return [value, *numbers_of(model)]
+
+    assert_alike(training)
+
+
+def test_every_op_also_at_its_kinks() -> None:
+    def gradients(engine: str) -> Numbers:
+        w = [Value(0.3), Value(1.7), Value(0.8)]
+
+        def loss(x: Any) -> Value:
+            terms = []
+            for entry in TABLE.values():
+                if entry.nary:
+                    rows = [[w[0] * x[0], w[1] * x[1], w[2] + x[0]]] * len(entry.operands)
+                    terms.append(entry(*rows))
+                else:
+                    count = len(entry.operands) - len(entry.defaults)
+                    terms.append(entry(*[w[0] * x[0], w[1] * x[1], w[2] * x[0]][:count]))
+            return mp.sum(terms)
+
+        value = mp.compile(loss, engine=engine)([[0.5, 0.25], [0.0, 0.75]])
+        return [value, *[p.grad for p in w]]
+
+    assert gradients("jax") == pytest.approx(gradients("native"), nan_ok=True, **NEAR)
+
+
+# ---- optimizers, schedules, random numbers
+
+
+class Halving(optim.Optimizer):
+    """An optimizer of a user, with a state of its own."""
+
+    def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+        state["mean"] = (state.get("mean", data) + data) / 2
+        return state["mean"] - self.lr * gradient
+
+
+OPTIMIZERS: list[tuple[type[optim.Optimizer], dict[str, Any]]] = [
+    (optim.SGD, {"momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+    (optim.SGD, {"momentum": 0.9, "dampening": 0.5}),
+    (optim.Adam, {"weight_decay": 0.1}),
+    (optim.AdamW, {}),
+    (optim.RMSprop, {"momentum": 0.5}),
+    (optim.Adagrad, {"lr_decay": 0.1}),
+    (Halving, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings"), OPTIMIZERS)
+def test_an_optimizer_is_the_same(kind: type[optim.Optimizer], settings: Any) -> None:
+    X, y = noise(3), noise(3, seed=1)
+
+    def training(engine: str) -> Numbers:
+        w, b = Value(0.5), Value(-0.25)
+        optimizer = kind([w, b], lr=0.1, **settings)
+        step = mp.compile(lambda x, t: (w * x + b - t) ** 2, optimizer, engine=engine)
+        given = [step(X, y), step(X, y)]
+        state = optimizer.state_dict()
+        w.data += 0.5
+        given.append(step(X, y))
+        optimizer.load_state_dict(state)
+        optimizer.lr = 0.05
+        given.append(step(X, y))
+        return [*given, w.data, b.data, *[n for s in optimizer.state for n in s.values()]]
+
+    assert_alike(training)
+
+
+def test_an_optimizer_that_needs_numbers_is_refused() -> None:
+    class Signed(optim.Optimizer):
+        def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
+            return data - math.copysign(self.lr, gradient)
+
+    w = Value(1.0)
+    step = mp.compile(lambda x: w * x, Signed([w], lr=0.1), engine="jax")
+    with pytest.raises(TypeError, match=r"Signed\.update cannot be compiled"):
+        step([1.0])
+
+
+def test_a_schedule_and_dropout_are_the_same() -> None:
+    X, y = noise(5, 2), noise(5, 1, seed=1)
+
+    def training(engine: str) -> Numbers:
+        dropout = nn.Dropout(0.4, generator=random.Random(4))
+        first, last = nn.Linear(2, 6, generator=seeded()), nn.Linear(6, 1, generator=seeded())
+        model = nn.Sequential(first, dropout, last)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        schedule = optim.ExponentialLR(optimizer, 0.9)
+        step = mp.compile(lambda x, t: losses.mse(model(x), t), optimizer, engine=engine)
+        given = step.run(X, y, epochs=3, batch_size=2, schedule=schedule, progress=False)
+        predict = mp.compile(model.eval(), engine=engine)
+        return [*given, *numbers_of(model), *np.ravel(predict(X)).tolist(), optimizer.lr]
+
+    assert_alike(training)
+
+
+# ---- fit
+
+
+def test_fit_is_the_same_and_clips() -> None:
+    X, y = mp.data.moons(20, seed=0)
+
+    def training(engine: str) -> Numbers:
+        model = nn.MLP(2, [3, 1], generator=seeded())
+        history = mp.fit(
+            model, X, y, loss="hinge", epochs=3, batch_size=6, clip_grad_norm=0.1,
+            validation=(X[:5], y[:5]), engine=engine, progress=False,
+        )  # fmt: skip
+        return [
+            *history.loss, *history.accuracy, *history.grad_norm, *history.val_loss,
+            *numbers_of(model),
+        ]  # fmt: skip
+
+    assert_alike(training)
+
+
+def test_fit_goes_back_when_it_diverges() -> None:
+    X, y = [[1.0], [2.0]], [1.0, 3.0]
+
+    def training(engine: str) -> Numbers:
+        model = nn.Linear(1, 1, generator=seeded())
+        sgd = optim.SGD(model.parameters(), lr=1e80, momentum=0.9)
+        with pytest.warns(RuntimeWarning, match="the parameters are back"):
+            history = mp.fit(
+                model, X, y, loss="mse", optimizer=sgd, epochs=9, engine=engine, progress=False
+            )
+        assert history.diverged
+        return [p.data for p in model.parameters()] + [s["velocity"] for s in sgd.state]
+
+    assert_alike(training)
+
+
+# ---- what the user sees
+
+
+def test_many_steps_in_one_call() -> None:
+    """More than one call of the loop runs, and a batch of its own stays as it is."""
+    w = Value(1.0)
+    step = mp.compile(lambda x: (w * x) ** 2, optim.SGD([w], lr=1e-4), engine="jax")
+    given = step.run([1.0, 2.0], epochs=1500, progress=False)
+    assert len(given) == 1500
+    assert w.data == pytest.approx((1 - 5e-4) ** 1500, rel=1e-9)
+    assert given[-1] == pytest.approx(2.5 * (1 - 5e-4) ** 2998, rel=1e-9)
+
+
+def test_one_program_for_each_shape() -> None:
+    w = [Value(1.0), Value(2.0)]
+    step = mp.compile(lambda x: mp.dot(w[: len(x)], x), optim.SGD(w, lr=0.1), engine="jax")
+    for x in ([[1.0]], [[1.0, 1.0]], [[3.0]]):
+        step(x)
+    assert list(step.programs) == [((2,),), ((1,),)]
+    machine = step._programs.machine
+    loops = list(machine.loops.values())
+    step([[5.0]])
+    step([[2.0, 2.0]])
+    assert list(machine.loops.values())[: len(loops)] == loops
+    assert [p.data for p in w] == pytest.approx([1 - 0.1 * 12, 2 - 0.1 * 3])
+
+
+def test_the_users_settings_of_jax_stay() -> None:
+    before = jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision
+    w = Value(1.0)
+    mp.compile(lambda x: w * x, optim.SGD([w]), engine="jax")([1.0])
+    after = jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision
+    assert after == before
+
+
+def test_the_recording_is_refused_in_the_same_words() -> None:
+    w = Value(1.0)
+    step = mp.compile(lambda x: w * x if x > 0 else w, optim.SGD([w]), engine="jax")
+    with pytest.raises(TypeError, match=r"write mp\.where"):
+        step([1.0])
+
+
+def test_mistakes_in_the_arguments() -> None:
+    w = Value(1.0)
+
+    def loss(x: Any) -> Value:
+        return w * x
+
+    with pytest.raises(ValueError, match="engine is 'native' or 'jax', not 'jaks'"):
+        mp.compile(loss, engine="jaks")
+    with pytest.raises(ValueError, match=re.escape('devices=2 is for engine="jax"')):
+        mp.compile(loss, devices=2)
+    with pytest.raises(ValueError, match='devices is "all" or at most 1, which JAX has, not 4'):
+        mp.compile(loss, engine="jax", devices=4)
+    with pytest.raises(ValueError, match="devices must be a whole number"):
+        mp.compile(loss, engine="jax", devices="some")
+    with pytest.raises(ValueError, match="threads are for engine='native'"):
+        mp.compile(loss, engine="jax", threads=2)
+    model = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="leave out compiled=False"):
+        mp.fit(model, [[1.0]], [1.0], loss="mse", compiled=False, engine="jax")
+
+
+def test_without_jax_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ImportError, match=re.escape('pip install "micrograd-plus[jax]"')):
+        mp.compile(lambda x: x, engine="jax")
+
+
+# ---- several devices, several processes
+
+SCRIPT = Path(__file__).with_name("jax_processes.py")
+
+
+def environment(**more: str) -> dict[str, str]:
+    path = [str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(path), **more}
+
+
+def test_eight_devices_give_the_numbers_of_one() -> None:
+    from jax_processes import fitted
+
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False,
+        env=environment(XLA_FLAGS="--xla_force_host_platform_device_count=8"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    count, by_eight, by_three, by_one, by_fit = map(json.loads, done.stdout.splitlines())
+    assert count == [8]
+    assert by_eight == pytest.approx(by_one, **NEAR)
+    assert by_three == pytest.approx(by_one, **NEAR)
+    assert by_fit == pytest.approx(fitted(), **NEAR)
+
+
+def test_two_processes_and_the_end_of_one() -> None:
+    """Both have the numbers of one; when one is killed, the other says so."""
+    from jax_processes import trained
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), address, "2", str(number)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        )
+        for number in range(2)
+    )  # fmt: skip
+    try:
+        given = [json.loads(process.stdout.readline()) for process in (first, second)]
+        second.kill()
+        *_, message = map(json.loads, first.stdout)
+        assert first.wait(60) == 3
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
+    assert given[0] == given[1]
+    assert given[0] == pytest.approx(trained(None), **NEAR)
+    assert message.startswith("process 0 of 2 lost the others: one of them ended")
