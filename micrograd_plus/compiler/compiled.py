@@ -117,6 +117,19 @@ def compile(
     and the `data` of what the optimizer moves are such numbers. The first use of float32 on a
     machine compiles the kernels once more.
 
+    engine: "native", which is described here, or "jax": the same program in JAX, for a GPU, many
+    devices, and models whose steps are large. Each instruction becomes an operation of jax.numpy
+    over the batch, JAX finds the gradients, and the update is traced. Calls, errors and numbers
+    are the same, random numbers too: they depend on the generators alone. In float32 the results
+    differ in the last digits. The first call with a shape, or with another batch size, takes
+    seconds. JAX's settings stay as they are. It needs pip install "micrograd-plus[jax]".
+
+    devices: for engine="jax", how many share each batch, or "all"; by default JAX's first device
+    takes it whole. A batch that cannot be shared equally is filled up with examples that do not
+    count. After jax.distributed.initialize() "all" means those of all processes. Each process
+    makes the same calls with all examples, and gets the same results. If one of them ends, the
+    others raise RuntimeError.
+
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples
     before it goes on. Where it meets an infinite derivative, as that of sqrt(w) for w = 0, eager

@@ -21,6 +21,7 @@ def outputs(parameters, inputs, randoms):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from ..compiler.layout import Program
@@ -42,23 +43,29 @@ class JaxCode(ArrayProgram):
     """
 
     def __init__(self, program: Program, dtype: str) -> None:
-        import numpy as np
-
         sizes = [("inputs", program.inputs), ("randoms", len(program.generators))]
         super().__init__(merged(program), "jax", sizes, [""] * program.own_begin)
-        padding = Array(self._name("PADDING"), (len(PADDING),), False, False)
-        self._add(padding, [~(program.own_end + i) for i in range(len(PADDING))])
+        self.dtype = dtype
+        self.taken |= {function.__name__ for function in jax_arrays.FUNCTIONS}
+        self.padding = Array(self._name("PADDING"), (len(PADDING),), False, False)
+        self._add(self.padding, [~(program.own_end + i) for i in range(len(PADDING))])
         self.source = self._written()
+
+    @cached_property
+    def outputs(self) -> Callable[..., Any]:
+        """The function of the parameters, the inputs and the random numbers."""
+        import numpy as np
+
         names = {
             name: np.array(index, np.int32).reshape(size)
             for (size, index), name in self.indices.items()
         }
-        names[self.numbers.name] = np.array(program.numbers, dtype)
-        names[padding.name] = np.array(PADDING, dtype)
+        names[self.numbers.name] = np.array(self.program.numbers, self.dtype)
+        names[self.padding.name] = np.array(PADDING, self.dtype)
         names |= {function.__name__: function for function in jax_arrays.FUNCTIONS}
         helpers = [self.code.named(text) for text in self.helpers.values()]
         definitions = [*helpers, *self.definitions.values(), self.source]
-        self.outputs: Callable[..., Any] = _run(definitions, names)["outputs"]
+        return _run(definitions, names)["outputs"]  # type: ignore[no-any-return]
 
     def _written(self) -> str:
         lines = [f'{array.name} = parameters["{array.name}"]' for array in self.weights]
