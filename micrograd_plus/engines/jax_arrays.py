@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from .merging import PADDING
+
 LONG = 256  # how many numbers a row has at most of which one is picked by comparing
 LEAST = 0.4  # the share of the numbers of a product of matrices that must be used
 
@@ -75,40 +77,42 @@ def strided(x: Any, first: int, steps: Steps, size: tuple[int, ...]) -> Any:
 
 
 def taken(x: Any, index: Any, width: int) -> Any:
-    """The numbers of the last axis of x, which has this width, at an index.
+    """The numbers of the last axis of x, which has this width, at an index; -1 - i: `PADDING[i]`.
 
     The gradient of each number is the sum over where it was taken to: by an index, too.
     """
     import jax
     import jax.numpy as jnp
+    import numpy as np
 
-    places = _places(index, width)
+    def at(x: Any, index: Any, filler: Any) -> Any:
+        found = x.at[..., np.maximum(index, 0)].get(mode="promise_in_bounds")
+        return jnp.where(index < 0, filler.astype(x.dtype), found) if (index < 0).any() else found
+
+    filler, places = np.array(PADDING)[np.minimum(index, -1) * -1 - 1], _places(index, width)
 
     @jax.custom_vjp
     def take(x: Any) -> Any:
-        return x[..., index]
+        return at(x, index, filler)
 
     def back(_: None, g: Any) -> tuple[Any]:
         g = g.reshape(*g.shape[: g.ndim - index.ndim], index.size)
-        g = jnp.concatenate([g, jnp.zeros_like(g[..., :1])], axis=-1)
-        return (g[..., places].sum(-1),)
+        own = at(g, places, np.zeros(places.shape))
+        return (own[..., 0] if places.shape[1] == 1 else own.sum(-1),)
 
     take.defvjp(lambda x: (take(x), None), back)
-    return take(x)
+    return jax.lax.optimization_barrier(take(x))
 
 
 def _places(index: Any, width: int) -> Any:
-    """For each number where it was taken to, in as many columns as any needs.
-
-    The rest is filled up with a place behind the last.
-    """
+    """For each number where it was taken to, in as many columns as any needs; -1 for nowhere."""
     import numpy as np
 
     flat = index.ravel()
-    order = np.argsort(flat, kind="stable")
-    counts = np.bincount(flat, minlength=width)
-    places = np.full((width, max(counts.max(), 1)), flat.size, np.int32)
-    rank = np.arange(flat.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = np.argsort(flat, kind="stable")[(flat < 0).sum() :]
+    counts = np.bincount(flat[order], minlength=width)
+    places = np.full((width, max(counts.max(), 1)), -1, np.int32)
+    rank = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
     places[flat[order], rank] = order
     return places
 

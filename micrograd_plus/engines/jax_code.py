@@ -77,10 +77,23 @@ class JaxCode(ArrayProgram):
         body = "\n".join(f"    {self.code.named(line)}" for line in lines)
         return f"def outputs(parameters, inputs, randoms):\n{body}"
 
+    def _read(self, found: Operand) -> str:
+        """The expression that reads an operand: what is filled up has indices below 0."""
+        arrays = [piece.array for piece in found.pieces]
+        if self.padding not in arrays or not found.index:
+            return super()._read(found)
+        begin = sum(array.size for array in arrays[: arrays.index(self.padding)])
+        size = self.padding.size
+        index = [
+            i if i < begin else begin - 1 - i if i < begin + size else i - size for i in found.index
+        ]
+        pieces = [piece for piece in found.pieces if piece.array != self.padding]
+        return super()._read(Operand(pieces, found.size, found.repeated, index))
+
     def _by_index(self, found: Operand, text: str) -> str:
         """As steps through an array where that is possible: XLA is slow with an index."""
         width = sum(piece.array.size for piece in found.pieces)
-        steps = jax_arrays.steps_of(found.index)
+        steps = jax_arrays.steps_of(found.index) if min(found.index) >= 0 else None
         if steps:
             return f"strided({text}, {steps[0]}, {steps[1]}, {found.size})"
         return f"taken({text}, {self._index(found)}, {width})"

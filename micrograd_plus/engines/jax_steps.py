@@ -232,8 +232,10 @@ class Steps:
         for j in range(self.moved):
             kept = {name: rows[j] for name, rows in state.memory.items()}
             given = {"lr": lr, "gradient": state.grad[j], "data": data[j], **kept, **state.counted}
-            first, later = self.first(**given), self.later(**given)
-            new = {name: jnp.where(state.started, later[name], first[name]) for name in later}
+            new = self.later(**given)
+            if not self.update.starts_at_zero:
+                first = self.first(**given)
+                new = {name: jnp.where(state.started, new[name], first[name]) for name in new}
             data[j] = new["data"]
             for name, rows in memory.items():
                 rows[j] = new[name]

@@ -13,6 +13,7 @@ for all parameters, such as the count of steps, is computed before the loop.
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,14 @@ class Update:
 
     Each gives the new "data", and the new numbers of the state, by name.
     kept: the names of the state of each parameter; counted: of the state of all together.
+    starts_at_zero: whether the first step is a later one whose state is all zeros.
     """
 
     first: dict[str, Any]
     later: dict[str, Any]
     kept: list[str]
     counted: list[str]
+    starts_at_zero: bool
 
     def hoisted(self, formulas: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The parts that are the same for all parameters, by new names, and the rest."""
@@ -80,7 +83,11 @@ def trace(optimizer: Any) -> Update:
         if not symbols_in(first[name]) | symbols_in(later[name]) <= {"lr", *counted}
     ]:
         counted = [name for name in counted if name not in dependent]
-    return Update(first, later, [name for name in names if name not in counted], counted)
+    starts_at_zero = False
+    with suppress(ArithmeticError, TypeError):  # as for 1 / state
+        starts_at_zero = formulas(dict.fromkeys(names, 0.0)) == first
+    kept = [name for name in names if name not in counted]
+    return Update(first, later, kept, counted, starts_at_zero)
 
 
 def symbols_in(formula: Any) -> set[str]:
