@@ -243,9 +243,8 @@ class JaxMachine:
             taken.order.append(order)
             taken.rows.append(self._shared(inputs[order]))
             if len(taken.outputs):
-                taken.places.append(
-                    output_starts[examples][:, :, None] + np.arange(len(code.program.outputs))
-                )
+                begins = output_starts[examples[: len(groups)]]  # the other groups never run
+                taken.places.append(begins[:, :, None] + np.arange(len(code.program.outputs)))
         return taken
 
     def _shared(self, rows: Any) -> Any:
@@ -322,7 +321,7 @@ class JaxMachine:
             losses = np.asarray(result.losses)[:shown].tolist()
             norms = np.asarray(result.norms)[:shown].tolist() if task.guarded else []
         for places, outputs in zip(batches.places, result.outputs):
-            batches.outputs[places] = np.asarray(outputs)
+            batches.outputs[places] = np.asarray(outputs)[: len(places)]
         if task.differentiated:
             self.state, self.before = result.state, result.before
         return Outcome(completed, losses, norms)
