@@ -1,6 +1,6 @@
 """Trains on several devices, for test_engine_jax.py; what it prints is JSON, a line a training.
 
-python jax_processes.py                          on all devices, on three, and on one
+python jax_processes.py                          on all devices, and on one
 python jax_processes.py ADDRESS COUNT NUMBER     as one of several processes, until one ends
 """
 
@@ -54,7 +54,7 @@ def show(numbers: Any) -> None:
 def main() -> None:
     if len(sys.argv) == 1:
         show([len(jax.devices())])
-        for devices in ("all", 3, None):
+        for devices in ("all", None):
             show(trained(devices))
         show(fitted(engine="jax", devices="all"))
         return

@@ -57,14 +57,13 @@ def assert_alike(training: Training, near: dict[str, float] = NEAR, **how: Any) 
 def training_of(
     make: Callable[[], nn.Module], loss: Callable[..., Value], X: Any, y: Any, batch: int = 2
 ) -> Training:
-    """Calls, then a run in batches; the model's outputs at the end, too."""
+    """A run in batches, the last of which may be smaller."""
 
     def training(**how: Any) -> Numbers:
         model = make()
         optimizer = optim.Adam(model.parameters(), lr=0.01)
         step = mp.compile(lambda x, t: loss(model(x), t), optimizer, **how)
-        given = [step(X, y)]
-        given += step.run(X, y, epochs=2, batch_size=batch, shuffle=True, progress=False)
+        given = step.run(X, y, epochs=2, batch_size=batch, shuffle=True, progress=False)
         return given + numbers_of(model)
 
     return training
@@ -364,10 +363,9 @@ def test_eight_devices_give_the_numbers_of_one() -> None:
         env=environment(XLA_FLAGS="--xla_force_host_platform_device_count=8"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    count, by_eight, by_three, by_one, by_fit = map(json.loads, done.stdout.splitlines())
+    count, by_eight, by_one, by_fit = map(json.loads, done.stdout.splitlines())
     assert count == [8]
     assert by_eight == pytest.approx(by_one, **NEAR)
-    assert by_three == pytest.approx(by_one, **NEAR)
     assert by_fit == pytest.approx(fitted(), **NEAR)
 
 

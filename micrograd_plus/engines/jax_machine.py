@@ -243,8 +243,8 @@ class JaxMachine:
             taken.order.append(order)
             taken.rows.append(self._shared(inputs[order]))
             if len(taken.outputs):
-                begins = output_starts[examples[: len(groups)]]  # the other groups never run
-                taken.places.append(begins[:, :, None] + np.arange(len(code.program.outputs)))
+                places = output_starts[examples][:, :, None] + np.arange(len(code.program.outputs))
+                taken.places.append(places)
         return taken
 
     def _shared(self, rows: Any) -> Any:
@@ -320,8 +320,10 @@ class JaxMachine:
             shown = min(completed + 1, count)
             losses = np.asarray(result.losses)[:shown].tolist()
             norms = np.asarray(result.norms)[:shown].tolist() if task.guarded else []
-        for places, outputs in zip(batches.places, result.outputs):
-            batches.outputs[places] = np.asarray(outputs)[: len(places)]
+        for k, outputs in enumerate(result.outputs):
+            groups, sizes, _ = np.asarray(batches.table)[:, k, first : first + shown]
+            run = groups[sizes > 0]
+            batches.outputs[batches.places[k][run]] = np.asarray(outputs)[run]
         if task.differentiated:
             self.state, self.before = result.state, result.before
         return Outcome(completed, losses, norms)
