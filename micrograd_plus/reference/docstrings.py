@@ -1,0 +1,63 @@
+"""Docstrings as HTML.
+
+A docstring is plain text with a few habits: `backticks` around code, `name: meaning` at the start
+of a line with further lines indented, examples after `>>>`, and tables or formulas as indented
+blocks. It is not Markdown, in which the stars of `a * b * c` would disappear.
+
+>>> print(as_html("Returns a * b.\n\na, b: any `Value`,\n    or a number."))
+<p>Returns a * b.</p>
+<dl><dt><code>a, b</code></dt><dd>any <code>Value</code>, or a number.</dd></dl>
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from textwrap import dedent
+
+_NAME = r"\*{0,2}(?:[a-z_]\w*|[A-Z])"
+_DEFINITION = re.compile(rf"({_NAME}(?:, {_NAME})*): (.*)")
+
+
+def as_html(text: str) -> str:
+    """A docstring, whose indentation has been removed, as HTML."""
+    return "\n".join(map(_block, re.split(r"\n\s*\n", text.strip("\n"))))
+
+
+def code_as_html(code: str, language: str) -> str:
+    """Code with the classes of pygments, by which a style sheet gives it colours."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+
+    shown = highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True))
+    return f'<pre class="code"><code>{shown.rstrip()}</code></pre>'
+
+
+def _block(text: str) -> str:
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith(">>>"):
+            before = _block("\n".join(lines[:i])) if i else ""
+            return before + code_as_html(dedent("\n".join(lines[i:])), "pycon")
+    if all(line.startswith("    ") for line in lines):
+        return f"<pre>{escape(dedent(text))}</pre>"
+    return _definitions(lines) or f"<p>{_prose(' '.join(line.strip() for line in lines))}</p>"
+
+
+def _definitions(lines: list[str]) -> str:
+    """A list of definitions; an empty string if the lines are something else."""
+    items: list[tuple[str, list[str]]] = []
+    for line in lines:
+        if found := _DEFINITION.fullmatch(line):
+            items.append((found[1], [found[2]]))
+        elif line.startswith("    ") and items:
+            items[-1][1].append(line.strip())
+        else:
+            return ""
+    shown = (f"<dt><code>{name}</code></dt><dd>{_prose(' '.join(said))}</dd>" for name, said in items)
+    return f"<dl>{''.join(shown)}</dl>"
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))

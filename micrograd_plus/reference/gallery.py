@@ -1,0 +1,114 @@
+"""Runs the code of a page, and gives each piece of code its result, as a notebook shows it.
+
+>>> from tempfile import TemporaryDirectory
+>>> page = "A product.\\n\\n```python\\nimport micrograd_plus as mp\\n\\nmp.Value(2.0) * 3\\n```\\n"
+>>> with TemporaryDirectory() as folder:
+...     text, results = with_results(page, Path(folder))
+>>> text
+'A product.\\n\\n```python\\nimport micrograd_plus as mp\\n\\nmp.Value(2.0) * 3\\n```\\n\\nRESULT-0\\n'
+>>> list(results), "<svg" in results["RESULT-0"]
+(['RESULT-0'], True)
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import re
+import shlex
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .. import __main__ as command_line
+
+_CODE = re.compile(r"^```(python|sh)\n(?!>>>)(.*?)^```\n", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def with_results(text: str, folder: Path) -> tuple[str, dict[str, str]]:
+    """Runs the code blocks of a Markdown page in their order, as the cells of a notebook.
+
+    text: the page. Blocks of `python` share their names; a block of `sh` is a `micrograd-plus`
+        command; examples after `>>>` are left to doctest.
+    folder: where the code runs, and where its pictures are written.
+
+    Returns the page with a line `RESULT-0`, `RESULT-1`, … after each block that has a result, and
+    the HTML of these results. An error in the code is raised as it is, with the block as a note.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    results: dict[str, str] = {}
+    names: dict[str, Any] = {}
+
+    def run(block: re.Match[str]) -> str:
+        language, code = block.groups()
+        headings = _HEADING.findall(text[: block.start()])
+        before = {*folder.iterdir()}
+        try:
+            with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+                result = _run_python(code, names) if language == "python" else _run_command(code)
+        except Exception as error:
+            error.add_note(f"in the code\n{code}")
+            raise
+        written = sorted({*folder.iterdir()} - before)
+        key = f"RESULT-{len(results)}"
+        shown = _files(written, folder, headings[-1]) or _shown(result, folder / key, headings[-1])
+        if not shown:
+            return block[0]
+        results[key] = shown
+        return f"{block[0]}\n{key}\n"
+
+    return _CODE.sub(run, text), results
+
+
+def _run_python(code: str, names: dict[str, Any]) -> Any:
+    """Runs the statements; returns the value of the last one, if it is an expression."""
+    *statements, last = ast.parse(code).body
+    if not isinstance(last, ast.Expr):
+        statements.append(last)
+    exec(compile(ast.Module(statements, []), "<gallery>", "exec"), names)
+    if isinstance(last, ast.Expr):
+        return eval(compile(ast.Expression(last.value), "<gallery>", "eval"), names)
+    return None
+
+
+def _run_command(code: str) -> None:
+    for line in code.splitlines():
+        program, *arguments = shlex.split(line)
+        if program != "micrograd-plus" or command_line.main(arguments):
+            raise ValueError(f"the command failed: {line}")
+
+
+def _files(paths: list[Path], folder: Path, title: str) -> str:
+    """Pages and pictures that the code has written."""
+    shown = []
+    for path in paths:
+        place = f"{folder.name}/{path.name}"
+        if path.suffix == ".html":
+            shown.append(
+                f'<div class="picture"><iframe src="{place}" title="{escape(title)}" '
+                f'loading="lazy"></iframe><p><a href="{place}">{path.name} alone</a></p></div>'
+            )
+        elif path.suffix in (".svg", ".png"):
+            shown.append(_image(place, title))
+    return "".join(shown)
+
+
+def _shown(result: Any, path: Path, title: str) -> str:
+    """The result as a notebook shows it: HTML, or a picture, which becomes a file."""
+    if hasattr(result, "_repr_png_"):
+        path.with_suffix(".png").write_bytes(result._repr_png_())
+        return _image(f"{path.parent.name}/{path.name}.png", title)
+    bundle = result._repr_mimebundle_() if hasattr(result, "_repr_mimebundle_") else {}
+    if "text/html" in bundle:
+        return f'<div class="picture html">{bundle["text/html"]}</div>'
+    if "image/svg+xml" in bundle:
+        path.with_suffix(".svg").write_text(bundle["image/svg+xml"], encoding="utf-8")
+        return _image(f"{path.parent.name}/{path.name}.svg", title)
+    return "" if result is None else f"<pre>{escape(repr(result))}</pre>"
+
+
+def _image(place: str, title: str) -> str:
+    alt = escape(re.sub(r"`", "", title))
+    return f'<div class="picture"><img src="{place}" alt="{alt}" loading="lazy"></div>'
