@@ -56,7 +56,8 @@ ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
 ROOMS["notebook"] = {*ROOMS} - {"explorer", "export"}
 ROOMS["course"] = {*CORE, *SUPPORT, "classroom", "classroom.exercises"}
-ROOMS["commands"] = {*ROOMS} - {"notebook"}
+ROOMS["commands"] = {*ROOMS, "reference"} - {"notebook"}
+ROOMS["reference"] = {*ROOMS, "__init__", "__main__"}  # it speaks of all, and runs what users run
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["public"] = {*ROOMS} - {"commands", "__main__"}
 ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
@@ -72,6 +73,7 @@ LIBRARIES: dict[str, set[str]] = {
     "notebook": {"ipywidgets"},
     "sweeps": {"cloudpickle", "joblib"},
     "support": {"IPython", "tqdm"},
+    "reference": {"markupsafe", "pdoc", "pygments"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 

@@ -1,4 +1,4 @@
-"""Docstrings as HTML.
+r"""Docstrings as HTML.
 
 A docstring is plain text with a few habits: `backticks` around code, `name: meaning` at the start
 of a line with further lines indented, examples after `>>>`, and tables or formulas as indented
@@ -55,7 +55,9 @@ def _definitions(lines: list[str]) -> str:
             items[-1][1].append(line.strip())
         else:
             return ""
-    shown = (f"<dt><code>{name}</code></dt><dd>{_prose(' '.join(said))}</dd>" for name, said in items)
+    shown = (
+        f"<dt><code>{name}</code></dt><dd>{_prose(' '.join(said))}</dd>" for name, said in items
+    )
     return f"<dl>{''.join(shown)}</dl>"
 
 

@@ -1,13 +1,11 @@
 """Runs the code of a page, and gives each piece of code its result, as a notebook shows it.
 
 >>> from tempfile import TemporaryDirectory
->>> page = "A product.\\n\\n```python\\nimport micrograd_plus as mp\\n\\nmp.Value(2.0) * 3\\n```\\n"
+>>> page = "```python\\nimport micrograd_plus as mp\\n\\nmp.Value(2.0) * 3\\n```\\n"
 >>> with TemporaryDirectory() as folder:
 ...     text, results = with_results(page, Path(folder))
->>> text
-'A product.\\n\\n```python\\nimport micrograd_plus as mp\\n\\nmp.Value(2.0) * 3\\n```\\n\\nRESULT-0\\n'
->>> list(results), "<svg" in results["RESULT-0"]
-(['RESULT-0'], True)
+>>> text.splitlines()[-1], results.keys(), "<img" in results["RESULT-0"]
+('RESULT-0', dict_keys(['RESULT-0']), True)
 """
 
 from __future__ import annotations
@@ -17,11 +15,11 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
+import sys
 from html import escape
 from pathlib import Path
 from typing import Any
-
-from .. import __main__ as command_line
 
 _CODE = re.compile(r"^```(python|sh)\n(?!>>>)(.*?)^```\n", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -44,22 +42,31 @@ def with_results(text: str, folder: Path) -> tuple[str, dict[str, str]]:
     def run(block: re.Match[str]) -> str:
         language, code = block.groups()
         headings = _HEADING.findall(text[: block.start()])
-        before = {*folder.iterdir()}
+        before = _times(folder)
         try:
             with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
-                result = _run_python(code, names) if language == "python" else _run_command(code)
+                result = _run_python(code, names) if language == "python" else None
+                if language == "sh":
+                    _run_command(code)
         except Exception as error:
             error.add_note(f"in the code\n{code}")
             raise
-        written = sorted({*folder.iterdir()} - before)
+        written = [path for path, time in _times(folder).items() if before.get(path) != time]
+        title = headings[-1].replace("`", "") if headings else "Result"
         key = f"RESULT-{len(results)}"
-        shown = _files(written, folder, headings[-1]) or _shown(result, folder / key, headings[-1])
+        file = folder / "-".join([f"{len(results):02}", *re.findall(r"\w+", title)])
+        shown = _files(written, folder, title) or _shown(result, file, title)
         if not shown:
             return block[0]
         results[key] = shown
         return f"{block[0]}\n{key}\n"
 
     return _CODE.sub(run, text), results
+
+
+def _times(folder: Path) -> dict[Path, int]:
+    """When each file of a folder was written."""
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.iterdir())}
 
 
 def _run_python(code: str, names: dict[str, Any]) -> Any:
@@ -76,8 +83,10 @@ def _run_python(code: str, names: dict[str, Any]) -> Any:
 def _run_command(code: str) -> None:
     for line in code.splitlines():
         program, *arguments = shlex.split(line)
-        if program != "micrograd-plus" or command_line.main(arguments):
-            raise ValueError(f"the command failed: {line}")
+        if program != "micrograd-plus":
+            raise ValueError(f"this is no micrograd-plus command: {line}")
+        command = [sys.executable, "-m", "micrograd_plus", *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def _files(paths: list[Path], folder: Path, title: str) -> str:
@@ -98,17 +107,18 @@ def _files(paths: list[Path], folder: Path, title: str) -> str:
 def _shown(result: Any, path: Path, title: str) -> str:
     """The result as a notebook shows it: HTML, or a picture, which becomes a file."""
     if hasattr(result, "_repr_png_"):
-        path.with_suffix(".png").write_bytes(result._repr_png_())
-        return _image(f"{path.parent.name}/{path.name}.png", title)
+        path = path.with_suffix(".png")
+        path.write_bytes(result._repr_png_())
+        return _image(f"{path.parent.name}/{path.name}", title)
     bundle = result._repr_mimebundle_() if hasattr(result, "_repr_mimebundle_") else {}
     if "text/html" in bundle:
         return f'<div class="picture html">{bundle["text/html"]}</div>'
     if "image/svg+xml" in bundle:
-        path.with_suffix(".svg").write_text(bundle["image/svg+xml"], encoding="utf-8")
-        return _image(f"{path.parent.name}/{path.name}.svg", title)
+        path = path.with_suffix(".svg")
+        path.write_text(bundle["image/svg+xml"], encoding="utf-8")
+        return _image(f"{path.parent.name}/{path.name}", title)
     return "" if result is None else f"<pre>{escape(repr(result))}</pre>"
 
 
 def _image(place: str, title: str) -> str:
-    alt = escape(re.sub(r"`", "", title))
-    return f'<div class="picture"><img src="{place}" alt="{alt}" loading="lazy"></div>'
+    return f'<div class="picture"><img src="{place}" alt="{escape(title)}"></div>'

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 from functools import reduce
-from importlib import import_module
 from typing import Any, NamedTuple
+
+import micrograd_plus
 
 from ..classroom.faults import Fault
 
-PACKAGE = __package__.split(".")[0]
+PACKAGE = "micrograd_plus"
 
 
 class Page(NamedTuple):
@@ -50,8 +51,8 @@ PAGES = (
     Page(
         "losses",
         "Losses",
-        "Numbers that measure the error of a prediction, for one example or a batch, with PyTorch's "
-        "formulas. `reduction` is \"mean\", \"sum\", or \"none\" for a list of the single losses.",
+        "Numbers that measure the error of a prediction, of one example or a batch, by PyTorch's "
+        'formulas. `reduction` is "mean", "sum", or "none" for a list of the single losses.',
         ("losses",),
     ),
     Page(
@@ -82,7 +83,7 @@ PAGES = (
     Page(
         "pictures",
         "Pictures",
-        "Each returns a picture, which notebooks show and `.save(\"x.svg\")` writes to a file. The "
+        'Each returns a picture, which notebooks show and `.save("x.svg")` writes to a file. The '
         "gallery shows all of them.",
         ("show",),
     ),
@@ -141,11 +142,12 @@ class Name(NamedTuple):
 
 def names() -> list[Name]:
     """Every public name, once; ValueError if there is no page for one."""
-    package = import_module(PACKAGE)
-    found = {id(thing): (short, thing) for short, thing in _names_of(package, dir(package))}
+    top = _names_of(micrograd_plus, dir(micrograd_plus))
+    found = {id(thing): (short, thing) for short, thing in top}
     for written in MODULES:
-        module = reduce(getattr, written.split("."), package)
-        for short, thing in _names_of(module, getattr(module, "__all__", vars(module))):
+        module = reduce(getattr, written.split("."), micrograd_plus)
+        own = [short for short, thing in vars(module).items() if _home(thing) == module.__name__]
+        for short, thing in _names_of(module, getattr(module, "__all__", own)):
             found.setdefault(id(thing), (f"{written}.{short}", thing))
     listed = sorted(found.values(), key=lambda pair: pair[0].casefold())
     return [Name(written, thing, _page_of(thing)) for written, thing in listed]
@@ -153,17 +155,19 @@ def names() -> list[Name]:
 
 def _names_of(module: Any, listed: Iterable[str]) -> Iterator[tuple[str, Any]]:
     """What a module gives its users: classes, functions, and what can be called like them."""
-    is_list = not isinstance(listed, dict)
     for short in listed:
         thing = getattr(module, short)
-        home = getattr(thing, "__module__", "")
-        if callable(thing) and home.startswith(PACKAGE) and not short.startswith("_"):
-            if is_list or home == module.__name__:
-                yield short, thing
+        if callable(thing) and _home(thing).startswith(PACKAGE) and not short.startswith("_"):
+            yield short, thing
+
+
+def _home(thing: Any) -> str:
+    """The module in which something is defined; for an object, its class."""
+    return getattr(thing, "__module__", "")
 
 
 def _page_of(thing: Any) -> Page:
-    room = thing.__module__.removeprefix(f"{PACKAGE}.")
+    room = _home(thing).removeprefix(f"{PACKAGE}.")
     for page in PAGES:
         if any(room == own or room.startswith(f"{own}.") for own in page.rooms):
             return page

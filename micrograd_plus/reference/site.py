@@ -75,9 +75,7 @@ class _Writer:
             raise missing("the reference is made with", "pdoc", command) from error
         self.public = public
         self.out = out
-        self.entries = [
-            [f"mp.{name.written}", name.url, name.summary] for name in public
-        ]
+        self.entries = [[f"mp.{name.written}", name.url, name.summary] for name in public]
         self._urls = {_home(name.thing): name for name in public}
         classes = {name.short: name for name in public if isinstance(name.thing, type)}
         self._written = classes | {name.written: name for name in public}
