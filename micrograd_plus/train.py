@@ -50,6 +50,10 @@ class History:
     diverged: whether the loss or the gradient became inf or nan.
     threads: how many threads the last compiled steps used. `fit` chooses them by measuring; no
         other number depends on the choice.
+
+    >>> history = History(loss=[0.9, 0.4], accuracy=[0.5, 0.75])
+    >>> history
+    History(2 epochs, loss 0.4, accuracy 75.0%)
     """
 
     loss: list[float] = field(default_factory=list)

@@ -41,6 +41,12 @@ class Fault:
     keeps: nothing sets gradients to 0 between two passes.
     drops_minus: a derivative of -1 is taken for 1.
     doubled: the op whose forward pass returns twice its formula.
+
+    >>> a = Value(3.0)
+    >>> with overwrite_gradients():
+    ...     (a * a).backward()
+    >>> a.grad  # should be 6
+    3.0
     """
 
     name: str

@@ -30,19 +30,16 @@ optimizer's state stay in the machine: `parameter_memory` and `optimizer_memory`
 whoever looks.
 """
 
-from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile
-from .examples import Examples
-from .running import is_native
-from .threads import processors
+from .compiled import Compiled, LossAndGradient, Predict, Step, compile
+from .compiled import Training as Training  # this, and what follows, for `train`
+from .examples import Examples as Examples
+from .running import is_native as is_native
+from .threads import processors as processors
 
 __all__ = [
     "Compiled",
-    "Examples",
     "LossAndGradient",
     "Predict",
     "Step",
-    "Training",
     "compile",
-    "is_native",
-    "processors",
 ]

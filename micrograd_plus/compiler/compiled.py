@@ -124,7 +124,14 @@ def compile(
 
 
 class Compiled:
-    """A compiled function: it keeps its programs, and runs them."""
+    """A compiled function: it keeps its programs, and runs them.
+
+    >>> from micrograd_plus.engine import Value
+    >>> w = Value(2.0)
+    >>> loss = compile(lambda x: (w * x) ** 2)
+    >>> isinstance(loss, Compiled), loss([1.0])
+    (True, 4.0)
+    """
 
     def __init__(
         self,
@@ -214,6 +221,13 @@ class Predict(Compiled):
     """The outputs of a Module: predict(X) gives one row for each example.
 
     An array where NumPy is installed and all rows have one shape, else nested lists.
+
+    >>> from micrograd_plus.nn import Linear
+    >>> layer = Linear(2, 1)
+    >>> layer.load_state_dict({"weight": [[3.0, -1.0]], "bias": [0.5]})
+    >>> predict = compile(layer)
+    >>> [float(y) for (y,) in predict([[1.0, 2.0], [0.0, 0.0]])]
+    [1.5, 0.5]
     """
 
     def __call__(self, *batches: Any) -> Any:
@@ -241,7 +255,14 @@ class Predict(Compiled):
 
 
 class LossAndGradient(Compiled):
-    """The mean loss of a batch; the parameters' `grad` is then its gradient."""
+    """The mean loss of a batch; the parameters' `grad` is then its gradient.
+
+    >>> from micrograd_plus.engine import Value
+    >>> w = Value(2.0)
+    >>> loss = compile(lambda x, y: (w * x - y) ** 2)
+    >>> loss([1.0, 2.0], [0.0, 0.0]), w.grad
+    (10.0, 10.0)
+    """
 
     def __call__(self, *batches: Any) -> float:
         """The mean loss over the examples, each of which is one loss_fn(x, y)."""
@@ -263,6 +284,16 @@ class Step(LossAndGradient):
     step(X, y) returns the mean loss before the update; the parameters' `grad` is then its
     gradient. These, and the optimizer's state and settings, can be read and changed at any time.
     Their numbers stay in the program's memory until then, so that a call copies nothing.
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> w = Value(2.0)
+    >>> step = compile(lambda x, y: (w * x - y) ** 2, SGD([w], lr=0.1))
+    >>> step([1.0, 2.0], [0.0, 0.0]), w.data
+    (10.0, 1.0)
+    >>> losses = step.run([1.0, 2.0], [0.0, 0.0], epochs=50, progress=False)
+    >>> len(losses), abs(w.data) < 1e-6
+    (50, True)
     """
 
     def __init__(
