@@ -85,8 +85,10 @@ def test_every_picture_is_in_the_gallery_with_its_code(site):
     parts = [part.partition("</h3>") for part in re.split(r"<h3[^>]*>", page)[1:]]
     bare = [re.sub("<[^>]+>", "", head) for head, _, body in parts if 'class="picture' not in body]
     assert bare == ["explain", "interact"]  # a text, and what needs Python
-    for name in ("lesson.html", "sheet.html", "playground.html", "exam-key.html"):
+    for name in ("lesson.html", "sheet.html", "playground.html", "exam.html"):
         assert f'<iframe src="gallery/{name}"' in page
+    for name in ("sheet-solution.html", "exam-key.html"):
+        assert f'<a href="gallery/{name}"' in page
 
 
 def test_the_pages_work(site, window):
@@ -116,7 +118,10 @@ def test_a_narrow_window_is_enough(site, window, name):
     [
         ("a * b * c < d", "<p>a * b * c &lt; d</p>"),
         ("One\nparagraph.\n\nTwo.", "<p>One paragraph.</p>\n<p>Two.</p>"),
-        ("x: a number,\n    or two.", "<dl><dt><code>x</code></dt><dd>a number, or two.</dd></dl>"),
+        (
+            "x: a number,\n    or two.",
+            '<dl><dt><code class="argument">x</code></dt><dd>a number, or two.</dd></dl>',
+        ),
         ("Before: a sentence.", "<p>Before: a sentence.</p>"),
         ("x: this\nis prose.", "<p>x: this is prose.</p>"),
         ("    a  →  b", "<pre>a  →  b</pre>"),

@@ -6,7 +6,7 @@ blocks. It is not Markdown, in which the stars of `a * b * c` would disappear.
 
 >>> print(as_html("Returns a * b.\n\na, b: any `Value`,\n    or a number."))
 <p>Returns a * b.</p>
-<dl><dt><code>a, b</code></dt><dd>any <code>Value</code>, or a number.</dd></dl>
+<dl><dt><code class="argument">a, b</code></dt><dd>any <code>Value</code>, or a number.</dd></dl>
 """
 
 from __future__ import annotations
@@ -47,18 +47,19 @@ def _block(text: str) -> str:
 
 def _definitions(lines: list[str]) -> str:
     """A list of definitions; an empty string if the lines are something else."""
-    items: list[tuple[str, list[str]]] = []
+    items: list[list[str]] = []
     for line in lines:
         if found := _DEFINITION.fullmatch(line):
-            items.append((found[1], [found[2]]))
+            items.append([*found.groups()])
         elif line.startswith("    ") and items:
-            items[-1][1].append(line.strip())
+            items[-1].append(line.strip())
         else:
             return ""
-    shown = (
-        f"<dt><code>{name}</code></dt><dd>{_prose(' '.join(said))}</dd>" for name, said in items
-    )
-    return f"<dl>{''.join(shown)}</dl>"
+    terms = []
+    for name, *text in items:
+        meaning = _prose(" ".join(text))
+        terms.append(f'<dt><code class="argument">{name}</code></dt><dd>{meaning}</dd>')
+    return f"<dl>{''.join(terms)}</dl>"
 
 
 def _prose(text: str) -> str:

@@ -65,8 +65,9 @@ def with_results(text: str, folder: Path) -> tuple[str, dict[str, str]]:
 
 
 def _times(folder: Path) -> dict[Path, int]:
-    """When each file of a folder was written."""
-    return {path: path.stat().st_mtime_ns for path in sorted(folder.iterdir())}
+    """When each file of a folder was written, the oldest first."""
+    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    return dict(sorted(times.items(), key=lambda file: file[1]))
 
 
 def _run_python(code: str, names: dict[str, Any]) -> Any:
@@ -90,18 +91,16 @@ def _run_command(code: str) -> None:
 
 
 def _files(paths: list[Path], folder: Path, title: str) -> str:
-    """Pages and pictures that the code has written."""
-    shown = []
-    for path in paths:
-        place = f"{folder.name}/{path.name}"
-        if path.suffix == ".html":
-            shown.append(
-                f'<div class="picture"><iframe src="{place}" title="{escape(title)}" '
-                f'loading="lazy"></iframe><p><a href="{place}">{path.name} alone</a></p></div>'
-            )
-        elif path.suffix in (".svg", ".png"):
-            shown.append(_image(place, title))
-    return "".join(shown)
+    """Pictures that the code has written; or pages, the first in a frame, with links to all."""
+    places = [f"{folder.name}/{path.name}" for path in paths]
+    pages = [place for place in places if place.endswith(".html")]
+    if not pages:
+        return "".join(_image(place, title) for place in places if place.endswith((".svg", ".png")))
+    links = ", ".join(f'<a href="{folder.name}/{path.name}">{path.name}</a>' for path in paths)
+    return (
+        f'<div class="picture"><iframe src="{pages[0]}" title="{escape(title)}" loading="lazy">'
+        f"</iframe><p>In a window of its own: {links}</p></div>"
+    )
 
 
 def _shown(result: Any, path: Path, title: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from .. import __version__
 from ..classroom.faults import Fault
 from ..course.source import folder as notebooks
+from ..ops import TABLE
 from ..support.files import make_folder, write_atomically
 from ..support.libraries import missing
 from .docstrings import as_html
@@ -110,7 +111,8 @@ class _Writer:
                 introduction=page.text,
                 own=own,
                 shows=lambda doc: _shows(doc, vars(module)[doc.qualname.split(".")[0]]),
-                title_of=lambda doc: written.get(doc.qualname, doc.name),
+                title_of=lambda doc: written.get(doc.qualname.removesuffix(".__init__"), doc.name),
+                ops=TABLE if page.name == "operations" else {},
             )
 
     def guide(self, name: str) -> str:
