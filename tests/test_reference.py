@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -135,6 +136,8 @@ def test_docstrings_become_html(text, html):
 def test_an_example_keeps_its_lines():
     html = as_html("Adds.\n\n>>> 1 + 1\n2\n")
     assert re.sub("<[^>]+>", "", unescape(html)) == "Adds.\n>>> 1 + 1\n2"
+    shown = unescape(re.sub("<[^>]+>", "", as_html(">>> f(1)  # doctest: +SKIP\n2  # two\n")))
+    assert shown == ">>> f(1)\n2  # two"
 
 
 def test_code_that_fails_is_named(tmp_path):
@@ -146,6 +149,6 @@ def test_code_that_fails_is_named(tmp_path):
 
 
 def test_without_pdoc_the_command_says_what_to_install(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(__import__("sys").modules, "pdoc", None)
+    monkeypatch.setitem(sys.modules, "pdoc", None)
     assert main(["reference", "--out", str(tmp_path)]) == 2
     assert 'pdoc: pip install "micrograd-plus[docs]"' in capsys.readouterr().err

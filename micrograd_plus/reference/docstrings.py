@@ -24,13 +24,14 @@ def as_html(text: str) -> str:
     return "\n".join(map(_block, re.split(r"\n\s*\n", text.strip("\n"))))
 
 
-def code_as_html(code: str, language: str) -> str:
-    """Code with the classes of pygments, by which a style sheet gives it colours."""
+def _example(code: str) -> str:
+    """An example with the classes of pygments, by which a style sheet gives it colours."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
+    from pygments.lexers import PythonConsoleLexer
 
-    shown = highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True))
+    plain = re.sub(r"\s*# doctest: .*", "", code)
+    shown = highlight(plain, PythonConsoleLexer(), HtmlFormatter(nowrap=True))
     return f'<pre class="code"><code>{shown.rstrip()}</code></pre>'
 
 
@@ -39,7 +40,7 @@ def _block(text: str) -> str:
     for i, line in enumerate(lines):
         if line.lstrip().startswith(">>>"):
             before = _block("\n".join(lines[:i])) if i else ""
-            return before + code_as_html(dedent("\n".join(lines[i:])), "pycon")
+            return before + _example(dedent("\n".join(lines[i:])))
     if all(line.startswith("    ") for line in lines):
         return f"<pre>{escape(dedent(text))}</pre>"
     return _definitions(lines) or f"<p>{_prose(' '.join(line.strip() for line in lines))}</p>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from html import unescape
 from importlib.resources import files
 from pathlib import Path
@@ -101,7 +102,8 @@ class _Writer:
             if isinstance(name.thing, Fault):  # a variable, which has no docstring of its own
                 documented.members[name.short].docstring = f"{name.thing.title}: {name.thing.story}"
         written = {name.short: f"mp.{name.written}" for name in own}
-        with defuse_unsafe_reprs():
+        with defuse_unsafe_reprs(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pdoc's: a type of a library that is not installed
             return self._in_frame(
                 "module.html.jinja2",
                 page.name,
