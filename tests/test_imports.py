@@ -228,7 +228,7 @@ print(len(ours))
         "import micrograd_plus as mp; v = mp.Value(2.0); (v * 2).tanh().backward(); str(v)",
         *[
             f"import micrograd_plus.{room}"
-            for room in [*CORE, *WINGS, "train", "course", "commands", "__main__"]
+            for room in [*CORE, *WINGS, "train", "course", "reference", "commands", "__main__"]
             if is_room(room)
         ],
     ],
