@@ -138,6 +138,7 @@ class Compiled:
         self.threads = None if threads is None else whole_number("threads", threads)
         self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
+        self._spare: list[Examples] = []  # whose memory a call may use
         size = whole_number("cache_size", cache_size)
         self._programs = Programs(function, size, self._known, self._accept, optimizer, self.dtype)
 
@@ -188,6 +189,19 @@ class Compiled:
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
 
+    def _examples_of_a_call(self, batches: Sequence[Any]) -> Examples:
+        """The examples of a call, in the memory of an earlier call's, if that can be."""
+        try:
+            examples = self._spare.pop()
+        except IndexError:  # at the first call, or while that of another thread is not done
+            return self._examples(batches)
+        return examples if examples.take(batches) else self._examples(batches)
+
+    def _spare_for_the_next_call(self, examples: Examples) -> None:
+        """Keeps the memory of a call's examples, but not the user's lists and arrays."""
+        examples.batches = ()
+        self._spare.append(examples)
+
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
         return Task(differentiated, self._programs.seeds(), threads=self.threads)
@@ -220,11 +234,12 @@ class Predict(Compiled):
         """The outputs for every example of the batch."""
         if recorder() is not None:
             return self.function(*batches)
-        examples = self._examples(batches)
+        examples = self._examples_of_a_call(batches)
         programs = self._programs
         entries = programs.prepare(examples)
         batch = programs.in_one_batch(examples, stored=True)
         programs.run(batch, 0, 1, self._task(differentiated=False))
+        self._spare_for_the_next_call(examples)
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -246,11 +261,13 @@ class LossAndGradient(Compiled):
     def __call__(self, *batches: Any) -> float:
         """The mean loss over the examples, each of which is one loss_fn(x, y)."""
         self._refuse_recording()
-        examples = self._examples(batches)
+        examples = self._examples_of_a_call(batches)
         programs = self._programs
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
-        return programs.run(batch, 0, 1, self._task()).losses[0]
+        loss = programs.run(batch, 0, 1, self._task()).losses[0]
+        self._spare_for_the_next_call(examples)
+        return loss
 
     def _refuse_recording(self) -> None:
         if recorder() is not None:

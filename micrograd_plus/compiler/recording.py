@@ -42,11 +42,15 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Requirement:
-    """A condition that an input must meet at every replay."""
+    """A condition that an input must meet at every replay.
+
+    met_by: the bytes of the inputs that met it last, which are often those of the next replay.
+    """
 
     position: int
     holds: Callable[[float], bool]
     message: str
+    met_by: bytes = b""
 
 
 @dataclass
