@@ -317,7 +317,7 @@ def test_indices_stay_exact(machine: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(dtypes, "dtype_of", lambda given: few)
     compiled = mp.compile(lambda i: mp.pick(w[:8], i), dtype="float32")
     compiled._programs.dtype = few
-    assert compiled._programs.prepare(compiled._examples([[7]]))
+    assert compiled._programs.prepare(compiled.examples([[7]]))
     compiled = mp.compile(lambda i: mp.pick([*w, *w], i), dtype="float32")
     compiled._programs.dtype = few
     with pytest.raises(ValueError, match=r"from 18 Values .* up to 17, .* only up to 8: .*float64"):

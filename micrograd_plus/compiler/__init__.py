@@ -27,11 +27,12 @@ gradients and calls the optimizer's loop. Several threads can share this; `threa
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
 and `examples` and `batches` say what they run on. Between calls the parameters' numbers and the
 optimizer's state stay in the machine: `parameter_memory` and `optimizer_memory` give them back to
-whoever looks.
+whoever looks. `profiling` measures how long each instruction takes.
 """
 
 from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile
 from .examples import Examples
+from .profiling import Profile, profile
 from .running import is_native
 from .threads import processors
 
@@ -40,9 +41,11 @@ __all__ = [
     "Examples",
     "LossAndGradient",
     "Predict",
+    "Profile",
     "Step",
     "Training",
     "compile",
     "is_native",
     "processors",
+    "profile",
 ]

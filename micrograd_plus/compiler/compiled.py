@@ -152,7 +152,7 @@ class Compiled:
 
     def _shown(self) -> list[str]:
         """What `repr` shows: of dtypes, as PyTorch does, only another one than the default."""
-        shown = [_name(self.function)]
+        shown = [name_of(self.function)]
         return shown if self.dtype is FLOAT64 else [*shown, f"dtype={self.dtype.name!r}"]
 
     _repr_mimebundle_ = mimebundle
@@ -179,7 +179,8 @@ class Compiled:
         """The programs for all shapes of these examples, recorded if they are new."""
         return self._programs.prepare(examples)
 
-    def _examples(self, batches: Sequence[Any]) -> Examples:
+    def examples(self, batches: Sequence[Any]) -> Examples:
+        """The arguments of a call; an error if they are none."""
         names = self.argument_names
         if not batches or (names and len(batches) != len(names)):
             raise TypeError(
@@ -194,13 +195,22 @@ class Compiled:
         try:
             examples = self._spare.pop()
         except IndexError:  # at the first call, or while that of another thread is not done
-            return self._examples(batches)
-        return examples if examples.take(batches) else self._examples(batches)
+            return self.examples(batches)
+        return examples if examples.take(batches) else self.examples(batches)
 
     def _spare_for_the_next_call(self, examples: Examples) -> None:
         """Keeps the memory of a call's examples, but not the user's lists and arrays."""
         examples.batches = ()
         self._spare.append(examples)
+
+    def examples_of_the_last_call(self) -> Examples | None:
+        """None before the first call, and where it would have to be recorded again."""
+        last = self._spare[-1] if self._spare else None
+        return last if last and not any(map(self._programs.lacks, last.shapes)) else None
+
+    def copied_machine(self, moves: bool) -> Any:
+        """As `Programs.copied_machine`."""
+        return self._programs.copied_machine(moves)
 
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
@@ -214,12 +224,12 @@ class Compiled:
         """Raises an error if the function is not one that can be compiled so."""
         if recording.structure is not None:
             raise TypeError(
-                f"{_name(self.function)} is compiled as the loss of one example, and returned "
+                f"{name_of(self.function)} is compiled as the loss of one example, and returned "
                 "a list: return one Value; for predictions, compile a Module"
             )
         if not recording.parameters:
             raise ValueError(
-                f"the loss that {_name(self.function)} returns depends on no parameter: nothing "
+                f"the loss that {name_of(self.function)} returns depends on no parameter: nothing "
                 "could be learned"
             )
 
@@ -320,7 +330,7 @@ class Step(LossAndGradient):
         self._refuse_recording()
         if schedule is not None:
             schedule.require(self.optimizer)
-        examples = self._examples(batches)
+        examples = self.examples(batches)
         epochs = whole_number("epochs", epochs)
         size = examples.count if batch_size is None else whole_number("batch_size", batch_size)
         self.prepare(examples)
@@ -479,7 +489,8 @@ def _argument_names(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.default is Parameter.empty]
 
 
-def _name(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called in texts: a Module by its class."""
     return getattr(function, "__name__", type(function).__name__)
 
 

@@ -101,7 +101,7 @@ class Programs:
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
         self._trace_optimizer()
-        if any(map(self._lacks, examples.shapes)):
+        if any(map(self.lacks, examples.shapes)):
             self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
             with _without_garbage_collection(), watching(self.watched):
                 self._record_missing(examples)
@@ -120,12 +120,12 @@ class Programs:
 
     def _record_missing(self, examples: Examples) -> None:
         """Records the shapes that are new."""
-        while missing := [key for key in examples.shapes if self._lacks(key)]:
+        while missing := [key for key in examples.shapes if self.lacks(key)]:
             key = max(missing, key=_size)  # the longest sequence reaches the most parameters
             example = examples[examples.kinds.index(examples.shapes.index(key))]
             self.entries[key] = self._record(key, example)
 
-    def _lacks(self, key: Key) -> bool:
+    def lacks(self, key: Key) -> bool:
         """Whether this shape must be recorded."""
         entry = self.entries.get(key)
         return entry is None or not entry.is_current()
@@ -178,8 +178,7 @@ class Programs:
     def _load(self) -> None:
         """Hands all programs to the machine, a new one if there is none."""
         if self.machine is None:
-            order, moved = self.store.in_order(), self.store.moved
-            machine = new_machine(len(order), moved, self.optimizer, self.update, self.dtype)
+            order, machine = self.store.in_order(), self._new_machine()
             self.machine, self.memory = machine, ParameterMemory(machine, order)
             if self.optimizer:
                 self.state = OptimizerMemory(machine, order, self.optimizer, self.update)
@@ -188,6 +187,20 @@ class Programs:
         self._whole = None
         with self.machine.lock:
             self.machine.load(list(self._loaded.values()))
+
+    def _new_machine(self, moves: bool = True) -> Any:
+        """A machine for these parameters, with or without the optimizer."""
+        count, dtype = len(self.store), self.dtype
+        if not moves:
+            return new_machine(count, 0, None, None, dtype)
+        return new_machine(count, self.store.moved, self.optimizer, self.update, dtype)
+
+    def copied_machine(self, moves: bool) -> Any:
+        """A machine of its own, with the parameters' numbers; with or without the optimizer."""
+        machine = self._new_machine(moves)
+        numbers = [parameter.data for parameter in self.store.in_order()]
+        machine.write(numbers, [0.0] * len(numbers))
+        return machine
 
     def _forget_machine(self) -> None:
         """The next programs get a new machine."""

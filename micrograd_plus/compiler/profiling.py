@@ -1,0 +1,292 @@
+"""`profile`: where the time of a compiled step goes, by module and by instruction.
+
+An instruction is timed by itself: a program that has no other one runs many times, on a copy of the
+step's memory, and the time of a program without any is subtracted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, NamedTuple
+
+from ..context import scope
+from ..support.rich import mimebundle
+from ..support.words import many
+from .batches import Task, in_batches
+from .compiled import Compiled, Predict, name_of
+from .examples import Examples
+from .layout import Program
+from .tape import Instruction
+
+
+class Part(NamedTuple):
+    """The seconds of each step that an instruction takes, or all those of a module."""
+
+    module: str
+    instruction: str
+    forward: float
+    backward: float
+
+    @property
+    def seconds(self) -> float:
+        """Forward and backward together."""
+        return self.forward + self.backward
+
+
+@dataclass(repr=False)
+class Profile:
+    """Where the time of a step goes; printed, it is a table, and `plot_profile` draws it.
+
+    name: the compiled function; examples: how many of them the step takes.
+    step: the seconds of a whole step.
+    instructions: a `Part` for each instruction.
+    others: the seconds of what belongs to no instruction, by name.
+    """
+
+    name: str
+    examples: int
+    step: float
+    instructions: list[Part]
+    others: dict[str, float]
+
+    @property
+    def modules(self) -> list[Part]:
+        """The instructions of each module, added up."""
+        found: dict[str, list[Part]] = {}
+        for part in self.instructions:
+            found.setdefault(part.module, []).append(part)
+        return [
+            Part(module, "", sum(p.forward for p in parts), sum(p.backward for p in parts))
+            for module, parts in found.items()
+        ]
+
+    @property
+    def rest(self) -> float:
+        """The seconds of the whole step that its parts do not explain.
+
+        Between other instructions an instruction may find its numbers farther from the processor
+        than alone. Below 0 if the parts took longer than the whole.
+        """
+        return (
+            self.step - sum(part.seconds for part in self.instructions) - sum(self.others.values())
+        )
+
+    @property
+    def title(self) -> str:
+        """What was measured, and how long it takes."""
+        (size, unit), examples = self.unit, many(self.examples, "example")
+        return f"{self.name}: {self.step / size:.1f} {unit} for a step of {examples}"
+
+    @property
+    def unit(self) -> tuple[float, str]:
+        """The unit of the table, in seconds, and its name."""
+        return (1e-6, "µs") if self.step < 10e-3 else (1e-3, "ms")
+
+    def table(self, instructions: bool = True) -> list[list[str]]:
+        """The rows of the table, the header first; with or without those of instructions."""
+        rows = [["", "forward", "backward", self.unit[1], "share"]]
+        for module in self.modules:
+            rows.append(self._row(module.module, module.forward, module.backward))
+            for part in self.instructions if instructions else ():
+                if part.module == module.module:
+                    rows.append(self._row(f"  {part.instruction}", part.forward, part.backward))
+        others = {**self.others, "rest": self.rest, "step": self.step}
+        return rows + [self._row(name, seconds) for name, seconds in others.items()]
+
+    def _row(self, name: str, *seconds: float) -> list[str]:
+        """The cells of a row; without forward and backward if only their sum is given."""
+        numbers = [f"{number / self.unit[0]:.2f}" for number in (*seconds, sum(seconds))]
+        cells = numbers if len(seconds) == 2 else ["", "", numbers[-1]]
+        return [name, *cells, f"{sum(seconds) / self.step:.0%}"]
+
+    def __str__(self) -> str:
+        rows = self.table()
+        first, *widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [
+            "  ".join([f"{name:{first}}", *[f"{cell:>{n}}" for cell, n in zip(cells, widths)]])
+            for name, *cells in rows
+        ]
+        return "\n".join([self.title, *lines])
+
+    def __repr__(self) -> str:
+        return f"<Profile of {self.title}>"
+
+    _repr_mimebundle_ = mimebundle
+
+
+def profile(compiled: Compiled, *batches: Any) -> Profile:
+    """Measures where the time of a compiled function goes, by module and by instruction.
+
+    compiled: what `compile` returned.
+    batches: what it is called with, as X and y; by default the examples of the last call.
+
+    A step is measured as `step.run` runs it, in one thread; a call `step(X, y)` takes some
+    microseconds more. It runs on a copy of the memory: neither the parameters nor the optimizer's
+    state change, and no random number is drawn. All measurements together take about 2 seconds, or
+    longer if a step does; every time is the least that was measured.
+
+    A module is called by its place in the model. A neuron counts to its layer, and a head of
+    attention, which runs together with the other heads, to their attention. What is in no module
+    is called by its function, as a loss. "rest" is the time of the whole step that the parts do
+    not explain.
+
+    TypeError for what `compile` did not return; ValueError if there are no examples.
+
+    >>> import random
+    >>> from micrograd_plus import compile, losses, nn, optim
+    >>> model = nn.MLP(2, [16, 1], generator=random.Random(0))
+    >>> step = compile(lambda x, y: losses.hinge(model(x), y), optim.SGD(model.parameters()))
+    >>> measured = profile(step, [[0.0, 1.0], [1.0, 0.0]], [1, -1])
+    >>> [part.module for part in measured.modules]
+    ['MLP.layers.0 (Layer)', 'MLP.layers.1 (Layer)', 'hinge']
+    >>> list(measured.others)
+    ['examples', 'gradients to 0', 'SGD update']
+    """
+    if not isinstance(compiled, Compiled):
+        raise TypeError(
+            f"profile takes what compile returned, as profile(step, X, y), not {compiled!r:.60}"
+        )
+    examples = compiled.examples(batches) if batches else compiled.examples_of_the_last_call()
+    if examples is None:
+        raise ValueError(
+            f"{compiled!r:.60} was not called yet: call it first, or pass the arguments of a call, "
+            "as profile(step, X, y)"
+        )
+    name = name_of(compiled.function)
+    stopwatch = _Stopwatch(compiled, examples)
+    step, others, seconds = stopwatch.measure()
+    parts = [
+        Part(_module_of(i.scope, name), " ".join(i.summary.split()), *both)
+        for (_, i), both in zip(stopwatch.instructions, seconds)
+    ]
+    return Profile(name, examples.count, step, parts, others)
+
+
+def _module_of(opened: scope | None, function: str) -> str:
+    """The innermost module of a scope by its place in the model; without one, the function."""
+    owners: list[Any] = []
+    while opened is not None:
+        if isinstance(opened.owner, str):
+            function = opened.owner
+        elif getattr(opened.owner, "in_tree", True):
+            owners.insert(0, opened.owner)
+        opened = opened.parent
+    if not owners:
+        return function
+    owner, *inner = owners
+    path = type(owner).__name__
+    for child in inner:
+        name = next((name for name, c in owner.named_children() if c is child), "")
+        if name:  # else it is no part of the other one
+            owner, path = child, f"{path}.{name}"
+    return path if owner is owners[0] else f"{path} ({type(owner).__name__})"
+
+
+# ---- measuring
+
+
+def _copied(program: Program) -> Program:
+    """The program with instructions of its own: a machine writes to those that it loads."""
+
+    def copies(instructions: Sequence[Instruction]) -> list[Instruction]:
+        return [replace(i, operands=[replace(p) for p in i.operands]) for i in instructions]
+
+    return replace(program, shared=copies(program.shared), per_example=copies(program.per_example))
+
+
+_Job = tuple[Sequence[int], bool, bool]
+"""The programs that run, whether backward too, and whether the optimizer moves the parameters."""
+
+
+class _Stopwatch:
+    """Runs all instructions of a step, none, or a single one, on copies of the step's memory.
+
+    instructions: each with the kind of examples that it belongs to.
+    """
+
+    def __init__(self, compiled: Compiled, examples: Examples) -> None:
+        whole = [_copied(entry.program) for entry in compiled.prepare(examples)]
+        none = [replace(program, shared=[], per_example=[]) for program in whole]
+        self.instructions = [
+            (kind, instruction)
+            for kind, program in enumerate(whole)
+            for instruction in (*program.shared, *program.per_example)
+        ]
+        single = [
+            replace(none[kind], **{"per_example" if i.per_example else "shared": [i]})
+            for kind, i in self.instructions
+        ]
+        programs = [*whole, *none, *single]
+        self.whole, self.none = range(len(whole)), range(len(whole), 2 * len(whole))
+        self.seeds = [0] * sum(len(program.generators) for program in programs)
+        self.optimizer = getattr(compiled, "optimizer", None)
+        self.learns = not isinstance(compiled, Predict)
+        sizes = None if self.learns else [len(program.outputs) for program in whole]
+        order = range(examples.count)
+        self.batches = in_batches(examples, [order], examples.count, self.whole, sizes)
+        self.machines = [compiled.copied_machine(moves) for moves in (False, True)]
+        for machine in self.machines:
+            machine.load(programs)
+
+    def measure(self) -> tuple[float, dict[str, float], list[tuple[float, float]]]:
+        """The seconds of a step, of what belongs to no instruction, and of each instruction.
+
+        Those of an instruction are two: forward and backward.
+        """
+        jobs: dict[Any, _Job] = {
+            "step": (self.whole, self.learns, True),
+            "examples": (self.none, False, False),
+            "gradients": (self.none, self.learns, False),
+            "update": (self.none, self.learns, True),
+        }
+        for place, (kind, _) in enumerate(self.instructions):
+            single = [*self.none]
+            single[kind] = 2 * len(single) + place
+            jobs |= {(place, way): (single, way, False) for way in {False, self.learns}}
+        least = self._least_seconds(jobs)
+        others = {"examples": least["examples"]}
+        if self.learns:
+            others["gradients to 0"] = least["gradients"] - least["examples"]
+        if self.optimizer:
+            others[f"{type(self.optimizer).__name__} update"] = least["update"] - least["gradients"]
+        both = []
+        for place in range(len(self.instructions)):
+            forward = max(0.0, least[place, False] - least["examples"])
+            together = least[place, self.learns] - least["gradients"]
+            both.append((forward, max(0.0, together - forward) if self.learns else 0.0))
+        return least["step"], {name: max(0.0, others[name]) for name in others}, both
+
+    def _least_seconds(self, jobs: Mapping[Any, _Job]) -> dict[Any, float]:
+        """The least time of a step of each job, of many measurements in turn."""
+        least = dict.fromkeys(jobs, inf)
+        steps = int(min(_MOST_STEPS, max(1, _AT_ONCE / self._seconds(*jobs["step"], steps=1))))
+        started = time.perf_counter()
+        for turn in range(_MOST_TURNS):
+            if turn >= _FEWEST_TURNS and time.perf_counter() - started > _SECONDS:
+                break
+            for key, job in jobs.items():
+                least[key] = min(least[key], self._seconds(*job, steps))
+        return least
+
+    def _seconds(self, programs: Sequence[int], learns: bool, moves: bool, steps: int) -> float:
+        """The time of each of so many steps; the learning rate is 0, so that all are alike."""
+        groups = [replace(group, program=programs[group.program]) for group in self.batches.groups]
+        batches = replace(
+            self.batches,
+            groups=groups * steps,
+            steps=range(0, len(groups) * steps + 1, len(groups)),
+        )
+        machine = self.machines[moves]
+        taken = machine.take(batches)
+        task = Task(learns, self.seeds, rates=[0.0] * steps if moves and self.optimizer else ())
+        started = time.perf_counter()
+        machine.run(taken, 0, steps, task)
+        return (time.perf_counter() - started) / steps
+
+
+_SECONDS = 2.0  # for all measurements
+_FEWEST_TURNS, _MOST_TURNS = 3, 30
+_AT_ONCE, _MOST_STEPS = 0.5e-3, 200  # the seconds of one measurement, and its steps
