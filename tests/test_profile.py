@@ -252,7 +252,7 @@ def test_the_picture(tmp_path: Any) -> None:
     assert widths["forward"] == pytest.approx([2.0, 4.0])
     assert widths["backward"] == pytest.approx([4.0, 4.0])
     assert widths["other"] == pytest.approx([0.5, 0.25, 5.25])
-    assert [text.get_text() for text in axes.texts][:2] == [" 6 µs, 30%", " 8 µs, 40%"]
+    assert [text.get_text() for text in axes.texts][:2] == [" 6.00 µs, 30%", " 8.00 µs, 40%"]
 
 
 @pytest.mark.usefixtures("matplotlib_as_it_was")

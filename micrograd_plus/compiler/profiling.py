@@ -262,7 +262,8 @@ class _Stopwatch:
     def _least_seconds(self, jobs: Mapping[Any, _Job]) -> dict[Any, float]:
         """The least time of a step of each job, of many measurements in turn."""
         least = dict.fromkeys(jobs, inf)
-        steps = int(min(_MOST_STEPS, max(1, _AT_ONCE / self._seconds(*jobs["step"], steps=1))))
+        step = min(self._seconds(*jobs["step"], steps=1) for _ in range(_FEWEST_TURNS))
+        steps = int(min(_MOST_STEPS, max(1, _AT_ONCE / max(step, 1e-9))))
         started = time.perf_counter()
         for turn in range(_MOST_TURNS):
             if turn >= _FEWEST_TURNS and time.perf_counter() - started > _SECONDS:
@@ -288,5 +289,5 @@ class _Stopwatch:
 
 
 _SECONDS = 2.0  # for all measurements
-_FEWEST_TURNS, _MOST_TURNS = 3, 30
+_FEWEST_TURNS, _MOST_TURNS = 3, 100
 _AT_ONCE, _MOST_STEPS = 0.5e-3, 200  # the seconds of one measurement, and its steps

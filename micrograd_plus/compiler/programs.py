@@ -91,7 +91,7 @@ class Programs:
         self._settings: Any = None  # of the optimizer, when its update was traced
         self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
         self._generators: list[random.Random | None] = []  # of their random numbers
-        self._whole: Any = None  # the last batch of all examples, and what it was made for
+        self._whole: dict[Key, Batches] = {}  # the last step of all examples of a shape
 
     def prepare(self, examples: Examples) -> list[Entry]:
         """The programs for all shapes of these examples, recorded if they are new."""
@@ -184,7 +184,7 @@ class Programs:
                 self.state = OptimizerMemory(machine, order, self.optimizer, self.update)
         self._loaded = {key: entry.program for key, entry in self.entries.items()}
         self._generators = [g for entry in self.entries.values() for g in entry.program.generators]
-        self._whole = None
+        self._whole = {}
         with self.machine.lock:
             self.machine.load(list(self._loaded.values()))
 
@@ -247,14 +247,15 @@ class Programs:
         return self.machine.take(taken)  # type: ignore[no-any-return]
 
     def in_one_batch(self, examples: Examples, stored: bool = False) -> Batches:
-        """All examples as one step; fast if they are as many, of the same shape, as last time."""
-        made_for = examples.shapes, examples.count
-        if self._whole and self._whole[0] == made_for:
-            return self.machine.take_again(self._whole[1], examples.inputs)  # type: ignore[no-any-return]
+        """All examples as one step; fast if they are as many as the last ones of their shape."""
+        key = examples.shapes[0]
+        known = self._whole.get(key) if len(examples.shapes) == 1 else None
+        if known and len(known.starts) == examples.count:
+            return self.machine.take_again(known, examples.inputs)  # type: ignore[no-any-return]
         order = range(examples.count)
         batches = self.in_batches(examples, [order], examples.count, stored=stored)
         if len(examples.shapes) == 1:
-            self._whole = made_for, batches
+            self._whole[key] = batches
         return batches
 
     def seeds(self) -> list[int]:

@@ -46,12 +46,13 @@ def plot_profile(profile: Any, *, path: str | Path | None = None) -> Plot:
             ax.barh(places, backward, left=forward, color=PALETTE[4], label="backward")
         ax.barh(behind, gray, color=NEUTRAL_LINE, label="other")
         for place, end in enumerate(ends):
-            text = f" {end:.3g} {unit}, {end * size / profile.step:.0%}"
+            text = f" {end:.2f} {unit}, {end * size / profile.step:.0%}"
             ax.text(end, place, text, va="center", fontsize=12)
         ax.set_yticks(range(len(names)), names)
         ax.invert_yaxis()
         ax.tick_params(left=False)
-        ax.set(xlim=(0, 1.2 * max(ends)), xlabel=unit)
+        ax.set(xlim=(0, 1.25 * max(ends)), xlabel=unit)
+        ax.margins(y=0.02)
         ax.grid(visible=True, axis="x")
         figure.suptitle(profile.title, fontsize=14)
         figure.legend(loc="outside lower center", ncols=3)
