@@ -208,6 +208,10 @@ class Compiled:
         last = self._spare[-1] if self._spare else None
         return last if last and not any(map(self._programs.lacks, last.shapes)) else None
 
+    def parameters_in_order(self) -> list[Value]:
+        """The parameters in the order of their slots."""
+        return self._programs.store.in_order()
+
     def copied_machine(self, moves: bool) -> Any:
         """As `Programs.copied_machine`."""
         return self._programs.copied_machine(moves)

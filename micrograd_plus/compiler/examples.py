@@ -120,14 +120,14 @@ class Examples:
 
     def require(self, requirements: Sequence[Requirement], kind: int) -> None:
         """ValueError if an input of this kind of examples breaks a requirement."""
-        starts = self.starts
-        if len(self.shapes) > 1 and requirements:
-            starts = [start for start, own in zip(starts, self.kinds) if own == kind]
         if self.count == 1:
             inputs = self.inputs.tolist()
             for requirement in requirements:
                 requirement.check((inputs[requirement.position],))
             return
+        starts = self.starts
+        if len(self.shapes) > 1 and requirements:
+            starts = [start for start, own in zip(starts, self.kinds) if own == kind]
         for requirement in requirements:
             column = self._column(requirement.position, starts)
             if (given := column.tobytes()) != requirement.met_by:

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, NamedTuple
 
-from ..context import scope
+from ..engine import Value
+from ..support.nested import flatten
 from ..support.rich import mimebundle
 from ..support.words import many
 from .batches import Task, in_batches
 from .compiled import Compiled, Predict, name_of
 from .examples import Examples
 from .layout import Program
-from .tape import Instruction
+from .tape import DOT, MATMUL, Instruction, Pattern
 
 
 class Part(NamedTuple):
@@ -125,13 +126,13 @@ def profile(compiled: Compiled, *batches: Any) -> Profile:
 
     A step is measured as `step.run` runs it, in one thread; a call `step(X, y)` takes some
     microseconds more. It runs on a copy of the memory: neither the parameters nor the optimizer's
-    state change, and no random number is drawn. All measurements together take about 2 seconds, or
-    longer if a step does; every time is the least that was measured.
+    state change, and no random number is drawn. Each time is the least of many measurements, which
+    take 2 seconds together, or longer if a step takes long.
 
     A module is called by its place in the model. A neuron counts to its layer, and a head of
-    attention, which runs together with the other heads, to their attention. What is in no module
-    is called by its function, as a loss. "rest" is the time of the whole step that the parts do
-    not explain.
+    attention, which is computed together with the other heads, to the attention. What is in no
+    module is called by its function, as a loss. "rest" is the time of the whole step that the
+    parts do not explain.
 
     TypeError for what `compile` did not return; ValueError if there are no examples.
 
@@ -155,27 +156,67 @@ def profile(compiled: Compiled, *batches: Any) -> Profile:
             f"{compiled!r:.60} was not called yet: call it first, or pass the arguments of a call, "
             "as profile(step, X, y)"
         )
-    name = name_of(compiled.function)
     stopwatch = _Stopwatch(compiled, examples)
     step, others, seconds = stopwatch.measure()
+    name = name_of(compiled.function)
+    names = _Names(compiled.parameters_in_order(), name)
     parts = [
-        Part(_module_of(i.scope, name), " ".join(i.summary.split()), *both)
+        Part(names.of(i), " ".join(i.summary.split()), *both)
         for (_, i), both in zip(stopwatch.instructions, seconds)
     ]
     return Profile(name, examples.count, step, parts, others)
 
 
-def _module_of(opened: scope | None, function: str) -> str:
-    """The innermost module of a scope by its place in the model; without one, the function."""
-    owners: list[Any] = []
-    while opened is not None:
-        if isinstance(opened.owner, str):
-            function = opened.owner
-        elif getattr(opened.owner, "in_tree", True):
-            owners.insert(0, opened.owner)
-        opened = opened.parent
-    if not owners:
-        return function
+# ---- the names of modules
+
+
+class _Names:
+    """The module of each instruction, by its place in the model.
+
+    parameters: in the order of their slots. function: what is in no module is called so, unless
+        it is in the scope of another function, as a loss.
+    """
+
+    def __init__(self, parameters: Sequence[Value], function: str) -> None:
+        self.parameters, self.function = parameters, function
+
+    def of(self, instruction: Instruction) -> str:
+        """The name of the innermost module that an instruction belongs to."""
+        owners, function, opened = list[Any](), self.function, instruction.scope
+        while opened is not None:
+            if isinstance(opened.owner, str):
+                function = opened.owner
+            else:
+                owners.insert(0, opened.owner)
+            opened = opened.parent
+        if owners and instruction.kind in (DOT, MATMUL):
+            owners += self._inside(owners[-1], instruction.operands[:2])
+        owners = [owner for owner in owners if getattr(owner, "in_tree", True)]
+        return _path(owners) if owners else function
+
+    def _inside(self, module: Any, operands: Sequence[Pattern]) -> list[Any]:
+        """Those modules in this one that have the weights of a product.
+
+        A sum of the outer module may contain the product: then it is computed with the sum.
+        """
+        slots = [~pattern.place(0, 0) for pattern in operands if not pattern.per_example]
+        weights = [self.parameters[slot] for slot in slots if 0 <= slot < len(self.parameters)]
+        return next((found for weight in weights if (found := _way_to(weight, module))), [])
+
+
+def _way_to(parameter: Value, module: Any) -> list[Any]:
+    """The modules inside a module on the way to a parameter; none if there are none."""
+    for _, child in module.named_children():
+        members = [member for _, member in child.named_members()]
+        if any(value is parameter for member in members for value in flatten(member)):
+            return [child]
+        if further := _way_to(parameter, child):
+            return [child, *further]
+    return []
+
+
+def _path(owners: Sequence[Any]) -> str:
+    """The place of the last of these modules, each of which was called by the one before."""
     owner, *inner = owners
     path = type(owner).__name__
     for child in inner:
