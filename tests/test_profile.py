@@ -150,6 +150,18 @@ def two_models() -> Callable[..., Any]:
     return lambda x: (first(x) * second([x])[0][0][0]).exp()
 
 
+def scopes() -> Callable[..., Any]:
+    w = mp.Value(1.0)
+
+    def penalized(x: Any) -> mp.Value:
+        with mp.scope("fit"):
+            loss = (w * x).tanh()
+        with mp.scope(random.Random(0)):
+            return loss + (w * w).exp()
+
+    return penalized
+
+
 @pytest.mark.parametrize(
     ("function", "example", "expected"),
     [
@@ -167,6 +179,7 @@ def two_models() -> Callable[..., Any]:
             ],
         ),
         (two_models, [1.0], ["MLP.layers.0 (Layer)", "MLP.layers.1 (Layer)", "RNN", "<lambda>"]),
+        (scopes, 1.0, ["fit", "Random"]),
     ],
 )
 def test_modules_have_their_names(function: Any, example: Any, expected: list[str]) -> None:

@@ -173,8 +173,8 @@ def profile(compiled: Compiled, *batches: Any) -> Profile:
 class _Names:
     """The module of each instruction, by its place in the model.
 
-    parameters: in the order of their slots. function: what is in no module is called so, unless
-        it is in the scope of another function, as a loss.
+    parameters: in the order of their slots.
+    function: the name of what is in no scope. A scope without a module, as of a loss, has its own.
     """
 
     def __init__(self, parameters: Sequence[Value], function: str) -> None:
@@ -184,10 +184,10 @@ class _Names:
         """The name of the innermost module that an instruction belongs to."""
         owners, function, opened = list[Any](), self.function, instruction.scope
         while opened is not None:
-            if isinstance(opened.owner, str):
-                function = opened.owner
-            else:
+            if hasattr(opened.owner, "named_children"):
                 owners.insert(0, opened.owner)
+            else:
+                function = opened.name
             opened = opened.parent
         if owners and instruction.kind in (DOT, MATMUL):
             owners += self._inside(owners[-1], instruction.operands[:2])
@@ -257,7 +257,9 @@ class _Stopwatch:
             for instruction in (*program.shared, *program.per_example)
         ]
         single = [
-            replace(none[kind], **{"per_example" if i.per_example else "shared": [i]})
+            replace(none[kind], per_example=[i])
+            if i.per_example
+            else replace(none[kind], shared=[i])
             for kind, i in self.instructions
         ]
         programs = [*whole, *none, *single]
@@ -303,8 +305,9 @@ class _Stopwatch:
     def _least_seconds(self, jobs: Mapping[Any, _Job]) -> dict[Any, float]:
         """The least time of a step of each job, of many measurements in turn."""
         least = dict.fromkeys(jobs, inf)
-        step = min(self._seconds(*jobs["step"], steps=1) for _ in range(_FEWEST_TURNS))
-        steps = int(min(_MOST_STEPS, max(1, _AT_ONCE / max(step, 1e-9))))
+        # After whole steps, single instructions of both machines find their operands.
+        once = [self._seconds(self.whole, self.learns, moves, 1) for moves in (False, True) * 2]
+        steps = int(min(_MOST_STEPS, max(1, _AT_ONCE / max(min(once), 1e-9))))
         started = time.perf_counter()
         for turn in range(_MOST_TURNS):
             if turn >= _FEWEST_TURNS and time.perf_counter() - started > _SECONDS:
