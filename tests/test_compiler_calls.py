@@ -432,6 +432,15 @@ def test_examples_may_change_between_calls(machine: str, kind: str) -> None:
     assert loss([(1.0, 1.0)] * 3, [1, 1, 1]) == 3.0
 
 
+def test_shapes_and_numbers_of_examples_may_alternate(machine: str) -> None:
+    w = Value(2.0)
+    loss, predict = mp.compile(lambda x: w * mp.sum(x)), mp.compile(nn.Softmax())
+    for rows in ([[1.0], [2.0]], [[1.0, 2.0]], [[4.0]], [[3.0, 4.0], [5.0, 6.0]]) * 3:
+        assert loss(rows) == sum(2 * sum(row) for row in rows) / len(rows)
+        expected = [[v.data for v in nn.Softmax()(row)] for row in rows]
+        assert [list(row) for row in predict(rows)] == [pytest.approx(row) for row in expected]
+
+
 def test_a_call_in_the_memory_of_the_last_one_is_as_strict(machine: str) -> None:
     np = pytest.importorskip("numpy")
     w = Value(2.0)
