@@ -198,7 +198,7 @@ class Compiled:
             return self.examples(batches)
         return examples if examples.take(batches) else self.examples(batches)
 
-    def _spare_for_the_next_call(self, examples: Examples) -> None:
+    def _keep_for_the_next_call(self, examples: Examples) -> None:
         """Keeps the memory of a call's examples, but not the user's lists and arrays."""
         examples.batches = ()
         self._spare.append(examples)
@@ -208,13 +208,9 @@ class Compiled:
         last = self._spare[-1] if self._spare else None
         return last if last and not any(map(self._programs.lacks, last.shapes)) else None
 
-    def parameters_in_order(self) -> list[Value]:
-        """The parameters in the order of their slots."""
-        return self._programs.store.in_order()
-
-    def copied_machine(self, moves: bool) -> Any:
-        """As `Programs.copied_machine`."""
-        return self._programs.copied_machine(moves)
+    def copies(self) -> tuple[list[Value], list[Any]]:
+        """As `Programs.copies`."""
+        return self._programs.copies()
 
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
@@ -253,7 +249,7 @@ class Predict(Compiled):
         entries = programs.prepare(examples)
         batch = programs.in_one_batch(examples, stored=True)
         programs.run(batch, 0, 1, self._task(differentiated=False))
-        self._spare_for_the_next_call(examples)
+        self._keep_for_the_next_call(examples)
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -280,7 +276,7 @@ class LossAndGradient(Compiled):
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
         loss = programs.run(batch, 0, 1, self._task()).losses[0]
-        self._spare_for_the_next_call(examples)
+        self._keep_for_the_next_call(examples)
         return loss
 
     def _refuse_recording(self) -> None:

@@ -159,7 +159,7 @@ def profile(compiled: Compiled, *batches: Any) -> Profile:
     stopwatch = _Stopwatch(compiled, examples)
     step, others, seconds = stopwatch.measure()
     name = name_of(compiled.function)
-    names = _Names(compiled.parameters_in_order(), name)
+    names = _Names(stopwatch.parameters, name)
     parts = [
         Part(names.of(i), " ".join(i.summary.split()), *both)
         for (_, i), both in zip(stopwatch.instructions, seconds)
@@ -246,6 +246,7 @@ class _Stopwatch:
     """Runs all instructions of a step, none, or a single one, on copies of the step's memory.
 
     instructions: each with the kind of examples that it belongs to.
+    parameters: in the order of their slots.
     """
 
     def __init__(self, compiled: Compiled, examples: Examples) -> None:
@@ -270,7 +271,7 @@ class _Stopwatch:
         sizes = None if self.learns else [len(program.outputs) for program in whole]
         order = range(examples.count)
         self.batches = in_batches(examples, [order], examples.count, self.whole, sizes)
-        self.machines = [compiled.copied_machine(moves) for moves in (False, True)]
+        self.parameters, self.machines = compiled.copies()
         for machine in self.machines:
             machine.load(programs)
 

@@ -188,19 +188,21 @@ class Programs:
         with self.machine.lock:
             self.machine.load(list(self._loaded.values()))
 
-    def _new_machine(self, moves: bool = True) -> Any:
-        """A machine for these parameters, with or without the optimizer."""
-        count, dtype = len(self.store), self.dtype
-        if not moves:
-            return new_machine(count, 0, None, None, dtype)
-        return new_machine(count, self.store.moved, self.optimizer, self.update, dtype)
+    def _new_machine(self) -> Any:
+        moved, dtype = self.store.moved, self.dtype
+        return new_machine(len(self.store), moved, self.optimizer, self.update, dtype)
 
-    def copied_machine(self, moves: bool) -> Any:
-        """A machine of its own, with the parameters' numbers; with or without the optimizer."""
-        machine = self._new_machine(moves)
-        numbers = [parameter.data for parameter in self.store.in_order()]
-        machine.write(numbers, [0.0] * len(numbers))
-        return machine
+    def copies(self) -> tuple[list[Value], list[Any]]:
+        """The parameters in the order of their slots, and two machines with their numbers.
+
+        The first machine has no optimizer; the second has it, if there is one.
+        """
+        order = self.store.in_order()
+        numbers = [parameter.data for parameter in order]
+        machines = [new_machine(len(order), 0, None, None, self.dtype), self._new_machine()]
+        for machine in machines:
+            machine.write(numbers, [0.0] * len(order))
+        return order, machines
 
     def _forget_machine(self) -> None:
         """The next programs get a new machine."""
