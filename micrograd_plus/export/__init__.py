@@ -16,7 +16,7 @@ and `onnx_file` the file of a graph.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..nn import Module
 
 
-def export(model: Module, path: str | Path, *, dtype: str = "float64") -> None:
+def export(model: Module, path: str | Path, *, dtype: str = "float64", **about: Any) -> None:
     """Writes `model` to a file of the kind that the ending of `path` says.
 
     .safetensors: the weights as arrays, which PyTorch, JAX and others read. Names and shapes are
@@ -59,7 +59,7 @@ def export(model: Module, path: str | Path, *, dtype: str = "float64") -> None:
         raise ValueError(
             f"export writes files that end in {' or '.join(writers)}, not {Path(path).name!r}"
         )
-    writers[ending](model, Path(path), dtype)
+    writers[ending](model, Path(path), dtype, about)
 
 
 def load_weights(model: Module, path: str | Path) -> None:
