@@ -54,7 +54,15 @@ class Taken(NamedTuple):
 
 
 def taken(model: nn.Module) -> Taken:
-    """What a model takes, in which a Sequential has the place of each Neuron, Layer and MLP."""
+    """What a model takes, in which a Sequential has the place of each Neuron, Layer and MLP.
+
+    TypeError for a loss.
+    """
+    if isinstance(model, nn.loss.Loss):
+        raise TypeError(
+            f"{type(model).__name__} cannot be exported, as a file is for evaluation and takes no "
+            "targets: export the model"
+        )
     chain = list(_chain(model))
     axes: list[str | int] = list(next(filter(None, map(_axes, chain)), ROWS))
     first = next((module for module in chain if not isinstance(module, _OF_ANY_SIZE)), None)

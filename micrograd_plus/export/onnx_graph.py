@@ -125,8 +125,8 @@ class Graph:
         versions = [helper.make_opsetid(domain, _VERSIONS[domain]) for domain in sorted(domains)]
         made = helper.make_model(graph, ir_version=8, opset_imports=versions)
         made = self.onnx.shape_inference.infer_shapes(made, strict_mode=True, data_prop=True)
-        for output in made.graph.output:
-            for axis in output.type.tensor_type.shape.dim:
+        for array in (*made.graph.value_info, *made.graph.output):
+            for axis in array.type.tensor_type.shape.dim:
                 if axis.dim_param.startswith("unk__"):  # a name that says nothing
                     axis.Clear()
         texts = {name: json.dumps(thing, ensure_ascii=False) for name, thing in about.items()}

@@ -1,0 +1,71 @@
+"""Models as PyTorch's programs, .pt2 files: they run where PyTorch is, without any class of ours."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import nn
+from ..support.files import write_atomically
+from .inputs import CELLS, LAYERS, taken
+from .parts import in_parts
+from .pytorch import to_torch
+
+_SIZES = (*range(32, 0, -1), *range(33, 257))
+"""Of the axes that a model leaves open, in the order in which they are tried."""
+
+
+def write(model: nn.Module, path: Path, dtype: str, about: Mapping[str, Any]) -> None:
+    """Writes what PyTorch records of `model` in evaluation; `about` becomes extra files.
+
+    TypeError for a recurrent network, whose length PyTorch would fix.
+    """
+    if any(isinstance(part, LAYERS) for part in model.modules()):
+        raise TypeError(
+            f"{type(model).__name__} cannot be exported to .pt2, as PyTorch records a recurrent "
+            "network for sequences of one length only: write an .onnx file, which takes any length"
+        )
+    theirs = to_torch(model).eval()
+    import torch
+
+    theirs = theirs.to(getattr(torch, dtype))
+    axes, tokens = taken(in_parts(model))
+    kind = torch.int64 if tokens else getattr(torch, dtype)
+    dim = torch.export.Dim
+    open_axes: dict[int, Any] = {
+        i: dim.DYNAMIC if axis == "batch" else dim.AUTO
+        for i, axis in enumerate(axes)
+        if isinstance(axis, str)
+    }
+    for size in _SIZES:
+        sizes = [2 if axis == "batch" else size if isinstance(axis, str) else axis for axis in axes]
+        arguments = _arguments(model, torch.zeros(sizes, dtype=kind))
+        try:
+            theirs(*arguments)
+        except (RuntimeError, IndexError):  # a network for images may take one size only
+            continue
+        break
+    else:
+        raise ValueError(
+            f"{type(model).__name__} cannot be exported to .pt2: it takes no input of "
+            f"{' × '.join(map(str, axes))} whose open sizes are equal and at most {_SIZES[-1]}"
+        )
+    shapes = torch.utils._pytree.tree_map(lambda _: open_axes, arguments)
+    program = torch.export.export(theirs, arguments, dynamic_shapes=shapes)
+    content = io.BytesIO()
+    extra = {f"{name}.json": json.dumps(x, ensure_ascii=False) for name, x in about.items()}
+    torch.export.save(program, content, extra_files=extra)
+    write_atomically(path, content.getvalue())
+
+
+def _arguments(model: nn.Module, x: Any) -> tuple[Any, ...]:
+    """With what the model is called."""
+    if isinstance(model, nn.MultiHeadAttention):
+        return x, x, x
+    if not isinstance(model, CELLS):
+        return (x,)
+    state = x.new_zeros(len(x), model.hidden_size)
+    return x, state if model.parts == 1 else (state, state)
