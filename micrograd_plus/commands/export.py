@@ -8,6 +8,7 @@ from typing import Any
 
 from ..export import export
 from ..nn import saving
+from . import onnx_table
 from .arguments import add_command
 from .tables import Encoder
 
@@ -36,8 +37,6 @@ def run(options: argparse.Namespace) -> int:
     model = saving.model_in(kept, options.model).eval()
     about = {name: thing for name, thing in kept.items() if name not in saving.OWN}
     if options.output.suffix == ".onnx" and "table" in kept:
-        from . import onnx_table
-
         onnx_table.write(
             model, Encoder.from_dict(kept["table"]), options.output, options.dtype, about
         )

@@ -29,7 +29,7 @@ def embedding(graph: Graph, module: Any, tokens: str) -> str:
 
 
 def learned_positions(graph: Graph, module: Any, x: str) -> str:
-    """Adds a row of the table; a sequence beyond the context is an error of Gather."""
+    """Adds a row of the table; a sequence beyond the context is an error there."""
     rows = graph.constant(module.state_dict()["weight"])
     return graph.add("Add", x, graph.add("Gather", rows, graph.places(x, 1)))
 

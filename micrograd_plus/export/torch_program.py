@@ -62,10 +62,10 @@ def write(model: nn.Module, path: Path, dtype: str, about: Mapping[str, Any]) ->
 
 
 def _arguments(model: nn.Module, x: Any) -> tuple[Any, ...]:
-    """With what the model is called."""
+    """With what the model is called; PyTorch takes a tensor that comes twice for one input."""
     if isinstance(model, nn.MultiHeadAttention):
-        return x, x, x
+        return x, x.clone(), x.clone()
     if not isinstance(model, CELLS):
         return (x,)
-    state = x.new_zeros(len(x), model.hidden_size)
-    return x, state if model.parts == 1 else (state, state)
+    h, c = (x.new_zeros(len(x), model.hidden_size) for _ in range(2))
+    return x, h if model.parts == 1 else (h, c)

@@ -19,7 +19,7 @@ def write(model: Module, path: Path, dtype: str, about: Mapping[str, Any]) -> No
     state = in_parts(model).state_dict()
     arrays = {name: numpy.array(x, dtype=dtype) for name, x in state.items()}
     texts = {name: json.dumps(thing, ensure_ascii=False) for name, thing in about.items()}
-    write_atomically(path, safetensors.numpy.save(arrays, texts))
+    write_atomically(path, safetensors.numpy.save(arrays, texts or None))
 
 
 def read(model: Module, path: Path) -> None:
