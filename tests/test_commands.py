@@ -582,12 +582,13 @@ green,6,35,0.4,b,yes
 def test_a_table_is_predicted_by_onnxruntime_alone(run, tmp_path, target, dtype):
     pytest.importorskip("onnx")
     np, onnxruntime = pytest.importorskip("numpy"), pytest.importorskip("onnxruntime")
-    (tmp_path / "shops.csv").write_text(SHOPS * 3)
+    header, *rows = SHOPS.splitlines(keepends=True)
+    (tmp_path / "shops.csv").write_text("".join([header, *rows * 3]))
     train = ("train", "--csv", "shops.csv", "--target", target, "--epochs", 3, "--hidden", 4)
     assert run(*train)[0] == 0
     assert run("export", "trained/model.json", "model.onnx", "--dtype", dtype)[0] == 0
     assert run("predict", "--model", "trained/model.json", "--csv", "shops.csv", "-o", "p.csv")
-    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
 
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     columns = [put.name for put in session.get_inputs()]

@@ -65,7 +65,7 @@ def test_what_has_no_program_is_refused(tmp_path: Path) -> None:
     pytorch()
     path = tmp_path / "model.pt2"
     for module in (nn.CharRNN(5, 3), nn.Sequential(nn.Linear(2, 2), nn.GRU(2, 2))):
-        with pytest.raises(TypeError, match="for sequences of one length only: write an .onnx"):
+        with pytest.raises(TypeError, match="for sequences of one length only"):
             mp.export(module, path)
     narrow = nn.Sequential(nn.Conv2d(1, 1, (1, 2)), nn.Flatten(), nn.Linear(7, 1))
     with pytest.raises(ValueError, match="takes no input of batch × 1 × height × width whose"):

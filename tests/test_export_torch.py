@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from exported import CLOSE, DRAW, assert_twins
-from parity import flat, in_torch, noise, numbers, pytorch, shaken
+from exported import CASES, CLOSE, DRAW, assert_twins
+from parity import flat, in_torch, noise, numbers, parts, pytorch, shaken
 
 import micrograd_plus as mp
 from micrograd_plus import nn
 from micrograd_plus.export.parts import ACTIVATIONS, as_sequential
+from micrograd_plus.export.pytorch import TWINS
+
 
 @pytest.mark.parametrize(
     ("module", "inputs"),
@@ -162,3 +167,72 @@ def test_without_pytorch_the_error_names_the_command(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install torch"):
         mp.to_torch(nn.ReLU())
+
+
+# ---- the table for those who go on
+
+TABLE_FILE = Path(__file__).parent.parent / "README.md"
+TABLE_HEADING = "| ours, in `nn` | theirs, in `torch.nn` |"
+GROUPS = {
+    "their cells": (nn.RNNCell, nn.LSTMCell, nn.GRUCell),
+    "activations": (
+        *(nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.LeakyReLU, nn.ELU, nn.GELU),
+        nn.Softmax,
+    ),
+    "pooling": (nn.MaxPool2d, nn.AvgPool2d),
+    "losses": tuple(twin.ours for twin in TWINS if issubclass(twin.ours, nn.loss.Loss)),
+    "positions": (nn.LearnedPositions, nn.SinusoidalPositions),
+}
+
+
+def rows_of_the_table() -> list[tuple[str, str]]:
+    lines = TABLE_FILE.read_text("utf-8").partition(TABLE_HEADING)[2].splitlines()[2:]
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [tuple(map(str.strip, row.strip("|").split("|"))) for row in rows]  # type: ignore[misc]
+
+
+def named(ours: str) -> list[type[nn.Module]]:
+    """The classes of a row's first cell."""
+    found = [getattr(nn, name) for name in re.findall(r"`(\w+)", ours)]
+    return [*found, *(kind for group in GROUPS if group in ours for kind in GROUPS[group])]
+
+
+def assert_as_the_table_says(module: nn.Module, ours: str, theirs: str) -> None:
+    torch = pytorch()
+    twin, name = mp.to_torch(module), type(module).__name__
+    is_of_torch = type(twin) is getattr(torch.nn, type(twin).__name__, None)
+    assert is_of_torch == (theirs != "classes that `to_torch` gives")
+    if theirs.startswith("the same"):
+        assert type(twin).__name__ == name
+    if "with the same arguments" in theirs and not isinstance(module, nn.Sequential):
+        assert repr(type(twin)(**module.config()).double()) == repr(twin)
+    if "`batch_first=True`" in theirs and name in ("RNN", "LSTM", "GRU"):
+        assert twin.batch_first
+    if theirs == "`Sequential` of `Linear` and activations":
+        assert type(twin) is torch.nn.Sequential
+        kinds = {type(part).__name__ for part in twin}
+        assert kinds <= {"Linear", *(kind.__name__ for kind in GROUPS["activations"])}
+    if "(" in theirs:  # it is written how they are made
+        sizes = {"width": 4, "heads": 2}
+        made = eval(theirs.strip("`"), vars(torch.nn) | sizes).double()
+        there = mp.to_torch(eval(ours.strip("`"), vars(nn) | sizes))
+        made.load_state_dict(there.state_dict())
+        x = [in_torch(noise(2, 3, 4))] * (3 if name == "MultiHeadAttention" else 1)
+        found, wanted = (parts((module(*x),))[0] for module in (made, there))
+        assert flat(found) == flat(wanted)
+
+
+def test_each_row_of_the_table_is_true() -> None:
+    rows = rows_of_the_table()
+    assert rows
+    seen = []
+    for ours, theirs in rows:
+        kinds = named(ours)
+        assert kinds, ours
+        for kind in kinds:
+            for module, _ in CASES:
+                if type(module) is kind:
+                    assert_as_the_table_says(module, ours, theirs)
+        seen += kinds
+    assert len(seen) == len({*seen})
+    assert {*seen} == {type(module) for module, _ in CASES}

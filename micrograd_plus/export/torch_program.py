@@ -1,4 +1,4 @@
-"""Models as PyTorch's programs, .pt2 files: they run where PyTorch is, without any class of ours."""
+"""Models as programs of PyTorch, .pt2 files, which run there without any class of ours."""
 
 from __future__ import annotations
 
