@@ -264,6 +264,13 @@ def test_small_networks_of_any_kind(model: nn.Sequential, penalised: bool) -> No
     assert_alike("numpy", loss, parameters, numbers(3, width), numbers(3))
 
 
+def test_parameters_that_are_no_finite_numbers(library: str) -> None:
+    model = nn.Linear(3, 1, bias=False)
+    model.load_state_dict({"weight": [[math.inf, -math.inf, math.nan]]})
+    kept = run(mp.as_source(model, library, [1.0, 2.0, 3.0]))["PARAMETERS"]["weight"]
+    assert np.array_equal(np.asarray(kept), [[math.inf, -math.inf, math.nan]], equal_nan=True)
+
+
 # ---- outputs
 
 
