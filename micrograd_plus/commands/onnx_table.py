@@ -31,16 +31,12 @@ def write(
     names = [column.name for column in encoder.columns]
     probabilities = "probabilities" + "_" * ("probabilities" in (*names, target.name))
     graph.reserve(*names, target.name, probabilities)
-    groups = groupby(encoder.columns, key=lambda column: bool(column.texts))
-    parts = [
-        part
-        for are_texts, columns in groups
-        for part in (
-            [_choices(graph, column) for column in columns]
-            if are_texts
-            else [_standardised(graph, list(columns))]
-        )
-    ]
+    parts = []
+    for are_texts, columns in groupby(encoder.columns, key=lambda column: bool(column.texts)):
+        if are_texts:
+            parts += [_choices(graph, column) for column in columns]
+        else:
+            parts.append(_standardised(graph, list(columns)))
     graph.axes = 2
     y = written(graph, in_parts(model), graph.add("Concat", *parts, axis=1))
     if target.texts:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .. import nn
+from ..nn.activations import Elementwise
 
 ROWS = ("batch", "width")
 CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
@@ -36,11 +37,6 @@ _SIZES = {
     **dict.fromkeys(("num_features", "in_channels"), 1),
 }
 """The settings that are the size of an axis of the input, and the axis."""
-
-_OF_ANY_SIZE = (
-    *(nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.LeakyReLU, nn.ELU, nn.GELU),
-    *(nn.Softmax, nn.Dropout),
-)
 
 
 class Taken(NamedTuple):
@@ -65,7 +61,8 @@ def taken(model: nn.Module) -> Taken:
         )
     chain = list(_chain(model))
     axes: list[str | int] = list(next(filter(None, map(_axes, chain)), ROWS))
-    first = next((module for module in chain if not isinstance(module, _OF_ANY_SIZE)), None)
+    any_size = (Elementwise, nn.Softmax)
+    first = next((module for module in chain if not isinstance(module, any_size)), None)
     if isinstance(first, _TOKENS):
         return Taken(tuple(axes), True)
     for name, size in (first.config() if first else {}).items():

@@ -14,7 +14,7 @@ from .. import nn
 from ..support.files import write_atomically
 from . import onnx_layers as layers
 from . import onnx_sequences as sequences
-from .inputs import CELLS, LAYERS, Taken, taken
+from .inputs import CELLS, LAYERS, taken
 from .onnx_graph import Graph
 from .parts import Function, in_parts
 
@@ -59,30 +59,28 @@ NODES: dict[type[nn.Module], Writer] = {
 def write(model: nn.Module, path: Path, dtype: str, about: Mapping[str, Any]) -> None:
     """Writes `model` as a graph; TypeError for a module that is not in the table."""
     graph, model = Graph(dtype), in_parts(model)
+    axes, tokens = taken(model)
+    graph.axes = len(axes)
+    x = graph.add_input("x", axes, "int64" if tokens else None)
     if isinstance(model, CELLS):
-        _write_cell(graph, model, taken(model))
+        results = _stepped(graph, model, x)
     elif isinstance(model, LAYERS):
-        x = graph.add_input("x", taken(model).axes)
         output, states = sequences.recurrent(graph, model, x)
-        for name, result in zip(("y", "h_n", "c_n"), (output, *states)):
-            graph.add_output(name, result)
+        results = dict(zip(("y", "h_n", "c_n"), (output, *states)))
     else:
-        axes, tokens = taken(model)
-        x = graph.add_input("x", axes, "int64" if tokens else None)
-        graph.axes = len(axes)
-        graph.add_output("y", written(graph, model, x))
+        results = {"y": written(graph, model, x)}
+    for name, result in results.items():
+        graph.add_output(name, result)
     write_atomically(path, graph.model(about).SerializeToString())
 
 
-def _write_cell(graph: Graph, cell: Any, takes: Taken) -> None:
-    x = graph.add_input("x", takes.axes)
+def _stepped(graph: Graph, cell: Any, x: str) -> dict[str, str]:
+    """The state of a cell after one step, from the state before, which is an input, too."""
     size = ("batch", cell.hidden_size)
     before = [graph.add_input(name, size) for name in ("h_0", "c_0")[: cell.parts]]
-    after = sequences.STEPS[type(cell)](
-        graph, cell, sequences.weighted_input(graph, cell, x), before
-    )
-    for name, result in zip(("h_1", "c_1"), after):
-        graph.add_output(name, result)
+    weighted = sequences.weighted_input(graph, cell, x)
+    after = sequences.STEPS[type(cell)](graph, cell, weighted, before)
+    return dict(zip(("h_1", "c_1"), after))
 
 
 def written(graph: Graph, module: nn.Module, x: str) -> str:

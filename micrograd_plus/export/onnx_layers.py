@@ -15,6 +15,7 @@ from .onnx_formulas import apply
 from .onnx_graph import Graph
 
 _END = 2**63 - 1  # of a slice that goes to the end of an axis
+_FIRST = 2  # of the axes along which a kernel moves, after the batch and the channels
 
 
 def linear(graph: Graph, module: Any, x: str) -> str:
@@ -80,11 +81,11 @@ def batch_norm(graph: Graph, module: Any, x: str) -> str:
 def conv(graph: Graph, module: Any, x: str) -> str:
     """The channels of all places of the kernel side by side, then a weighted sum of them."""
     x = _padded(graph, module, x)
-    for windows in _along_each_axis(module):
-        x = graph.add("Concat", *windows(graph, x), axis=1)
     weight = graph.numpy.array(module.state_dict()["weight"])
-    rows = weight.transpose(0, *range(weight.ndim - 1, 0, -1)).reshape(len(weight), -1)
-    spatial = range(2, weight.ndim)
+    spatial = range(_FIRST, weight.ndim)
+    for axis in spatial:
+        x = graph.add("Concat", *_windows(graph, module, x, axis), axis=1)
+    rows = weight.transpose(0, *reversed(spatial), 1).reshape(len(weight), -1)
     x = graph.add("Transpose", x, perm=[0, *spatial, 1])
     x = graph.linear(x, rows, module.state_dict().get("bias"))
     return graph.add("Transpose", x, perm=[0, weight.ndim - 1, *range(1, weight.ndim - 1)])
@@ -104,8 +105,8 @@ def max_pool(graph: Graph, module: Any, x: str) -> str:
 def average_pool(graph: Graph, module: Any, x: str) -> str:
     """The mean of each window, with the zeros of the padding."""
     x = _padded(graph, module, x)
-    for windows in _along_each_axis(module):
-        x = graph.add("Sum", *windows(graph, x))
+    for axis in range(_FIRST, _FIRST + len(module.kernel_size)):
+        x = graph.add("Sum", *_windows(graph, module, x, axis))
     return graph.add("Div", x, graph.constant(prod(module.kernel_size)))
 
 
@@ -124,29 +125,19 @@ def _padded(graph: Graph, module: Any, x: str) -> str:
     return graph.add("Pad", x, graph.whole(*sides, *sides))
 
 
-def _along_each_axis(module: Any) -> list[Any]:
-    """For each axis, a function that returns what is below each place of the kernel.
-
-    That are slices of x, of one size.
-    """
-
-    def along(axis: int, kernel: int, stride: int, dilation: int) -> Any:
-        reach = dilation * (kernel - 1)
-
-        def windows(graph: Graph, x: str) -> list[str]:
-            return [
-                graph.add(
-                    "Slice",
-                    x,
-                    graph.whole(start),
-                    graph.whole(start - reach or _END),
-                    graph.whole(axis),
-                    graph.whole(stride),
-                )
-                for start in range(0, reach + 1, dilation)
-            ]
-
-        return windows
-
-    settings = zip(module.kernel_size, module.stride, module.dilation)
-    return [along(axis, *setting) for axis, setting in enumerate(settings, start=2)]
+def _windows(graph: Graph, module: Any, x: str, axis: int) -> list[str]:
+    """For each place of the kernel along an axis, what is below it as the kernel moves: slices."""
+    settings = module.kernel_size, module.stride, module.dilation
+    kernel, stride, dilation = (setting[axis - _FIRST] for setting in settings)
+    reach = dilation * (kernel - 1)
+    return [
+        graph.add(
+            "Slice",
+            x,
+            graph.whole(start),
+            graph.whole(start - reach or _END),
+            graph.whole(axis),
+            graph.whole(stride),
+        )
+        for start in range(0, reach + 1, dilation)
+    ]

@@ -32,27 +32,13 @@ def write(model: nn.Module, path: Path, dtype: str, about: Mapping[str, Any]) ->
     import torch
 
     theirs = theirs.to(getattr(torch, dtype))
-    axes, tokens = taken(in_parts(model))
-    kind = torch.int64 if tokens else getattr(torch, dtype)
+    arguments = _arguments(model, theirs, dtype)
     dim = torch.export.Dim
     open_axes: dict[int, Any] = {
         i: dim.DYNAMIC if axis == "batch" else dim.AUTO
-        for i, axis in enumerate(axes)
+        for i, axis in enumerate(taken(in_parts(model)).axes)
         if isinstance(axis, str)
     }
-    for size in _SIZES:
-        sizes = [2 if axis == "batch" else size if isinstance(axis, str) else axis for axis in axes]
-        arguments = _arguments(model, torch.zeros(sizes, dtype=kind))
-        try:
-            theirs(*arguments)
-        except (RuntimeError, IndexError):  # a network for images may take one size only
-            continue
-        break
-    else:
-        raise ValueError(
-            f"{type(model).__name__} cannot be exported to .pt2: it takes no input of "
-            f"{' × '.join(map(str, axes))} whose open sizes are equal and at most {_SIZES[-1]}"
-        )
     shapes = torch.utils._pytree.tree_map(lambda _: open_axes, arguments)
     program = torch.export.export(theirs, arguments, dynamic_shapes=shapes)
     content = io.BytesIO()
@@ -61,8 +47,28 @@ def write(model: nn.Module, path: Path, dtype: str, about: Mapping[str, Any]) ->
     write_atomically(path, content.getvalue())
 
 
-def _arguments(model: nn.Module, x: Any) -> tuple[Any, ...]:
-    """With what the model is called; PyTorch takes a tensor that comes twice for one input."""
+def _arguments(model: nn.Module, theirs: Any, dtype: str) -> tuple[Any, ...]:
+    """With what `theirs` can be called: zeros; ValueError if no size fits."""
+    import torch
+
+    axes, tokens = taken(in_parts(model))
+    kind = torch.int64 if tokens else getattr(torch, dtype)
+    for size in _SIZES:
+        sizes = [2 if axis == "batch" else size if isinstance(axis, str) else axis for axis in axes]
+        arguments = _with_others(model, torch.zeros(sizes, dtype=kind))
+        try:
+            theirs(*arguments)
+        except (RuntimeError, IndexError):  # a network for images may take one size only
+            continue
+        return arguments
+    raise ValueError(
+        f"{type(model).__name__} cannot be exported to .pt2: it takes no input of "
+        f"{' × '.join(map(str, axes))} whose open sizes are equal and at most {_SIZES[-1]}"
+    )
+
+
+def _with_others(model: nn.Module, x: Any) -> tuple[Any, ...]:
+    """x and the other arguments of a call, each a tensor of its own, or PyTorch joins them."""
     if isinstance(model, nn.MultiHeadAttention):
         return x, x.clone(), x.clone()
     if not isinstance(model, CELLS):
