@@ -13,6 +13,7 @@ from .classroom import faults as faults
 from .classroom import lint as lint
 from .classroom import questions as questions
 from .compiler import compile as compile
+from .compiler import profile as profile
 from .context import detect_anomaly as detect_anomaly
 from .context import no_grad as no_grad
 from .context import scope as scope

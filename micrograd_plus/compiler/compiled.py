@@ -145,6 +145,7 @@ class Compiled:
         self.threads = None if threads is None else whole_number("threads", threads)
         self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
+        self._spare: list[Examples] = []  # whose memory a call may use
         size = whole_number("cache_size", cache_size)
         self._programs = Programs(function, size, self._known, self._accept, optimizer, self.dtype)
 
@@ -158,7 +159,7 @@ class Compiled:
 
     def _shown(self) -> list[str]:
         """What `repr` shows: of dtypes, as PyTorch does, only another one than the default."""
-        shown = [_name(self.function)]
+        shown = [name_of(self.function)]
         return shown if self.dtype is FLOAT64 else [*shown, f"dtype={self.dtype.name!r}"]
 
     _repr_mimebundle_ = mimebundle
@@ -185,7 +186,8 @@ class Compiled:
         """The programs for all shapes of these examples, recorded if they are new."""
         return self._programs.prepare(examples)
 
-    def _examples(self, batches: Sequence[Any]) -> Examples:
+    def examples(self, batches: Sequence[Any]) -> Examples:
+        """The arguments of a call; an error if they are none."""
         names = self.argument_names
         if not batches or (names and len(batches) != len(names)):
             raise TypeError(
@@ -194,6 +196,28 @@ class Compiled:
             )
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
+
+    def _examples_of_a_call(self, batches: Sequence[Any]) -> Examples:
+        """The examples of a call, in the memory of an earlier call's, if that can be."""
+        try:
+            examples = self._spare.pop()
+        except IndexError:  # at the first call, or while that of another thread is not done
+            return self.examples(batches)
+        return examples if examples.take(batches) else self.examples(batches)
+
+    def _keep_for_the_next_call(self, examples: Examples) -> None:
+        """Keeps the memory of a call's examples, but not the user's lists and arrays."""
+        examples.batches = ()
+        self._spare.append(examples)
+
+    def examples_of_the_last_call(self) -> Examples | None:
+        """None before the first call, and where it would have to be recorded again."""
+        last = self._spare[-1] if self._spare else None
+        return last if last and not any(map(self._programs.lacks, last.shapes)) else None
+
+    def copies(self) -> tuple[list[Value], list[Any]]:
+        """As `Programs.copies`."""
+        return self._programs.copies()
 
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
@@ -207,12 +231,12 @@ class Compiled:
         """Raises an error if the function is not one that can be compiled so."""
         if recording.structure is not None:
             raise TypeError(
-                f"{_name(self.function)} is compiled as the loss of one example, and returned "
+                f"{name_of(self.function)} is compiled as the loss of one example, and returned "
                 "a list: return one Value; for predictions, compile a Module"
             )
         if not recording.parameters:
             raise ValueError(
-                f"the loss that {_name(self.function)} returns depends on no parameter: nothing "
+                f"the loss that {name_of(self.function)} returns depends on no parameter: nothing "
                 "could be learned"
             )
 
@@ -234,11 +258,12 @@ class Predict(Compiled):
         """The outputs for every example of the batch."""
         if recorder() is not None:
             return self.function(*batches)
-        examples = self._examples(batches)
+        examples = self._examples_of_a_call(batches)
         programs = self._programs
         entries = programs.prepare(examples)
         batch = programs.in_one_batch(examples, stored=True)
         programs.run(batch, 0, 1, self._task(differentiated=False))
+        self._keep_for_the_next_call(examples)
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -267,11 +292,13 @@ class LossAndGradient(Compiled):
     def __call__(self, *batches: Any) -> float:
         """The mean loss over the examples, each of which is one loss_fn(x, y)."""
         self._refuse_recording()
-        examples = self._examples(batches)
+        examples = self._examples_of_a_call(batches)
         programs = self._programs
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
-        return programs.run(batch, 0, 1, self._task()).losses[0]
+        loss = programs.run(batch, 0, 1, self._task()).losses[0]
+        self._keep_for_the_next_call(examples)
+        return loss
 
     def _refuse_recording(self) -> None:
         if recorder() is not None:
@@ -334,7 +361,7 @@ class Step(LossAndGradient):
         self._refuse_recording()
         if schedule is not None:
             schedule.require(self.optimizer)
-        examples = self._examples(batches)
+        examples = self.examples(batches)
         epochs = whole_number("epochs", epochs)
         size = examples.count if batch_size is None else whole_number("batch_size", batch_size)
         self.prepare(examples)
@@ -493,7 +520,8 @@ def _argument_names(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.default is Parameter.empty]
 
 
-def _name(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called in texts: a Module by its class."""
     return getattr(function, "__name__", type(function).__name__)
 
 

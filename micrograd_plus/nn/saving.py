@@ -25,6 +25,8 @@ from .linear import Sequential
 from .module import Module
 
 _FORMAT = "micrograd_plus model 1"
+OWN = frozenset({"format", "model", "parameters"})
+"""The names in a file that are not those of more data."""
 
 
 def save(model: Module, path: str | Path, **about: Any) -> None:
@@ -42,7 +44,7 @@ def save(model: Module, path: str | Path, **about: Any) -> None:
     """
     if not isinstance(model, Module):
         raise TypeError(f"save takes a model, a Module, not {model!r}")
-    if taken := about.keys() & {"format", "model", "parameters"}:
+    if taken := about.keys() & OWN:
         raise ValueError(f"{', '.join(taken)} is a reserved name in the file: use another name")
     content = {
         "format": _FORMAT,
