@@ -51,6 +51,7 @@ WINGS = {
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
+ROOMS["training"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
@@ -226,7 +227,7 @@ print(len(ours))
         "import micrograd_plus as mp; v = mp.Value(2.0); (v * 2).tanh().backward(); str(v)",
         *[
             f"import micrograd_plus.{room}"
-            for room in [*CORE, *WINGS, "train", "course", "commands", "__main__"]
+            for room in [*CORE, *WINGS, "training", "train", "course", "commands", "__main__"]
             if is_room(room)
         ],
     ],
