@@ -12,23 +12,26 @@ History(50 epochs, loss 0.07263, accuracy 100.0%)
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from . import losses
 from .compiler import is_native
 from .data import check_lengths
 from .engine import Value
+from .loggers import Logger, Loggers
 from .nn import Module
 from .optim import Optimizer, Schedule
 from .support.checks import generator_or, whole_number
 from .support.nested import plain
 from .support.progress import bar as progress_bar
 from .support.sweeping import in_a_sweep, warn
+from .training.checkpoints import Checkpoints
 from .training.history import History as History
-from .training.runs import CompiledRun, DivergedError, Run, loss_and_accuracy
+from .training.runs import Best, CompiledRun, DivergedError, Run, loss_and_accuracy
+from .training.settings import settings_of
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)
@@ -54,6 +57,10 @@ def fit(
     generator: random.Random | None = None,
     progress: bool = True,
     compiled: bool | Literal["auto"] = "auto",
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: bool = False,
+    logger: Logger | Iterable[Logger] = (),
 ) -> History:
     """Trains `model` on the examples X with the targets y, and returns the `History`.
 
@@ -76,6 +83,15 @@ def fit(
         In compiled code Dropout draws other random numbers than in eager code. A compiled step
         of many examples runs in as many threads as the first steps show to be the fastest; the
         numbers are the same for every number of threads.
+    checkpoint: a folder for checkpoints. There is one at the beginning, one after every
+        `checkpoint_seconds`, between two steps, and one at the end. Each replaces the one before
+        the last. A folder that has the checkpoint of a training is refused without `resume`.
+    resume: goes on from the newest checkpoint in the folder; from the beginning if there is none.
+        Then a training that was killed, and is called again with the same arguments, ends with the
+        numbers that it would have had, to the last bit on the same machine. Only `epochs`,
+        `callbacks` and `logger` may change: with more epochs a finished training goes on.
+    logger: one of `loggers`, or a list of several. They get the settings, and the numbers of each
+        epoch. One that fails after the beginning is left out, with a RuntimeWarning.
 
     If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning, and the
     model gets the parameters with the last finite loss. After Ctrl-C it has the parameters of the
@@ -98,15 +114,28 @@ def fit(
     generator = generator_or(random.Random(0), generator)
     shuffler = None if batch_size is None else generator
     callbacks = list(callbacks)
+    loggers = Loggers(logger)
     run = _run(compiled, model, _loss_function(loss), optimizer, schedule, clip_grad_norm, X, y)
-    best, best_loss, best_epoch = run.snapshot(), math.inf, 0
+    if patience:
+        run.best.numbers = run.snapshot()
     history = run.history
-    bar = progress_bar(epochs, "epoch", progress)
+    settings = {}
+    if checkpoint is not None or loggers.given:
+        arguments = {"batch_size": batch_size, "early_stop": patience}
+        settings = settings_of(run, schedule, validation, **arguments)
+    checkpoints = Checkpoints(checkpoint, checkpoint_seconds, run, schedule, generator, settings)
+    checkpoints.find(resume, epochs)
+    begun = len(history.loss)
+    bar = progress_bar(begun if history.stopped else epochs, "epoch", progress, done=begun)
     try:
+        loggers.begin(checkpoints.training, {**settings, "epochs": epochs}, begun)
+        checkpoints.write()
         for epoch in bar:
             model.train()
-            measured = run.epoch(X, y, size, shuffler)
-            if epoch == 0 and run.why_eager:  # wrong data has already raised an error
+            run.epoch = run.epoch or run.begin_epoch(shuffler)
+            for _ in run.steps_of(run.epoch, size):
+                checkpoints.write_if_due()
+            if epoch == begun and run.why_eager:  # wrong data has already raised an error
                 warn(
                     "fit trains with eager code, some thousand times slower than a compiled step, "
                     f"because compiling it failed: {run.why_eager}. A compiled step calls the "
@@ -114,30 +143,35 @@ def fit(
                     UserWarning,
                     stacklevel=2,
                 )
+            measured = run.epoch.means() | {"lr": run.optimizer.lr}
             if validation:
                 val_loss, val_accuracy = run.evaluate(*validation)
                 measured |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
             history.append(**measured)
+            run.epoch = None
             if schedule:
                 schedule.step()
             bar.set_postfix_str(_postfix(history), refresh=False)
+            loggers.log(epoch + 1, {k: v for k, v in measured.items() if v is not None})
             wishes = [callback(history) for callback in callbacks]
             if any(wishes):
                 history.stopped = f"by a callback after epoch {epoch + 1}"
                 break
-            watched = (history.val_loss or history.loss)[-1]
-            if watched < best_loss:  # the training loss was measured before the last update
-                best_loss, best_epoch = watched, epoch
-                if patience:
-                    best = run.snapshot() if validation else run.good()
-            elif patience and epoch - best_epoch >= patience:
-                history.stopped = (
-                    f"no improvement for {patience} epochs; the parameters are those of "
-                    f"epoch {best_epoch + 1}"
-                )
-                break
-        if patience:
-            run.restore(best)
+            if patience:
+                watched = (history.val_loss or history.loss)[-1]
+                if watched < run.best.loss:  # the training loss is of before the last update
+                    numbers = run.snapshot() if validation else run.good()
+                    run.best = Best(watched, epoch, numbers)
+                elif epoch - run.best.epoch >= patience:
+                    history.stopped = (
+                        f"no improvement for {patience} epochs; the parameters are those of "
+                        f"epoch {run.best.epoch + 1}"
+                    )
+                    break
+            checkpoints.write_if_due()
+        checkpoints.write_if_due(last=True)
+        if run.best.numbers:
+            run.restore(run.best.numbers)
         run.check_last_update()
     except KeyboardInterrupt:
         if in_a_sweep():  # which ends as a whole
@@ -158,6 +192,7 @@ def fit(
                 stacklevel=2,
             )
     finally:
+        loggers.close()
         bar.close()
         model.eval()
     return history
@@ -178,22 +213,20 @@ def evaluate(
     return loss_and_accuracy(model, model, X, y, _loss_function(loss))
 
 
-def _run(compiled: bool | str, *arguments: Any) -> Run:
-    """Returns a training, compiled if requested and possible; the last arguments are X, y."""
-    *settings, X, y = arguments
+def _run(compiled: bool | str, model: Module, loss: Any, *settings: Any) -> Run:
+    """Returns a training, compiled if requested and possible."""
     if compiled not in (True, False, "auto"):
         raise ValueError(f"compiled is True, False or 'auto', not {compiled!r}")
-    _, loss, *_ = settings
     if compiled is True:
-        return CompiledRun(X, y, *settings)
+        return CompiledRun(model, loss, *settings)
     if compiled == "auto" and _is_mean(loss) and is_native():
         try:
-            return CompiledRun(X, y, *settings)
+            return CompiledRun(model, loss, *settings)
         except (TypeError, ValueError) as error:
-            run = Run(*settings)
+            run = Run(model, loss, *settings)
             run.why_eager = str(error)
             return run
-    return Run(*settings)
+    return Run(model, loss, *settings)
 
 
 def _is_mean(loss: Any) -> bool:

