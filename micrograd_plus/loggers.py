@@ -49,6 +49,9 @@ class Logger(Protocol):
         """Called at the end, also after an error or Ctrl-C."""
 
 
+_START = '{"training": "'  # of every line of JSONLines
+
+
 class JSONLines:
     """Writes a file with one JSON object per line, for pandas, jq and spreadsheets.
 
@@ -75,8 +78,8 @@ class JSONLines:
         old = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         kept, begun = [], False
         for line in old.splitlines(keepends=True):
-            if not line.endswith("\n"):  # its writer was killed
-                break
+            if not line.endswith("\n") and _START.startswith(line[: len(_START)]):
+                break  # its writer was killed
             try:
                 noted = json.loads(line)
                 own = noted["training"] == training
@@ -122,8 +125,11 @@ class TensorBoard:
 
     def begin(self, training: str, settings: Mapping[str, Any], epoch: int) -> None:
         """Opens an event file, and notes the settings as a table."""
-        purged = epoch + 1 if epoch else 0
-        self._writer = _summary_writer()(str(self.folder), purge_step=purged)
+        self._writer = _summary_writer()(
+            str(self.folder),
+            purge_step=epoch + 1 if epoch else 0,
+            filename_suffix=f".{time.time_ns()}",  # else one file a second overwrites another
+        )
         if not epoch:
             rows = [f"| {name} | `{value}` |" for name, value in settings.items()]
             self._writer.add_text("settings", "\n".join(["| | |", "|-|-|", *rows]), 0)

@@ -128,8 +128,8 @@ def fit(
     begun = len(history.loss)
     bar = progress_bar(begun if history.stopped else epochs, "epoch", progress, done=begun)
     try:
-        loggers.begin(checkpoints.training, {**settings, "epochs": epochs}, begun)
         checkpoints.write()
+        loggers.begin(checkpoints.training, {**settings, "epochs": epochs}, begun)
         for epoch in bar:
             model.train()
             run.epoch = run.epoch or run.begin_epoch(shuffler)
