@@ -114,8 +114,9 @@ def a_parameter_of_the_loss():
     return {"model": model, "optimizer": optimizer, "loss": loss}
 
 
-def whole_batches():
-    return {"batch_size": None}
+def batches_for_several_threads():
+    X, y = data.moons(600, seed=3)
+    return {"X": X, "y": y, "batch_size": 300}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def whole_batches():
         (momentum_and_the_best_training_loss, "compiled"),
         (a_parameter_of_the_loss, "eager"),
         (a_parameter_of_the_loss, "compiled"),
-        (whole_batches, "compiled"),
+        (batches_for_several_threads, "compiled"),
     ],
 )
 def test_stopped_after_each_checkpoint(make, engine, folder, stop_after):
@@ -171,13 +172,17 @@ def test_divergence_after_going_on(compiled, folder, stop_after):
             assert diverge(folder / str(count), resume=True) == expected
 
 
-def test_interrupted_and_called_again_with_the_same_objects(folder):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_interrupted_and_called_again_with_the_same_objects(compiled, folder):
     """As a cell of a notebook that is run again."""
-    expected = train()
+    if compiled:
+        pytest.importorskip("numba")
+    expected = train(compiled=compiled)
     model = network()
     optimizer = optim.Adam(model.parameters(), lr=0.05)
     generator = random.Random(0)
     objects = {"model": model, "optimizer": optimizer, "generator": generator}
+    objects["compiled"] = compiled
     objects["schedule"] = optim.ExponentialLR(optimizer, 0.9)
 
     def interrupt(history):
@@ -210,9 +215,16 @@ def test_a_training_that_has_ended_is_not_repeated(folder):
     assert not calls
 
 
-def test_more_epochs(folder):
-    train(folder, epochs=2, early_stop=2)
-    assert train(folder, epochs=4, early_stop=2, resume=True) == train(epochs=4, early_stop=2)
+def test_more_epochs(folder, capsys):
+    options = {"early_stop": 2, "progress": True}
+    train(folder, epochs=2, **options)
+    capsys.readouterr()
+    result = train(folder, epochs=4, resume=True, **options)
+    shown = capsys.readouterr().err
+    assert "| 2/4" in shown
+    assert "| 1/4" not in shown
+    assert "| 4/4" in shown
+    assert result == train(epochs=4, **options)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +296,8 @@ def test_another_optimizer(folder):
     model = network()
     with pytest.raises(ValueError, match=r"lr is 0\.05 there and 0\.1 here"):
         train(folder, model, optim.Adam(model.parameters(), lr=0.1), resume=True)
+    with pytest.raises(ValueError, match=r"parameters is 17, sha256 .* there and 17, sha256"):
+        train(folder, model, optim.Adam(model.parameters()[::-1], lr=0.05), resume=True)
     with pytest.raises(ValueError, match="optimizer is Adam there and AdamW here"):
         train(folder, model, optim.AdamW(model.parameters(), lr=0.05), resume=True)
 

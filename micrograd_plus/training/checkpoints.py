@@ -6,6 +6,21 @@ generators, the history, the place in the epoch, and the numbers to go back to.
 
 A file's name contains a digest of its content, so that a damaged file is recognised. The last two
 files stay: if one is damaged, there is the one before it.
+
+>>> import contextlib, tempfile
+>>> from micrograd_plus import data, fit, nn
+>>> X, y = data.moons(20)
+>>> def train(folder, **options):
+...     model = nn.MLP(2, [4, 1], generator=random.Random(0))
+...     return fit(model, X, y, loss="hinge", checkpoint=folder, progress=False, **options)
+>>> def kill(history):
+...     if len(history.loss) == 2:
+...         raise SystemExit
+>>> folder = Path(tempfile.mkdtemp())
+>>> with contextlib.suppress(SystemExit):
+...     train(folder, epochs=4, checkpoint_seconds=0, callbacks=[kill])
+>>> train(folder, epochs=4, resume=True) == train(None, epochs=4)
+True
 """
 
 from __future__ import annotations

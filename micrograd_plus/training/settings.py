@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -21,21 +21,24 @@ def settings_of(
 
     arguments: those of `fit` that are numbers.
 
-    Of the examples there is a digest. A function counts by its name alone.
+    Of the examples, and of the places in the model of the parameters that the optimizer moves,
+    there is a digest. A function counts by its name alone.
     """
     optimizer = run.optimizer
+    places = {parameter: place for place, parameter in enumerate(run.model.parameters())}
     settings = {
         **optimizer.settings,
         "model": repr(run.model),
         "loss": run.loss,
         "optimizer": type(optimizer).__name__,
+        "parameters": _digest([places.get(parameter) for parameter in optimizer.parameters]),
         "lr": schedule.base_lr if schedule else optimizer.lr,  # a schedule changes the other one
         "schedule": schedule,
         "clip_grad_norm": run.clip,
         **arguments,
         "engine": run.engine,
-        "examples": _digest(run.X, run.y),
-        "validation": validation and _digest(*validation),
+        "examples": _digest(zip(run.X, run.y)),
+        "validation": validation and _digest(zip(*validation)),
     }
     return json.loads(json.dumps(settings, default=_described))  # type: ignore[no-any-return]
 
@@ -63,9 +66,10 @@ def _described(thing: Any) -> Any:
     return plain(thing) if hasattr(thing, "tolist") else named
 
 
-def _digest(X: list[Any], y: list[Any]) -> str:
-    """The number of examples, and a text that changes with any of their numbers."""
-    digest = hashlib.sha256()
-    for example in zip(X, y):
-        digest.update(json.dumps(example, default=_described).encode())
-    return f"{len(X)}, sha256 {digest.hexdigest()[:12]}"
+def _digest(things: Iterable[Any]) -> str:
+    """How many they are, and a text that changes with any of their numbers."""
+    digest, count = hashlib.sha256(), 0
+    for thing in things:
+        digest.update(json.dumps(thing, default=_described).encode())
+        count += 1
+    return f"{count}, sha256 {digest.hexdigest()[:12]}"
