@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -130,23 +131,25 @@ def batches_for_several_threads():
         (batches_for_several_threads, "compiled"),
     ],
 )
-def test_stopped_after_each_checkpoint(make, engine, folder, stop_after):
+def test_going_on_from_each_checkpoint(make, engine, folder, monkeypatch):
     if engine == "compiled":
         pytest.importorskip("numba")
     compiled = engine == "compiled"
-    expected = train(**make(), compiled=compiled)
-    count = 0
-    while True:
-        count += 1
-        stop_after(count)
-        try:
-            train(folder / str(count), **make(), compiled=compiled)
-        except Stop:
-            result = train(folder / str(count), resume=True, **make(), compiled=compiled)
-            assert result == expected, f"after checkpoint {count}"
-        else:
-            break
-    assert count > len(expected[0].loss)
+    write, copies = Checkpoints.write, []
+
+    def write_and_copy(self):
+        write(self)
+        if self.folder == folder:
+            copies.append(shutil.copytree(folder, folder.with_name(f"after {self.number}")))
+
+    monkeypatch.setattr(Checkpoints, "write", write_and_copy)
+    expected = train(folder, **make(), compiled=compiled)
+    for copy in copies:
+        options = {"resume": True, "checkpoint_seconds": 1e9, "compiled": compiled}
+        assert train(copy, **make(), **options) == expected, copy.name
+    epochs = len(expected[0].loss)
+    assert len(copies) > 2 * epochs  # some are in the middle of an epoch
+    assert expected == train(**make(), compiled=compiled)  # writing them changes nothing
 
 
 @pytest.mark.parametrize("compiled", [False, True])
