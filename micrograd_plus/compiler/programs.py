@@ -267,6 +267,14 @@ class Programs:
         drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(self._generators)}
         return [drawn[g] for g in self._generators]
 
+    def require_seeds(self, seeds: Sequence[int]) -> None:
+        """ValueError if these seeds are not as many as the programs take."""
+        if len(seeds) != len(self._generators):
+            raise ValueError(
+                f"the recorded function draws {len(self._generators)} random numbers for each "
+                f"example, and there are seeds for {len(seeds)}: it was another function before"
+            )
+
 
 def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> list[Any]:
     """The outputs of examples of these kinds, as the function returned them."""
