@@ -11,7 +11,8 @@ To read the source, begin with `engine` (a Value and the chain rule), then `ops`
 and derivative), `symbols` and `writers` (formulas as data), `gradcheck` (is it right?), `nn`
 (networks), `losses`, `optim`, `train`, `sweeps` (many settings and seeds), `compiler` (the same, at
 native speed), `export` (on to PyTorch), `show` (pictures), `explorer` (a page for each graph),
-`classroom` (bugs, questions, exercises) and `course` (its notebooks: editions, grading, a site).
+`classroom` (bugs, questions, exercises), `course` (its notebooks: editions, grading, a site) and
+`reference` (pages of all public names).
 """
 
 import builtins
@@ -30,7 +31,7 @@ from .support import rich
 if TYPE_CHECKING:
     from .public import *
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 
 def __getattr__(name: str) -> Any:

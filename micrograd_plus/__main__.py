@@ -16,6 +16,7 @@ from .commands import (
     export,
     playground,
     predict,
+    reference,
     step,
     train,
     worksheet,
@@ -25,7 +26,7 @@ from .show.render import RenderError
 
 COMMANDS = (
     *(demo, train, predict, export, draw, step, playground),
-    *(worksheet, exam, explain, check, course),
+    *(worksheet, exam, explain, check, course, reference),
 )
 """In the order in which `micrograd-plus --help` lists them."""
 

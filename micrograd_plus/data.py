@@ -24,6 +24,12 @@ from typing import Any
 from .support.checks import whole_number
 from .support.libraries import missing
 
+__all__ = [
+    *("moons", "circles", "spirals", "blobs", "xor", "linear", "sine", "adding"),
+    *("iris", "digits", "names", "text"),
+    *("batches", "bucketed_batches", "train_test_split"),
+]
+
 Rows = list[list[float]]
 
 
@@ -31,6 +37,9 @@ def moons(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[i
     """Two half circles that interlock; classes -1 and 1.
 
     noise: the standard deviation of the noise on every coordinate.
+
+    >>> moons(4, noise=0.0)[1]
+    [-1, -1, 1, 1]
     """
     generator = _generator(n, noise, seed)
     outer = [math.pi * t for t in _spread(n - n // 2)]
@@ -43,7 +52,12 @@ def moons(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[i
 def circles(
     n: int = 100, noise: float = 0.05, factor: float = 0.5, seed: int = 0
 ) -> tuple[Rows, list[int]]:
-    """A circle of radius 1, class -1, around one of radius `factor`, class 1."""
+    """A circle of radius 1, class -1, around one of radius `factor`, class 1.
+
+    >>> X, y = circles(4, noise=0.0)
+    >>> X[0], X[2], y
+    ([1.0, 0.0], [0.5, 0.0], [-1, -1, 1, 1])
+    """
     generator = _generator(n, noise, seed)
     X, y = [], []
     for count, radius, label in ((n - n // 2, 1.0, -1), (n // 2, factor, 1)):
@@ -57,7 +71,11 @@ def circles(
 def spirals(
     n: int = 150, classes: int = 3, noise: float = 0.02, seed: int = 0
 ) -> tuple[Rows, list[int]]:
-    """Spiral arms from the origin outwards, one per class: 0, 1, …"""
+    """Spiral arms from the origin outwards, one per class: 0, 1, …
+
+    >>> spirals(6, classes=3)[1]
+    [0, 0, 1, 1, 2, 2]
+    """
     generator = _generator(n, noise, seed)
     X, y = [], []
     for label in range(whole_number("classes", classes)):
@@ -72,6 +90,9 @@ def blobs(n: int = 90, centers: int = 3, std: float = 0.3, seed: int = 0) -> tup
     """Normally distributed points around centres on a circle of radius 1; classes 0, 1, …
 
     std: the standard deviation of both coordinates.
+
+    >>> blobs(6, centers=3)[1]
+    [0, 1, 2, 0, 1, 2]
     """
     generator = _generator(n, std, seed)
     whole_number("centers", centers)
@@ -85,7 +106,11 @@ def blobs(n: int = 90, centers: int = 3, std: float = 0.3, seed: int = 0) -> tup
 
 
 def xor(n: int = 4, noise: float = 0.0, seed: int = 0) -> tuple[Rows, list[int]]:
-    """The corners of a square; the target is 1 where exactly one coordinate is 1, else 0."""
+    """The corners of a square; the target is 1 where exactly one coordinate is 1, else 0.
+
+    >>> xor()
+    ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
+    """
     generator = _generator(n, noise, seed)
     corners = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
     X = [list(corners[k % 4]) for k in range(n)]
@@ -95,14 +120,23 @@ def xor(n: int = 4, noise: float = 0.0, seed: int = 0) -> tuple[Rows, list[int]]
 def linear(
     n: int = 50, slope: float = 2.0, intercept: float = -1.0, noise: float = 0.1, seed: int = 0
 ) -> tuple[Rows, list[float]]:
-    """Points around a straight line over x from -1 to 1, for regression."""
+    """Points around a straight line over x from -1 to 1, for regression.
+
+    >>> linear(3, slope=2.0, intercept=-1.0, noise=0.0)
+    ([[-1.0], [0.0], [1.0]], [-3.0, -1.0, 1.0])
+    """
     generator = _generator(n, noise, seed)
     X = [[2 * t - 1] for t in _spread(n)]
     return X, [slope * x + intercept + generator.gauss(0.0, noise) for (x,) in X]
 
 
 def sine(n: int = 100, noise: float = 0.1, seed: int = 0) -> tuple[Rows, list[float]]:
-    """Points around one wave of a sine over x from -π to π, for regression."""
+    """Points around one wave of a sine over x from -π to π, for regression.
+
+    >>> X, y = sine(5, noise=0.0)
+    >>> print(f"{X[3][0]:.2f} {y[3]:.2f}")  # the sine of π/2
+    1.57 1.00
+    """
     generator = _generator(n, noise, seed)
     X = [[math.pi * (2 * t - 1)] for t in _spread(n)]
     return X, [math.sin(x) + generator.gauss(0.0, noise) for (x,) in X]
@@ -114,6 +148,10 @@ def adding(n: int = 1000, length: int = 30, seed: int = 0) -> tuple[list[Rows], 
     Each step has a number from 0 to 1 and a mark. The mark is 1 once in the first half and once in
     the second half, and 0 otherwise. The target is the sum of the two marked numbers. A model that
     always predicts the mean, 1, has a mean squared error of 1/6.
+
+    >>> X, y = adding(1, length=4)
+    >>> len(X[0]), y[0] == sum(number for number, mark in X[0] if mark)
+    (4, True)
     """
     generator = _generator(n, 0.0, seed)
     half = whole_number("length", length, at_least=2) // 2
@@ -126,7 +164,12 @@ def adding(n: int = 1000, length: int = 30, seed: int = 0) -> tuple[list[Rows], 
 
 
 def iris() -> tuple[Rows, list[int]]:
-    """Fisher's 150 irises: 4 lengths in cm, 3 species 0, 1, 2; needs scikit-learn."""
+    """Fisher's 150 irises: 4 lengths in cm, 3 species 0, 1, 2; needs scikit-learn.
+
+    >>> X, y = iris()
+    >>> len(X), X[0], y[0]
+    (150, [5.1, 3.5, 1.4, 0.2], 0)
+    """
     bunch = _scikit_learn().load_iris()
     return bunch.data.tolist(), bunch.target.tolist()
 
@@ -135,6 +178,10 @@ def digits(images: bool = False) -> tuple[list[Any], list[int]]:
     """1,797 scanned digits: 64 grey values from 0 to 1, row by row; needs scikit-learn.
 
     images: whether each digit has the shape for Conv2d, 1 channel × 8 rows × 8 columns.
+
+    >>> X, y = digits()
+    >>> len(X), len(X[0]), y[:3]
+    (1797, 64, [0, 1, 2])
     """
     bunch = _scikit_learn().load_digits()
     grey = bunch.data / 16
@@ -154,7 +201,11 @@ def names() -> list[str]:
 
 
 def text(path: str | Path) -> list[str]:
-    """The lines of a text file in UTF-8, without empty lines."""
+    """The lines of a text file in UTF-8, without empty lines.
+
+    >>> text(Path(__file__).parent / "datasets" / "names.txt")[:2]
+    ['james', 'john']
+    """
     lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
@@ -165,6 +216,9 @@ def batches(
     """Yields the examples in batches, shuffled if there is a `generator`.
 
     The last batch may be smaller.
+
+    >>> list(batches([[1.0], [2.0], [3.0]], [0, 1, 0], batch_size=2))
+    [([[1.0], [2.0]], [0, 1]), ([[3.0]], [0])]
     """
     check_lengths(X, y)
     whole_number("batch_size", batch_size)
@@ -183,6 +237,10 @@ def bucketed_batches(
 
     A compiled step then runs one program for each batch. Without a `generator` the shortest
     sequences come first; with one, the examples of each length and the batches are shuffled.
+
+    >>> X = [[1, 2, 3], [4], [5, 6, 7], [8]]
+    >>> [rows for rows, _ in bucketed_batches(X, [0, 1, 0, 1], batch_size=2)]
+    [[[4], [8]], [[1, 2, 3], [5, 6, 7]]]
     """
     check_lengths(X, y)
     buckets: dict[int, tuple[list[Any], list[Any]]] = {}
@@ -203,7 +261,13 @@ def bucketed_batches(
 def train_test_split(
     X: Sequence[Any], y: Sequence[Any], test_size: float = 0.25, seed: int = 0
 ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
-    """Returns X_train, X_test, y_train, y_test, shuffled; test_size is a share of the examples."""
+    """Returns X_train, X_test, y_train, y_test, shuffled; test_size is a share of the examples.
+
+    >>> X, y = [[1.0], [2.0], [3.0], [4.0]], [0, 1, 0, 1]
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y)
+    >>> len(X_train), len(y_test)
+    (3, 1)
+    """
     check_lengths(X, y)
     held_out = round(len(X) * test_size)
     if not 0 < held_out < len(X):

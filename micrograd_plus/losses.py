@@ -26,19 +26,33 @@ from .numbers import number_of
 from .recordable import pick, require
 from .support.nested import flatten, is_nested, plain
 
+__all__ = ["bce", "bce_with_logits", "cross_entropy", "hinge", "huber", "l1", "mse"]
+
 
 def mse(prediction: Any, target: Any, reduction: str = "mean") -> Any:
-    """(prediction - target)²."""
+    """(prediction - target)².
+
+    >>> mse([1.0, 3.0], [1.0, 1.0]).data
+    2.0
+    """
     return _each("mse", lambda p, t: (p - t) ** 2, prediction, target, reduction)
 
 
 def l1(prediction: Any, target: Any, reduction: str = "mean") -> Any:
-    """|prediction - target|."""
+    """|prediction - target|.
+
+    >>> l1([1.0, 3.0], [1.0, 1.0]).data
+    1.0
+    """
     return _each("l1", lambda p, t: abs(p - t), prediction, target, reduction)
 
 
 def huber(prediction: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """Half the squared error up to the distance delta, linear beyond it (Huber 1964)."""
+    """Half the squared error up to the distance delta, linear beyond it (Huber 1964).
+
+    >>> [loss.data for loss in huber([1.5, 3.0], [1.0, 1.0], reduction="none")]
+    [0.125, 1.5]
+    """
     if not delta > 0:
         raise ValueError(f"delta must be above 0, not {delta!r}")
 
@@ -56,6 +70,9 @@ def hinge(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """max(0, 1 - target * score): 0 if the score has the right sign and a size of at least 1.
 
     The target is -1 or 1 (Cortes & Vapnik 1995).
+
+    >>> [loss.data for loss in hinge([0.25, 3.0, -0.5], [1, 1, 1], reduction="none")]
+    [0.75, 0.0, 1.5]
     """
 
     def one(score: Value, t: Operand) -> Value:
@@ -71,6 +88,9 @@ def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     The logarithm is never below -100, as in PyTorch. Its gradient is 0 there and exact elsewhere;
     PyTorch limits it to 1e12. If the probability is the output of a sigmoid, `bce_with_logits` is
     exact everywhere.
+
+    >>> print(f"{bce([0.9, 0.2], [1, 0]):.4f}")
+    0.1643
     """
     smallest = math.exp(-100)
 
@@ -89,7 +109,11 @@ def bce(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 def bce_with_logits(prediction: Any, target: Any, reduction: str = "mean") -> Any:
-    """Binary cross-entropy of sigmoid(prediction), exact for any number."""
+    """Binary cross-entropy of sigmoid(prediction), exact for any number.
+
+    >>> print(f"{bce_with_logits([2.0, -1.0], [1, 0]):.4f}")
+    0.2201
+    """
 
     def one(z: Value, t: Operand) -> Value:
         _require_share("bce_with_logits", t)
@@ -112,6 +136,11 @@ def cross_entropy(prediction: Any, target: Any, reduction: str = "mean") -> Any:
 
     prediction: a row of logits, one per class; or a list of rows.
     target: the index of the right class; or a list of indices.
+
+    >>> print(f"{cross_entropy([2.0, 0.0, -1.0], 0):.4f}")
+    0.1698
+    >>> print(f"{cross_entropy([[2.0, 0.0], [0.0, 0.0]], [0, 1]):.4f}")  # the mean of two
+    0.4100
     """
     logits, indices = plain(prediction), plain(target)
     one_example = not is_nested(logits)

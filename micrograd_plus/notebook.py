@@ -2,7 +2,8 @@
 
 At the end of a cell a model shows its layers as a table, with its network behind a click; a
 training history its curves; a sweep its table and picture; a report of `gradcheck` its comparisons;
-a compiled program its instructions. `interact(value)` shows a graph with a slider for each leaf.
+a compiled program its instructions; a profile its table and picture. `interact(value)` shows a
+graph with a slider for each leaf.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from . import show
 from .classroom.exercises.result import NOT_YET, RIGHT, WRONG, Result
 from .classroom.questions import Question
-from .compiler.compiled import Compiled
+from .compiler import Compiled, Profile
 from .engine import Constant, Value, topological_order
 from .formulas.names import names_of
 from .gradcheck import Report, notes_on
@@ -146,6 +147,17 @@ def _compiled(compiled: Compiled) -> str:
         for head, _, body in [program.partition("\n")]
     ]
     return f"<p>{escape(title)}</p>{''.join(blocks)}"
+
+
+@_html.register
+def _profile(profile: Profile) -> str:
+    """The modules as a table and as a picture; the table of all instructions opens on a click."""
+    header, *rows = profile.table(instructions=False)
+    picture = _image(lambda: show.plot_profile(profile)._repr_png_(), "image/png")
+    return (
+        f"<p>{escape(profile.title)}</p>{_table(header, rows, numbers=range(1, len(header)))}"
+        f"{picture}{_details('instructions', f'<pre>{escape(str(profile))}</pre>')}"
+    )
 
 
 # ---- HTML

@@ -3,6 +3,7 @@
 from . import classroom as classroom
 from . import compiler as compiler
 from . import data as data
+from . import loggers as loggers
 from . import losses as losses
 from . import nn as nn
 from . import optim as optim
@@ -13,6 +14,7 @@ from .classroom import faults as faults
 from .classroom import lint as lint
 from .classroom import questions as questions
 from .compiler import compile as compile
+from .compiler import profile as profile
 from .context import detect_anomaly as detect_anomaly
 from .context import no_grad as no_grad
 from .context import scope as scope

@@ -26,6 +26,10 @@ class CharacterTokenizer:
 
     Token 0 marks the beginning and the end of a text. `len(tokenizer)` is the number of tokens, the
     size of a model's vocabulary. `CharacterTokenizer(tokenizer.alphabet)` is an equal tokenizer.
+
+    >>> letters = CharacterTokenizer(["ada", "bea"])
+    >>> letters.alphabet, letters.encode("bad"), letters.decode([2, 4, 1])
+    ('abde', [2, 1, 3], 'bea')
     """
 
     def __init__(self, texts: Iterable[str]) -> None:

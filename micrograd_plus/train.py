@@ -12,75 +12,32 @@ History(50 epochs, loss 0.07263, accuracy 100.0%)
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from . import losses
-from .compiler import Examples, Predict, Training, is_native, processors
-from .context import no_grad
-from .data import batches, check_lengths
+from .compiler import is_native
+from .data import check_lengths
 from .engine import Value
+from .loggers import Logger, Loggers
 from .nn import Module
-from .optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
+from .optim import Optimizer, Schedule
 from .support.checks import generator_or, whole_number
 from .support.nested import plain
 from .support.progress import bar as progress_bar
-from .support.rich import mimebundle
 from .support.sweeping import in_a_sweep, warn
+from .training.checkpoints import Checkpoints
+from .training.history import History as History
+from .training.runs import Best, CompiledRun, DivergedError, Run, loss_and_accuracy
+from .training.settings import settings_of
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)
     for name in ("mse", "l1", "huber", "hinge", "bce", "bce_with_logits", "cross_entropy")
 }
 """The names for the argument `loss` of `fit`."""
-
-
-@dataclass(repr=False)
-class History:
-    """The history of a training: one number per complete epoch in every list.
-
-    loss, accuracy: means over the examples of the epoch, measured before each update; accuracy is
-        empty for regression.
-    val_loss, val_accuracy: the same for the validation data; empty without them.
-    grad_norm: the mean norm of the gradient, before clipping. lr: the learning rate.
-    stopped: the reason, if training ended before its last epoch.
-    diverged: whether the loss or the gradient became inf or nan.
-    threads: how many threads the last compiled steps used. `fit` chooses them by measuring; no
-        other number depends on the choice.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    grad_norm: list[float] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)
-    val_loss: list[float] = field(default_factory=list)
-    val_accuracy: list[float] = field(default_factory=list)
-    stopped: str = ""
-    diverged: bool = False
-    threads: int = field(default=1, compare=False)
-
-    def append(self, **numbers: float | None) -> None:
-        """Adds an epoch: a number for each list."""
-        for name, number in numbers.items():
-            if number is not None:
-                getattr(self, name).append(number)
-
-    def __repr__(self) -> str:
-        parts = [f"{len(self.loss)} epochs"]
-        for name in ("loss", "val_loss"):
-            if series := getattr(self, name):
-                parts.append(f"{name} {series[-1]:.4g}")
-        for name in ("accuracy", "val_accuracy"):
-            if series := getattr(self, name):
-                parts.append(f"{name} {series[-1]:.1%}")
-        if self.stopped:
-            parts.append(f"stopped: {self.stopped}")
-        return f"History({', '.join(parts)})"
-
-    _repr_mimebundle_ = mimebundle
 
 
 def fit(
@@ -102,6 +59,10 @@ def fit(
     compiled: bool | Literal["auto"] = "auto",
     engine: str = "native",
     devices: int | str | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: bool = False,
+    logger: Logger | Iterable[Logger] = (),
 ) -> History:
     """Trains `model` on the examples X with the targets y, and returns the `History`.
 
@@ -126,6 +87,17 @@ def fit(
         numbers are the same for every number of threads.
     engine, devices: what runs the compiled step, and on how many devices, as in `compile`. Another
         engine than "native" always compiles: an error says if that is not possible.
+    checkpoint: a folder for checkpoints. There is one at the beginning, one after every
+        `checkpoint_seconds`, between two steps, and one at the end. Each replaces the one before
+        the last. A folder that has the checkpoint of a training is refused without `resume`.
+    resume: goes on from the newest checkpoint in the folder; from the beginning if there is none.
+        Then a training that was killed or interrupted, and is called again with the same arguments,
+        ends with the numbers that it would have had, to the last bit on the same machine. Only
+        `epochs`, `callbacks` and `logger` may change: with more epochs a finished training goes on.
+        The random generators that go on are `generator`, those that modules have as attributes,
+        and Python's own.
+    logger: one of `loggers`, or a list of several. They get the settings, and the numbers of each
+        epoch. One that fails after the beginning is left out, with a RuntimeWarning.
 
     If the loss or the gradient becomes inf or nan, the training ends with a RuntimeWarning, and the
     model gets the parameters with the last finite loss. After Ctrl-C it has the parameters of the
@@ -148,16 +120,29 @@ def fit(
     generator = generator_or(random.Random(0), generator)
     shuffler = None if batch_size is None else generator
     callbacks = list(callbacks)
+    loggers = Loggers(logger)
     compiled_by = _compiled_by(compiled, engine, devices)
     run = _run(*compiled_by, model, _loss_function(loss), optimizer, schedule, clip_grad_norm, X, y)
-    best, best_loss, best_epoch = run.snapshot(), math.inf, 0
+    if patience:
+        run.best.numbers = run.snapshot()
     history = run.history
-    bar = progress_bar(epochs, "epoch", progress)
+    settings = {}
+    if checkpoint is not None or loggers.given:
+        arguments = {"batch_size": batch_size, "early_stop": patience}
+        settings = settings_of(run, schedule, validation, **arguments)
+    checkpoints = Checkpoints(checkpoint, checkpoint_seconds, run, schedule, generator, settings)
+    checkpoints.find(resume, epochs)
+    begun = len(history.loss)
+    bar = progress_bar(begun if history.stopped else epochs, "epoch", progress, done=begun)
     try:
+        checkpoints.write()
+        loggers.begin(checkpoints.training, {**settings, "epochs": epochs}, begun)
         for epoch in bar:
             model.train()
-            measured = run.epoch(X, y, size, shuffler)
-            if epoch == 0 and run.why_eager:  # wrong data has already raised an error
+            run.epoch = run.epoch or run.begin_epoch(shuffler)
+            for _ in run.steps_of(run.epoch, size):
+                checkpoints.write_if_due()
+            if epoch == begun and run.why_eager:  # wrong data has already raised an error
                 warn(
                     "fit trains with eager code, some thousand times slower than a compiled step, "
                     f"because compiling it failed: {run.why_eager}. A compiled step calls the "
@@ -165,30 +150,35 @@ def fit(
                     UserWarning,
                     stacklevel=2,
                 )
+            measured = run.epoch.means() | {"lr": run.optimizer.lr}
             if validation:
                 val_loss, val_accuracy = run.evaluate(*validation)
                 measured |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
             history.append(**measured)
+            run.epoch = None
             if schedule:
                 schedule.step()
             bar.set_postfix_str(_postfix(history), refresh=False)
+            loggers.log(epoch + 1, {k: v for k, v in measured.items() if v is not None})
             wishes = [callback(history) for callback in callbacks]
             if any(wishes):
                 history.stopped = f"by a callback after epoch {epoch + 1}"
                 break
-            watched = (history.val_loss or history.loss)[-1]
-            if watched < best_loss:  # the training loss was measured before the last update
-                best_loss, best_epoch = watched, epoch
-                if patience:
-                    best = run.snapshot() if validation else run.good()
-            elif patience and epoch - best_epoch >= patience:
-                history.stopped = (
-                    f"no improvement for {patience} epochs; the parameters are those of "
-                    f"epoch {best_epoch + 1}"
-                )
-                break
-        if patience:
-            run.restore(best)
+            if patience:
+                watched = (history.val_loss or history.loss)[-1]
+                if watched < run.best.loss:  # the training loss is of before the last update
+                    numbers = run.snapshot() if validation else run.good()
+                    run.best = Best(watched, epoch, numbers)
+                elif epoch - run.best.epoch >= patience:
+                    history.stopped = (
+                        f"no improvement for {patience} epochs; the parameters are those of "
+                        f"epoch {run.best.epoch + 1}"
+                    )
+                    break
+            checkpoints.write_if_due()
+        checkpoints.write_if_due(last=True)
+        if run.best.numbers:
+            run.restore(run.best.numbers)
         run.check_last_update()
     except KeyboardInterrupt:
         if in_a_sweep():  # which ends as a whole
@@ -196,7 +186,7 @@ def fit(
         if run.moving:  # half of the parameters may have moved
             run.go_back()
         history.stopped = f"by Ctrl-C after {len(history.loss)} whole epochs"
-    except _DivergedError as diverged:
+    except DivergedError as diverged:
         run.go_back()
         history.stopped, history.diverged = str(diverged), True
         warn(str(diverged), RuntimeWarning, stacklevel=2)
@@ -209,6 +199,7 @@ def fit(
                 stacklevel=2,
             )
     finally:
+        loggers.close()
         bar.close()
         model.eval()
     return history
@@ -226,220 +217,7 @@ def evaluate(
     (0.75, 0.5)
     """
     X, y = _examples(X, y)
-    return _evaluate(model, model, X, y, _loss_function(loss))
-
-
-def _evaluate(
-    model: Module, predict: Callable[[Any], Any], X: list[Any], y: list[Any], loss: Any
-) -> tuple[float, float | None]:
-    """As `evaluate`, with the predictions of `predict`."""
-    with model.evaluating(), no_grad():
-        predictions = plain(predict(X))
-        return _one(loss(predictions, y)).data, _accuracy(loss, predictions, y)
-
-
-class _DivergedError(Exception):
-    """The loss or the gradient is inf or nan."""
-
-
-_Snapshot = tuple[list[float], list[dict[str, float]]]
-"""The numbers of the parameters, and the optimizer's state of each."""
-
-
-class _Run:
-    """The state of one training: the counters, and the numbers to restore after a failure."""
-
-    def __init__(
-        self,
-        model: Module,
-        loss: Callable[[Any, Any], Value],
-        optimizer: Optimizer | None,
-        schedule: Schedule | None,
-        clip: float | None,
-    ) -> None:
-        self.model = model
-        self.loss = loss
-        parameters = model.parameters()
-        self.optimizer = optimizer or Adam(parameters, lr=0.01)
-        # The optimizer may lack some of the model's parameters, and have others.
-        self.values = [*parameters, *self.optimizer.parameters]
-        if set(parameters).isdisjoint(self.optimizer.parameters):
-            raise ValueError(
-                "the optimizer updates none of the model's parameters: make a new one from "
-                "model.parameters() of this model"
-            )
-        if schedule:
-            schedule.require(self.optimizer)
-        self.clip = clip
-        self.history = History()
-        self.steps = 0
-        self.batch: tuple[list[Any], list[Any]] = ([], [])
-        self.lr = self.optimizer.lr  # of the last update
-        self.before = self.snapshot()  # before the last update; good_loss is the loss there
-        self.good_loss = math.nan
-        self.moving = False  # whether an update is in progress
-        self.why_eager = ""  # the error with which compiling failed
-
-    def snapshot(self) -> _Snapshot:
-        numbers = [parameter.data for parameter in self.optimizer.parameters]
-        return numbers, [dict(remembered) for remembered in self.optimizer.state]
-
-    def restore(self, snapshot: _Snapshot) -> None:
-        numbers, memory = snapshot
-        for parameter, number in zip(self.optimizer.parameters, numbers):
-            parameter.data = number
-        self.optimizer.state = [dict(remembered) for remembered in memory]
-
-    def good(self) -> _Snapshot:
-        """Returns the numbers before the last update."""
-        return self.before
-
-    def go_back(self) -> None:
-        """Restores the numbers before the last update."""
-        self.restore(self.before)
-
-    def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
-        """Returns the loss and the accuracy, as `evaluate` does."""
-        return _evaluate(self.model, self.model, X, y, self.loss)
-
-    def epoch(
-        self, X: list[Any], y: list[Any], size: int, shuffler: random.Random | None
-    ) -> dict[str, float | None]:
-        """Makes one update per batch; returns the epoch's numbers for the history."""
-        seen, loss_sum, right, norms = 0, 0.0, 0.0, []
-        for rows, targets in batches(X, y, size, shuffler):
-            loss, accuracy, norm = self.step(rows, targets)
-            seen += len(rows)
-            loss_sum += loss * len(rows)
-            right += (accuracy or 0.0) * len(rows)
-            norms.append(norm)
-        return {
-            "loss": loss_sum / seen,
-            "accuracy": None if accuracy is None else right / seen,
-            "grad_norm": sum(norms) / len(norms),
-            "lr": self.optimizer.lr,
-        }
-
-    def step(self, rows: list[Any], targets: list[Any]) -> tuple[float, float | None, float]:
-        """Makes one update; returns loss, accuracy and gradient norm before it."""
-        self.steps += 1
-        self.batch = rows, targets
-        for value in self.values:
-            value.grad = 0.0
-        predictions = self.model(rows)
-        loss = _one(self.loss(predictions, targets))
-        if loss.op is None:
-            raise RuntimeError(
-                "the loss does not depend on any parameter: it was computed inside "
-                "`with no_grad():`, or from numbers (v.data) instead of Values"
-            )
-        if not math.isfinite(loss.data):
-            raise self.diverged("the loss", loss.data)
-        loss.backward()
-        norm = grad_norm(self.optimizer.parameters)
-        if not math.isfinite(norm):
-            raise self.diverged("the gradient's norm", norm)
-        self.before, self.good_loss, self.lr = self.snapshot(), loss.data, self.optimizer.lr
-        if self.clip is not None:
-            clip_grad_norm_(self.optimizer.parameters, self.clip)
-        self.moving = True
-        self.optimizer.step()
-        self.moving = False
-        return loss.data, _accuracy(self.loss, predictions, targets), norm
-
-    def check_last_update(self) -> None:
-        """Checks that the loss is finite after the last update, which no later step would show."""
-        if not self.steps:
-            return
-        loss, _ = self.evaluate(*self.batch)
-        if not math.isfinite(loss):
-            raise self.diverged("the loss", loss)
-        for parameter in self.optimizer.parameters:
-            if not math.isfinite(parameter.data):
-                raise self.diverged("a parameter", parameter.data)
-
-    def diverged(self, what: str, number: float) -> _DivergedError:
-        happened = f"{what} became {number} at step {self.steps} with lr={self.lr:g}"
-        named = "use `with detect_anomaly():` to find the first value that is not finite"
-        if math.isnan(self.good_loss):
-            return _DivergedError(
-                f"{happened}, before any update. Look for nan, inf and very large numbers in X "
-                f"and y; {named}."
-            )
-        return _DivergedError(
-            f"{happened}; the parameters are back where the loss was last finite "
-            f"({self.good_loss:.4g}). {self.advice()[0].upper()}{self.advice()[1:]}; {named}."
-        )
-
-    def advice(self) -> str:
-        """Returns advice for a loss that does not fall."""
-        return (
-            f"try lr={min(self.lr / 10, 0.01):g}, clip_grad_norm=1.0, or inputs and targets scaled "
-            "to about -1 to 1"
-        )
-
-
-class _CompiledRun(_Run):
-    """A training with a compiled step, which runs a whole epoch in one call."""
-
-    def __init__(
-        self, engine: str, devices: Any, X: list[Any], y: list[Any], *settings: Any
-    ) -> None:
-        super().__init__(*settings)
-        self.examples = Examples(("X", "y"), (X, y))
-        threads = 1 if in_a_sweep() else processors()  # a sweep uses the others itself
-        self.stepper = Training(self._one_example, self.optimizer, threads, engine, devices)
-        self.predict = Predict(self.model, engine=engine, devices=devices)
-        self.model.train()
-        self.stepper.prepare(self.examples)
-        reached = set(self.stepper.parameters)
-        self.unreached = [value for value in self.values if value not in reached]
-
-    def _one_example(self, x: Any, y: Any) -> tuple[Any, Any]:
-        prediction = self.model(x)
-        return _one(self.loss([prediction], [y])), prediction
-
-    def good(self) -> _Snapshot:
-        now = self.snapshot()
-        self.stepper.go_back()
-        before = self.snapshot()
-        self.restore(now)
-        return before
-
-    def go_back(self) -> None:
-        if not math.isnan(self.good_loss):  # there was an update
-            self.stepper.go_back()
-
-    def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
-        return _evaluate(self.model, self.predict, X, y, self.loss)
-
-    def epoch(
-        self, X: list[Any], y: list[Any], size: int, shuffler: random.Random | None
-    ) -> dict[str, float | None]:
-        order = list(range(len(X)))
-        if shuffler:
-            shuffler.shuffle(order)
-        for value in self.unreached:  # the step sets the gradients of the others
-            value.grad = 0.0
-        clip = self.clip or 0.0
-        losses, norms, predictions = self.stepper.epoch(self.examples, order, size, clip)
-        parts = [order[begin : begin + size] for begin in range(0, len(order), size)]
-        last = parts[len(losses) - 1]
-        self.steps += len(losses)
-        self.batch = [X[i] for i in last], [y[i] for i in last]
-        for loss, norm in zip(losses, norms):
-            for what, number in (("the loss", loss), ("the gradient's norm", norm)):
-                if not math.isfinite(number):
-                    raise self.diverged(what, number)
-            self.good_loss, self.lr = loss, self.optimizer.lr
-        self.history.threads = self.stepper.threads or 1
-        accuracy = _accuracy(self.loss, predictions, [y[i] for i in order])
-        return {
-            "loss": sum(loss * len(part) for loss, part in zip(losses, parts)) / len(order),
-            "accuracy": accuracy,
-            "grad_norm": sum(norms) / len(norms),
-            "lr": self.optimizer.lr,
-        }
+    return loss_and_accuracy(model, model, X, y, _loss_function(loss))
 
 
 def _compiled_by(compiled: bool | str, engine: str, devices: Any) -> tuple[bool | str, str, Any]:
@@ -453,20 +231,20 @@ def _compiled_by(compiled: bool | str, engine: str, devices: Any) -> tuple[bool 
     return True, engine, devices
 
 
-def _run(compiled: bool | str, engine: str, devices: Any, *arguments: Any) -> _Run:
-    """Returns a training, compiled if requested and possible; the last arguments are X, y."""
-    *settings, X, y = arguments
-    _, loss, *_ = settings
+def _run(
+    compiled: bool | str, engine: str, devices: Any, model: Module, loss: Any, *settings: Any
+) -> Run:
+    """Returns a training, compiled if requested and possible."""
     if compiled is True:
-        return _CompiledRun(engine, devices, X, y, *settings)
+        return CompiledRun(engine, devices, model, loss, *settings)
     if compiled == "auto" and _is_mean(loss) and is_native():
         try:
-            return _CompiledRun(engine, devices, X, y, *settings)
+            return CompiledRun(engine, devices, model, loss, *settings)
         except (TypeError, ValueError) as error:
-            run = _Run(*settings)
+            run = Run(model, loss, *settings)
             run.why_eager = str(error)
             return run
-    return _Run(*settings)
+    return Run(model, loss, *settings)
 
 
 def _is_mean(loss: Any) -> bool:
@@ -484,20 +262,6 @@ def _loss_function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, An
             f"loss must be a name, a function, or a module such as nn.BCELoss(), not {loss!r}"
         )
     return loss
-
-
-def _one(loss: Any) -> Value:
-    if not isinstance(loss, Value):
-        raise TypeError(f"the loss must be one Value, not {loss!r}")
-    return loss
-
-
-def _accuracy(
-    loss: Callable[[Any, Any], Value], predictions: Sequence[Any], targets: Sequence[Any]
-) -> float | None:
-    rule = getattr(type(loss), "function", loss)  # the function of a loss module
-    decisions = [losses.is_correct(rule, p, t) for p, t in zip(predictions, targets)]
-    return None if None in decisions else sum(map(bool, decisions)) / len(decisions)
 
 
 def _check_kinds(

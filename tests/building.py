@@ -9,7 +9,7 @@ from pathlib import Path
 from setuptools.command.build_py import build_py
 
 NOTEBOOKS = Path("notebooks")
-PATTERNS = ("*.ipynb", "figures/*", "teacher/*.md")
+PATTERNS = ("*.ipynb", "figures/*", "guide/*.md", "teacher/*.md")
 
 
 class WithNotebooks(build_py):

@@ -486,8 +486,7 @@ def test_ctrl_c_in_the_first_epoch_leaves_nothing_behind(run, tmp_path, monkeypa
     """`fit` ends whole after Ctrl-C; but without an epoch there is nothing to measure or save."""
     pytest.importorskip("sklearn")
     write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows())
-    monkeypatch.setattr("micrograd_plus.train._Run.epoch", interrupted)
-    monkeypatch.setattr("micrograd_plus.train._CompiledRun.epoch", interrupted)
+    monkeypatch.setattr("micrograd_plus.training.runs.Run.begin_epoch", interrupted)
     status, _, complaints = run("train", *model, "--out", "here")
     assert status == 2
     assert complaints.endswith("nothing is written: by Ctrl-C after 0 whole epochs\n")
@@ -565,6 +564,64 @@ def test_export_writes_the_weights_of_a_trained_model(run, tmp_path):
     status, printed, complaints = run("export", "model.json", "model.doc")
     assert (status, printed) == (2, "")
     assert ".safetensors" in complaints
+
+
+SHOPS = """colour,size,sold,weight,probabilities,class
+red,1,10,0.5,a,yes
+blue,2,20,0.7,b,no
+red,3,15,0.2,a,yes
+green,4,30,0.9,b,no
+blue,5,25,0.1,a,no
+green,6,35,0.4,b,yes
+"""
+
+
+@pytest.mark.parametrize("target", ["class", "weight"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_table_is_predicted_by_onnxruntime_alone(run, tmp_path, target, dtype):
+    pytest.importorskip("onnx")
+    np, onnxruntime = pytest.importorskip("numpy"), pytest.importorskip("onnxruntime")
+    header, *rows = SHOPS.splitlines(keepends=True)
+    (tmp_path / "shops.csv").write_text("".join([header, *rows * 3]))
+    train = ("train", "--csv", "shops.csv", "--target", target, "--epochs", 3, "--hidden", 4)
+    assert run(*train)[0] == 0
+    assert run("export", "trained/model.json", "model.onnx", "--dtype", dtype)[0] == 0
+    assert run("predict", "--model", "trained/model.json", "--csv", "shops.csv", "-o", "p.csv")
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    columns = [put.name for put in session.get_inputs()]
+    assert columns == [name for name in rows[0] if name not in (target, f"predicted {target}")]
+    texts = {"colour", "probabilities", "class"}
+    given = {
+        name: np.array([row[name] for row in rows], dtype=object if name in texts else dtype)
+        for name in columns
+    }
+    found = dict(zip([out.name for out in session.get_outputs()], session.run(None, given)))
+    expected = [row[f"predicted {target}"] for row in rows]
+    if target == "class":
+        assert found[target].tolist() == expected
+        shares = found["probabilities_"]
+        kept = json.loads(session.get_modelmeta().custom_metadata_map["table"])
+        classes = kept["target"]["texts"]
+        assert [classes[k] for k in shares.argmax(axis=1)] == expected
+        assert shares.sum(axis=1) == pytest.approx(1.0, rel=1e-6)
+    else:
+        assert found[target] == pytest.approx(np.array(expected, dtype=float), rel=1e-5)
+    given["colour"][0] = "pink"
+    with pytest.raises(Exception, match="Unknown Category"):
+        session.run(None, given)
+
+
+def test_other_files_of_a_table_say_what_they_take(run, tmp_path):
+    safetensors = pytest.importorskip("safetensors")
+    (tmp_path / "shops.csv").write_text(SHOPS)
+    assert run("train", "--csv", "shops.csv", "--target", "class", "--epochs", 1)[0] == 0
+    status, printed, _ = run("export", "trained/model.json", "model.safetensors")
+    assert status == 0
+    assert "prepared as table.columns of trained/model.json says" in printed
+    with safetensors.safe_open("model.safetensors", "numpy") as file:
+        assert json.loads(file.metadata()["table"])["target"]["texts"] == ["no", "yes"]
 
 
 # ---- help

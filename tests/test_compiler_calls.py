@@ -432,6 +432,68 @@ def test_examples_may_change_between_calls(machine: str, kind: str) -> None:
     assert loss([(1.0, 1.0)] * 3, [1, 1, 1]) == 3.0
 
 
+def test_shapes_and_numbers_of_examples_may_alternate(machine: str) -> None:
+    w = Value(2.0)
+    loss, predict = mp.compile(lambda x: w * mp.sum(x)), mp.compile(nn.Softmax())
+    for rows in ([[1.0], [2.0]], [[1.0, 2.0]], [[4.0]], [[3.0, 4.0], [5.0, 6.0]]) * 3:
+        assert loss(rows) == sum(2 * sum(row) for row in rows) / len(rows)
+        expected = [[v.data for v in nn.Softmax()(row)] for row in rows]
+        assert [list(row) for row in predict(rows)] == [pytest.approx(row) for row in expected]
+
+
+def test_a_call_in_the_memory_of_the_last_one_is_as_strict(machine: str) -> None:
+    np = pytest.importorskip("numpy")
+    w = Value(2.0)
+    loss = mp.compile(lambda x, y: losses.hinge(w * x[0] + x[1], y))
+    rows, targets = np.array([(1.0, 2.0), (3.0, 4.0)]), np.array([1, -1])
+    for _ in range(2):
+        assert loss(rows, targets) == (0 + (1 + 2 * 3 + 4)) / 2
+    refused: list[tuple[str, Any, Any]] = [
+        ("number 1 of example 1 .* is nan", np.array([(1.0, 2.0), (3.0, math.nan)]), targets),
+        ("the target of hinge is -1 or 1, not 2", rows, np.array([1, 2])),
+        ("x has 2, y has 3", rows, np.array([1, 1, 1])),
+        ("not the bool", rows, np.array([True, False])),
+    ]
+    for message, x, y in refused:
+        assert loss(rows, targets) == (0 + (1 + 2 * 3 + 4)) / 2
+        with pytest.raises((ValueError, TypeError), match=message):
+            loss(x, y)
+    assert loss(rows.astype("f2"), targets.astype("i1")) == (0 + (1 + 2 * 3 + 4)) / 2
+
+
+def test_a_call_keeps_none_of_its_arrays(machine: str) -> None:
+    np = pytest.importorskip("numpy")
+    w = Value(2.0)
+    loss = mp.compile(lambda x: w * x)
+    rows = np.array([1.0, 2.0])
+    assert loss(rows) == 3.0
+    reference = weakref.ref(rows)
+    del rows
+    assert reference() is None
+
+
+def test_threads_that_call_at_once_do_not_mix_their_examples() -> None:
+    np = pytest.importorskip("numpy")
+    w = Value(2.0)
+    loss, model = mp.compile(lambda x: w * x), mp.compile(nn.MLP(1, [1]))
+    wrong: list[int] = []
+
+    def call(number: int) -> None:
+        rows = np.full(500, number)
+        expected = model(rows[:, None]).tolist()
+        for _ in range(100):
+            if loss(rows) != 2 * number or model(rows[:, None]).tolist() != expected:
+                wrong.append(number)
+
+    loss([1.0]), model([[1.0]])
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
 def test_outputs_of_one_call_stay_as_they_are(machine: str) -> None:
     model, _ = model_and_loss()
     predict = mp.compile(model)

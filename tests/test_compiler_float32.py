@@ -19,6 +19,8 @@ from parity import gpt_in_torch, numbers, pytorch, seeded, train, twin_of
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.compiler import dtypes, interpreter, machine_code
+from micrograd_plus.compiler.batches import Task
+from micrograd_plus.compiler.compiled import Step
 from micrograd_plus.compiler.dtypes import FLOAT32, FLOAT64
 from micrograd_plus.compiler.loops import OpLoops
 from micrograd_plus.engine import Value, apply
@@ -279,6 +281,37 @@ def test_what_is_not_moved_keeps_its_number(machine: str) -> None:
     assert b.data == 0.2
 
 
+def test_predictions_in_64_bits_of_what_a_step_in_32_bits_does_not_move(machine: str) -> None:
+    a, b = values(0.1, 0.2)
+
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            self.a, self.b = a, b
+
+        def forward(self, x: Any) -> Any:
+            return self.a * self.b * x
+
+    model = Product()
+    predict = mp.compile(model)
+    step = mp.compile(lambda x: model(x), optim.SGD([a], lr=0.1), dtype="float32")
+    for _ in range(2):
+        step([3.0])
+        assert b.data == 0.2
+        assert a.data == rounded(a.data)
+        assert predict([3.0])[0] == a.data * 0.2 * 3.0
+
+
+def test_a_gradient_whose_square_is_too_large_is_clipped(machine: str) -> None:
+    class Clipped(Step):
+        def _task(self, differentiated: bool = True) -> Task:
+            return dataclasses.replace(super()._task(differentiated), clip=1.0)
+
+    a, b = values(1.0, 2.0)
+    step = Clipped(lambda x: (a * 3e25 + b * 4e25) * x, optim.SGD([a, b], lr=1.0), dtype="float32")
+    step([1.0])
+    assert [a.data, b.data] == pytest.approx([1 - 0.6, 2 - 0.8], rel=1e-6)
+
+
 def test_predictions_have_the_dtype(machine: str) -> None:
     np = pytest.importorskip("numpy")
     model = nn.Linear(2, 3)
@@ -317,7 +350,7 @@ def test_indices_stay_exact(machine: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(dtypes, "dtype_of", lambda given: few)
     compiled = mp.compile(lambda i: mp.pick(w[:8], i), dtype="float32")
     compiled._programs.dtype = few
-    assert compiled._programs.prepare(compiled._examples([[7]]))
+    assert compiled._programs.prepare(compiled.examples([[7]]))
     compiled = mp.compile(lambda i: mp.pick([*w, *w], i), dtype="float32")
     compiled._programs.dtype = few
     with pytest.raises(ValueError, match=r"from 18 Values .* up to 17, .* only up to 8: .*float64"):

@@ -60,11 +60,13 @@ def names() -> Made:
     return model, lambda x, y: losses.cross_entropy(model(x), y), texts, [t[::-1] for t in texts]
 
 
-def trained(made: Callable[[], Made], threads: int | None, **settings: Any) -> list[float]:
+def trained(
+    made: Callable[[], Made], threads: int | None, dtype: str = "float64", **settings: Any
+) -> list[float]:
     """The losses and the parameters after some steps."""
     model, loss, X, y = made()
     optimizer = optim.Adam(model.parameters(), lr=0.01)
-    step = mp.compile(loss, optimizer, threads=threads)
+    step = mp.compile(loss, optimizer, threads=threads, dtype=dtype)
     schedule = optim.StepLR(optimizer, step_size=2) if settings.pop("scheduled", False) else None
     got = step.run(X, y, epochs=2, schedule=schedule, progress=False, **settings)
     return [*got, *(p.data for p in model.parameters()), *(p.grad for p in model.parameters())]
@@ -81,6 +83,12 @@ def test_a_training_does_not_depend_on_the_number_of_threads(
     for count in COUNTS[1:]:
         assert trained(made, count, **settings) == one
     assert one == pytest.approx(trained(made, None, **settings), rel=1e-9, abs=1e-12)
+
+
+def test_a_training_in_float32_does_not_depend_on_the_number_of_threads() -> None:
+    one, two = (trained(names, count, "float32", shuffle=True) for count in (1, 2))
+    assert one == two
+    assert one == pytest.approx(trained(names, 1, shuffle=True), rel=1e-3, abs=1e-4)
 
 
 def test_a_schedule_does_not_depend_on_the_number_of_threads() -> None:

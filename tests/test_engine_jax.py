@@ -334,6 +334,13 @@ def test_mistakes_in_the_arguments() -> None:
         mp.fit(model, [[1.0]], [1.0], loss="mse", compiled=False, engine="jax")
 
 
+def test_the_profile_is_of_the_own_engine() -> None:
+    w = Value(1.0)
+    step = mp.compile(lambda x: w * x, optim.SGD([w]), engine="jax")
+    with pytest.raises(ValueError, match="profile measures the library's own engine"):
+        mp.profile(step, [1.0])
+
+
 def test_without_jax_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(ImportError, match=re.escape('pip install "micrograd-plus[jax]"')):

@@ -2,160 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from parity import assert_alike, flat, in_torch, noise, numbers, parts, pytorch, seeded, shaken
+from exported import CASES, CLOSE, DRAW, assert_twins
+from parity import flat, in_torch, noise, numbers, parts, pytorch, shaken
 
 import micrograd_plus as mp
-from micrograd_plus import Value, nn
+from micrograd_plus import nn
 from micrograd_plus.export.parts import ACTIVATIONS, as_sequential
 from micrograd_plus.export.pytorch import TWINS
 
-CLOSE = {"rel": 1e-12, "abs": 1e-12}
-DRAW = {"generator": seeded()}
-TOKENS = [[2, 0, 4], [1, 2, 2]]
 
-# Modules, each with inputs. A list of ints, or of lists of them, is tokens or classes.
-CASES: list[tuple[nn.Module, tuple[Any, ...]]] = [
-    (nn.Linear(3, 2, **DRAW), (noise(4, 3),)),
-    (nn.Linear(3, 2, bias=False, **DRAW), (noise(3),)),
-    (nn.ReLU(), (noise(2, 3),)),
-    (nn.Tanh(), (noise(2, 3),)),
-    (nn.Sigmoid(), (noise(2, 3),)),
-    (nn.SiLU(), (noise(2, 3),)),
-    (nn.Softplus(), ([Value(x) for x in (-50.0, -1.0, 19.0, 21.0, 35.0, 45.0)],)),
-    (nn.LeakyReLU(0.3), (noise(2, 3),)),
-    (nn.ELU(0.7), (noise(2, 3),)),
-    (nn.GELU(), (noise(2, 3),)),
-    (nn.GELU("tanh"), (noise(2, 3),)),
-    (nn.Softmax(), (noise(2, 2, 3),)),
-    (nn.Dropout(0.3).eval(), (noise(2, 3),)),
-    (nn.LayerNorm(3, eps=1e-3), (noise(2, 3),)),
-    (nn.LayerNorm(3, bias=False), (noise(2, 3),)),
-    (nn.LayerNorm(3, elementwise_affine=False), (noise(2, 3),)),
-    (nn.RMSNorm(3), (noise(2, 3),)),
-    (nn.RMSNorm(3, 1e-3, elementwise_affine=False), (noise(2, 3),)),
-    (nn.BatchNorm1d(3, 1e-3, 0.3), (noise(4, 3),)),
-    (nn.BatchNorm1d(3).eval(), (noise(4, 3, 2),)),
-    (nn.Embedding(5, 3, **DRAW), (TOKENS,)),
-    (nn.Conv1d(2, 3, 2, 2, 1, bias=False, **DRAW), (noise(2, 2, 5),)),
-    (nn.Conv2d(2, 3, (2, 1), (1, 2), (1, 0), (2, 1), **DRAW), (noise(2, 2, 4, 3),)),
-    (nn.MaxPool2d(2, 1, 1), (noise(2, 1, 3, 4),)),
-    (nn.AvgPool2d((2, 3), padding=(1, 0)), (noise(2, 1, 4, 6),)),
-    (nn.Flatten(-2), (noise(2, 3, 2),)),
-    (nn.RNNCell(2, 3, nonlinearity="relu", **DRAW), (noise(2, 2), noise(2, 3))),
-    (nn.LSTMCell(2, 3, bias=False, **DRAW), (noise(2, 2), (noise(2, 3), noise(2, 3, seed=1)))),
-    (nn.GRUCell(2, 3, **DRAW), (noise(2, 2), noise(2, 3))),
-    (nn.RNN(2, 3, 2, nonlinearity="relu", **DRAW), (noise(2, 4, 2),)),
-    (nn.LSTM(2, 3, 2, **DRAW), (noise(2, 4, 2),)),
-    (nn.GRU(2, 3, bias=False, **DRAW), (noise(4, 2),)),
-    (nn.MultiHeadAttention(4, 2, **DRAW), (noise(2, 3, 4), noise(2, 5, 4), noise(2, 5, 4, seed=1))),
-    (nn.MultiHeadAttention(4, 1, bias=False, **DRAW), (noise(3, 4), noise(3, 4), noise(3, 4))),
-    (nn.TransformerBlock(4, 2, **DRAW), (noise(2, 3, 4),)),
-    (nn.TransformerBlock(4, 2, bias=False, norm="rms", **DRAW), (noise(3, 4),)),
-    (nn.TransformerBlock(4, 2, norm="rms", **DRAW).eval(), (noise(2, 3, 4),)),
-    (nn.LearnedPositions(5, 2, **DRAW), (noise(2, 3, 2),)),
-    (nn.SinusoidalPositions(5), (noise(2, 3, 5),)),
-    (nn.GPT(5, 4, 2, 2, 3, **DRAW), (TOKENS,)),
-    (nn.CharRNN(5, 3, 2, "lstm", **DRAW), (TOKENS,)),
-    (nn.CharRNN(5, 3, 1, "gru", **DRAW), (TOKENS,)),
-    (nn.MSELoss(), (noise(3), noise(3, seed=1))),
-    (nn.L1Loss("sum"), (noise(3), noise(3, seed=1))),
-    (nn.HuberLoss(delta=0.3), (noise(3), noise(3, seed=1))),
-    (nn.BCELoss(), ([Value(0.2), Value(0.7)], [Value(0.0), Value(1.0)])),
-    (nn.BCEWithLogitsLoss("none"), (noise(2), [Value(0.0), Value(1.0)])),
-    (nn.CrossEntropyLoss(), (noise(2, 3), [2, 0])),
-    (nn.Neuron(3, activation="sigmoid", **DRAW), (noise(3),)),
-    (nn.Layer(3, 2, activation="gelu_tanh", **DRAW), (noise(4, 3),)),
-    (nn.MLP(3, [4, 4, 2], activation="tanh", **DRAW), (noise(4, 3),)),
-    (
-        nn.Sequential(
-            nn.Sequential(nn.Conv1d(2, 3, 2, **DRAW), nn.BatchNorm1d(3)).eval(),
-            nn.Flatten(-2),
-            nn.MLP(9, [2, 2], activation="leaky_relu", **DRAW),
-            nn.Dropout(0.0),
-        ),
-        (noise(2, 2, 4),),
-    ),
-]
-IN_PARTS = {nn.Neuron, nn.Layer, nn.MLP}  # these become a Sequential
-WITHOUT_TWIN = {nn.Module, nn.LanguageModel, nn.HingeLoss}
-
-
-def whole(x: Any) -> bool:
-    """Whether an input is tokens or classes."""
-    return isinstance(flat(x)[0], int)
-
-
-def assert_twins(module: Any, twin: Any, inputs: tuple[Any, ...]) -> None:
-    """Equal outputs and gradients."""
-    torch = pytorch()
-    module.zero_grad()
-    twin.zero_grad()
-    their_inputs = [torch.tensor(x) if whole(x) else in_torch(x) for x in inputs]
-    theirs = twin(*their_inputs)
-    if isinstance(module, nn.MultiHeadAttention):
-        theirs, _ = theirs
-    if type(module) is nn.Neuron:
-        theirs = theirs[0]
-    fresh = [x if whole(x) else copied(x) for x in inputs]
-    smooth = [i for i, x in enumerate(inputs) if not whole(x) and not is_target(module, i)]
-    assert_alike(
-        module(*fresh),
-        theirs,
-        [[parts(fresh[i]) for i in smooth], in_their_order(module)],
-        [*parts(tuple(their_inputs[i] for i in smooth)), *twin.parameters()],
-        CLOSE,
-    )
-
-
-def is_target(module: Any, place: int) -> bool:
-    """Whether an input is the target of a loss."""
-    return isinstance(module, nn.loss.Loss) and place == 1
-
-
-def copied(x: Any) -> Any:
-    """The same numbers in new Values, in the same lists and tuples."""
-    return type(x)(map(copied, x)) if isinstance(x, (list, tuple)) else Value(x.data)
-
-
-def in_their_order(module: Any) -> list[Value]:
-    """The parameters in the order of the twin's, each once."""
-    if type(module) in IN_PARTS:
-        return as_sequential(module).parameters()
-    if not isinstance(module, nn.Sequential):
-        return module.parameters()
-    return list(dict.fromkeys(flat([in_their_order(child) for child in module])))
-
-
-@pytest.mark.parametrize(("module", "inputs"), CASES, ids=lambda case: type(case).__name__)
-def test_a_module_goes_to_pytorch_and_back(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(
+    ("module", "inputs"),
+    [
+        (nn.BatchNorm1d(3, 1e-3, 0.3), (noise(4, 3),)),
+        (nn.BatchNorm1d(3).eval(), (noise(4, 3, 2),)),
+        (nn.Softmax(), (noise(2, 2, 3),)),
+        (nn.Linear(3, 2, **DRAW), (noise(3),)),
+        (nn.GRU(2, 3, **DRAW), (noise(4, 2),)),
+        (nn.TransformerBlock(4, 2, **DRAW), (noise(3, 4),)),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_in_training_and_for_inputs_of_other_depths(
+    module: nn.Module, inputs: tuple[Any, ...]
+) -> None:
     pytorch()
     module = shaken(module)
     twin = mp.to_torch(module)
     state = module.state_dict()  # before a call, which changes the buffers
     back = mp.from_torch(twin)
     assert_twins(module, twin, inputs)
-    if type(module) not in IN_PARTS and not isinstance(module, nn.Sequential):
-        assert type(back) is type(module)
-        assert back.config() == module.config()
-        assert back.state_dict() == state
+    assert back.config() == module.config()
+    assert back.state_dict() == state
     assert back.training == module.training
-    if type(module) is not nn.Neuron:
-        assert_twins(back, mp.to_torch(back), inputs)
-
-
-def test_every_module_is_in_the_table_or_has_no_twin() -> None:
-    public = {thing for thing in vars(nn).values() if isinstance(thing, type)}
-    modules = {thing for thing in public if issubclass(thing, nn.Module)}
-    table = [twin.ours for twin in TWINS]
-    assert len(table) == len({*table})
-    assert {*table} | IN_PARTS | WITHOUT_TWIN | {nn.Sequential} == modules
-    assert not {*table} & WITHOUT_TWIN
-    assert {type(module) for module, _ in CASES} == {*table} | IN_PARTS | {nn.Sequential}
+    assert_twins(back, mp.to_torch(back), inputs)
 
 
 def test_a_float32_model_of_pytorch_comes_with_the_same_numbers() -> None:
@@ -279,3 +167,72 @@ def test_without_pytorch_the_error_names_the_command(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install torch"):
         mp.to_torch(nn.ReLU())
+
+
+# ---- the table for those who go on
+
+TABLE_FILE = Path(__file__).parent.parent / "notebooks" / "guide" / "going-on.md"
+TABLE_HEADING = "| ours, in `nn` | theirs, in `torch.nn` |"
+GROUPS = {
+    "their cells": (nn.RNNCell, nn.LSTMCell, nn.GRUCell),
+    "activations": (
+        *(nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.LeakyReLU, nn.ELU, nn.GELU),
+        nn.Softmax,
+    ),
+    "pooling": (nn.MaxPool2d, nn.AvgPool2d),
+    "losses": tuple(twin.ours for twin in TWINS if issubclass(twin.ours, nn.loss.Loss)),
+    "positions": (nn.LearnedPositions, nn.SinusoidalPositions),
+}
+
+
+def rows_of_the_table() -> list[tuple[str, str]]:
+    lines = TABLE_FILE.read_text("utf-8").partition(TABLE_HEADING)[2].splitlines()[2:]
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [tuple(map(str.strip, row.strip("|").split("|"))) for row in rows]  # type: ignore[misc]
+
+
+def named(ours: str) -> list[type[nn.Module]]:
+    """The classes of a row's first cell."""
+    found = [getattr(nn, name) for name in re.findall(r"`(\w+)", ours)]
+    return [*found, *(kind for group in GROUPS if group in ours for kind in GROUPS[group])]
+
+
+def assert_as_the_table_says(module: nn.Module, ours: str, theirs: str) -> None:
+    torch = pytorch()
+    twin, name = mp.to_torch(module), type(module).__name__
+    is_of_torch = type(twin) is getattr(torch.nn, type(twin).__name__, None)
+    assert is_of_torch == (theirs != "classes that `to_torch` gives")
+    if theirs.startswith("the same"):
+        assert type(twin).__name__ == name
+    if "with the same arguments" in theirs and not isinstance(module, nn.Sequential):
+        assert repr(type(twin)(**module.config()).double()) == repr(twin)
+    if "`batch_first=True`" in theirs and name in ("RNN", "LSTM", "GRU"):
+        assert twin.batch_first
+    if theirs == "`Sequential` of `Linear` and activations":
+        assert type(twin) is torch.nn.Sequential
+        kinds = {type(part).__name__ for part in twin}
+        assert kinds <= {"Linear", *(kind.__name__ for kind in GROUPS["activations"])}
+    if "(" in theirs:  # it is written how they are made
+        sizes = {"width": 4, "heads": 2}
+        made = eval(theirs.strip("`"), vars(torch.nn) | sizes).double()
+        there = mp.to_torch(eval(ours.strip("`"), vars(nn) | sizes))
+        made.load_state_dict(there.state_dict())
+        x = [in_torch(noise(2, 3, 4))] * (3 if name == "MultiHeadAttention" else 1)
+        found, wanted = (parts((module(*x),))[0] for module in (made, there))
+        assert flat(found) == flat(wanted)
+
+
+def test_each_row_of_the_table_is_true() -> None:
+    rows = rows_of_the_table()
+    assert rows
+    seen = []
+    for ours, theirs in rows:
+        kinds = named(ours)
+        assert kinds, ours
+        for kind in kinds:
+            for module, _ in CASES:
+                if type(module) is kind:
+                    assert_as_the_table_says(module, ours, theirs)
+        seen += kinds
+    assert len(seen) == len({*seen})
+    assert {*seen} == {type(module) for module, _ in CASES}

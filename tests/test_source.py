@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn
@@ -224,6 +226,49 @@ def test_operands_in_any_order(seed: int) -> None:
         return mp.sum(values[-9:])
 
     assert_alike("numpy", loss, w, numbers(3, 4))
+
+
+BETWEEN: list[Callable[[int], nn.Module]] = [
+    *(lambda width: nn.Tanh(), lambda width: nn.GELU(), lambda width: nn.LeakyReLU(0.1)),
+    *(lambda width: nn.Softmax(), nn.LayerNorm, nn.RMSNorm),
+    lambda width: nn.LayerNorm(width, bias=False),
+]
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> nn.Sequential:
+    """A small network, in which layers may share their weights, or their biases alone."""
+    layers: list[Any] = []
+    for size in itertools.pairwise(draw(st.lists(st.integers(1, 3), min_size=2, max_size=4))):
+        layer = nn.Linear(*size, draw(st.booleans()), generator=random.Random(0))
+        for other in layers:
+            if type(other) is nn.Linear and other.config() == layer.config():
+                layer.weight = draw(st.sampled_from([layer.weight, other.weight]))
+            if type(other) is nn.Linear and layer.bias and len(other.bias or []) == size[1]:
+                layer.bias = draw(st.sampled_from([layer.bias, other.bias]))
+        between = draw(st.lists(st.sampled_from(BETWEEN), max_size=2))
+        layers += [layer, *(make(size[1]) for make in between)]
+    return nn.Sequential(*layers)
+
+
+@given(networks(), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_small_networks_of_any_kind(model: nn.Sequential, penalised: bool) -> None:
+    parameters = shuffled(model)
+
+    def loss(x: Any, y: Any) -> Value:
+        error = mp.sum([(out - y) ** 2 * (i + 1) for i, out in enumerate(model(x))])
+        return error + 0.1 * mp.dot(parameters, parameters) if penalised else error
+
+    width = model[0].config()["in_features"]
+    assert_alike("numpy", loss, parameters, numbers(3, width), numbers(3))
+
+
+def test_parameters_that_are_no_finite_numbers(library: str) -> None:
+    model = nn.Linear(3, 1, bias=False)
+    model.load_state_dict({"weight": [[math.inf, -math.inf, math.nan]]})
+    kept = run(mp.as_source(model, library, [1.0, 2.0, 3.0]))["PARAMETERS"]["weight"]
+    assert np.array_equal(np.asarray(kept), [[math.inf, -math.inf, math.nan]], equal_nan=True)
 
 
 # ---- outputs

@@ -41,6 +41,12 @@ class Fault:
     keeps: nothing sets gradients to 0 between two passes.
     drops_minus: a derivative of -1 is taken for 1.
     doubled: the op whose forward pass returns twice its formula.
+
+    >>> a = Value(3.0)
+    >>> with overwrite_gradients():
+    ...     (a * a).backward()
+    >>> a.grad  # should be 6
+    3.0
     """
 
     name: str
@@ -149,6 +155,10 @@ def change_forward_only(op: str) -> AbstractContextManager[None]:
     """In `with change_forward_only("tanh"):` tanh returns 2 tanh(x), with its old derivative.
 
     op: the name of a primitive. ValueError if there is no primitive of this name.
+
+    >>> with change_forward_only("tanh"):
+    ...     print(f"{Value(0.5).tanh():.4f}")  # should be 0.4621
+    0.9242
     """
     if op not in TABLE:
         raise ValueError(f"there is no op {op!r}; the ops are {', '.join(TABLE)}")

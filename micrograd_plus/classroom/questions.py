@@ -62,6 +62,13 @@ class Question:
     answer: the number. kind: "forward" for a value, "backward" for a gradient.
     mistakes: likely mistakes, as a key of `HINTS` and the number that each mistake leads to.
     solution: the way to the answer in one line, with all numbers.
+
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> question = questions(a * b + a, n=1, seed=3)[0]
+    >>> question.prompt
+    'L = v1 + a, with v1 = -6 and a = 2. What is L?'
+    >>> question.is_right(-4.0), question.hint(4.0)
+    (True, 'The size is right, but the sign is wrong.')
     """
 
     prompt: str

@@ -39,6 +39,16 @@ def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
     parser.add_argument("--seed", type=int, default=0, help="random seed [%(default)s]")
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments `checkpoint` and `resume` of `fit`."""
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FOLDER", help="keep the training's state there"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest checkpoint, if there is one"
+    )
+
+
 def add_lr(parser: Any, default: float) -> None:
     """Adds the learning rate to a parser or to a group of its arguments."""
     parser.add_argument(

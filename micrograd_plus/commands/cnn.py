@@ -13,7 +13,7 @@ from ..optim import Adam
 from ..support.files import make_folder
 from ..support.nested import plain
 from ..train import fit
-from .arguments import add_command, add_lr, add_number, add_output
+from .arguments import add_checkpoint, add_command, add_lr, add_number, add_output
 from .output import require_an_epoch, write_model, write_pictures
 
 _CLASSES = "0123456789"
@@ -23,6 +23,7 @@ def add(models: Any) -> None:
     """Adds the command and its arguments."""
     help_ = "a convolutional network for 1,797 scanned digits of 8 × 8 pixels"
     parser = add_command(models, "cnn", help_, "micrograd-plus train cnn --epochs 10 --out cnn")
+    add_checkpoint(parser)
     add_output(parser, "trained-cnn")
     add_number(parser, "--epochs", 20)
     add_lr(parser, 0.005)
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
         batch_size=32,
         validation=(X_held_out, y_held_out),
         generator=random.Random(options.seed),
+        checkpoint=options.checkpoint,
+        resume=options.resume,
     )
     require_an_epoch(history)
     predicted = [row.index(max(row)) for row in plain(compiler.compile(model)(X_held_out))]

@@ -18,7 +18,7 @@ from ..optim import Adam
 from ..support.files import make_folder
 from ..support.nested import flatten
 from ..train import fit
-from .arguments import add_lr, add_number, add_output, share, widths
+from .arguments import add_checkpoint, add_lr, add_number, add_output, share, widths
 from .output import require_an_epoch, write_model, write_pictures
 from .tables import Encoder, Table, read_csv
 
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out", type=share, default=1 / 3, help="share of rows to test on [1/3]"
     )
+    add_checkpoint(parser)
     add_output(parser, "trained")
     parser.set_defaults(run=run)
 
@@ -90,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         validation=(encoder.inputs(held_out), encoder.targets(held_out)),
         generator=random.Random(options.seed),
+        checkpoint=options.checkpoint,
+        resume=options.resume,
     )
     require_an_epoch(history)
     print()

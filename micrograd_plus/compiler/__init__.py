@@ -27,22 +27,22 @@ gradients and calls the optimizer's loop. Several threads can share this; `threa
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
 and `examples` and `batches` say what they run on. Between calls the parameters' numbers and the
 optimizer's state stay in the machine: `parameter_memory` and `optimizer_memory` give them back to
-whoever looks.
+whoever looks. `profiling` measures how long each instruction takes.
 """
 
-from .compiled import Compiled, LossAndGradient, Predict, Step, Training, compile
-from .examples import Examples
-from .running import is_native
-from .threads import processors
+from .compiled import Compiled, LossAndGradient, Predict, Step, compile
+from .compiled import Training as Training  # this, and what follows but `profile`, for `train`
+from .examples import Examples as Examples
+from .profiling import Profile, profile
+from .running import is_native as is_native
+from .threads import processors as processors
 
 __all__ = [
     "Compiled",
-    "Examples",
     "LossAndGradient",
     "Predict",
+    "Profile",
     "Step",
-    "Training",
     "compile",
-    "is_native",
-    "processors",
+    "profile",
 ]

@@ -24,7 +24,7 @@ class Batches:
     groups: those examples of a step that run through one program.
     steps: where in `groups` each step begins; one more than there are steps.
     output_starts: where in `outputs` each example begins.
-    addresses: where a machine has these four.
+    addresses: where a machine has the inputs and these four.
     """
 
     inputs: Any

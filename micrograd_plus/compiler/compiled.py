@@ -147,7 +147,14 @@ def compile(
 
 
 class Compiled:
-    """A compiled function: it keeps its programs, and runs them."""
+    """A compiled function: it keeps its programs, and runs them.
+
+    >>> from micrograd_plus.engine import Value
+    >>> w = Value(2.0)
+    >>> loss = compile(lambda x: (w * x) ** 2)
+    >>> isinstance(loss, Compiled), loss([1.0])
+    (True, 4.0)
+    """
 
     def __init__(
         self,
@@ -166,6 +173,7 @@ class Compiled:
         self.threads = None if threads is None else whole_number("threads", threads)
         self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
+        self._spare: list[Examples] = []  # whose memory a call may use
         size = whole_number("cache_size", cache_size)
         self._programs = Programs(
             function, size, self._known, self._accept, optimizer, self.dtype, new_machine
@@ -181,7 +189,7 @@ class Compiled:
 
     def _shown(self) -> list[str]:
         """What `repr` shows: of dtypes and engines only another one than the default."""
-        shown = [_name(self.function)]
+        shown = [name_of(self.function)]
         shown += [f"dtype={self.dtype.name!r}"] * (self.dtype is not FLOAT64)
         return [*shown, *[f"engine={self.engine!r}"] * (self.engine != "native")]
 
@@ -209,7 +217,8 @@ class Compiled:
         """The programs for all shapes of these examples, recorded if they are new."""
         return self._programs.prepare(examples)
 
-    def _examples(self, batches: Sequence[Any]) -> Examples:
+    def examples(self, batches: Sequence[Any]) -> Examples:
+        """The arguments of a call; an error if they are none."""
         names = self.argument_names
         if not batches or (names and len(batches) != len(names)):
             raise TypeError(
@@ -218,6 +227,28 @@ class Compiled:
             )
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
+
+    def _examples_of_a_call(self, batches: Sequence[Any]) -> Examples:
+        """The examples of a call, in the memory of an earlier call's, if that can be."""
+        try:
+            examples = self._spare.pop()
+        except IndexError:  # at the first call, or while that of another thread is not done
+            return self.examples(batches)
+        return examples if examples.take(batches) else self.examples(batches)
+
+    def _keep_for_the_next_call(self, examples: Examples) -> None:
+        """Keeps the memory of a call's examples, but not the user's lists and arrays."""
+        examples.batches = ()
+        self._spare.append(examples)
+
+    def examples_of_the_last_call(self) -> Examples | None:
+        """None before the first call, and where it would have to be recorded again."""
+        last = self._spare[-1] if self._spare else None
+        return last if last and not any(map(self._programs.lacks, last.shapes)) else None
+
+    def copies(self) -> tuple[list[Value], list[Any]]:
+        """As `Programs.copies`."""
+        return self._programs.copies()
 
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
@@ -231,12 +262,12 @@ class Compiled:
         """Raises an error if the function is not one that can be compiled so."""
         if recording.structure is not None:
             raise TypeError(
-                f"{_name(self.function)} is compiled as the loss of one example, and returned "
+                f"{name_of(self.function)} is compiled as the loss of one example, and returned "
                 "a list: return one Value; for predictions, compile a Module"
             )
         if not recording.parameters:
             raise ValueError(
-                f"the loss that {_name(self.function)} returns depends on no parameter: nothing "
+                f"the loss that {name_of(self.function)} returns depends on no parameter: nothing "
                 "could be learned"
             )
 
@@ -245,17 +276,25 @@ class Predict(Compiled):
     """The outputs of a Module: predict(X) gives one row for each example.
 
     An array where NumPy is installed and all rows have one shape, else nested lists.
+
+    >>> from micrograd_plus.nn import Linear
+    >>> layer = Linear(2, 1)
+    >>> layer.load_state_dict({"weight": [[3.0, -1.0]], "bias": [0.5]})
+    >>> predict = compile(layer)
+    >>> [float(y) for (y,) in predict([[1.0, 2.0], [0.0, 0.0]])]
+    [1.5, 0.5]
     """
 
     def __call__(self, *batches: Any) -> Any:
         """The outputs for every example of the batch."""
         if recorder() is not None:
             return self.function(*batches)
-        examples = self._examples(batches)
+        examples = self._examples_of_a_call(batches)
         programs = self._programs
         entries = programs.prepare(examples)
         batch = programs.in_one_batch(examples, stored=True)
         programs.run(batch, 0, 1, self._task(differentiated=False))
+        self._keep_for_the_next_call(examples)
         if len(entries) == 1 and has_numpy():
             import numpy as np
 
@@ -272,16 +311,25 @@ class Predict(Compiled):
 
 
 class LossAndGradient(Compiled):
-    """The mean loss of a batch; the parameters' `grad` is then its gradient."""
+    """The mean loss of a batch; the parameters' `grad` is then its gradient.
+
+    >>> from micrograd_plus.engine import Value
+    >>> w = Value(2.0)
+    >>> loss = compile(lambda x, y: (w * x - y) ** 2)
+    >>> loss([1.0, 2.0], [0.0, 0.0]), w.grad
+    (10.0, 10.0)
+    """
 
     def __call__(self, *batches: Any) -> float:
         """The mean loss over the examples, each of which is one loss_fn(x, y)."""
         self._refuse_recording()
-        examples = self._examples(batches)
+        examples = self._examples_of_a_call(batches)
         programs = self._programs
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
-        return programs.run(batch, 0, 1, self._task()).losses[0]
+        loss = programs.run(batch, 0, 1, self._task()).losses[0]
+        self._keep_for_the_next_call(examples)
+        return loss
 
     def _refuse_recording(self) -> None:
         if recorder() is not None:
@@ -294,6 +342,16 @@ class Step(LossAndGradient):
     step(X, y) returns the mean loss before the update; the parameters' `grad` is then its
     gradient. These, and the optimizer's state and settings, can be read and changed at any time.
     Their numbers stay in the program's memory until then, so that a call copies nothing.
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> w = Value(2.0)
+    >>> step = compile(lambda x, y: (w * x - y) ** 2, SGD([w], lr=0.1))
+    >>> step([1.0, 2.0], [0.0, 0.0]), w.data
+    (10.0, 1.0)
+    >>> losses = step.run([1.0, 2.0], [0.0, 0.0], epochs=50, progress=False)
+    >>> len(losses), abs(w.data) < 1e-6
+    (50, True)
     """
 
     def __init__(
@@ -336,7 +394,7 @@ class Step(LossAndGradient):
         self._refuse_recording()
         if schedule is not None:
             schedule.require(self.optimizer)
-        examples = self._examples(batches)
+        examples = self.examples(batches)
         epochs = whole_number("epochs", epochs)
         size = examples.count if batch_size is None else whole_number("batch_size", batch_size)
         self.prepare(examples)
@@ -364,13 +422,13 @@ class Step(LossAndGradient):
         return losses
 
     def _in_parts(
-        self, batches: Batches, count: int, task: Task, schedule: Any = None
+        self, batches: Batches, count: int, task: Task, schedule: Any = None, first: int = 0
     ) -> Iterator[Outcome]:
-        """Runs the steps in parts of about 0.1 s, so that Ctrl-C is handled between them.
+        """Runs steps `first` to `count` in parts of about 0.1 s: Ctrl-C is handled between them.
 
         A guarded run ends early after a step that could not be completed.
         """
-        done, part = 0, 1
+        done, part = first, 1
         while done < count:
             started = time.perf_counter()
             at_once = min(part, count - done)
@@ -428,8 +486,9 @@ class Step(LossAndGradient):
 class Training(Step):
     """A `Step` for `fit`, whose function returns (loss, prediction).
 
-    An epoch gives the predictions too, and ends before the update of a step whose loss or
-    gradient is not finite. The first steps measure how many threads are the fastest.
+    An epoch gives the predictions too, can begin in its middle, and ends before the update of a
+    step whose loss or gradient is not finite. The first steps measure how many threads are the
+    fastest.
     """
 
     def __init__(
@@ -449,23 +508,39 @@ class Training(Step):
         """Those whose gradients an epoch sets."""
         return list(self._programs.store.slots)
 
-    def epoch(
-        self, examples: Examples, order: Sequence[int], batch_size: int, clip: float
-    ) -> tuple[list[float], list[float], list[Any]]:
-        """The loss and the gradient's length of each step, and the examples' predictions.
+    def seeds(self, examples: Examples) -> list[int]:
+        """New seeds for the random numbers of an epoch."""
+        self.prepare(examples)
+        return self._programs.seeds()
 
-        If there are fewer steps than batches, the last step was not completed.
+    def epoch(
+        self,
+        examples: Examples,
+        order: Sequence[int],
+        batch_size: int,
+        clip: float,
+        seeds: Sequence[int],
+        first: int = 0,
+    ) -> Iterator[tuple[list[float], list[float], list[Any]]]:
+        """Runs the steps of an epoch from step `first` on, in parts of about 0.1 s.
+
+        Yields, for each part, the loss and the gradient's length of each step, and the examples'
+        predictions. If there are fewer steps than batches, the last step was not completed.
         """
         entries = self.prepare(examples)
+        self._programs.require_seeds(seeds)
         batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
-        task = replace(self._task(), clip=clip, guarded=True)
-        losses: list[float] = []
-        norms: list[float] = []
-        for outcome in self._in_parts(batches, -(-len(order) // batch_size), task):
-            losses += outcome.losses
-            norms += outcome.norms
-        rows = outputs_of([examples.kinds[i] for i in order], entries, batches.outputs)
-        return losses, norms, [prediction for _, prediction in rows]
+        task = Task(True, seeds, clip=clip, guarded=True, threads=self.threads)
+        kinds = [examples.kinds[i] for i in order]
+        sizes = [len(entry.program.outputs) for entry in entries]
+        begin = first * batch_size
+        stored = sum(sizes[kind] for kind in kinds[:begin])
+        for outcome in self._in_parts(batches, -(-len(order) // batch_size), task, first=first):
+            part = kinds[begin : begin + len(outcome.losses) * batch_size]
+            end = stored + sum(sizes[kind] for kind in part)
+            rows = outputs_of(part, entries, batches.outputs[stored:end])
+            begin, stored = begin + len(part), end
+            yield outcome.losses, outcome.norms, [prediction for _, prediction in rows]
 
     def go_back(self) -> None:
         """Restores the parameters and the optimizer to their state before the last update."""
@@ -503,7 +578,8 @@ def _argument_names(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.default is Parameter.empty]
 
 
-def _name(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called in texts: a Module by its class."""
     return getattr(function, "__name__", type(function).__name__)
 
 

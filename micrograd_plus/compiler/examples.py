@@ -35,8 +35,22 @@ class Examples:
         self.starts: Sequence[int]
         self.kinds: Sequence[int]
         self.shapes: list[tuple[Shape, ...]]
+        self._columns: list[Any] = []  # each argument's place in `inputs`, if that is an array
         if not (has_numpy() and self._as_one_array()):
             self._one_by_one()
+
+    def take(self, batches: Sequence[Any]) -> bool:
+        """Takes other examples of these shapes into the same memory; False if they are none."""
+        if len(batches) != len(self._columns):
+            return False
+        for batch, column in zip(batches, self._columns):
+            numbers = _as_array(batch)
+            if numbers is None or numbers.shape != column.shape:
+                return False
+            column[...] = numbers
+        self.batches = batches
+        self._refuse_any_nan()
+        return True
 
     def __getitem__(self, i: int) -> list[Any]:
         """The arguments of example i, as they were given."""
@@ -46,30 +60,22 @@ class Examples:
         """The fast way, with NumPy, for examples of one shape; False if it does not apply."""
         import numpy as np
 
-        try:
-            arrays = [np.asarray(batch) for batch in self.batches if _has_rows(batch)]
-        except ValueError:  # of different shapes
+        arrays = [_as_array(batch) for batch in self.batches]
+        counts = {0 if numbers is None else len(numbers) for numbers in arrays}
+        if 0 in counts or len(counts) > 1:
             return False
-        if len(arrays) < len(self.batches):
-            return False
-        self.count = count = len(arrays[0])
-        width, shapes = 0, []
-        for numbers in arrays:
-            if numbers.dtype.kind not in "iuf" or len(numbers) != count or not count:
-                return False
-            shapes.append(numbers.shape[1:])
-            width += numbers.size // count
-        rows, end = np.empty((count, width)), 0
+        self.count = count = counts.pop()
+        self.shapes = [tuple([numbers.shape[1:] for numbers in arrays])]
+        self.kinds = bytes(count)
+        width = sum(numbers.size for numbers in arrays) // count
+        self.starts = range(0, count * width, width) if width else [0] * count
+        self.inputs, end = np.empty(count * width), 0
         for numbers in arrays:
             begin, end = end, end + numbers.size // count
-            rows[:, begin:end] = numbers.reshape(count, end - begin)
-        self.inputs = rows.ravel()
-        if width and math.isnan(self.inputs.min()):
-            example, position = np.argwhere(np.isnan(rows))[0]
-            self._refuse_nan(int(example), int(position))
-        self.starts = range(0, count * width, width) if width else [0] * count
-        self.shapes = [tuple(shapes)]
-        self.kinds = bytes(count)
+            column = self.inputs.reshape(count, width)[:, begin:end].reshape(numbers.shape)
+            column[...] = numbers
+            self._columns.append(column)
+        self._refuse_any_nan()
         return True
 
     def _one_by_one(self) -> None:
@@ -100,6 +106,12 @@ class Examples:
                 self._refuse_nan(example, position - starts[example])
         self.inputs, self.starts, self.kinds, self.shapes = inputs, starts, kinds, list(known)
 
+    def _refuse_any_nan(self) -> None:
+        """ValueError if a number of the array is nan: NumPy takes the first one for the least."""
+        least = int(self.inputs.argmin()) if self.inputs.size else 0
+        if self.inputs.size and math.isnan(self.inputs[least]):
+            self._refuse_nan(*divmod(least, self.inputs.size // self.count))
+
     def _refuse_nan(self, example: int, position: int) -> None:
         raise ValueError(
             f"number {position} of example {example} ({' and '.join(self.names)} taken together) "
@@ -108,19 +120,25 @@ class Examples:
 
     def require(self, requirements: Sequence[Requirement], kind: int) -> None:
         """ValueError if an input of this kind of examples breaks a requirement."""
+        if self.count == 1:
+            inputs = self.inputs.tolist()
+            for requirement in requirements:
+                requirement.check((inputs[requirement.position],))
+            return
         starts = self.starts
         if len(self.shapes) > 1 and requirements:
             starts = [start for start, own in zip(starts, self.kinds) if own == kind]
         for requirement in requirements:
-            for number in set(self._column(requirement.position, starts)):
-                if not (math.isfinite(number) and requirement.holds(number)):
-                    raise ValueError(requirement.message.format(f"{number:g}"))
+            column = self._column(requirement.position, starts)
+            if (given := column.tobytes()) != requirement.met_by:
+                requirement.check(set(column.tolist()))
+                requirement.met_by = given
 
-    def _column(self, position: int, starts: Sequence[int]) -> list[float]:
+    def _column(self, position: int, starts: Sequence[int]) -> Any:
         """The numbers at this position of the examples that start there."""
         if isinstance(starts, range):  # at equal distances
-            return self.inputs[position :: starts.step].tolist()  # type: ignore[no-any-return]
-        return [self.inputs[start + position] for start in starts]
+            return self.inputs[position :: starts.step]
+        return array("d", [self.inputs[start + position] for start in starts])
 
 
 def _add(argument: Any, inputs: array[float]) -> Shape:
@@ -149,6 +167,17 @@ def _sequence(name: str, batch: Any) -> Any:
             f"{name} is a list or array of examples, also for a single one, and not {batch!r}"
         )
     return batch
+
+
+def _as_array(batch: Any) -> Any:
+    """A batch as a NumPy array; None if that would not be one of numbers."""
+    import numpy as np
+
+    try:
+        numbers = np.asarray(batch if _has_rows(batch) else None)
+    except ValueError:  # rows of different shapes
+        return None
+    return numbers if numbers.dtype.kind in "iuf" else None
 
 
 @cache

@@ -92,7 +92,7 @@ class Programs:
         self._settings: Any = None  # of the optimizer, when its update was traced
         self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
         self._generators: list[random.Random | None] = []  # of their random numbers
-        self._whole: Any = None  # the last batch of all examples, and what it was made for
+        self._whole: dict[Key, Batches] = {}  # the last step of all examples of a shape
 
     def prepare(self, examples: Examples) -> list[Entry]:
         """The programs for all shapes of these examples, recorded if they are new."""
@@ -102,7 +102,7 @@ class Programs:
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
         self._trace_optimizer()
-        if any(map(self._lacks, examples.shapes)):
+        if any(map(self.lacks, examples.shapes)):
             self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
             with _without_garbage_collection(), watching(self.watched):
                 self._record_missing(examples)
@@ -121,12 +121,12 @@ class Programs:
 
     def _record_missing(self, examples: Examples) -> None:
         """Records the shapes that are new."""
-        while missing := [key for key in examples.shapes if self._lacks(key)]:
+        while missing := [key for key in examples.shapes if self.lacks(key)]:
             key = max(missing, key=_size)  # the longest sequence reaches the most parameters
             example = examples[examples.kinds.index(examples.shapes.index(key))]
             self.entries[key] = self._record(key, example)
 
-    def _lacks(self, key: Key) -> bool:
+    def lacks(self, key: Key) -> bool:
         """Whether this shape must be recorded."""
         entry = self.entries.get(key)
         return entry is None or not entry.is_current()
@@ -179,16 +179,31 @@ class Programs:
     def _load(self) -> None:
         """Hands all programs to the machine, a new one if there is none."""
         if self.machine is None:
-            order, moved = self.store.in_order(), self.store.moved
-            machine = self.new_machine(len(order), moved, self.optimizer, self.update, self.dtype)
+            order, machine = self.store.in_order(), self._new_machine()
             self.machine, self.memory = machine, ParameterMemory(machine, order)
             if self.optimizer:
                 self.state = OptimizerMemory(machine, order, self.optimizer, self.update)
         self._loaded = {key: entry.program for key, entry in self.entries.items()}
         self._generators = [g for entry in self.entries.values() for g in entry.program.generators]
-        self._whole = None
+        self._whole = {}
         with self.machine.lock:
             self.machine.load(list(self._loaded.values()))
+
+    def _new_machine(self) -> Any:
+        moved, dtype = self.store.moved, self.dtype
+        return self.new_machine(len(self.store), moved, self.optimizer, self.update, dtype)
+
+    def copies(self) -> tuple[list[Value], list[Any]]:
+        """The parameters in the order of their slots, and two machines with their numbers.
+
+        The first machine has no optimizer; the second has it, if there is one.
+        """
+        order = self.store.in_order()
+        numbers = [parameter.data for parameter in order]
+        machines = [self.new_machine(len(order), 0, None, None, self.dtype), self._new_machine()]
+        for machine in machines:
+            machine.write(numbers, [0.0] * len(order))
+        return order, machines
 
     def _forget_machine(self) -> None:
         """The next programs get a new machine."""
@@ -235,14 +250,15 @@ class Programs:
         return self.machine.take(taken)  # type: ignore[no-any-return]
 
     def in_one_batch(self, examples: Examples, stored: bool = False) -> Batches:
-        """All examples as one step; fast if they are as many, of the same shape, as last time."""
-        made_for = examples.shapes, examples.count
-        if self._whole and self._whole[0] == made_for:
-            return self.machine.take_again(self._whole[1], examples.inputs)  # type: ignore[no-any-return]
+        """All examples as one step; fast if they are as many as the last ones of their shape."""
+        key = examples.shapes[0]
+        known = self._whole.get(key) if len(examples.shapes) == 1 else None
+        if known and len(known.starts) == examples.count:
+            return self.machine.take_again(known, examples.inputs)  # type: ignore[no-any-return]
         order = range(examples.count)
         batches = self.in_batches(examples, [order], examples.count, stored=stored)
         if len(examples.shapes) == 1:
-            self._whole = made_for, batches
+            self._whole[key] = batches
         return batches
 
     def seeds(self) -> list[int]:
@@ -251,6 +267,14 @@ class Programs:
             return []
         drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(self._generators)}
         return [drawn[g] for g in self._generators]
+
+    def require_seeds(self, seeds: Sequence[int]) -> None:
+        """ValueError if these seeds are not as many as the programs take."""
+        if len(seeds) != len(self._generators):
+            raise ValueError(
+                f"the recorded function draws {len(self._generators)} random numbers for each "
+                f"example, and there are seeds for {len(seeds)}: it was another function before"
+            )
 
 
 def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> list[Any]:

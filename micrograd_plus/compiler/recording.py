@@ -17,9 +17,10 @@ a5     tanh(a4)
 
 from __future__ import annotations
 
+import math
 import random
 import sys
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,11 +43,21 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Requirement:
-    """A condition that an input must meet at every replay."""
+    """A condition that an input must meet at every replay.
+
+    met_by: the bytes of the inputs that met it last, which are often those of the next replay.
+    """
 
     position: int
     holds: Callable[[float], bool]
     message: str
+    met_by: bytes = b""
+
+    def check(self, numbers: Iterable[float]) -> None:
+        """ValueError if one of the numbers breaks the condition."""
+        for number in numbers:
+            if not (math.isfinite(number) and self.holds(number)):
+                raise ValueError(self.message.format(f"{number:g}"))
 
 
 @dataclass

@@ -178,13 +178,16 @@ class NativeMachine:
             np.array(batches.output_starts, np.int64),
         )
         inputs, outputs = self._rounded(batches.inputs), self._zeros(len(batches.outputs))
-        return Batches(inputs, outputs, *steps, addresses=tuple(map(address, steps)))
+        return Batches(inputs, outputs, *steps, addresses=tuple(map(address, (inputs, *steps))))
 
     def take_again(self, batches: Batches, inputs: Any) -> Batches:
         """Batches that `take` gave, for other examples of the same shapes."""
-        steps = batches.starts, batches.groups, batches.steps, batches.output_starts
         inputs = self._rounded(inputs)
-        return Batches(inputs, batches.outputs.copy(), *steps, addresses=batches.addresses)
+        if inputs is batches.inputs and not len(batches.outputs):
+            return batches
+        steps = batches.starts, batches.groups, batches.steps, batches.output_starts
+        addresses = address(inputs), *batches.addresses[1:]
+        return Batches(inputs, batches.outputs.copy(), *steps, addresses=addresses)
 
     def parts(self, batches: Batches, step: int) -> int:
         """Into how many parts a step is cut, for several threads."""
@@ -212,8 +215,8 @@ class NativeMachine:
         if task.seeds:
             seeds = self.np.array(task.seeds, self.np.int64)
             work.seeds = address(seeds)
-        work.inputs = address(batches.inputs)
-        work.starts, work.groups, work.steps, work.output_starts = batches.addresses
+        addresses = batches.addresses
+        work.inputs, work.starts, work.groups, work.steps, work.output_starts = addresses
         work.stored = len(batches.outputs) > 0
         if work.stored:
             work.outputs = address(batches.outputs)

@@ -90,7 +90,9 @@ class Instruction:
     first_operand: int = 0
     operand_count: int = 0
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """The op, and on how many numbers."""
         if self.kind == MATMUL:
             name, what = "matmul", f"{self.rows} × {self.columns} dots of {self.length}"
         elif self.kind == PICK:
@@ -98,7 +100,10 @@ class Instruction:
         else:
             name = self.op.name if self.op else ""
             what = f"{self.count}" + f" of {self.length}" * (self.kind in (DOT, REDUCE))
-        return f"{name:<10} {what:<24} {path_of(self.scope)}".rstrip()
+        return f"{name:<10} {what}"
+
+    def __str__(self) -> str:
+        return f"{self.summary:<35} {path_of(self.scope)}".rstrip()
 
 
 @dataclass(slots=True)

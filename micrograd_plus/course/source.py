@@ -1,7 +1,7 @@
 """Where the course's notebooks are, and how one is read.
 
 The notebooks in the repository contain the solutions. An installed package has its own copy of
-the folder, with the pictures and the teacher's pages.
+the folder, with the pictures, the guide and the teacher's pages.
 """
 
 from __future__ import annotations

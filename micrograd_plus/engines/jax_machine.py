@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import RLock
 from typing import Any
@@ -31,6 +31,7 @@ class Rows:
     order: where in the inputs of all examples these are, or None where they are in this order.
     table: as `jax_steps.Steps` takes it. masked: whether a batch is filled up.
     places: for each program, where in `outputs` the numbers of each example belong.
+    starts: as in `batches.Batches`.
     """
 
     programs: list[int]
@@ -40,6 +41,7 @@ class Rows:
     masked: bool
     places: list[Any]
     outputs: Any
+    starts: Any
 
 
 class JaxMachine:
@@ -227,7 +229,7 @@ class JaxMachine:
                 offset += group.size
         inputs, starts = self._rounded(batches.inputs), np.array(batches.starts, np.int64)
         output_starts = np.array(batches.output_starts, np.int64)
-        taken = Rows(programs, [], [], self._everywhere(table), False, [], np.zeros(0))
+        taken = Rows(programs, [], [], self._everywhere(table), False, [], None, starts)
         taken.outputs = np.zeros(len(batches.outputs), self.dtype.name)
         for k, (program, groups) in enumerate(group_of.items()):
             code, widest = codes[program], int(sizes[k].max())
@@ -258,11 +260,7 @@ class JaxMachine:
         numbers = self._rounded(inputs)
         with self._in_jax():
             rows = [self._shared(numbers[order]) for order in batches.order]
-        outputs = self.np.zeros_like(batches.outputs)
-        return Rows(
-            batches.programs, rows, batches.order, batches.table, batches.masked, batches.places,
-            outputs,
-        )  # fmt: skip
+        return replace(batches, rows=rows, outputs=self.np.zeros_like(batches.outputs))
 
     def parts(self, batches: Rows, step: int) -> int:
         """Into how many parts a step is cut for threads: JAX has its own."""

@@ -11,12 +11,12 @@
 True
 
 `pytorch` has the table of classes that compute the same in PyTorch, `weights` the file of weights,
-and `onnx_file` the file of a graph.
+`onnx_file` the file of a graph, and `torch_program` that of a program.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,17 +24,24 @@ if TYPE_CHECKING:
     from ..nn import Module
 
 
-def export(model: Module, path: str | Path, *, dtype: str = "float64") -> None:
+def export(model: Module, path: str | Path, *, dtype: str = "float64", **about: Any) -> None:
     """Writes `model` to a file of the kind that the ending of `path` says.
 
     .safetensors: the weights as arrays, which PyTorch, JAX and others read. Names and shapes are
         those of `to_torch(model).state_dict()`: those of `model.state_dict()`, except
         that a Neuron, a Layer or an MLP is a Sequential of Linear and activations.
-    .onnx: the model in evaluation, as a graph that onnxruntime and others run, from `x` to `y`,
-        each a batch of rows. TypeError for a module that is not yet possible, such as Conv2d.
+    .onnx: the model in evaluation, as a graph that onnxruntime and others run, from a batch `x` to
+        `y`. Batches, images and sequences may have any size that the model takes; all sequences of
+        a batch have one length. An RNN, LSTM or GRU starts with a state of zeros and has the
+        outputs `h_n` and `c_n`, too; a cell takes `x`, `h_0` and `c_0`, and gives `h_1` and `c_1`.
+    .pt2: the model in evaluation, as a program that `torch.export.load` reads, for batches of any
+        size. It needs PyTorch. Recurrent networks have no such file, only their cells.
     dtype: "float64" or "float32", the type of the numbers in the file.
+    about: more data for the file, of types that JSON supports: metadata, by name, or in a .pt2
+        file extra files such as "classes.json".
 
-    A crash while writing leaves the old file as it was. ValueError for another ending or type.
+    A crash while writing leaves the old file as it was. TypeError for a module that a file cannot
+    contain, such as one of your own. ValueError for another ending or type.
     ImportError without the library: pip install "micrograd-plus[export]".
 
     >>> import micrograd_plus as mp, pathlib, tempfile
@@ -47,19 +54,23 @@ def export(model: Module, path: str | Path, *, dtype: str = "float64") -> None:
     from pathlib import Path
 
     from ..nn import Module
-    from . import onnx_file, weights
+    from . import onnx_file, torch_program, weights
 
     if not isinstance(model, Module):
         raise TypeError(f"export takes a model, a Module, not {model!r:.60}")
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype must be 'float64' or 'float32', not {dtype!r}")
-    writers = {".safetensors": weights.write, ".onnx": onnx_file.write}
+    writers = {
+        ".safetensors": weights.write,
+        ".onnx": onnx_file.write,
+        ".pt2": torch_program.write,
+    }
     ending = Path(path).suffix
     if ending not in writers:
         raise ValueError(
             f"export writes files that end in {' or '.join(writers)}, not {Path(path).name!r}"
         )
-    writers[ending](model, Path(path), dtype)
+    writers[ending](model, Path(path), dtype, about)
 
 
 def load_weights(model: Module, path: str | Path) -> None:

@@ -136,7 +136,7 @@ def array_of(library: str, numbers: Any, whole: bool = False, before: str = "") 
 
     whole: whether they are whole numbers, by which one takes elements.
     """
-    written = re.sub("(inf|nan)", r"float('\\1')", repr(numbers))
+    written = re.sub("(inf|nan)", r"float('\1')", repr(numbers))
     kind = "torch.int64" if whole else "torch.float64"
     text = before + _ARRAY[library].format(written, kind)
     indent = " " * (4 + len(text) - len(text.lstrip()))

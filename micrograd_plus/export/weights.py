@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ from ..support.libraries import missing
 from .parts import in_parts
 
 
-def write(model: Module, path: Path, dtype: str) -> None:
-    """Writes the weights of `model`."""
+def write(model: Module, path: Path, dtype: str, about: Mapping[str, Any]) -> None:
+    """Writes the weights of `model`; `about` becomes metadata."""
     numpy, safetensors = _libraries()
     state = in_parts(model).state_dict()
     arrays = {name: numpy.array(x, dtype=dtype) for name, x in state.items()}
-    write_atomically(path, safetensors.numpy.save(arrays))
+    texts = {name: json.dumps(thing, ensure_ascii=False) for name, thing in about.items()}
+    write_atomically(path, safetensors.numpy.save(arrays, texts or None))
 
 
 def read(model: Module, path: Path) -> None:

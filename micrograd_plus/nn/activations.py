@@ -58,37 +58,61 @@ class _Activation(Elementwise):
 
 
 class ReLU(_Activation):
-    """max(x, 0)."""
+    """max(x, 0).
+
+    >>> [y.data for y in ReLU()([-2.0, 3.0])]
+    [0.0, 3.0]
+    """
 
     op = "relu"
 
 
 class Tanh(_Activation):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    >>> [f"{y:.4f}" for y in Tanh()([-2.0, 0.5])]
+    ['-0.9640', '0.4621']
+    """
 
     op = "tanh"
 
 
 class Sigmoid(_Activation):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)).
+
+    >>> [f"{y:.4f}" for y in Sigmoid()([-2.0, 0.0])]
+    ['0.1192', '0.5000']
+    """
 
     op = "sigmoid"
 
 
 class SiLU(_Activation):
-    """x * sigmoid(x)."""
+    """x * sigmoid(x).
+
+    >>> [f"{y:.4f}" for y in SiLU()([-2.0, 2.0])]
+    ['-0.2384', '1.7616']
+    """
 
     op = "silu"
 
 
 class Softplus(_Activation):
-    """log(1 + exp(x))."""
+    """log(1 + exp(x)).
+
+    >>> [f"{y:.4f}" for y in Softplus()([-2.0, 0.0])]
+    ['0.1269', '0.6931']
+    """
 
     op = "softplus"
 
 
 class LeakyReLU(_Activation):
-    """x if x is positive, else negative_slope * x."""
+    """x if x is positive, else negative_slope * x.
+
+    >>> [y.data for y in LeakyReLU(0.1)([-2.0, 3.0])]
+    [-0.2, 3.0]
+    """
 
     op = "leaky_relu"
 
@@ -101,7 +125,11 @@ class LeakyReLU(_Activation):
 
 
 class ELU(_Activation):
-    """x if x is positive, else alpha * (exp(x) - 1)."""
+    """x if x is positive, else alpha * (exp(x) - 1).
+
+    >>> [f"{y:.4f}" for y in ELU()([-2.0, 3.0])]
+    ['-0.8647', '3.0000']
+    """
 
     op = "elu"
 
@@ -114,7 +142,11 @@ class ELU(_Activation):
 
 
 class GELU(Elementwise):
-    """x times the normal distribution function of x, or with approximate="tanh" nearly that."""
+    """x times the normal distribution function of x, or with approximate="tanh" nearly that.
+
+    >>> [f"{y:.4f}" for y in GELU()([-2.0, 2.0])]
+    ['-0.0455', '1.9545']
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         if approximate not in ("none", "tanh"):
@@ -131,7 +163,11 @@ class GELU(Elementwise):
 
 
 class Softmax(Rowwise):
-    """exp(x) / (sum of all exp(x)) over a row: positive numbers that add up to 1."""
+    """exp(x) / (sum of all exp(x)) over a row: positive numbers that add up to 1.
+
+    >>> [f"{y:.3f}" for y in Softmax()([0.0, 1.0, 3.0])]
+    ['0.042', '0.114', '0.844']
+    """
 
     def row(self, x: Any) -> list[Value]:
         """A row of probabilities."""
@@ -142,6 +178,12 @@ class Dropout(Elementwise):
     """In training, sets each number to 0 with probability p, and divides it by 1 - p otherwise.
 
     In evaluation, the output is the input (Srivastava et al. 2014).
+
+    >>> dropout = Dropout(0.5, generator=random.Random(0))
+    >>> [y.data for y in dropout([1.0, 2.0, 3.0, 4.0])]
+    [2.0, 4.0, 0.0, 0.0]
+    >>> [y.data for y in dropout.eval()([1.0, 2.0, 3.0, 4.0])]
+    [1.0, 2.0, 3.0, 4.0]
     """
 
     def __init__(self, p: float = 0.5, *, generator: random.Random | None = None) -> None:

@@ -44,6 +44,11 @@ class Embedding(Module):
     A token is a whole number in [0, `num_embeddings`), the index of a row of `weight`. The input is
     a token, or a nested list of tokens. In a compiled function tokens may be inputs. The initial
     numbers are normally distributed around 0, with variance 1.
+
+    >>> table = Embedding(10, 3, generator=random.Random(0))
+    >>> rows = table([7, 2, 7])
+    >>> len(rows), len(rows[0]), rows[0] == rows[2]
+    (3, 3, True)
     """
 
     def __init__(
@@ -105,6 +110,11 @@ class LearnedPositions(_Positions):
 
     Attention alone does not depend on the order of its inputs. A sequence has at most `context`
     positions. The initial numbers are those of Embedding.
+
+    >>> positions = LearnedPositions(8, 2, generator=random.Random(0))
+    >>> rows = positions([[1.0, 2.0], [1.0, 2.0]])
+    >>> len(rows), rows[0][0].data == rows[1][0].data
+    (2, False)
     """
 
     def __init__(self, context: int, width: int, *, generator: random.Random | None = None) -> None:
@@ -134,6 +144,10 @@ class SinusoidalPositions(_Positions):
     At position p, it adds sin(p / 10000^(2i / width)) to number 2i of the row, and the cosine of
     the same angle to number 2i + 1: waves from short to long (Vaswani et al. 2017, section 3.5). It
     has no parameters, and a sequence may have any length.
+
+    >>> rows = SinusoidalPositions(2)([[0.0, 0.0], [0.0, 0.0]])
+    >>> [[f"{number:.4f}" for number in row] for row in rows]
+    [['0.0000', '1.0000'], ['0.8415', '0.5403']]
     """
 
     def __init__(self, width: int) -> None:
@@ -178,6 +192,11 @@ def scaled_dot_product_attention(
     is_causal: no query attends to keys at later positions.
 
     The same as torch.nn.functional.scaled_dot_product_attention.
+
+    >>> rows = [[1.0, 0.0], [0.0, 1.0]]
+    >>> answers = scaled_dot_product_attention(rows, rows, [[10.0], [20.0]])
+    >>> [f"{answer:.2f}" for (answer,) in answers]
+    ['13.30', '16.70']
     """
     query, key, value = plain(query), plain(key), plain(value)
     if _is_batch(query):
@@ -238,6 +257,13 @@ class MultiHeadAttention(Module):
 
     After a call in eager mode `weights` contains the attention weights of the (last) sequence as
     numbers, weights[head][query][key], for `mp.plot_attention`.
+
+    >>> attention = MultiHeadAttention(4, 2, generator=random.Random(0))
+    >>> answers = attention([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]], is_causal=True)
+    >>> len(answers), len(answers[0])
+    (2, 4)
+    >>> attention.weights[0][0]  # of head 0, for the first query: it attends to itself
+    [1.0, 0.0]
     """
 
     def __init__(
@@ -359,6 +385,11 @@ class TransformerBlock(Module):
 
     With "layer" it is torch.nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0,
     norm_first=True, batch_first=True), whose state can be loaded.
+
+    >>> block = TransformerBlock(4, 2, generator=random.Random(0))
+    >>> rows = block([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]])
+    >>> len(rows), len(rows[0]), len(block.parameters())
+    (2, 4, 244)
     """
 
     def __init__(

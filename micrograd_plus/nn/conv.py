@@ -171,6 +171,11 @@ class Conv1d(_Conv):
 
     stride: the distance between two positions of the kernel. padding: the number of zeros before
     and after the sequence. dilation: the distance between two weights of the kernel.
+
+    >>> conv = Conv1d(1, 1, 2, bias=False)
+    >>> conv.load_state_dict({"weight": [[[-1.0, 1.0]]]})
+    >>> [y.data for y in conv([[1.0, 1.0, 5.0, 5.0]])[0]]  # where the numbers rise
+    [0.0, 4.0, 0.0]
     """
 
     axes = ("length",)
@@ -192,6 +197,12 @@ class Conv2d(_Conv):
     kernel_size, stride, padding, dilation: one number for both axes, or a pair, rows first.
     stride: the distance between two positions of the kernel. padding: the number of zeros on each
     side of the image. dilation: the distance between two weights of the kernel.
+
+    >>> conv = Conv2d(1, 1, (1, 2), bias=False)
+    >>> conv.load_state_dict({"weight": [[[[-1.0, 1.0]]]]})
+    >>> image = [[[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]]
+    >>> [[y.data for y in row] for row in conv(image)[0]]
+    [[0.0, 1.0], [1.0, 0.0]]
     """
 
     def example(self, x: Any) -> list[list[list[Value]]]:
@@ -271,6 +282,9 @@ class MaxPool2d(_Pool2d):
     """The largest number of each window. By default the windows do not overlap.
 
     Equal largest numbers share the gradient equally; in PyTorch the first one gets all of it.
+
+    >>> MaxPool2d(2)([[[1.0, 2.0], [3.0, 4.0]]])[0][0][0].data
+    4.0
     """
 
     def one(self, window: list[Value]) -> Value:
@@ -279,7 +293,11 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """The mean of each window, including the zeros of the padding, as in PyTorch."""
+    """The mean of each window, including the zeros of the padding, as in PyTorch.
+
+    >>> AvgPool2d(2)([[[1.0, 2.0], [3.0, 4.0]]])[0][0][0].data
+    2.5
+    """
 
     def one(self, window: list[Value]) -> Value:
         """The mean."""
@@ -295,6 +313,9 @@ class Flatten(Module):
     start_dim: the first dimension to flatten, counted as in PyTorch; all later ones are flattened
     too. PyTorch's default, 1, needs a batch. The default here, -3, means the channels, rows and
     columns of an image, with or without a batch. After Conv1d write Flatten(-2).
+
+    >>> Flatten()([[[1.0, 2.0], [3.0, 4.0]]])
+    [1.0, 2.0, 3.0, 4.0]
     """
 
     def __init__(self, start_dim: int = -3) -> None:

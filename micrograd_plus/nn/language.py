@@ -38,7 +38,14 @@ CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
 class LanguageModel(Module):
-    """Predicts the next token after each token of a sequence; a subclass defines `read`."""
+    """Predicts the next token after each token of a sequence; a subclass defines `read`.
+
+    >>> class Uniform(LanguageModel):
+    ...     def read(self, tokens, cache):
+    ...         return [[Value(0.0)] * 3 for _ in tokens]
+    >>> len(generate(Uniform(), length=4, stop=-1, seed=0))
+    4
+    """
 
     context: int | None = None  # the maximum number of tokens, if there is one
 
@@ -78,6 +85,11 @@ class GPT(LanguageModel):
     Like modern GPTs it has RMSNorm without weights instead of LayerNorm, and no biases. It has ReLU
     instead of GELU, which is good enough in a small network. The initial weights are normally
     distributed around 0 with a standard deviation of 0.08.
+
+    >>> model = GPT(27, generator=random.Random(0))
+    >>> logits = model([0, 5, 3])
+    >>> len(model.parameters()), len(logits), len(logits[0])
+    (4192, 3, 27)
     """
 
     def __init__(
@@ -130,6 +142,11 @@ class CharRNN(LanguageModel):
     vocabulary: the number of different tokens.
     width: the number of numbers that represent a token, and the size of the state.
     layers: the number of layers. cell: "lstm", "gru" or "rnn".
+
+    >>> model = CharRNN(27, generator=random.Random(0))
+    >>> logits = model([0, 5, 3])
+    >>> len(logits), len(logits[0])
+    (3, 27)
     """
 
     def __init__(
@@ -181,6 +198,11 @@ def generate(
     temperature: the logits are divided by it; below 1, likely tokens become more likely.
     top_k: only the `top_k` most likely tokens can be drawn; with 1, always the most likely one.
     seed: the same seed gives the same tokens.
+
+    >>> model = GPT(27, generator=random.Random(0))
+    >>> tokens = generate(model, length=5, stop=-1, seed=0)
+    >>> len(tokens), all(0 <= token < 27 for token in tokens)
+    (5, True)
     """
     if not temperature > 0:
         raise ValueError(

@@ -29,6 +29,11 @@ class Linear(Rowwise):
 
     weight is a list of `out_features` rows of `in_features` Values; bias is a list of
     `out_features` Values, or None. Names and initial numbers are as in torch.nn.Linear.
+
+    >>> layer = Linear(2, 1)
+    >>> layer.load_state_dict({"weight": [[3.0, -1.0]], "bias": [0.5]})
+    >>> [y.data for y in layer([1.0, 2.0])]
+    [1.5]
     """
 
     def __init__(
@@ -65,7 +70,12 @@ class Linear(Rowwise):
 
 
 class Sequential(Module):
-    """A chain of modules: the output of each is the input of the next; `model[0]` is the first."""
+    """A chain of modules: the output of each is the input of the next; `model[0]` is the first.
+
+    >>> model = Sequential(Linear(2, 3), Linear(3, 1))
+    >>> len(model([1.0, 2.0])), len(model.parameters())
+    (1, 13)
+    """
 
     def __init__(self, *modules: Module) -> None:
         for module in modules:

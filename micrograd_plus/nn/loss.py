@@ -27,19 +27,31 @@ class Loss(Module):
 
 
 class MSELoss(Loss):
-    """(prediction - target)²."""
+    """(prediction - target)².
+
+    >>> MSELoss()([1.0, 3.0], [1.0, 1.0]).data
+    2.0
+    """
 
     function = losses.mse
 
 
 class L1Loss(Loss):
-    """|prediction - target|."""
+    """|prediction - target|.
+
+    >>> L1Loss()([1.0, 3.0], [1.0, 1.0]).data
+    1.0
+    """
 
     function = losses.l1
 
 
 class HuberLoss(Loss):
-    """Half the squared error up to the distance delta, linear beyond it."""
+    """Half the squared error up to the distance delta, linear beyond it.
+
+    >>> HuberLoss()([1.0, 3.0], [1.0, 1.0]).data
+    0.75
+    """
 
     function = losses.huber
 
@@ -53,24 +65,40 @@ class HuberLoss(Loss):
 
 
 class HingeLoss(Loss):
-    """max(0, 1 - target * score) for a target of -1 or 1."""
+    """max(0, 1 - target * score) for a target of -1 or 1.
+
+    >>> HingeLoss()([0.25, 3.0], [1, 1]).data
+    0.375
+    """
 
     function = losses.hinge
 
 
 class BCELoss(Loss):
-    """Binary cross-entropy of a probability."""
+    """Binary cross-entropy of a probability.
+
+    >>> print(f"{BCELoss()([0.9, 0.2], [1, 0]):.4f}")
+    0.1643
+    """
 
     function = losses.bce
 
 
 class BCEWithLogitsLoss(Loss):
-    """Binary cross-entropy of a logit."""
+    """Binary cross-entropy of a logit.
+
+    >>> print(f"{BCEWithLogitsLoss()([2.0, -1.0], [1, 0]):.4f}")
+    0.2201
+    """
 
     function = losses.bce_with_logits
 
 
 class CrossEntropyLoss(Loss):
-    """Cross-entropy of a row of logits and the index of the right class."""
+    """Cross-entropy of a row of logits and the index of the right class.
+
+    >>> print(f"{CrossEntropyLoss()([2.0, 0.0, -1.0], 0):.4f}")
+    0.1698
+    """
 
     function = losses.cross_entropy

@@ -31,6 +31,11 @@ class Neuron(Rowwise):
     nonlin: whether the neuron has an activation.
     activation: the name of a function in the op table, such as "relu" or "tanh".
     init, generator: the initialiser of the weights and its random numbers; the bias starts at 0.
+
+    >>> neuron = Neuron(2, activation="tanh")
+    >>> neuron.load_state_dict({"w": [0.5, -1.0], "b": 0.25})
+    >>> print(f"{neuron([2.0, 1.0]):.4f}")
+    0.2449
     """
 
     in_tree = False  # all neurons of a layer look the same, so the tree does not list them
@@ -80,6 +85,10 @@ class Layer(Rowwise):
 
     The output is a list of `nout` Values, or one Value if `nout` is 1. `options` are passed to
     every `Neuron`.
+
+    >>> layer = Layer(2, 3, generator=random.Random(0))
+    >>> len(layer([1.0, -2.0])), len(layer.parameters())
+    (3, 9)
     """
 
     def __init__(self, nin: int, nout: int, **options: Any) -> None:
@@ -110,6 +119,13 @@ class MLP(Rowwise):
 
     Every layer except the last has the activation; the last is linear. `options` (init, generator)
     are passed to every `Layer`.
+
+    >>> model = MLP(2, [4, 1], generator=random.Random(0))
+    >>> model([1.0, -2.0]).backward()
+    >>> model
+    MLP(2 → 4 → 1, relu)              17 parameters
+      layers.0: Layer(2 → 4, relu)    12
+      layers.1: Layer(4 → 1, linear)   5
     """
 
     def __init__(

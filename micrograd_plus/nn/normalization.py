@@ -31,6 +31,9 @@ class LayerNorm(Rowwise):
     eps: a number added to the variance, which prevents a division by 0.
     elementwise_affine: whether there is a weight for each number, initially 1.
     bias: whether there is also a bias for each number, initially 0.
+
+    >>> [f"{y:.3f}" for y in LayerNorm(3)([1.0, 2.0, 3.0])]
+    ['-1.225', '0.000', '1.225']
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class RMSNorm(Rowwise):
 
     This is LayerNorm without the mean and the bias; in Transformers it works equally well. The
     arguments are those of LayerNorm. The default of eps, as in PyTorch, is the machine epsilon.
+
+    >>> [f"{y:.3f}" for y in RMSNorm(2)([3.0, 4.0])]
+    ['0.849', '1.131']
     """
 
     def __init__(
@@ -110,6 +116,9 @@ class BatchNorm1d(Module):
     move towards them by the factor `momentum`. In evaluation, running_mean and running_var are
     used, and a single example is allowed. A compiled function processes one example at a time, not
     a batch: train in eager mode, and compile after `model.eval()`.
+
+    >>> [[f"{y:.3f}" for y in row] for row in BatchNorm1d(1)([[1.0], [2.0], [3.0]])]
+    [['-1.225'], ['0.000'], ['1.225']]
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:

@@ -112,7 +112,14 @@ class _Cell(Module):
 
 
 class RNNCell(_Cell):
-    """h' = tanh(W_ih · x + b_ih + W_hh · h + b_hh), or with relu (Elman 1990)."""
+    """h' = tanh(W_ih · x + b_ih + W_hh · h + b_hh), or with relu (Elman 1990).
+
+    >>> cell = RNNCell(1, 2, generator=random.Random(0))
+    >>> h = cell([0.5])
+    >>> h = cell([-1.0], h)
+    >>> len(h), len(cell.parameters())
+    (2, 10)
+    """
 
     def __init__(
         self,
@@ -155,6 +162,12 @@ class LSTMCell(_Cell):
     rows of the weights are those of i, f, g and o, in this order.
 
     `draw(h[0], fold="forget gate")` shows every gate as one box.
+
+    >>> cell = LSTMCell(1, 2, generator=random.Random(0))
+    >>> h, c = cell([0.5])
+    >>> h, c = cell([-1.0], (h, c))
+    >>> len(h), len(c), len(cell.parameters())
+    (2, 2, 40)
     """
 
     gates: ClassVar = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
@@ -187,6 +200,12 @@ class GRUCell(_Cell):
     The reset gate r and the update gate z are sigmoids of weighted sums of x and h, and the
     candidate n = tanh(W_in · x + b_in + r · (W_hn · h + b_hn)). The rows of the weights are
     those of r, z and n, in this order.
+
+    >>> cell = GRUCell(1, 2, generator=random.Random(0))
+    >>> h = cell([0.5])
+    >>> h = cell([-1.0], h)
+    >>> len(h), len(cell.parameters())
+    (2, 30)
     """
 
     gates: ClassVar = {"r": "reset gate", "z": "update gate", "n": "candidate"}
@@ -282,7 +301,13 @@ class _Layers(Module):
 
 
 class RNN(_Layers):
-    """Layers of `RNNCell`; returns (output, h_n)."""
+    """Layers of `RNNCell`; returns (output, h_n).
+
+    >>> rnn = RNN(1, 2, generator=random.Random(0))
+    >>> output, h_n = rnn([[0.5], [-1.0], [2.0]])
+    >>> len(output), output[-1] == h_n[-1]
+    (3, True)
+    """
 
     cell = RNNCell
 
@@ -307,13 +332,25 @@ class RNN(_Layers):
 
 
 class LSTM(_Layers):
-    """Layers of `LSTMCell`; returns (output, (h_n, c_n)), and takes a pair (h_0, c_0)."""
+    """Layers of `LSTMCell`; returns (output, (h_n, c_n)), and takes a pair (h_0, c_0).
+
+    >>> lstm = LSTM(1, 2, generator=random.Random(0))
+    >>> output, (h_n, c_n) = lstm([[0.5], [-1.0], [2.0]])
+    >>> len(output), output[-1] == h_n[-1]
+    (3, True)
+    """
 
     cell = LSTMCell
 
 
 class GRU(_Layers):
-    """Layers of `GRUCell`; returns (output, h_n)."""
+    """Layers of `GRUCell`; returns (output, h_n).
+
+    >>> gru = GRU(1, 2, num_layers=2, generator=random.Random(0))
+    >>> output, h_n = gru([[0.5], [-1.0], [2.0]])
+    >>> len(output), len(h_n), output[-1] == h_n[-1]
+    (3, 2, True)
+    """
 
     cell = GRUCell
 

@@ -15,7 +15,6 @@ parameters. To load a model of your own class, make one first: `load(path, model
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from .linear import Sequential
 from .module import Module
 
 _FORMAT = "micrograd_plus model 1"
+OWN = frozenset({"format", "model", "parameters"})
+"""The names in a file that are not those of more data."""
 
 
 def save(model: Module, path: str | Path, **about: Any) -> None:
@@ -40,9 +41,14 @@ def save(model: Module, path: str | Path, **about: Any) -> None:
     >>> load(path)([1.0, 2.0]).data == model([1.0, 2.0]).data
     True
     """
+    write_atomically(path, text_of(model, **about))
+
+
+def text_of(model: Module, **about: Any) -> str:
+    """The content of the file that `save` writes."""
     if not isinstance(model, Module):
         raise TypeError(f"save takes a model, a Module, not {model!r}")
-    if taken := about.keys() & {"format", "model", "parameters"}:
+    if taken := about.keys() & OWN:
         raise ValueError(f"{', '.join(taken)} is a reserved name in the file: use another name")
     content = {
         "format": _FORMAT,
@@ -50,7 +56,7 @@ def save(model: Module, path: str | Path, **about: Any) -> None:
         **about,
         "parameters": model.state_dict(),
     }
-    write_atomically(path, _readable(content))
+    return _readable(content) + "\n"
 
 
 def load(path: str | Path, model: Module | None = None) -> Module:
@@ -113,8 +119,20 @@ def _build(description: dict[str, Any]) -> Module:
     return kind(**arguments)
 
 
-def _readable(content: dict[str, Any]) -> str:
-    """Writes JSON with one line for each row of numbers."""
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    row = re.compile(r"\[\n *([^\[\]{}]*?)\n *\]")  # strings contain no line breaks
-    return row.sub(lambda match: "[" + re.sub(r",\n *", ", ", match[1]) + "]", text) + "\n"
+def _readable(content: Any, margin: str = "\n") -> str:
+    """Writes JSON with one line for each row of numbers, and for each of the smallest objects."""
+    inner = margin + " "
+    if isinstance(content, dict) and any(map(_is_nested, content.values())):
+        lines = [f"{_line(name)}: {_readable(item, inner)}" for name, item in content.items()]
+        return f"{{{inner}{f',{inner}'.join(lines)}{margin}}}"
+    if isinstance(content, (list, tuple)) and any(map(_is_nested, content)):
+        lines = [_readable(item, inner) for item in content]
+        return f"[{inner}{f',{inner}'.join(lines)}{margin}]"
+    return _line(content)
+
+
+_line = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _is_nested(item: Any) -> bool:
+    return isinstance(item, (dict, list, tuple))

@@ -25,7 +25,8 @@ from .schedules import (
     SequentialLR,
     StepLR,
 )
-from .updates import Update, trace
+from .updates import Update as Update  # for the compiler
+from .updates import trace as trace
 
 __all__ = [
     "SGD",
@@ -40,8 +41,6 @@ __all__ = [
     "Schedule",
     "SequentialLR",
     "StepLR",
-    "Update",
     "clip_grad_norm_",
     "grad_norm",
-    "trace",
 ]

@@ -16,6 +16,16 @@ class Optimizer:
 
     parameters: the Values to move, as `model.parameters()`. lr: the learning rate, which a
     program may change at any time. Further settings are attributes too.
+
+    >>> class SignSGD(Optimizer):
+    ...     def update(self, gradient, data, state):
+    ...         return data - self.lr * ((gradient > 0) - (gradient < 0))
+    >>> w = Value(4.0)
+    >>> optimizer = SignSGD([w], lr=0.5)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> w.data
+    3.5
     """
 
     def __init__(self, parameters: Iterable[Value], lr: float, **settings: Any) -> None:
@@ -108,7 +118,15 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's (1983)."""
+    """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's (1983).
+
+    >>> w = Value(4.0)
+    >>> optimizer = SGD([w], lr=0.25)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> w.data
+    2.0
+    """
 
     momentum: float
     dampening: float
@@ -149,7 +167,15 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Divides by the root of the sum of all squared gradients (Duchi et al. 2011)."""
+    """Divides by the root of the sum of all squared gradients (Duchi et al. 2011).
+
+    >>> w = Value(4.0)
+    >>> optimizer = Adagrad([w], lr=0.1)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> print(f"{w:.4f}")
+    3.9000
+    """
 
     lr_decay: float
     weight_decay: float
@@ -178,7 +204,15 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Divides by the root of the recent mean of squared gradients (Hinton 2012, lecture 6)."""
+    """Divides by the root of the recent mean of squared gradients (Hinton 2012, lecture 6).
+
+    >>> w = Value(4.0)
+    >>> optimizer = RMSprop([w], lr=0.01)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> print(f"{w:.4f}")
+    3.9000
+    """
 
     alpha: float
     eps: float
@@ -212,7 +246,15 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Momentum divided by the root of the mean of squares (Kingma & Ba 2015, algorithm 1)."""
+    """Momentum divided by the root of the mean of squares (Kingma & Ba 2015, algorithm 1).
+
+    >>> w = Value(4.0)
+    >>> optimizer = Adam([w], lr=0.1)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> print(f"{w:.4f}")
+    3.9000
+    """
 
     betas: tuple[float, float]
     eps: float
@@ -247,7 +289,15 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks the parameter itself (Loshchilov & Hutter 2019)."""
+    """Adam whose weight decay shrinks the parameter itself (Loshchilov & Hutter 2019).
+
+    >>> w = Value(4.0)
+    >>> optimizer = AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> print(f"{w:.4f}")  # 0.2 of it by the decay
+    3.7000
+    """
 
     def __init__(
         self,

@@ -16,6 +16,16 @@ class Schedule:
     A subclass defines `lr_at`, the learning rate of an epoch. Unlike in PyTorch it depends on
     nothing else: a second schedule of the same optimizer, or a program that sets `lr`, is
     overwritten at the next step. For several schedules there is `SequentialLR`.
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> class Halved(Schedule):
+    ...     def lr_at(self, epoch):
+    ...         return self.base_lr / 2**epoch
+    >>> schedule = Halved(SGD([Value(1.0)], lr=0.8))
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.4]
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -60,7 +70,14 @@ class Schedule:
 
 
 class StepLR(Schedule):
-    """Times gamma after every `step_size` epochs."""
+    """Times gamma after every `step_size` epochs.
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> schedule = StepLR(SGD([Value(1.0)], lr=0.8), step_size=2, gamma=0.5)
+    >>> [schedule.lr_at(epoch) for epoch in range(5)]
+    [0.8, 0.8, 0.4, 0.4, 0.2]
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size, self.gamma = whole_number("step_size", step_size), gamma
@@ -72,7 +89,14 @@ class StepLR(Schedule):
 
 
 class ExponentialLR(Schedule):
-    """Times gamma after every epoch."""
+    """Times gamma after every epoch.
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> schedule = ExponentialLR(SGD([Value(1.0)], lr=0.8), gamma=0.5)
+    >>> [schedule.lr_at(epoch) for epoch in range(4)]
+    [0.8, 0.4, 0.2, 0.1]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         self.gamma = gamma
@@ -87,6 +111,12 @@ class CosineAnnealingLR(Schedule):
     """Half a cosine from the first learning rate down to eta_min at epoch T_max.
 
     (Loshchilov & Hutter 2017, formula 5)
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> schedule = CosineAnnealingLR(SGD([Value(1.0)], lr=0.8), T_max=4)
+    >>> [f"{schedule.lr_at(epoch):.3f}" for epoch in range(5)]
+    ['0.800', '0.683', '0.400', '0.117', '0.000']
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
@@ -103,6 +133,12 @@ class LinearLR(Schedule):
     """A straight line from start_factor to end_factor, times base_lr, over total_iters epochs.
 
     The defaults warm up; LinearLR(optimizer, 1.0, 0.0, n) decays to 0.
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> schedule = LinearLR(SGD([Value(1.0)], lr=0.8), 1.0, 0.0, total_iters=4)
+    >>> [f"{schedule.lr_at(epoch):.1f}" for epoch in range(5)]
+    ['0.8', '0.6', '0.4', '0.2', '0.0']
     """
 
     def __init__(
@@ -126,6 +162,14 @@ class SequentialLR(Schedule):
     """One schedule after another, as a warm-up and then a decay.
 
     milestones: the epochs at which the next schedule begins, one fewer than schedules.
+
+    >>> from micrograd_plus.engine import Value
+    >>> from micrograd_plus.optim import SGD
+    >>> optimizer = SGD([Value(1.0)], lr=0.8)
+    >>> parts = [LinearLR(optimizer, 0.25, 1.0, 2), ExponentialLR(optimizer, 0.5)]
+    >>> schedule = SequentialLR(optimizer, parts, milestones=[2])
+    >>> [f"{schedule.lr_at(epoch):.2f}" for epoch in range(5)]
+    ['0.20', '0.50', '0.80', '0.40', '0.20']
     """
 
     def __init__(

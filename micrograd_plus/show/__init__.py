@@ -23,6 +23,7 @@ from .plots import plot_gradient_through_time as plot_gradient_through_time
 from .plots import plot_gradients as plot_gradients
 from .plots import plot_loss as plot_loss
 from .plots import plot_residuals as plot_residuals
+from .profile import plot_profile as plot_profile
 from .sweeps import plot_sweep as plot_sweep
 
 __all__ = [name for name, thing in vars().items() if callable(thing)]

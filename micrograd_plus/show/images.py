@@ -38,7 +38,7 @@ def plot_filters(layer: Any, *, path: str | Path | None = None) -> Plot:
     outputs, inputs, _, _ = found
     largest = _largest(layer.weight)
     tile = min(_INCHES, 12 / max(outputs, inputs))
-    width, height = max(tile * outputs, 5.0), tile * inputs
+    width, height = max(tile * outputs, 5.0), max(tile * inputs, 1.3)  # the labels fit
     with new_figure(1.5 + width, 1.6 + height, 1, 1, path) as (figure, (ax,)):
         for column, kernel in enumerate(layer.weight):
             for row, plane in enumerate(kernel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,7 +20,8 @@ def make_folder(path: Path) -> None:
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Writes a new file beside the old one, and then renames it. Makes the folder if needed.
 
-    Returns the path. OSError if a folder has this path, or if its folder cannot be made.
+    When it returns, the content is on the disk. Returns the path. OSError if a folder has this
+    path, or if its folder cannot be made.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -34,4 +36,24 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+    with suppress(OSError):  # Windows opens no folders
+        _sync_folder(path.parent)
     return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Waits until the names of the folder's files are on the disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what `write_atomically` left in a folder because its process was killed.
+
+    No other process may be writing there.
+    """
+    for path in folder.glob(".*.unfinished"):
+        path.unlink(missing_ok=True)

@@ -11,31 +11,34 @@ from typing import Any, Self
 from .sweeping import in_a_sweep
 
 
-def bar(steps: int, unit: str, wanted: bool, delay: float = 0.0) -> Any:
-    """Counts to `steps` when iterated over; with a delay it appears after so many seconds.
+def bar(steps: int, unit: str, wanted: bool, delay: float = 0.0, done: int = 0) -> Any:
+    """Counts from `done` to `steps` when iterated over.
+
+    delay: how many seconds later it appears.
 
     A run of a sweep shows none: the sweep has one.
     """
+    left = range(done, steps)
     if not wanted or in_a_sweep():
-        return _NoBar(steps)
-    return _LateBar(steps, unit, delay) if delay else _tqdm(steps, unit)
+        return _NoBar(left)
+    return _LateBar(left, unit, delay) if delay else _tqdm(left, unit)
 
 
-def _tqdm(steps: int, unit: str) -> Any:
+def _tqdm(steps: range, unit: str) -> Any:
     """A bar of tqdm, whose import takes longer than a short run."""
     with suppress(ImportError), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a notebook's own bar needs ipywidgets
         from tqdm.auto import tqdm
 
-        return tqdm(range(steps), unit=unit)
+        return tqdm(steps, unit=unit, initial=steps.start, total=steps.stop)
     return _NoBar(steps)
 
 
 class _NoBar:
     """A progress bar that shows nothing."""
 
-    def __init__(self, steps: int) -> None:
-        self.steps = range(steps)
+    def __init__(self, steps: range) -> None:
+        self.steps = steps
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.steps)
@@ -59,7 +62,7 @@ class _NoBar:
 class _LateBar(_NoBar):
     """A progress bar that appears if the work takes longer than `delay` seconds."""
 
-    def __init__(self, steps: int, unit: str, delay: float) -> None:
+    def __init__(self, steps: range, unit: str, delay: float) -> None:
         super().__init__(steps)
         self.unit, self.appears = unit, time.monotonic() + delay
         self.done = 0
@@ -70,7 +73,7 @@ class _LateBar(_NoBar):
         if self.shown is not None:
             self.shown.update(steps)
         elif time.monotonic() > self.appears:
-            self.shown = _tqdm(len(self.steps), self.unit)
+            self.shown = _tqdm(self.steps, self.unit)
             self.shown.update(self.done)
 
     def __exit__(self, *exception: object) -> None:

@@ -1,0 +1,1 @@
+"""The parts of `fit`: its history, and the steps of a training."""
