@@ -7,6 +7,7 @@ and `jax_machine` has the arrays, and the methods that every machine has.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -18,5 +19,4 @@ def jax_engine(devices: Any) -> Callable[..., Any]:
     """
     from .jax_machine import JaxMachine, chosen_devices
 
-    chosen = chosen_devices(devices)
-    return lambda *arguments: JaxMachine(*arguments, devices=chosen)
+    return partial(JaxMachine, devices=chosen_devices(devices))

@@ -9,8 +9,9 @@ By default the gradient of what is taken by an index is added up number by numbe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from .merging import PADDING
 
@@ -117,7 +118,8 @@ def _places(index: Any, width: int) -> Any:
     return places
 
 
-class Grids(NamedTuple):
+@dataclass
+class Grids:
     """Dots as the products of pairs of matrices of one size: `count` pairs of them.
 
     left, right: the rows of all matrices; lefts, rights: how many of these each matrix has.
@@ -164,7 +166,7 @@ def grids_of(left: Sequence[Any], right: Sequence[Any]) -> Grids | None:
     all_rows = [[vector for pair in used for vector in pair[side]] for side in (0, 1)]
     at = [{vector: i for i, vector in enumerate(vectors)} for vectors in all_rows]
     index = [at[0][a] * rights + at[1][b] % rights for a, b in zip(left, right)]
-    return Grids(len(used), lefts, rights, *all_rows, index)
+    return Grids(len(used), lefts, rights, all_rows[0], all_rows[1], index)
 
 
 def products(left: Any, right: Any, count: int) -> Any:

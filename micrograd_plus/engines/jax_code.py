@@ -56,7 +56,7 @@ class JaxCode(ArrayProgram):
         """The function of the parameters, the inputs and the random numbers."""
         import numpy as np
 
-        names = {
+        names: dict[str, Any] = {
             name: np.array(index, np.int32).reshape(size)
             for (size, index), name in self.indices.items()
         }

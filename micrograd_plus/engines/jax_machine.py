@@ -61,7 +61,7 @@ class JaxMachine:
         self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
         self.update, self.dtype = update, dtype
         self.kept, self.counted = (update.kept, update.counted) if update else ([], [])
-        self.mesh = jax.sharding.Mesh(np.array(devices), (AXIS,)) if len(devices) > 1 else None
+        self.mesh: Any = jax.sharding.Mesh(np.array(devices), (AXIS,)) if len(devices) > 1 else None
         self.shares = max(len(devices), 1)  # into which a batch is cut
         self.codes: dict[int, JaxCode] = {}  # by the program's identity
         self.loops: dict[Any, Callable[..., Any]] = {}
@@ -106,7 +106,7 @@ class JaxMachine:
 
     def _placed(self, arrays: Any, spec: Any) -> Any:
         """The arrays on the devices, of which other processes may have some."""
-        sharding = self.jax.sharding.NamedSharding(self.mesh, spec)
+        sharding: Any = self.jax.sharding.NamedSharding(self.mesh, spec)
 
         def place(array: Any) -> Any:
             given = self.np.asarray(array)

@@ -136,7 +136,7 @@ class Steps:
             gather = jax.lax.all_gather
             outputs = [gather(out, AXIS, axis=1, tiled=True) for out in result.outputs]
             result = result._replace(outputs=outputs)
-        return result  # type: ignore[no-any-return]
+        return result
 
     def _room(self, rows: list[Any]) -> list[Any]:
         """Zeros for the outputs of each program, if they are stored."""
