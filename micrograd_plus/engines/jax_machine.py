@@ -259,7 +259,9 @@ class JaxMachine:
         """Batches that `take` gave, for other examples of the same shapes."""
         numbers = self._rounded(inputs)
         with self._in_jax():
-            rows = [self._shared(numbers[order]) for order in batches.order]
+            rows = [numbers[order] for order in batches.order]
+            if self.mesh is not None:  # else the call takes them there, which is faster
+                rows = list(map(self._shared, rows))
         return replace(batches, rows=rows, outputs=self.np.zeros_like(batches.outputs))
 
     def parts(self, batches: Rows, step: int) -> int:
@@ -310,7 +312,7 @@ class JaxMachine:
         ]
         with self._in_jax():
             loop = self._loop(tuple(own), kind)
-            before = self.before if task.guarded else self.state
+            before = self.before if task.guarded else None  # each array of a call takes its time
             result = loop(
                 self.state, before, batches.rows, batches.table, numbers, all_rates, seeds
             )
@@ -323,7 +325,7 @@ class JaxMachine:
             run = groups[sizes > 0]
             batches.outputs[batches.places[k][run]] = np.asarray(outputs)[run]
         if task.differentiated:
-            self.state, self.before = result.state, result.before
+            self.state, self.before = result.state, result.before or result.state
         return Outcome(completed, losses, norms)
 
     def _loop(self, codes: tuple[JaxCode, ...], kind: Kind) -> Callable[..., Any]:

@@ -35,10 +35,13 @@ class State(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a call of the loop returns: `before` is the state before the last update."""
+    """What a call of the loop returns.
+
+    before: the state before the last update of a guarded run, or None.
+    """
 
     state: State
-    before: State
+    before: State | None
     completed: Any
     losses: Any
     norms: Any
@@ -78,8 +81,8 @@ class Steps:
             self.later = update_function(update, update.later, dtype.name)
 
     def __call__(
-        self, state: State, before: State, rows: list[Any], table: Any, numbers: Any, rates: Any,
-        seeds: list[Any],
+        self, state: State, before: State | None, rows: list[Any], table: Any, numbers: Any,
+        rates: Any, seeds: list[Any],
     ) -> Result:  # fmt: skip
         """Runs the steps.
 
