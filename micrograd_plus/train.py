@@ -29,9 +29,11 @@ from .support.nested import plain
 from .support.progress import bar as progress_bar
 from .support.sweeping import in_a_sweep, warn
 from .training.checkpoints import Checkpoints
-from .training.history import History as History
+from .training.history import History
 from .training.runs import Best, CompiledRun, DivergedError, Run, loss_and_accuracy
 from .training.settings import settings_of
+
+__all__ = ["LOSSES", "DivergedError", "History", "evaluate", "fit"]
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)

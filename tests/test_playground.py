@@ -232,7 +232,7 @@ def open_page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def page(open_page: Visit, path: Path) -> Any:
-    """The page, opened anew in the same window."""
+    """The page, opened again in the same window."""
     open_page.page.goto("about:blank")
     return open_page.go(path)
 
