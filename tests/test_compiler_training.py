@@ -192,6 +192,28 @@ def test_examples_of_different_shapes_in_one_batch(machine: str) -> None:
     assert len(losses_of_each) == 5
 
 
+def test_the_loss_of_held_out_examples_changes_nothing(machine: str) -> None:
+    model = network()
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    step = mp.compile(square_loss(model), optimizer)
+    held_out, targets = [[0.3, -0.2], [1.0, 2.0], [0.0, 0.5]], [1.0, -1.0, 0.5]
+
+    def seen() -> list[Any]:
+        return [*[(p.data, p.grad) for p in model.parameters()], optimizer.state]
+
+    for _ in range(2):  # at first without any state
+        before = seen()
+        loss = step.loss(held_out, targets)
+        eager = [square_loss(model)(x, y).data for x, y in zip(held_out, targets)]
+        assert loss == pytest.approx(sum(eager) / 3, rel=1e-12)
+        assert seen() == before
+        step([[1.0, 0.0]], [0.5])
+    assert len(step.programs) == 1
+    assert mp.compile(square_loss(model)).loss(held_out, targets) == pytest.approx(
+        step.loss(held_out, targets), rel=1e-12
+    )
+
+
 # ---- what is the user's remains the user's
 
 

@@ -209,9 +209,10 @@ def test_a_module_in_no_room_is_reported() -> None:
 
 
 ALONE = """
-import sys
+import contextlib, sys
 sys.path.insert(0, {path!r})
-{statement}
+with contextlib.redirect_stdout(None), contextlib.suppress(SystemExit):
+    {statement}
 ours = {{name for name in sys.modules if name.split(".")[0] == "micrograd_plus"}}
 others = {{name.split(".")[0] for name in sys.modules}} - {{"micrograd_plus"}}
 print(sorted(others - sys.stdlib_module_names))
@@ -229,6 +230,7 @@ print(len(ours))
             for room in [*CORE, *WINGS, "train", "course", "commands", "__main__"]
             if is_room(room)
         ],
+        "import micrograd_plus.__main__ as m; m.main(['--help'])",  # imports all commands
     ],
 )
 def test_the_standard_library_is_enough(statement: str) -> None:
@@ -240,3 +242,14 @@ def test_the_standard_library_is_enough(statement: str) -> None:
     foreign, count = done.stdout.splitlines()
     assert foreign == "['__main__']" or foreign == "[]"
     assert int(count) > 1
+
+
+def test_a_command_imports_no_other_command() -> None:
+    statement = "import micrograd_plus.__main__ as m; m.main(['explain', 'a*b', 'a=2', 'b=3'])"
+    script = ALONE.format(path=str(PACKAGE.parent), statement=statement)
+    script += "\nprint(*sorted(name for name in ours if '.commands.' in name))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
+    )
+    commands = done.stdout.splitlines()[-1].split()
+    assert commands == ["micrograd_plus.commands.arguments", "micrograd_plus.commands.explain"]

@@ -270,12 +270,22 @@ class LossAndGradient(Compiled):
 
     def __call__(self, *batches: Any) -> float:
         """The mean loss over the examples, each of which is one loss_fn(x, y)."""
+        return self._mean_loss(batches, differentiated=True)
+
+    def loss(self, *batches: Any) -> float:
+        """The mean loss over the examples, as of held-out ones: no `grad` and no parameter changes.
+
+        It runs the programs of the calls: only new shapes of the arguments are recorded.
+        """
+        return self._mean_loss(batches, differentiated=False)
+
+    def _mean_loss(self, batches: Sequence[Any], differentiated: bool) -> float:
         self._refuse_recording()
         examples = self._examples_of_a_call(batches)
         programs = self._programs
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
-        loss = programs.run(batch, 0, 1, self._task()).losses[0]
+        loss = programs.run(batch, 0, 1, self._task(differentiated)).losses[0]
         self._keep_for_the_next_call(examples)
         return loss
 
