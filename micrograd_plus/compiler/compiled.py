@@ -99,7 +99,7 @@ def compile(
     number of threads: the results are the same, to the last bit, for every number from 1 on. What
     does not depend on the example is computed once for each part. By default one thread takes the
     whole batch in one part: the same results but for the order of the sums. In plain Python,
-    without numba, that is so for any number of threads.
+    without llvmlite, that is so for any number of threads.
 
     dtype: "float64", or "float32" for numbers of 7 digits and up to 3.4e38, PyTorch's default;
     NumPy's and PyTorch's own names of them are taken, too. Twice as many float32 fit into a vector

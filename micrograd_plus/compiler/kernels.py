@@ -1,7 +1,7 @@
 """The machine that runs a tape: one interpreter, forward and backward, at native speed.
 
-`native.py` compiles this file with numba, once per machine and not once per graph, together
-with the loops that are written from the op table; without numba nothing here is used.
+`native.py` compiles this file, once per machine and not once per graph, and the loops that are
+written from the op table; without llvmlite nothing here is used.
 
 All numbers are in two long rows of memory, `data` and `grad`, at the same places; each thread has
 two rows of its own:
