@@ -422,7 +422,7 @@ def test_train_gpt_writes_names(run, tmp_path):
     ],
 )
 def test_train_a_model_without_matplotlib(run, tmp_path, model, files):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     pytest.importorskip("sklearn")
     status, _, complaints = run("train", *model, "--out", "here")
     assert status == 0

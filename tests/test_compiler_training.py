@@ -30,9 +30,9 @@ STEPS = 200
 
 @pytest.fixture(params=["native", "plain"])
 def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Once in machine code, where numba is installed, and once in plain Python."""
+    """Once in machine code, where llvmlite is installed, and once in plain Python."""
     if request.param == "native":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     else:
         monkeypatch.setattr(running, "is_native", lambda: False)
         monkeypatch.setattr(running, "_note_slowness", lambda: None)
@@ -40,8 +40,8 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def numba() -> None:
-    pytest.importorskip("numba")
+def fast() -> None:
+    pytest.importorskip("llvmlite")
 
 
 def network(seed: int = 0, activation: str = "tanh") -> nn.MLP:
@@ -84,7 +84,7 @@ def test_a_trajectory_of_each_optimizer(machine: str, name: str, settings: dict[
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=ids)
-def test_a_trajectory_like_torch(numba: None, name: str, settings: dict[str, Any]) -> None:
+def test_a_trajectory_like_torch(fast: None, name: str, settings: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
     theirs = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in start()]
     torch_optimizer = getattr(torch.optim, name)(theirs, **settings)
@@ -103,7 +103,7 @@ def test_a_trajectory_like_torch(numba: None, name: str, settings: dict[str, Any
 
 
 @pytest.mark.parametrize("batch_size", [None, 1, 7])
-def test_a_network_like_torch(numba: None, batch_size: int | None) -> None:
+def test_a_network_like_torch(fast: None, batch_size: int | None) -> None:
     torch = pytest.importorskip("torch")
     X, y = data.moons(20, seed=2)
     layers = [nn.Linear(2, 8, generator=random.Random(1)), nn.Linear(8, 1)]
@@ -325,7 +325,7 @@ def test_an_exception_while_examples_are_read_changes_nothing(machine: str) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
-def test_ctrl_c_leaves_the_last_whole_step(numba: None) -> None:
+def test_ctrl_c_leaves_the_last_whole_step(fast: None) -> None:
     """The loss of an uninterrupted training, at the parameters that were left behind."""
     X, y = data.moons(50, seed=1)
     model = network()
@@ -355,7 +355,7 @@ def test_ctrl_c_leaves_the_last_whole_step(numba: None) -> None:
     assert all(map(math.isfinite, left))
 
 
-def test_reentrance_from_a_callback(numba: None) -> None:
+def test_reentrance_from_a_callback(fast: None) -> None:
     """A callback may use the model, and even train it with another step."""
     X, y = data.moons(20, seed=1)
     model = network()
@@ -376,7 +376,7 @@ def test_reentrance_from_a_callback(numba: None) -> None:
 # ---- fit
 
 
-def test_fit_compiled_and_eager_have_the_same_history(numba: None) -> None:
+def test_fit_compiled_and_eager_have_the_same_history(fast: None) -> None:
     X, y = data.spirals(30, classes=3)
     histories = []
     for how in (True, False):
@@ -394,7 +394,7 @@ def test_fit_compiled_and_eager_have_the_same_history(numba: None) -> None:
 
 
 @pytest.mark.parametrize("loss", [nn.MSELoss(), losses.huber, "l1", nn.BCEWithLogitsLoss()])
-def test_fit_compiles_losses_that_are_means(numba: None, loss: Any) -> None:
+def test_fit_compiles_losses_that_are_means(fast: None, loss: Any) -> None:
     X, y = data.xor()
     runs = []
     for how in (True, "auto", False):
@@ -428,7 +428,7 @@ def test_fit_is_eager_where_it_must_be() -> None:
 
 
 @pytest.mark.parametrize("how", [True, False])
-def test_fit_that_diverges_goes_back(numba: None, how: bool) -> None:
+def test_fit_that_diverges_goes_back(fast: None, how: bool) -> None:
     X, y = data.linear(8)
     model = nn.MLP(1, [1], generator=random.Random(0))
     sgd = optim.SGD(model.parameters(), lr=1e200)
@@ -441,7 +441,7 @@ def test_fit_that_diverges_goes_back(numba: None, how: bool) -> None:
     assert math.isfinite(mp.evaluate(model, X, y, loss="mse")[0])
 
 
-def test_fit_keeps_the_best_parameters(numba: None) -> None:
+def test_fit_keeps_the_best_parameters(fast: None) -> None:
     X, y = data.moons(20, seed=1)
     model = network()
     adam = optim.Adam(model.parameters(), lr=0.5)
@@ -453,7 +453,7 @@ def test_fit_keeps_the_best_parameters(numba: None) -> None:
     assert mp.evaluate(model, X[:10], y[:10], loss="hinge")[0] == pytest.approx(best, rel=1e-9)
 
 
-def test_dropout_is_random_and_reproducible(numba: None) -> None:
+def test_dropout_is_random_and_reproducible(fast: None) -> None:
     X, y = data.moons(30, seed=1)
     runs = []
     for seed in (1, 1, 2):
@@ -518,7 +518,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
     The kernels, whose compiling takes long, are there already: this process has compiled them.
     """
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     weight = Value(2.0)
     mp.compile(lambda x: weight * x)([1.0])
     folder = tmp_path_factory.mktemp("cache")
@@ -608,7 +608,7 @@ def test_a_cache_that_cannot_be_written(
 
 
 def test_the_key_of_machine_code_holds_all_that_made_it(
-    numba: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fast: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import llvmlite
     from llvmlite import binding
@@ -683,7 +683,7 @@ def test_an_op_of_vectors_that_keeps_many_numbers(machine: str) -> None:
         del mp.ops.TABLE[many.name]
 
 
-def test_without_numba_a_note_says_once_how_to_get_the_speed(
+def test_without_llvmlite_a_note_says_once_how_to_get_the_speed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(running, "is_native", lambda: False)
@@ -712,7 +712,7 @@ def test_schedules_move_the_learning_rate_of_a_compiled_step(machine: str) -> No
     assert one.data == pytest.approx(two.data, rel=1e-12)
 
 
-def test_exp_of_the_kernels_is_exact_to_the_last_digits(numba: None) -> None:
+def test_exp_of_the_kernels_is_exact_to_the_last_digits(fast: None) -> None:
     mpmath = pytest.importorskip("mpmath")
     x = Value(0.0)
     value_and_grad = mp.compile(lambda one: x.exp() * one)
