@@ -1,7 +1,7 @@
 """Translate: functions in a small part of Python, into LLVM's language.
 
 The kernels, the passes and the loops of ops are such functions. numba can translate much more of
-Python, and takes ten times as long for these.
+Python, and takes thirty times as long for these.
 
 Annotations give the kinds of the arguments and of the result; a variable has the kind of what is
 assigned to it first. There are whole numbers of 64 bits, which wrap around, floats, rows of numbers
