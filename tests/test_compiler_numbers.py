@@ -381,7 +381,7 @@ LARGE = [(16, 300, 128), (18, 300, 37), (7, 260, 3), (64, 130, 9), (5, 24, 12), 
 @pytest.mark.parametrize(("hidden", "inner", "size"), LARGE)
 def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
     """Two layers on a batch, and their gradients, as NumPy has them."""
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     np = pytest.importorskip("numpy")
     generator = seeded(size)
     layers = [nn.Linear(4, inner, generator=generator), nn.Linear(inner, hidden, bias=False)]
@@ -411,7 +411,7 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
 @pytest.mark.parametrize("tokens", [1, 3, 4, 7, 17])
 def test_matrix_products_of_one_long_example(tokens: int) -> None:
     """One text at a time: its tokens are the rows."""
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     first, second = nn.Linear(6, 90, generator=seeded(1)), nn.Linear(90, 70, generator=seeded(2))
     parameters = [*first.parameters(), *second.parameters()]
 
@@ -426,7 +426,7 @@ def test_matrix_products_of_one_long_example(tokens: int) -> None:
 @pytest.mark.parametrize("hidden", [3, 40])
 def test_infinite_weights_meet_zeros(hidden: int, size: int) -> None:
     """No product is left out and none is made up: 0 times inf is nan, and only in its place."""
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     layer = nn.Linear(300, hidden, generator=seeded())
     layer.weight[2][7].data, layer.weight[0][299].data = inf, nan
     X = [[0.0 if k in (7, i) else 1.0 for k in range(300)] for i in range(size)]

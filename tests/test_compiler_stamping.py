@@ -276,7 +276,7 @@ def random_function(choices: list[tuple[str, int, int]]) -> Callable[[Any], Valu
     st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 40), st.integers(0, 40)), max_size=40)
 )
 def test_both_languages_give_the_same_program(choices: list[tuple[str, int, int]]) -> None:
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     function = random_function(choices)
     programs = []
     for find_spec in (native.importlib.util.find_spec, lambda name: None):

@@ -1,8 +1,8 @@
 """Passes: the loops over the nodes of a graph, from what was recorded to what is laid out.
 
-`native.py` compiles this file with numba, once per machine; without numba, Python runs it as it
-is. All that a pass reads and writes are rows of whole numbers. A pass that writes a new graph is
-given rows that are long enough for it. `numbering`, `simplify` and `layout` call the passes.
+`native.py` compiles this file, once per machine; without llvmlite, Python runs it as it is. All
+that a pass reads and writes are rows of whole numbers. A pass that writes a new graph is given rows
+that are long enough for it. `numbering`, `simplify` and `layout` call the passes.
 """
 
 from __future__ import annotations
