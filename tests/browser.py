@@ -14,6 +14,7 @@ import pytest
 _FLAGS = [
     *("--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-quic", "--disable-sync", "--no-first-run", "--no-sandbox"),
+
 ]
 
 
@@ -68,7 +69,6 @@ class Visit:
 
     def leave(self) -> None:
         """Makes the window empty, as it was at first; the page must have been silent."""
-        self.page.goto("about:blank")
         self.page.set_viewport_size(self.settings["viewport"])
         self.page.emulate_media(media="null")
         self.page.mouse.move(0, 0)
