@@ -14,7 +14,6 @@ import pytest
 _FLAGS = [
     *("--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-quic", "--disable-sync", "--no-first-run", "--no-sandbox"),
-
 ]
 
 
@@ -68,7 +67,7 @@ class Visit:
         return self.page
 
     def leave(self) -> None:
-        """Makes the window empty, as it was at first; the page must have been silent."""
+        """Sets the window to what it was at first, for the next page; this one must be silent."""
         self.page.set_viewport_size(self.settings["viewport"])
         self.page.emulate_media(media="null")
         self.page.mouse.move(0, 0)
@@ -82,6 +81,21 @@ class Visit:
     def _assert_silent(self) -> None:
         assert not self.errors
         assert not self.asked
+
+
+def after_each_press(page: Any, key: str, count: int, expression: str) -> list[Any]:
+    """What an expression of the page gives after each of so many presses of a key.
+
+    All in one call: the browser paints nothing in between, which takes longer than what is shown.
+    """
+    found: list[Any] = page.evaluate(
+        f"""Array.from({{ length: {count} }}, () => {{
+          const event = {{ key: "{key}", bubbles: true, cancelable: true }};
+          document.activeElement.dispatchEvent(new KeyboardEvent("keydown", event));
+          return {expression};
+        }})"""
+    )
+    return found
 
 
 class Windows:

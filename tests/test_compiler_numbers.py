@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -264,8 +264,11 @@ def follow(plan: list[tuple[Any, ...]], p: Sequence[Value], x: Sequence[Any], i:
     return mp.sum(results)
 
 
-def size_of_graph(roots: Sequence[Value]) -> float:
-    """How large numbers and gradients are in a graph, at most; assumed to be moderate."""
+def size_of_graphs(roots: Iterable[Value]) -> float:
+    """How large numbers and gradients are in graphs, at most; assumed to be moderate.
+
+    The first one that is not ends the test: the others are not built.
+    """
     data, grad = 1.0, 1.0
     for root in roots:
         root.backward()
@@ -284,8 +287,8 @@ def check_random_graph(plan: Any, numbers: list[float], size: int) -> None:
     def loss(x: Any, i: Any) -> Value:
         return follow(plan, p, x, i)
 
-    roots = [loss(x, i) for x, i in zip(X, indices)]
-    scale = size_of_graph(roots)
+    roots: list[Value] = []
+    scale = size_of_graphs(roots.append(y := loss(x, i)) or y for x, i in zip(X, indices))
     wanted = sum(root.data for root in roots) / size, [value.grad / size for value in p]
     assert_alike(loss, p, X, indices, scale=scale, wanted=wanted)
 
