@@ -557,7 +557,7 @@ def test_folded_layers_open(visit: Open) -> None:
 
 
 def test_each_view_reaches_the_end(visit: Open) -> None:
-    page = visit(step_through(mlp(2, 3, 4, 1), [0.5, -0.8], 1.0, losses.hinge, fold=True))
+    page = visit(step_through(mlp(2, 4, 4, 1), [0.5, -0.8], 1.0, losses.hinge, fold=True))
     ends = page.evaluate(
         """LESSON.views.map((_, view) => {
           open(view);
