@@ -10,10 +10,17 @@ from typing import Any
 
 import pytest
 
-# The first three keep Chromium from looking for a graphics card and from calling home.
+# The first three keep Chromium from looking for a graphics card and from calling home. The last one
+# keeps it from compiling WebAssembly a second time, for pages that run for long.
 _FLAGS = [
     *("--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-quic", "--disable-sync", "--no-first-run", "--no-sandbox"),
+    *(
+        "--disable-quic",
+        "--disable-sync",
+        "--no-first-run",
+        "--no-sandbox",
+        "--js-flags=--no-wasm-tier-up",
+    ),
 ]
 
 
