@@ -14,13 +14,8 @@ import pytest
 # keeps it from compiling WebAssembly a second time, for pages that run for long.
 _FLAGS = [
     *("--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *(
-        "--disable-quic",
-        "--disable-sync",
-        "--no-first-run",
-        "--no-sandbox",
-        "--js-flags=--no-wasm-tier-up",
-    ),
+    *("--disable-quic", "--disable-sync", "--no-first-run", "--no-sandbox"),
+    "--js-flags=--no-wasm-tier-up",
 ]
 
 
@@ -75,6 +70,8 @@ class Visit:
 
     def leave(self) -> None:
         """Sets the window to what it was at first, for the next page; this one must be silent."""
+        if self.settings["reduced_motion"] != "reduce":
+            self.page.goto("about:blank")  # else its animations go on and on
         self.page.set_viewport_size(self.settings["viewport"])
         self.page.emulate_media(media="null")
         self.page.mouse.move(0, 0)

@@ -288,7 +288,13 @@ def check_random_graph(plan: Any, numbers: list[float], size: int) -> None:
         return follow(plan, p, x, i)
 
     roots: list[Value] = []
-    scale = size_of_graphs(roots.append(y := loss(x, i)) or y for x, i in zip(X, indices))
+
+    def each_root() -> Iterator[Value]:
+        for x, i in zip(X, indices):
+            roots.append(loss(x, i))
+            yield roots[-1]
+
+    scale = size_of_graphs(each_root())
     wanted = sum(root.data for root in roots) / size, [value.grad / size for value in p]
     assert_alike(loss, p, X, indices, scale=scale, wanted=wanted)
 
