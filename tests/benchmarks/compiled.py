@@ -39,7 +39,6 @@ ONE_THREAD = {
     "JAX_ENABLE_X64": "1",
     "JAX_PLATFORMS": "cpu",
     "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -535,7 +534,7 @@ def first(options: argparse.Namespace) -> None:
     results: dict[str, list[Any]] = {"the first on a machine": [], "with the disk cache": []}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            caches = {"MICROGRAD_PLUS_CACHE": folder, "NUMBA_CACHE_DIR": folder}
+            caches = {"MICROGRAD_PLUS_CACHE": folder}
             for measured in results.values():
                 measured.append(in_a_process("first_call", {}, **caches))
     print(f"\n| {'compile and the first step, in a new process':45} |       time |")
