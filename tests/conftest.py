@@ -22,7 +22,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("deterministic")
 
-# Garbage is collected seldom: each time Python looks at all objects of PyTorch, JAX and numba, too.
+# Garbage is collected seldom: each time Python looks at all objects of PyTorch and JAX, too.
 gc.set_threshold(50_000, 20, 20)
 
 
