@@ -61,13 +61,10 @@ class Terms(NamedTuple):
 # ---- which nodes are needed, and which are numbers
 
 
-def shift(count: int, numbers: Integers, own: int, base: int, leaves: int) -> None:
-    """Numbers the nodes of a base first, then leaves, -1, -2, …, and then own, own + 1, …"""
+def renumber(count: int, numbers: Integers, begins: Integers) -> None:
+    """Numbers that count in spaces, as `rows` says, count from where each space begins."""
     for k in range(count):
-        if numbers[k] < 0:
-            numbers[k] = base - 1 - numbers[k]
-        elif numbers[k] >= own:
-            numbers[k] += base + leaves - own
+        numbers[k] = begins[numbers[k] >> 40] + (numbers[k] & ((1 << 40) - 1))
 
 
 def add_up(count: int, lengths: Integers, first: Integers) -> None:
@@ -83,6 +80,14 @@ def mark(count: int, nodes: Nodes, needed: Integers) -> None:
         if needed[i]:
             for k in range(nodes.first[i], nodes.first[i + 1]):
                 needed[nodes.operands[k]] = 1
+
+
+def size(count: int, nodes: Nodes, needed: Integers) -> int:
+    """How many nodes but vectors are marked."""
+    found = 0
+    for i in range(count):
+        found += needed[i] and nodes.kinds[i] != VECTOR
+    return int(found)
 
 
 def used_parameters(count: int, nodes: Nodes, needed: Integers, tags: Integers) -> int:
@@ -530,7 +535,7 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "shift", "add_up", "mark", "used_parameters", "mark_numbers",
+    "renumber", "add_up", "mark", "size", "used_parameters", "mark_numbers",
     "join", "link_sums", "mark_terms", "rebuild",
     "level", "group", "collect", "place_leaves", "column", "locate", "row_steps", "find_steps",
 )  # fmt: skip

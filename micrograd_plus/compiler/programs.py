@@ -80,7 +80,8 @@ class Programs:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
         self.optimizer, self.dtype = optimizer, dtype
-        self.bases = Base(), Base()  # what recordings leave for the next one, and checks
+        base = Base()
+        self.bases = base, Base(base)  # what recordings leave for the next one, and checks
         self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())

@@ -35,8 +35,9 @@ from ..support.nested import flatten
 from .graph import Graph, row
 from .native import passes
 from .numbering import Base, graph_of
-from .recorded import Input, Picked, Random, Recorded, Result, Vector, user_line, watched_class
-from .stamping import Stamp, Templates, flattened
+from .recorded import Input, Random, Recorded, user_line, watched_class
+from .rows import OWN, VECTOR_OP, Rows, same_scope
+from .stamping import Binding, flattened
 
 Shape = tuple[int, ...]
 
@@ -64,16 +65,21 @@ class Requirement:
 class Recording:
     """What a function did.
 
-    segments: lists of the Values and Vectors that it made, each after its operands, and stamps.
-    outputs: the Values that the function returned, in one list.
+    rows: the nodes that it made, each after its operands; leaves: those that they use, but the
+        parameters.
+    ends: the numbers of the Values that the function returned; outputs: these, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
+    stamps: the bindings of the calls that were not run.
     watched: the parameters whose numbers could not be read; base: what recordings share.
     randoms: in the order in which they are drawn. modules: those that were called.
     """
 
-    segments: list[list[Recorded | Vector] | Stamp]
+    rows: Rows
+    leaves: list[Value]
+    ends: list[int]
     outputs: list[Value]
     structure: Any
+    stamps: list[Binding]
     watched: dict[Value, None]
     base: Base
     inputs: list[Input]
@@ -84,25 +90,26 @@ class Recording:
     @cached_property
     def graph(self) -> Graph:
         """The same by numbers."""
-        self.base.know(self.watched)
-        return graph_of(self.segments, self.outputs, self.randoms, self.base)
+        return graph_of(self.rows, self.leaves, self.randoms, self.ends, self.base)
 
     @property
     def order(self) -> list[Value]:
         """Every Value on which an output depends, each after its operands."""
-        return topological_order(Recorded(None, tuple(self.outputs)))[:-1]
+        root = _new(Recorded)
+        root.operands = tuple(self.outputs)
+        return topological_order(root)[:-1]
 
     @cached_property
     def parameters(self) -> list[Value]:
         """The leaves on which an output depends, but inputs and plain numbers."""
         graph = self.graph
         tags = row(len(graph.parameters))
-        found = passes().used_parameters(graph.count, graph.nodes, graph.needed(), tags)
+        found = passes().used_parameters(graph.count, graph.nodes, graph.needed, tags)
         return [graph.parameters[tag] for tag in tags[:found]]
 
     def unknown(self) -> list[Value]:
         """The parameters that were not watched."""
-        if len(self.graph.parameters) == len(self.base.parameters):
+        if len(self.graph.parameters) == len(self.base.places.parameters):
             return []
         return [value for value in self.parameters if value not in self.watched]
 
@@ -110,47 +117,65 @@ class Recording:
         return str(self.graph)
 
 
-_new = Result.__new__
+_new = Recorded.__new__
 
 
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self, templates: Templates | None, known: Container[Value]) -> None:
-        self.templates, self.known = templates, known
+    def __init__(self, base: Base, known: Container[Value], stamps_calls: bool) -> None:
+        self.base, self.known, self.stamps_calls = base, known, stamps_calls
+        self.places = base.places
+        self.rows = Rows()
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
-        self.made: list[Recorded | Vector] = []  # since the last stamp
-        self.segments: list[list[Recorded | Vector] | Stamp] = [self.made]
-        self.vectors: dict[tuple[Value, ...], Vector] = {}
+        self.stamps: list[Binding] = []
+        self.vectors: dict[tuple[Value, ...], int] = {}
 
     def entered(self, owner: Any) -> None:
         if hasattr(owner, "training"):
             self.modules[id(owner)] = owner
 
     def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
-        parts: tuple[Any, ...] = operands
         if op.nary:
-            length = len(operands) // len(op.operands)
-            parts = tuple(
-                [self._vector(operands[k : k + length]) for k in range(0, len(operands), length)]
+            size = len(operands) // len(op.operands)
+            firsts = range(0, len(operands), size)
+            return self._made(
+                op, operands, [self._vector(operands[k : k + size]) for k in firsts], keeps_graph
             )
-        node = Recorded(op, parts, keeps_graph)
-        self.made.append(node)
+        return self._made(op, operands, self.places.of(operands), keeps_graph)
+
+    def _made(
+        self, op: Op | None, operands: tuple[Value, ...], numbers: list[int], keeps_graph: bool = True
+    ) -> Value:
+        """A new node, and the Value that stands for it."""
+        rows, node = self.rows, _new(Recorded)
+        node.op, node.operands = op, operands
+        node.number = OWN + len(rows.ops)
+        if not keeps_graph:
+            rows.frozen.append(len(rows.ops))
+        rows.ops.append(op)
+        rows.lengths.append(len(numbers))
+        rows.operands += numbers
+        rows.scopes.append(open_scope.get())
         return node
 
-    def _vector(self, values: tuple[Value, ...]) -> Vector:
-        """The Vector of these Values, which is made once."""
-        vector = self.vectors.get(values)
-        if vector is None:
-            vector = self.vectors[values] = Vector(values)
-            self.made.append(vector)
-        return vector
+    def _vector(self, values: tuple[Value, ...]) -> int:
+        """The number of the vector of these Values, which is made once."""
+        number = self.vectors.get(values)
+        if number is None:
+            rows = self.rows
+            number = self.vectors[values] = OWN + len(rows.ops)
+            rows.ops.append(VECTOR_OP)
+            rows.lengths.append(len(values))
+            rows.operands += self.places.of(values)
+            rows.scopes.append(None)
+        return number
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
-        found = flattened(arguments[fixed:])
-        if self.templates is None or found is None:
+        found = flattened(arguments[fixed:]) if self.stamps_calls else None
+        if found is None:
             return function(*arguments)
         shapes, values = found
         given = list(arguments[:fixed])
@@ -159,46 +184,59 @@ class _Recorder:
             *[-1 if x is None else len(x) for x in given],
             shapes,
         )
-        if key not in self.templates.templates:
-            return self._first_call(self.templates, key, function, given, values, arguments)
-        binding = self.templates.binding(key, given, self.known)
+        templates = self.base.templates
+        if key not in templates.templates:
+            return self._first_call(key, function, given, values, arguments)
+        binding = templates.binding(key, given, self.known)
         if binding is None:
             return function(*arguments)
         template = binding.template
-        results = [_new(Result) for _ in template.outputs]
-        self._stamp(Stamp(binding, values, results, open_scope.get()))
+        results = [_new(Recorded) for _ in template.outputs]
+        self._stamp(binding, values, results)
         return results if template.is_list else refilled(template.structure, iter(results))
 
-    def _stamp(self, stamp: Stamp) -> None:
-        self.made = []
-        self.segments += [stamp, self.made]
+    def _stamp(self, binding: Binding, values: list[Value], results: Sequence[Any]) -> None:
+        """Adds the nodes of a call; `results` stand for what it returns."""
+        rows, template = self.rows, binding.template
+        begin = OWN + len(rows.ops)
+        mine = range(begin, begin + len(template.each.ops))
+        numbers = [*self.base.outside(binding), *mine, *self.places.of(values)]
+        scopes = same_scope(open_scope.get(), template.each)
+        rows.add(template.each, template.each.take(numbers), scopes)
+        for result, place in zip(results, template.outputs):
+            result.number = begin + place
+        self.stamps.append(binding)
 
     def _first_call(
-        self, templates: Templates, key: Any, function: Callable[..., Any], given: list[Any],
-        values: list[Value], arguments: Sequence[Any],
+        self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],
+        arguments: Sequence[Any],
     ) -> Any:  # fmt: skip
         """Calls the function; what it adds becomes a template if it does nothing else."""
-        before, vectors = self.made, self.vectors
+        begin, vectors, leaves = len(self.rows.ops), self.vectors, len(self.places.leaves)
         others = len(self.requirements), len(self.randoms), len(self.modules)
-        self.templates, self.made, self.vectors = None, [], {}
+        self.stamps_calls, self.vectors = False, {}
         try:
             returned = function(*arguments)
         finally:
-            chunk, self.made = self.made, before
-            self.templates, self.vectors = templates, vectors
+            self.stamps_calls, self.vectors = True, vectors
+        made = self.rows.cut(begin)
         outputs = list(flatten(returned))
+        templates = self.base.templates
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
             structure = refilled(returned, repeat(None))
-            templates.add(key, given, values, chunk, outputs, structure)
+            templates.add(
+                key, given, values, made, OWN + begin, outputs, structure, self.places
+            )
         binding = templates.binding(key, given, self.known)
         if binding is None:
-            self.made += chunk
+            self.rows.add(made, made.operands, made.scopes)
         else:
-            self._stamp(Stamp(binding, values, outputs, open_scope.get()))
+            self.places.forget(leaves)
+            self._stamp(binding, values, outputs)
         return returned
 
     def random(self, generator: random.Random | None) -> Value:
-        self.randoms.append(Random(generator))
+        self.randoms.append(Random(generator, len(self.randoms)))
         return self.randoms[-1]
 
     def pick(self, values: Sequence[Any], index: Value) -> Any:
@@ -220,9 +258,11 @@ class _Recorder:
         rows = [list(flatten(row)) for row in values]
         if len({len(row) for row in rows}) != 1:
             raise ValueError(f"mp.pick takes values, or rows of one length ({user_line()})")
-        columns = [self._vector(tuple(map(as_value, column))) for column in zip(*rows)]
-        picked = [Picked(None, (index, column)) for column in columns]
-        self.made += picked
+        (place,) = self.places.of([index])
+        picked = []
+        for column in zip(*rows):
+            choice = tuple(map(as_value, column))
+            picked.append(self._made(None, (index, *choice), [place, self._vector(choice)]))
         return refilled(values[0], iter(picked))
 
     def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
@@ -327,27 +367,36 @@ def _record(
     watched: dict[Value, None],
     base: Base | None,
 ) -> Recording:
-    active = _Recorder(None if base is None else base.templates, watched)
+    shared = Base() if base is None else base
+    shared.places.know(watched)
+    active = _Recorder(shared, watched, stamps_calls=base is not None)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:
         inputs.append(Input(position))
         return inputs[-1]
 
-    with watching(watched), recording(active):
-        returned = function(*example(shapes, make))
-    outputs = list(flatten(returned))
-    for value in outputs:
-        if not isinstance(value, Value):
-            raise TypeError(
-                f"the compiled function returns Values, and returned {_short(returned)}"
-            )
+    try:
+        with watching(watched), recording(active):
+            returned = function(*example(shapes, make))
+        outputs = list(flatten(returned))
+        for value in outputs:
+            if not isinstance(value, Value):
+                raise TypeError(
+                    f"the compiled function returns Values, and returned {_short(returned)}"
+                )
+        ends = shared.places.of(outputs)
+    finally:
+        leaves = shared.places.forget()
     return Recording(
-        segments=active.segments,
+        rows=active.rows,
+        leaves=leaves,
+        ends=ends,
         outputs=outputs,
         structure=refilled(returned, repeat(None)),
+        stamps=active.stamps,
         watched=watched,
-        base=Base() if base is None else base,
+        base=shared,
         inputs=inputs,
         randoms=active.randoms,
         requirements=active.requirements,

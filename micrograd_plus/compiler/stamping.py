@@ -3,7 +3,7 @@
 A network repeats a few calls: a Linear on every token, an attention head for every query. The
 functions that `recordable.stamped` marks are recorded once for each shape of their arguments, as a
 `Template`. Every later call adds the same nodes, with its own arguments in place of the first
-ones: one `Stamp`, however many nodes it stands for.
+ones: one stamp, however many nodes it has.
 
 Some arguments, as the weights of a layer, stay the same from call to call. What depends on them
 alone is added once for each layer, when its weights are first seen: a `Binding`.
@@ -12,40 +12,33 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import accumulate, chain
 from operator import attrgetter, itemgetter
 from typing import Any
 
 from ..engine import Constant, Value, open_scope
 from .recorded import Recorded
+from .rows import LEAVES, OWN, Places, Rows
 
 Key = tuple[Any, ...]
 _op = attrgetter("op")
 
 
-@dataclass
-class Part:
-    """Nodes by code: those of a template that are added together.
+class Part(Rows):
+    """Nodes of a template that are added together: their operands are codes.
 
-    ops, tags: as of the nodes of a graph; lengths: how many operands each node has.
-    codes: the operands, as places in the list that `Template` says.
+    A code is a place in the list of numbers that `Template` says.
     """
 
-    ops: list[Any]
-    tags: array[int]
-    lengths: array[int]
-    codes: list[int]
-
     @cached_property
-    def operands(self) -> Callable[[Sequence[int]], Sequence[int]]:
-        """Takes the operands of all nodes from the list that the codes count."""
-        if len(self.codes) < 2:  # for which itemgetter returns no tuple
-            return lambda numbers: [numbers[code] for code in self.codes]
-        return itemgetter(*self.codes)
+    def take(self) -> Callable[[Sequence[int]], Sequence[int]]:
+        """Takes the operands of all nodes from that list."""
+        if len(self.operands) < 2:  # for which itemgetter returns no tuple
+            return lambda numbers: [numbers[code] for code in self.operands]
+        return itemgetter(*self.operands)
 
 
 @dataclass
@@ -71,49 +64,20 @@ class Template:
     structure: Any
     is_list: bool
 
-    def equals(self, other: Template) -> bool:
-        """Whether both add the same nodes."""
-        return (
-            self.once == other.once
-            and self.each == other.each
-            and self.uses == other.uses
-            and self.outputs == other.outputs
-            and len(self.constants) == len(other.constants)
-            and all(are_same(a.data, b.data) for a, b in zip(self.constants, other.constants))
-        )
-
 
 @dataclass
 class Binding:
     """A template with its fixed arguments: `given` as copies of the lists, `values` in one list.
 
     scope: the scope in which they were seen first.
+    outside: the numbers of what its stamps use, once that has been added.
     """
 
     template: Template
     given: list[Any]
     values: list[Value]
     scope: Any
-
-    def equals(self, other: Binding) -> bool:
-        """Whether a stamp of the other one adds the same nodes."""
-        if self.twin is not other:
-            if not (self.values == other.values and self.template.equals(other.template)):
-                return False
-            self.twin = other
-        return True
-
-    twin: Binding | None = None  # the last one that was equal
-
-
-@dataclass
-class Stamp:
-    """One call: its varying Values, and the Values that stand for what it returned."""
-
-    binding: Binding
-    values: list[Value]
-    results: Sequence[Value]
-    scope: Any
+    outside: list[int] | None = None
 
 
 class Templates:
@@ -142,55 +106,68 @@ class Templates:
         return binding
 
     def add(
-        self, key: Key, given: Sequence[Any], varying: Sequence[Value], chunk: Sequence[Any],
-        returned: Sequence[Value], structure: Any,
+        self, key: Key, given: Sequence[Any], varying: Sequence[Value], nodes: Rows, begin: int,
+        returned: Sequence[Any], structure: Any, places: Places,
     ) -> None:  # fmt: skip
         """Makes a template of the nodes that a call added, if they depend on its arguments alone.
 
-        chunk: the Values and Vectors that the call made, each after its operands.
+        begin: the number of the first of them.
         """
         shapes, fixed = leaves(given)
         if shapes is None or len({*fixed, *varying}) < len(fixed) + len(varying):
             return  # one Value is two arguments, as a state of zeros; the next call may be another
         self.templates[key], self.bindings[key] = None, []
-        moving: set[Any] = set(varying)
-        once: list[Any] = []
-        each: list[Any] = []
-        for node in chunk:
-            if moving.isdisjoint(node.parts):
-                once.append(node)
-            else:
-                each.append(node)
-                moving.add(node)
-        known = {*once, *fixed, *moving}
-        used = dict.fromkeys(chain.from_iterable(node.parts for node in chunk))
-        constants = [value for value in used if value not in known]
-        if not all(isinstance(value, Constant) for value in constants):
-            return  # the call reached a Value that is no argument
-        code_once = {x: code for code, x in enumerate(chain(once, fixed, constants))}
-        if not set(returned) <= set(each):
+        if {*map(type, returned)} != {Recorded}:
             return
-        taken = chain.from_iterable(node.parts for node in each)
-        outside = list(dict.fromkeys(x for x in taken if x not in moving))
-        code_each = {x: code for code, x in enumerate(chain(outside, each, varying))}
+        fixed_numbers, varying_numbers = places.of(fixed), places.of(varying)
+        operands = [
+            nodes.operands[end - length : end]
+            for end, length in zip(accumulate(nodes.lengths), nodes.lengths)
+        ]
+        moving = set(varying_numbers)
+        once: list[int] = []
+        each: list[int] = []
+        for place, used in enumerate(operands):
+            if moving.isdisjoint(used):
+                once.append(place)
+            else:
+                each.append(place)
+                moving.add(begin + place)
+        known = {*range(begin, begin + len(operands)), *fixed_numbers, *moving}
+        reached = [number for number in dict.fromkeys(nodes.operands) if number not in known]
+        if not all(LEAVES <= number < OWN for number in reached):
+            return  # the call reached a Value that is no argument
+        constants = [places.leaves[number - LEAVES] for number in reached]
+        outputs = [value.number - begin for value in returned]
+        if not all(isinstance(value, Constant) for value in constants) or not {*outputs} <= {*each}:
+            return
+        mine = [[begin + place for place in places_] for places_ in (once, each)]
+        code_once = {x: code for code, x in enumerate(chain(mine[0], fixed_numbers, reached))}
+        taken = chain.from_iterable(operands[place] for place in each)
+        outside = list(dict.fromkeys(number for number in taken if number not in moving))
+        code_each = {x: code for code, x in enumerate(chain(outside, mine[1], varying_numbers))}
         self.templates[key] = Template(
-            once=_part(once, code_once),
-            each=_part(each, code_each),
-            uses=[code_once[x] for x in outside],
+            once=_part(nodes, once, operands, code_once),
+            each=_part(nodes, each, operands, code_each),
+            uses=[code_once[number] for number in outside],
             constants=constants,
             fixed=shapes,
-            outputs=[code_each[value] - len(outside) for value in returned],
+            outputs=[each.index(place) for place in outputs],
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
 
 
-def _part(nodes: Sequence[Any], code: dict[Any, int]) -> Part:
+def _part(
+    nodes: Rows, chosen: Sequence[int], operands: Sequence[Sequence[int]], code: dict[int, int]
+) -> Part:
+    """The nodes at the chosen places."""
+    frozen = {*nodes.frozen}
     return Part(
-        ops=[node.op for node in nodes],
-        tags=array("q", [not node.keeps_graph for node in nodes]),
-        lengths=array("q", [len(node.parts) for node in nodes]),
-        codes=[code[part] for node in nodes for part in node.parts],
+        ops=[nodes.ops[place] for place in chosen],
+        lengths=[nodes.lengths[place] for place in chosen],
+        operands=[code[number] for place in chosen for number in operands[place]],
+        frozen=[k for k, place in enumerate(chosen) if place in frozen],
     )
 
 
