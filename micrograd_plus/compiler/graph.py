@@ -114,16 +114,18 @@ class Graph:
         passes().mark(self.count, self.nodes, needed)
         return needed
 
-    def listed(self) -> list[tuple[str, list[int]]]:
-        """The needed nodes but vectors, a leaf before its first use.
-
-        Each as its op, or what leaf it is, and the places of its operands in this list.
-        """
+    def in_order(self) -> list[int]:
+        """The needed nodes but vectors, each after its operands, a leaf before its first use."""
         kinds, needed = self.kinds, self.needed
         inner = [i for i in range(self.count) if needed[i] and kinds[i] > VECTOR]
         uses = chain.from_iterable([*self.elements(i), i] for i in inner)
-        place = {i: k for k, i in enumerate(dict.fromkeys(chain(uses, self.outputs)))}
-        return [(self._name(i), [place[j] for j in self.elements(i)]) for i in place]
+        return list(dict.fromkeys(chain(uses, self.outputs)))
+
+    def listed(self) -> list[tuple[str, list[int]]]:
+        """The same nodes: each as its op, or what leaf it is, and where its operands are listed."""
+        order = self.in_order()
+        place = {i: k for k, i in enumerate(order)}
+        return [(self._name(i), [place[j] for j in self.elements(i)]) for i in order]
 
     def _name(self, i: int) -> str:
         kind, tag = self.nodes.kinds[i], self.nodes.tags[i]

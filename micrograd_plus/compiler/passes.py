@@ -477,6 +477,56 @@ def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Intege
         operands[k] = nodes.operands[nodes.first[members[k]] + j]
 
 
+def elements(count: int, vectors: Integers, length: int, nodes: Nodes, found: Integers) -> None:
+    """Writes the elements of vectors of this length, one vector after another."""
+    for k in range(count):
+        begin = nodes.first[vectors[k]]
+        for j in range(length):
+            found[k * length + j] = nodes.operands[begin + j]
+
+
+def put(count: int, members: Integers, begin: int, step: int, place: Integers) -> None:
+    """Gives each of these nodes the next place."""
+    for k in range(count):
+        place[members[k]] = begin + k * step
+
+
+def grid(
+    count: int, members: Integers, nodes: Nodes, columns: Integers, rows: Integers,
+    biases: Integers, cells: Integers,
+) -> int:  # fmt: skip
+    """Arranges dots in a grid, if they fill one; returns how many columns it has, or 0.
+
+    Each column has a left vector and a bias, and each row a right vector. columns, rows: 1 + the
+    column or row of each vector; all 0 before and after. cells: the dots, row by row.
+    """
+    made_columns = made_rows = 0
+    fills = True
+    for k in range(count):
+        begin, end = nodes.first[members[k]], nodes.first[members[k] + 1]
+        left, right = nodes.operands[begin], nodes.operands[begin + 1]
+        bias = nodes.operands[begin + 2] if end - begin > 2 else -1
+        fills = fills and nodes.flags[left] & PER_EXAMPLE == 0
+        if columns[left] == 0:
+            biases[made_columns] = bias
+            made_columns += 1
+            columns[left] = made_columns
+        fills = fills and biases[columns[left] - 1] == bias
+        if rows[right] == 0:
+            made_rows += 1
+            rows[right] = made_rows
+    fills = fills and count > 1 and made_columns * made_rows == count
+    if fills:
+        for k in range(count):
+            begin = nodes.first[members[k]]
+            left, right = nodes.operands[begin], nodes.operands[begin + 1]
+            cells[(rows[right] - 1) * made_columns + columns[left] - 1] = members[k]
+    for k in range(count):
+        begin = nodes.first[members[k]]
+        columns[nodes.operands[begin]] = rows[nodes.operands[begin + 1]] = 0
+    return made_columns if fills else 0
+
+
 def locate(
     count: int, elements: Integers, tags: Integers, place: Integers, slots: Integers,
     is_moved: Integers, places: Integers, new: Integers,
@@ -537,5 +587,6 @@ ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
     "renumber", "add_up", "mark", "size", "used_parameters", "mark_numbers",
     "join", "link_sums", "mark_terms", "rebuild",
-    "level", "group", "collect", "place_leaves", "column", "locate", "row_steps", "find_steps",
+    "level", "group", "collect", "place_leaves", "column",
+    "elements", "put", "grid", "locate", "row_steps", "find_steps",
 )  # fmt: skip

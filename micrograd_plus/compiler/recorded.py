@@ -104,35 +104,30 @@ class _Sealed(Value):
 
 
 class Recorded(_Sealed):
-    """The result of an op, or a leaf whose number is not known.
+    """A leaf whose number is not known, or, as `rows.Result`, the result of an op."""
 
-    number: of its node; a leaf has none. The other attributes of a Value are set when they are
-    needed: `op` and `operands` of what an op made, but not of what a stamped call returned.
-    """
-
-    __slots__ = ("number",)
-
-    def __getattr__(self, name: str) -> Any:
-        """Called for an attribute that was not set."""
-        if name not in _DEFAULTS:
-            raise AttributeError(name)
-        return _DEFAULTS[name]
+    __slots__ = ()
 
 
-_DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "op": None, "operands": ()}
+class _Leaf(Recorded):
+    __slots__ = ()
+
+    def __init__(self, label: str) -> None:
+        self.grad, self.label, self.scope = 0.0, label, None
+        self.op, self.operands = None, ()
 
 
-class Input(Recorded):
+class Input(_Leaf):
     """One of the example's numbers."""
 
     __slots__ = ("position",)
 
     def __init__(self, position: int) -> None:
+        super().__init__(f"input {position}")
         self.position = position
-        self.label = f"input {position}"
 
 
-class Random(Recorded):
+class Random(_Leaf):
     """A random number from this generator, the one at this position of those that are drawn.
 
     Each example gets its own.
@@ -141,6 +136,7 @@ class Random(Recorded):
     __slots__ = ("generator", "position")
 
     def __init__(self, generator: random.Random | None, position: int) -> None:
+        super().__init__("")
         self.generator, self.position = generator, position
 
 

@@ -29,14 +29,15 @@ from threading import RLock
 from typing import Any
 
 from ..context import recording
-from ..engine import Constant, Value, as_value, open_scope, topological_order
+from ..engine import Constant, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph, row
 from .native import passes
 from .numbering import Base, graph_of
+from .passes import INPUT, NUMBER, PARAMETER, RANDOM
 from .recorded import Input, Random, Recorded, user_line, watched_class
-from .rows import OWN, VECTOR_OP, Rows, same_scope
+from .rows import OWN, VECTOR_OP, Result, Rows, results_of, same_scope
 from .stamping import Binding, flattened
 
 Shape = tuple[int, ...]
@@ -94,10 +95,23 @@ class Recording:
 
     @property
     def order(self) -> list[Value]:
-        """Every Value on which an output depends, each after its operands."""
-        root = _new(Recorded)
-        root.operands = tuple(self.outputs)
-        return topological_order(root)[:-1]
+        """Every Value on which an output depends, each after its operands, which it has."""
+        graph, values = self.graph, dict[int, Value]()
+        for i in graph.in_order():
+            kind, tag = graph.nodes.kinds[i], graph.nodes.tags[i]
+            if kind == PARAMETER:
+                values[i] = graph.parameters[tag]
+            elif kind == NUMBER:
+                values[i] = Constant(graph.numbers[tag])
+            elif kind == INPUT:
+                values[i] = self.inputs[tag]
+            elif kind == RANDOM:
+                values[i] = self.randoms[tag]
+            else:
+                values[i] = Result.__new__(Result)
+                values[i].op = graph.op(i)
+                values[i].operands = tuple([values[j] for j in graph.elements(i)])
+        return list(values.values())
 
     @cached_property
     def parameters(self) -> list[Value]:
@@ -117,16 +131,14 @@ class Recording:
         return str(self.graph)
 
 
-_new = Recorded.__new__
-
-
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
     def __init__(self, base: Base, known: Container[Value], stamps_calls: bool) -> None:
         self.base, self.known, self.stamps_calls = base, known, stamps_calls
-        self.places = base.places
-        self.rows = Rows()
+        self.places, self.rows = base.places, Rows()
+        self.places.results = results_of(self.rows)
+        self.node = self._maker_of_nodes()
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
@@ -137,40 +149,54 @@ class _Recorder:
         if hasattr(owner, "training"):
             self.modules[id(owner)] = owner
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
-        if op.nary:
-            size = len(operands) // len(op.operands)
-            firsts = range(0, len(operands), size)
-            return self._made(
-                op, operands, [self._vector(operands[k : k + size]) for k in firsts], keeps_graph
-            )
-        return self._made(op, operands, self.places.of(operands), keeps_graph)
+    def _maker_of_nodes(self) -> Callable[..., Value]:
+        """`node`, which is called for each operator: it has all that it needs at hand."""
+        places, results = self.places, self.places.results
+        ops, lengths, frozen = self.rows.ops, self.rows.lengths, self.rows.frozen
+        operands_of, scopes, new = self.rows.operands, self.rows.scopes, results.__new__
 
-    def _made(
-        self, op: Op | None, operands: tuple[Value, ...], numbers: list[int], keeps_graph: bool = True
-    ) -> Value:
-        """A new node, and the Value that stands for it."""
-        rows, node = self.rows, _new(Recorded)
-        node.op, node.operands = op, operands
-        node.number = OWN + len(rows.ops)
-        if not keeps_graph:
-            rows.frozen.append(len(rows.ops))
-        rows.ops.append(op)
-        rows.lengths.append(len(numbers))
-        rows.operands += numbers
-        rows.scopes.append(open_scope.get())
+        def node(op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
+            if op.nary:
+                return self._node_of_vectors(op, operands, keeps_graph)
+            for value in operands:
+                operands_of.append(value.number if type(value) is results else places[value])
+            result = new(results)
+            result.number = OWN + len(ops)
+            if not keeps_graph:
+                frozen.append(len(ops))
+            ops.append(op)
+            lengths.append(len(operands))
+            scopes.append(open_scope.get())
+            return result
+
         return node
+
+    def _node_of_vectors(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+        size = len(operands) // len(op.operands)
+        vectors = [self._vector(operands[k : k + size]) for k in range(0, len(operands), size)]
+        if not keeps_graph:
+            self.rows.frozen.append(len(self.rows.ops))
+        return self._result(self._add(op, vectors))
+
+    def _add(self, op: Op | str | None, operands: list[int]) -> int:
+        """The number of a new node."""
+        rows = self.rows
+        rows.ops.append(op)
+        rows.lengths.append(len(operands))
+        rows.operands += operands
+        rows.scopes.append(open_scope.get())
+        return OWN - 1 + len(rows.ops)
+
+    def _result(self, number: int) -> Result:
+        result = Result.__new__(self.places.results)
+        result.number = number
+        return result
 
     def _vector(self, values: tuple[Value, ...]) -> int:
         """The number of the vector of these Values, which is made once."""
         number = self.vectors.get(values)
         if number is None:
-            rows = self.rows
-            number = self.vectors[values] = OWN + len(rows.ops)
-            rows.ops.append(VECTOR_OP)
-            rows.lengths.append(len(values))
-            rows.operands += self.places.of(values)
-            rows.scopes.append(None)
+            number = self.vectors[values] = self._add(VECTOR_OP, self.places.of(values))
         return number
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
@@ -191,21 +217,23 @@ class _Recorder:
         if binding is None:
             return function(*arguments)
         template = binding.template
-        results = [_new(Recorded) for _ in template.outputs]
-        self._stamp(binding, values, results)
+        results, new = [], Result.__new__
+        for number in self._stamp(binding, values):  # as `_result`, without a call for each
+            result = new(self.places.results)
+            result.number = number
+            results.append(result)
         return results if template.is_list else refilled(template.structure, iter(results))
 
-    def _stamp(self, binding: Binding, values: list[Value], results: Sequence[Any]) -> None:
-        """Adds the nodes of a call; `results` stand for what it returns."""
+    def _stamp(self, binding: Binding, values: list[Value]) -> list[int]:
+        """Adds the nodes of a call; the numbers of what it returns."""
         rows, template = self.rows, binding.template
         begin = OWN + len(rows.ops)
         mine = range(begin, begin + len(template.each.ops))
         numbers = [*self.base.outside(binding), *mine, *self.places.of(values)]
         scopes = same_scope(open_scope.get(), template.each)
         rows.add(template.each, template.each.take(numbers), scopes)
-        for result, place in zip(results, template.outputs):
-            result.number = begin + place
         self.stamps.append(binding)
+        return [begin + place for place in template.outputs]
 
     def _first_call(
         self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],
@@ -232,7 +260,8 @@ class _Recorder:
             self.rows.add(made, made.operands, made.scopes)
         else:
             self.places.forget(leaves)
-            self._stamp(binding, values, outputs)
+            for value, number in zip(outputs, self._stamp(binding, values)):
+                value.number = number
         return returned
 
     def random(self, generator: random.Random | None) -> Value:
@@ -262,7 +291,7 @@ class _Recorder:
         picked = []
         for column in zip(*rows):
             choice = tuple(map(as_value, column))
-            picked.append(self._made(None, (index, *choice), [place, self._vector(choice)]))
+            picked.append(self._result(self._add(None, [place, self._vector(choice)])))
         return refilled(values[0], iter(picked))
 
     def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
@@ -388,6 +417,14 @@ def _record(
         ends = shared.places.of(outputs)
     finally:
         leaves = shared.places.forget()
+    own = {*inputs, *active.randoms}
+    for leaf in leaves:
+        if isinstance(leaf, Recorded) and leaf not in own:
+            raise ValueError(
+                "the compiled function does not do the same every time: it uses a Value that "
+                "another call made, as a state that a module keeps; let each call begin with the "
+                "same state"
+            )
     return Recording(
         rows=active.rows,
         leaves=leaves,

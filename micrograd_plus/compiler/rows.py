@@ -57,15 +57,46 @@ class Rows:
         return removed
 
 
+class Result(Recorded):
+    """What an op of a recording made: the number of a node in its rows.
+
+    Each recording has a subclass of its own, so that a result that a module has kept from another
+    one is not taken for one of this one. Few of its attributes are ever read, and are set.
+    """
+
+    __slots__ = ("number",)
+    number: int
+    rows: Rows
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for an attribute that was not set."""
+        if name == "op":
+            return self.rows.ops[self.number - OWN]
+        if name not in _DEFAULTS:
+            raise AttributeError(name)
+        return _DEFAULTS[name]
+
+
+_DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "operands": ()}
+
+
+def results_of(rows: Rows) -> type[Result]:
+    """A new class, for the results of these rows."""
+    return type("Result", (Result,), {"__slots__": (), "rows": rows})
+
+
 class Places(dict[Value, int]):
     """The numbers of leaves: of the parameters, and of the other leaves of one recording.
 
     A Value that is not there is a leaf, which gets the next number.
+
+    results: the class of the results of the recording.
     """
 
     def __init__(self) -> None:
         self.parameters: list[Value] = []
         self.leaves: list[Value] = []
+        self.results: type[Result] = Result
 
     def __missing__(self, leaf: Value) -> int:
         self[leaf] = number = LEAVES + len(self.leaves)
@@ -74,7 +105,8 @@ class Places(dict[Value, int]):
 
     def of(self, values: Iterable[Value]) -> list[int]:
         """The numbers of Values."""
-        return [value.number if type(value) is Recorded else self[value] for value in values]
+        results = self.results
+        return [value.number if type(value) is results else self[value] for value in values]
 
     def know(self, parameters: Collection[Value]) -> None:
         """Adds the parameters that are new, to those that are known already."""

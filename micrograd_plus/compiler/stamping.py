@@ -117,7 +117,7 @@ class Templates:
         if shapes is None or len({*fixed, *varying}) < len(fixed) + len(varying):
             return  # one Value is two arguments, as a state of zeros; the next call may be another
         self.templates[key], self.bindings[key] = None, []
-        if {*map(type, returned)} != {Recorded}:
+        if {*map(type, returned)} != {places.results}:
             return
         fixed_numbers, varying_numbers = places.of(fixed), places.of(varying)
         operands = [
