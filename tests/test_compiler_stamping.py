@@ -232,6 +232,22 @@ def test_a_function_that_changes_for_a_later_shape_is_refused() -> None:
         step([[1.0, 2.0]])
 
 
+@pytest.mark.parametrize("kept", ["input", "result", "stamped"])
+def test_a_value_of_an_earlier_call_is_refused(kept: str) -> None:
+    linear, state = nn.Linear(1, 1), list[Value]()
+
+    def loss(x: Any) -> Value:
+        before = state[0] if state else 0.0
+        made = {"input": x[0], "result": x[0] * 2, "stamped": linear([x[0]])[0]}
+        state[:] = [made[kept]]
+        return mp.sum(x) * linear.weight[0][0] + before
+
+    step = mp.compile(loss)
+    for rows in ([[1.0]], [[1.0, 2.0]], [[1.0]]):
+        with pytest.raises(ValueError, match="not do the same every time"):
+            step(rows)
+
+
 # ---- the passes, in Python and in machine code
 
 

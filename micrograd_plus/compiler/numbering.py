@@ -60,8 +60,8 @@ class Base:
     """
 
     def __init__(self, like: Base | None = None) -> None:
-        self.places = Places() if like is None else like.places
-        self.kinds = Kinds() if like is None else like.kinds
+        self.places: Places = Places() if like is None else like.places
+        self.kinds: Kinds = Kinds() if like is None else like.kinds
         self.templates = Templates()
         self.numbers = Numbers()
         self.nodes = Columns(self.kinds, Rows())
@@ -76,7 +76,9 @@ class Base:
                 *self.places.of(binding.values),
                 *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
-            rows.add(template.once, template.once.take(numbers), same_scope(binding.scope, template.once))
+            rows.add(
+                template.once, template.once.take(numbers), same_scope(binding.scope, template.once)
+            )
             self.nodes += Columns(self.kinds, rows)
             self.scopes += rows.scopes
             binding.outside = [numbers[code] for code in template.uses]
@@ -84,12 +86,16 @@ class Base:
 
 
 def graph_of(
-    rows: Rows, leaves: Sequence[Value], randoms: Sequence[Random], outputs: Sequence[int], base: Base
+    rows: Rows,
+    leaves: Sequence[Value],
+    randoms: Sequence[Random],
+    outputs: Sequence[int],
+    base: Base,
 ) -> Graph:
     """The graph of what was recorded: the base, then other leaves, then what was made."""
     parameters, numbers = base.places.parameters, Numbers([*base.numbers.list])
     kinds = array("q", (PARAMETER,)) * len(parameters) + array("q", (NUMBER,)) * len(numbers.list)
-    tags = array("q", range(len(parameters))) + array("q", range(len(numbers.list)))
+    tags = base.places.tags + array("q", range(len(numbers.list)))
     kinds += base.nodes.kinds
     tags += base.nodes.tags
     begins = array("q", [0, len(parameters), len(parameters) + len(numbers.list), len(kinds)])

@@ -86,8 +86,9 @@ def size(count: int, nodes: Nodes, needed: Integers) -> int:
     """How many nodes but vectors are marked."""
     found = 0
     for i in range(count):
-        found += needed[i] and nodes.kinds[i] != VECTOR
-    return int(found)
+        if needed[i] and nodes.kinds[i] != VECTOR:
+            found += 1
+    return found
 
 
 def used_parameters(count: int, nodes: Nodes, needed: Integers, tags: Integers) -> int:
@@ -500,31 +501,32 @@ def grid(
     Each column has a left vector and a bias, and each row a right vector. columns, rows: 1 + the
     column or row of each vector; all 0 before and after. cells: the dots, row by row.
     """
-    made_columns = made_rows = 0
-    fills = True
+    made_columns = made_rows = misfits = 0
     for k in range(count):
         begin, end = nodes.first[members[k]], nodes.first[members[k] + 1]
         left, right = nodes.operands[begin], nodes.operands[begin + 1]
         bias = nodes.operands[begin + 2] if end - begin > 2 else -1
-        fills = fills and nodes.flags[left] & PER_EXAMPLE == 0
         if columns[left] == 0:
             biases[made_columns] = bias
             made_columns += 1
             columns[left] = made_columns
-        fills = fills and biases[columns[left] - 1] == bias
         if rows[right] == 0:
             made_rows += 1
             rows[right] = made_rows
-    fills = fills and count > 1 and made_columns * made_rows == count
-    if fills:
+        if biases[columns[left] - 1] != bias or nodes.flags[left] & PER_EXAMPLE:
+            misfits += 1
+    if misfits or count == 1 or made_columns * made_rows != count:
+        found = 0
+    else:
+        found = made_columns
         for k in range(count):
             begin = nodes.first[members[k]]
             left, right = nodes.operands[begin], nodes.operands[begin + 1]
-            cells[(rows[right] - 1) * made_columns + columns[left] - 1] = members[k]
+            cells[(rows[right] - 1) * found + columns[left] - 1] = members[k]
     for k in range(count):
         begin = nodes.first[members[k]]
         columns[nodes.operands[begin]] = rows[nodes.operands[begin + 1]] = 0
-    return made_columns if fills else 0
+    return found
 
 
 def locate(

@@ -282,13 +282,19 @@ def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> lis
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Inside, there is no garbage collection: a million new objects would start it many times."""
+    """Inside, there is no garbage collection: a million new objects would start it many times.
+
+    What is left of them counts as old at the end, or the next collection would visit everything.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():  # the user has frozen nothing
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

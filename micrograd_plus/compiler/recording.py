@@ -24,7 +24,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import islice, repeat
 from threading import RLock
 from typing import Any
 
@@ -108,7 +108,7 @@ class Recording:
             elif kind == RANDOM:
                 values[i] = self.randoms[tag]
             else:
-                values[i] = Result.__new__(Result)
+                values[i] = _new(Result)
                 values[i].op = graph.op(i)
                 values[i].operands = tuple([values[j] for j in graph.elements(i)])
         return list(values.values())
@@ -129,6 +129,9 @@ class Recording:
 
     def __str__(self) -> str:
         return str(self.graph)
+
+
+_new: Callable[[type[Result]], Result] = Result.__new__
 
 
 class _Recorder:
@@ -153,14 +156,14 @@ class _Recorder:
         """`node`, which is called for each operator: it has all that it needs at hand."""
         places, results = self.places, self.places.results
         ops, lengths, frozen = self.rows.ops, self.rows.lengths, self.rows.frozen
-        operands_of, scopes, new = self.rows.operands, self.rows.scopes, results.__new__
+        operands_of, scopes = self.rows.operands, self.rows.scopes
 
         def node(op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
             if op.nary:
                 return self._node_of_vectors(op, operands, keeps_graph)
             for value in operands:
                 operands_of.append(value.number if type(value) is results else places[value])
-            result = new(results)
+            result = _new(results)
             result.number = OWN + len(ops)
             if not keeps_graph:
                 frozen.append(len(ops))
@@ -188,7 +191,7 @@ class _Recorder:
         return OWN - 1 + len(rows.ops)
 
     def _result(self, number: int) -> Result:
-        result = Result.__new__(self.places.results)
+        result = _new(self.places.results)
         result.number = number
         return result
 
@@ -217,9 +220,9 @@ class _Recorder:
         if binding is None:
             return function(*arguments)
         template = binding.template
-        results, new = [], Result.__new__
+        results = []
         for number in self._stamp(binding, values):  # as `_result`, without a call for each
-            result = new(self.places.results)
+            result = _new(self.places.results)
             result.number = number
             results.append(result)
         return results if template.is_list else refilled(template.structure, iter(results))
@@ -252,9 +255,7 @@ class _Recorder:
         templates = self.base.templates
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
             structure = refilled(returned, repeat(None))
-            templates.add(
-                key, given, values, made, OWN + begin, outputs, structure, self.places
-            )
+            templates.add(key, given, values, made, OWN + begin, outputs, structure, self.places)
         binding = templates.binding(key, given, self.known)
         if binding is None:
             self.rows.add(made, made.operands, made.scopes)
@@ -302,6 +303,8 @@ class _Recorder:
 def refilled(structure: Any, values: Iterator[Any]) -> Any:
     """Nested lists as `structure`, holding what `values` gives, in order."""
     if isinstance(structure, (list, tuple)):
+        if structure.count(None) == len(structure):
+            return list(islice(values, len(structure)))
         return [refilled(item, values) for item in structure]
     return next(values)
 
@@ -457,18 +460,19 @@ def watching(parameters: dict[Value, None]) -> Iterator[None]:
             return
         for parameter in parameters:
             _ = parameter.data  # which brings it home, if a machine has it
-        classes = [(parameter, type(parameter)) for parameter in parameters]
+        kinds = {kind: watched_class(kind) for kind in {*map(type, parameters)}}
+        changed = [value for value in parameters if kinds[type(value)] is not type(value)]
+        usual = {watched: kind for kind, watched in kinds.items() if watched is not kind}
         _watched_now.append(parameters)
         try:
-            for parameter, kind in classes:
-                parameter.__class__ = watched_class(kind)  # type: ignore[arg-type]
+            for parameter in changed:
+                parameter.__class__ = kinds[type(parameter)]
             yield
         finally:
             _watched_now.pop()
-            for parameter, kind in classes:
-                watched = watched_class(kind)  # type: ignore[arg-type]
-                if type(parameter) is watched:  # and not in another thread's machine
-                    parameter.__class__ = kind
+            for parameter in changed:  # but for those in another thread's machine
+                kind = type(parameter)
+                parameter.__class__ = usual.get(kind, kind)
 
 
 def _short(returned: Any) -> str:

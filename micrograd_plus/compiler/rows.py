@@ -7,6 +7,7 @@ parameters, the numbers and nodes that layers have once, and the leaves and node
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import count, repeat
@@ -95,6 +96,7 @@ class Places(dict[Value, int]):
 
     def __init__(self) -> None:
         self.parameters: list[Value] = []
+        self.tags = array("q")  # 0, 1, 2, … for each parameter
         self.leaves: list[Value] = []
         self.results: type[Result] = Result
 
@@ -114,6 +116,7 @@ class Places(dict[Value, int]):
             new = [value for value in parameters if value not in self]
             self.update(zip(new, count(len(self.parameters))))
             self.parameters += new
+            self.tags.extend(range(len(self.tags), len(self.parameters)))
 
     def forget(self, begin: int = 0) -> list[Value]:
         """Removes the leaves from this one on, and returns them."""
