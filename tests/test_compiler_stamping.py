@@ -38,8 +38,9 @@ def test_a_second_layer_of_the_same_shape_is_stamped() -> None:
     assert len(base.templates.templates) == 2  # calls that were run
     first, tanh, second, again = made
     assert first.template is second.template
-    assert first.values == [*[w for row in model[0].weight for w in row], *model[0].bias]
-    assert second.values == [*[w for row in model[2].weight for w in row], *model[2].bias]
+    for binding, layer in ((first, model[0]), (second, model[2])):
+        weights = [*[w for row in layer.weight for w in row], *(layer.bias or [])]
+        assert binding.numbers == base.places.of(weights)
     assert tanh is again
 
 

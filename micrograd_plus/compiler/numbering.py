@@ -73,7 +73,7 @@ class Base:
             template, rows, begin = binding.template, Rows(), ONCE + len(self.scopes)
             numbers = [
                 *range(begin, begin + len(template.once.ops)),
-                *self.places.of(binding.values),
+                *binding.numbers,
                 *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
             rows.add(

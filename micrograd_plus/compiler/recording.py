@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -137,8 +137,8 @@ _new: Callable[[type[Result]], Result] = Result.__new__
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self, base: Base, known: Container[Value], stamps_calls: bool) -> None:
-        self.base, self.known, self.stamps_calls = base, known, stamps_calls
+    def __init__(self, base: Base, stamps_calls: bool) -> None:
+        self.base, self.stamps_calls = base, stamps_calls
         self.places, self.rows = base.places, Rows()
         self.places.results = results_of(self.rows)
         self.node = self._maker_of_nodes()
@@ -216,7 +216,7 @@ class _Recorder:
         templates = self.base.templates
         if key not in templates.templates:
             return self._first_call(key, function, given, values, arguments)
-        binding = templates.binding(key, given, self.known)
+        binding = templates.binding(key, given, self.places)
         if binding is None:
             return function(*arguments)
         template = binding.template
@@ -251,12 +251,12 @@ class _Recorder:
         finally:
             self.stamps_calls, self.vectors = True, vectors
         made = self.rows.cut(begin)
-        outputs = list(flatten(returned))
-        templates = self.base.templates
+        outputs, binding = list(flatten(returned)), None
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
             structure = refilled(returned, repeat(None))
-            templates.add(key, given, values, made, OWN + begin, outputs, structure, self.places)
-        binding = templates.binding(key, given, self.known)
+            binding = self.base.templates.add(
+                key, given, values, made, OWN + begin, outputs, structure, self.places
+            )
         if binding is None:
             self.rows.add(made, made.operands, made.scopes)
         else:
@@ -401,7 +401,7 @@ def _record(
 ) -> Recording:
     shared = Base() if base is None else base
     shared.places.know(watched)
-    active = _Recorder(shared, watched, stamps_calls=base is not None)
+    active = _Recorder(shared, stamps_calls=base is not None)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:

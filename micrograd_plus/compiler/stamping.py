@@ -12,16 +12,16 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
 from operator import attrgetter, itemgetter
 from typing import Any
 
 from ..engine import Constant, Value, open_scope
 from .recorded import Recorded
-from .rows import LEAVES, OWN, Places, Rows
+from .rows import LEAVES, NUMBERS, OWN, Places, Rows
 
 Key = tuple[Any, ...]
 _op = attrgetter("op")
@@ -67,7 +67,7 @@ class Template:
 
 @dataclass
 class Binding:
-    """A template with its fixed arguments: `given` as copies of the lists, `values` in one list.
+    """A template with its fixed arguments: `given` as copies of the lists, and their numbers.
 
     scope: the scope in which they were seen first.
     outside: the numbers of what its stamps use, once that has been added.
@@ -75,7 +75,7 @@ class Binding:
 
     template: Template
     given: list[Any]
-    values: list[Value]
+    numbers: list[int]
     scope: Any
     outside: list[int] | None = None
 
@@ -87,39 +87,41 @@ class Templates:
         self.templates: dict[Key, Template | None] = {}  # None: the call cannot be stamped
         self.bindings: dict[Key, list[Binding]] = {}
 
-    def binding(self, key: Key, given: Sequence[Any], known: Container[Value]) -> Binding | None:
-        """The binding for these fixed arguments; None if there is no template for them.
-
-        known: the parameters that every recording of the function may use.
-        """
+    def binding(self, key: Key, given: Sequence[Any], places: Places) -> Binding | None:
+        """The binding for these fixed arguments; None if there is no template for them."""
         template = self.templates.get(key)
         if template is None:
             return None
         for binding in self.bindings[key]:
             if binding.given == given:  # the same Values, one by one
                 return binding
-        shapes, values = leaves(given)
-        if shapes != template.fixed or not all(map(known.__contains__, values)):
+        shapes, numbers = leaves(given, places)
+        return self._bound(key, given, numbers) if shapes == template.fixed else None
+
+    def _bound(self, key: Key, given: Sequence[Any], numbers: list[int]) -> Binding | None:
+        """A new binding; None if other recordings may not know all the parameters."""
+        template = self.templates[key]
+        if template is None or not all(map(NUMBERS.__gt__, numbers)):
             return None
-        binding = Binding(template, list(map(copied, given)), values, open_scope.get())
+        binding = Binding(template, list(map(copied, given)), numbers, open_scope.get())
         self.bindings[key].append(binding)
         return binding
 
     def add(
         self, key: Key, given: Sequence[Any], varying: Sequence[Value], nodes: Rows, begin: int,
         returned: Sequence[Any], structure: Any, places: Places,
-    ) -> None:  # fmt: skip
+    ) -> Binding | None:  # fmt: skip
         """Makes a template of the nodes that a call added, if they depend on its arguments alone.
 
-        begin: the number of the first of them.
+        begin: the number of the first of them. Returns the template's first binding.
         """
-        shapes, fixed = leaves(given)
-        if shapes is None or len({*fixed, *varying}) < len(fixed) + len(varying):
-            return  # one Value is two arguments, as a state of zeros; the next call may be another
+        shapes, fixed = leaves(given, places)
+        varying_numbers = places.of(varying)
+        if shapes is None or len({*fixed, *varying_numbers}) < len(fixed) + len(varying):
+            return None  # one Value is two arguments, as a state of zeros; the next call may differ
         self.templates[key], self.bindings[key] = None, []
         if {*map(type, returned)} != {places.results}:
-            return
-        fixed_numbers, varying_numbers = places.of(fixed), places.of(varying)
+            return None
         operands = [
             nodes.operands[end - length : end]
             for end, length in zip(accumulate(nodes.lengths), nodes.lengths)
@@ -133,16 +135,16 @@ class Templates:
             else:
                 each.append(place)
                 moving.add(begin + place)
-        known = {*range(begin, begin + len(operands)), *fixed_numbers, *moving}
+        known = {*range(begin, begin + len(operands)), *fixed, *moving}
         reached = [number for number in dict.fromkeys(nodes.operands) if number not in known]
         if not all(LEAVES <= number < OWN for number in reached):
-            return  # the call reached a Value that is no argument
+            return None  # the call reached a Value that is no argument
         constants = [places.leaves[number - LEAVES] for number in reached]
         outputs = [value.number - begin for value in returned]
         if not all(isinstance(value, Constant) for value in constants) or not {*outputs} <= {*each}:
-            return
+            return None
         mine = [[begin + place for place in places_] for places_ in (once, each)]
-        code_once = {x: code for code, x in enumerate(chain(mine[0], fixed_numbers, reached))}
+        code_once = {x: code for code, x in enumerate(chain(mine[0], fixed, reached))}
         taken = chain.from_iterable(operands[place] for place in each)
         outside = list(dict.fromkeys(number for number in taken if number not in moving))
         code_each = {x: code for code, x in enumerate(chain(outside, mine[1], varying_numbers))}
@@ -156,6 +158,7 @@ class Templates:
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
+        return self._bound(key, given, fixed)
 
 
 def _part(
@@ -192,14 +195,16 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
             shapes.append(len(argument))
             values += argument
     kinds = {*map(type, values)}
-    return (tuple(shapes), values) if all(issubclass(kind, Value) for kind in kinds) else None
+    return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
 
 
-def leaves(given: Sequence[Any]) -> tuple[Key | None, list[Value]]:
-    """The shapes of fixed arguments, and their Values in one list; None if one is no leaf."""
+def leaves(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
+    """The shapes of fixed arguments, and the numbers of their Values; None if one is no leaf."""
     shapes, values = flattened(given) or (None, [])
     made = any(issubclass(kind, Recorded) for kind in {*map(type, values)})
-    return (None, []) if made or not {*map(_op, values)} <= {None} else (shapes, values)
+    if made or not {*map(_op, values)} <= {None}:
+        return None, []
+    return shapes, places.of(values)
 
 
 def are_same(a: float, b: float) -> bool:
