@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import random
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.compiler.layout import Store, lay_out
 from micrograd_plus.compiler.passes import NUMBER
+from micrograd_plus.compiler.programs import _Collector
 from micrograd_plus.compiler.recording import Recording, record
 from micrograd_plus.compiler.simplify import simplify
 from micrograd_plus.engine import Value
@@ -853,3 +856,23 @@ def test_where_a_sum_over_examples_meets_an_infinite_derivative() -> None:
     for x in X:
         loss(Value(x)).backward(1 / 3)
     assert math.isnan(w.grad)
+
+
+class Node:
+    itself: Any
+
+
+def test_objects_count_as_old_after_a_recording_and_garbage_goes() -> None:
+    collector = _Collector(many=1000, most=5000)
+    gone: list[weakref.ref[Any]] = []
+    for _ in range(5):
+        with collector.paused():
+            kept = [[i] for i in range(2000)]
+            circle = Node()
+            circle.itself = circle
+            gone.append(weakref.ref(circle))
+            del circle
+        assert gc.isenabled()
+        assert gc.get_count()[0] < 1000 < len(kept)
+    assert gc.get_freeze_count() == 0
+    assert [reference() for reference in gone[:3]] == [None] * 3

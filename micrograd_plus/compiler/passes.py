@@ -131,26 +131,27 @@ def add(nodes: Nodes, table: Table, made: int, kind: int, tag: int, end: int, or
     Returns its number, or that of an equal node that was added before.
     """
     begin = nodes.first[made]
-    place = mixed(kind, tag)
-    for k in range(begin, end):
-        place = mixed(place, nodes.operands[k])
-    last = table.size[0] - 1
-    place &= last
-    while table.nodes[place]:
-        other = table.nodes[place] - 1
-        shift = nodes.first[other] - begin
-        if (
-            nodes.kinds[other] == kind
-            and nodes.tags[other] == tag
-            and nodes.first[other + 1] - shift == end
-        ):
-            k = begin
-            while k < end and nodes.operands[k] == nodes.operands[k + shift]:
-                k += 1
-            if k == end:
-                return int(other)
-        place = (place + 1) & last
-    table.nodes[place] = 1 + made
+    if kind != PARAMETER:  # each parameter is one node
+        place = mixed(kind, tag)
+        for k in range(begin, end):
+            place = mixed(place, nodes.operands[k])
+        last = table.size[0] - 1
+        place &= last
+        while table.nodes[place]:
+            other = table.nodes[place] - 1
+            shift = nodes.first[other] - begin
+            if (
+                nodes.kinds[other] == kind
+                and nodes.tags[other] == tag
+                and nodes.first[other + 1] - shift == end
+            ):
+                k = begin
+                while k < end and nodes.operands[k] == nodes.operands[k + shift]:
+                    k += 1
+                if k == end:
+                    return int(other)
+            place = (place + 1) & last
+        table.nodes[place] = 1 + made
     flags = ACTIVE if kind == PARAMETER else PER_EXAMPLE if kind in (INPUT, RANDOM) else 0
     for k in range(begin, end):
         flags |= nodes.flags[nodes.operands[k]]

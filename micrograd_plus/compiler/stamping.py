@@ -15,16 +15,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain, repeat
-from operator import attrgetter, itemgetter
+from itertools import accumulate, chain, count, repeat
+from operator import itemgetter
 from typing import Any
 
 from ..engine import Constant, Value, open_scope
-from .recorded import Recorded
 from .rows import LEAVES, NUMBERS, OWN, Places, Rows
 
 Key = tuple[Any, ...]
-_op = attrgetter("op")
 
 
 class Part(Rows):
@@ -95,14 +93,13 @@ class Templates:
         for binding in self.bindings[key]:
             if binding.given == given:  # the same Values, one by one
                 return binding
-        shapes, numbers = leaves(given, places)
-        return self._bound(key, given, numbers) if shapes == template.fixed else None
+        shapes, numbers = known(given, places)
+        return self._bound(key, template, given, numbers) if shapes == template.fixed else None
 
-    def _bound(self, key: Key, given: Sequence[Any], numbers: list[int]) -> Binding | None:
-        """A new binding; None if other recordings may not know all the parameters."""
-        template = self.templates[key]
-        if template is None or not all(map(NUMBERS.__gt__, numbers)):
-            return None
+    def _bound(
+        self, key: Key, template: Template, given: Sequence[Any], numbers: list[int]
+    ) -> Binding:
+        """A new binding."""
         binding = Binding(template, list(map(copied, given)), numbers, open_scope.get())
         self.bindings[key].append(binding)
         return binding
@@ -115,7 +112,7 @@ class Templates:
 
         begin: the number of the first of them. Returns the template's first binding.
         """
-        shapes, fixed = leaves(given, places)
+        shapes, fixed = known(given, places)
         varying_numbers = places.of(varying)
         if shapes is None or len({*fixed, *varying_numbers}) < len(fixed) + len(varying):
             return None  # one Value is two arguments, as a state of zeros; the next call may differ
@@ -129,36 +126,37 @@ class Templates:
         moving = set(varying_numbers)
         once: list[int] = []
         each: list[int] = []
-        for place, used in enumerate(operands):
-            if moving.isdisjoint(used):
+        for place, mine in enumerate(operands):
+            if moving.isdisjoint(mine):
                 once.append(place)
             else:
                 each.append(place)
                 moving.add(begin + place)
-        known = {*range(begin, begin + len(operands)), *fixed, *moving}
-        reached = [number for number in dict.fromkeys(nodes.operands) if number not in known]
+        arguments = {*fixed, *varying_numbers}
+        used = [number for number in dict.fromkeys(nodes.operands) if number < begin]
+        reached = [number for number in used if number not in arguments]
         if not all(LEAVES <= number < OWN for number in reached):
             return None  # the call reached a Value that is no argument
         constants = [places.leaves[number - LEAVES] for number in reached]
         outputs = [value.number - begin for value in returned]
         if not all(isinstance(value, Constant) for value in constants) or not {*outputs} <= {*each}:
             return None
-        mine = [[begin + place for place in places_] for places_ in (once, each)]
-        code_once = {x: code for code, x in enumerate(chain(mine[0], fixed, reached))}
+        made_once, made_each = ([begin + place for place in part] for part in (once, each))
+        code_once = dict(zip(chain(made_once, fixed, reached), count()))
         taken = chain.from_iterable(operands[place] for place in each)
         outside = list(dict.fromkeys(number for number in taken if number not in moving))
-        code_each = {x: code for code, x in enumerate(chain(outside, mine[1], varying_numbers))}
-        self.templates[key] = Template(
+        code_each = dict(zip(chain(outside, made_each, varying_numbers), count()))
+        template = self.templates[key] = Template(
             once=_part(nodes, once, operands, code_once),
             each=_part(nodes, each, operands, code_each),
             uses=[code_once[number] for number in outside],
             constants=constants,
             fixed=shapes,
-            outputs=[each.index(place) for place in outputs],
+            outputs=[code_each[begin + place] - len(outside) for place in outputs],
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
-        return self._bound(key, given, fixed)
+        return self._bound(key, template, given, fixed)
 
 
 def _part(
@@ -169,7 +167,7 @@ def _part(
     return Part(
         ops=[nodes.ops[place] for place in chosen],
         lengths=[nodes.lengths[place] for place in chosen],
-        operands=[code[number] for place in chosen for number in operands[place]],
+        operands=list(map(code.__getitem__, chain.from_iterable(operands[k] for k in chosen))),
         frozen=[k for k, place in enumerate(chosen) if place in frozen],
     )
 
@@ -198,13 +196,14 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
     return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
 
 
-def leaves(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
-    """The shapes of fixed arguments, and the numbers of their Values; None if one is no leaf."""
+def known(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
+    """The shapes of fixed arguments, and the numbers of their Values.
+
+    None if one of them is no parameter that every recording of the function knows.
+    """
     shapes, values = flattened(given) or (None, [])
-    made = any(issubclass(kind, Recorded) for kind in {*map(type, values)})
-    if made or not {*map(_op, values)} <= {None}:
-        return None, []
-    return shapes, places.of(values)
+    numbers = places.of(values)
+    return (None, []) if max(numbers, default=0) >= NUMBERS else (shapes, numbers)
 
 
 def are_same(a: float, b: float) -> bool:
