@@ -484,6 +484,23 @@ def test_a_recording_is_a_list_of_what_was_done() -> None:
     ]
 
 
+def test_the_order_of_a_recording_has_the_values_and_their_operands() -> None:
+    w = Value(2.0, label="w")
+    recording = recorded(lambda x: (mp.dot([w, w], x) + 3) * mp.pick([w, x[1]], x[0]), (2,))
+    made = {
+        value: (value.op and value.op.name, [*map(recording.order.index, value.operands)])
+        for value in recording.order
+    }
+    assert [row for row in made.values() if row[1]] == [
+        ("dot", [0, 0, 1, 2]),
+        ("add", [3, 4]),
+        (None, [1, 0, 2]),
+        ("mul", [5, 6]),
+    ]
+    assert recording.order[:3] == [w, *recording.inputs]
+    assert recording.order[4].data == 3.0
+
+
 def test_parameters_are_those_that_are_reached() -> None:
     a, b, c = values(1.0, 2.0, 3.0)
 

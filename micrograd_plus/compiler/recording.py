@@ -93,7 +93,7 @@ class Recording:
         """The same by numbers."""
         return graph_of(self.rows, self.leaves, self.randoms, self.ends, self.base)
 
-    @property
+    @cached_property
     def order(self) -> list[Value]:
         """Every Value on which an output depends, each after its operands, which it has."""
         graph, values = self.graph, dict[int, Value]()
