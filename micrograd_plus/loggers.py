@@ -31,7 +31,7 @@ __all__ = ["JSONLines", "Logger", "MLflow", "TensorBoard"]
 
 @runtime_checkable
 class Logger(Protocol):
-    """What `fit` calls.
+    """The three methods of a logger, which `fit` calls.
 
     >>> class Print:
     ...     def begin(self, training, settings, epoch):
