@@ -5,28 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from .commands import (
-    check,
-    course,
-    demo,
-    draw,
-    exam,
-    explain,
-    export,
-    playground,
-    predict,
-    reference,
-    step,
-    train,
-    worksheet,
-)
 from .commands.arguments import keep_expressions_whole
 from .show.render import RenderError
 
 COMMANDS = (
-    *(demo, train, predict, export, draw, step, playground),
-    *(worksheet, exam, explain, check, course, reference),
+    *("demo", "train", "predict", "export", "draw", "step", "playground"),
+    *("worksheet", "exam", "explain", "check", "course", "reference"),
 )
 """In the order in which `micrograd-plus --help` lists them."""
 
@@ -42,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
-    given = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args(keep_expressions_whole(given))
+    given = keep_expressions_whole(sys.argv[1:] if arguments is None else arguments)
+    # The modules of the other commands are imported only when all commands are listed.
+    chosen = [name for name in given[:1] if name in COMMANDS]
+    for name in chosen or COMMANDS:
+        import_module(f"{__package__}.commands.{name}").add(commands)
+    options = parser.parse_args(given)
     try:
         return int(options.run(options))
     except (ValueError, OSError, ImportError, RenderError) as error:

@@ -161,7 +161,7 @@ class Recorder(Protocol):
     def entered(self, owner: Any) -> None:
         """Called when `with scope(owner):` begins."""
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
         """The Value that stands for the result of `op`."""
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
@@ -207,9 +207,7 @@ def recorder_of_calls() -> Recorder | None:
 class _Recording(Engine):
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-
-    def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
-        return self.recorder.node(op, operands, True)
+        self.node = recorder.node  # type: ignore[method-assign]  # without a call in between
 
     def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
         return self.recorder.node(op, operands, False)

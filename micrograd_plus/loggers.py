@@ -26,10 +26,28 @@ from .support.files import write_atomically
 from .support.libraries import missing
 from .support.sweeping import warn
 
+__all__ = ["JSONLines", "Logger", "MLflow", "TensorBoard"]
+
 
 @runtime_checkable
 class Logger(Protocol):
-    """What `fit` calls."""
+    """The three methods of a logger, which `fit` calls.
+
+    >>> class Print:
+    ...     def begin(self, training, settings, epoch):
+    ...         print("loss:", settings["loss"])
+    ...     def log(self, epoch, numbers):
+    ...         print("epoch", epoch, *numbers)
+    ...     def close(self):
+    ...         print("done")
+    >>> from micrograd_plus import data, fit, nn
+    >>> X, y = data.moons(20)
+    >>> model = nn.MLP(2, [1])
+    >>> history = fit(model, X, y, loss="hinge", epochs=1, progress=False, logger=Print())
+    loss: hinge
+    epoch 1 loss accuracy grad_norm lr
+    done
+    """
 
     def begin(self, training: str, settings: Mapping[str, Any], epoch: int) -> None:
         """Called first: the training begins, or goes on after `epoch` epochs.
@@ -117,6 +135,14 @@ class TensorBoard:
     folder: one for each training; `tensorboard --logdir` takes the folder above several. What a
         training logged after its last checkpoint stays in the files and is marked as outdated:
         TensorBoard shows each epoch once.
+
+    >>> import tempfile
+    >>> logger = TensorBoard(tempfile.mkdtemp())
+    >>> logger.begin("first", {"lr": 0.1}, epoch=0)
+    >>> logger.log(1, {"loss": 0.5})
+    >>> logger.close()
+    >>> len(list(logger.folder.glob("events.*")))
+    1
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -166,6 +192,10 @@ class MLflow:
     experiment: the name of the runs' experiment, which is made if it is missing.
     tracking_uri: the server or the database, such as "sqlite:///mlflow.db"; by default MLflow's
         own, which MLFLOW_TRACKING_URI changes.
+
+    >>> logger = MLflow("moons", tracking_uri="sqlite:///mlflow.db")  # for fit(..., logger=logger)
+    >>> logger.experiment
+    'moons'
     """
 
     def __init__(self, experiment: str = "micrograd_plus", tracking_uri: str | None = None) -> None:

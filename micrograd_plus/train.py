@@ -29,9 +29,11 @@ from .support.nested import plain
 from .support.progress import bar as progress_bar
 from .support.sweeping import in_a_sweep, warn
 from .training.checkpoints import Checkpoints
-from .training.history import History as History
+from .training.history import History
 from .training.runs import Best, CompiledRun, DivergedError, Run, loss_and_accuracy
 from .training.settings import settings_of
+
+__all__ = ["LOSSES", "History", "evaluate", "fit"]
 
 LOSSES: dict[str, Callable[..., Any]] = {
     name: getattr(losses, name)
@@ -80,8 +82,8 @@ def fit(
         returns True ends the training.
     progress: whether to show a progress bar.
     compiled: whether to train with a compiled step (see `compile`), which is some thousand times
-        faster. "auto" compiles if numba is installed and the loss is known to be the mean over the
-        examples; if compiling fails, a UserWarning says why, and eager code does the training.
+        faster. "auto" compiles if llvmlite is installed and the loss is known to be the mean over
+        the examples; if compiling fails, a UserWarning says why, and eager code does the training.
         In compiled code Dropout draws other random numbers than in eager code. A compiled step
         of many examples runs in as many threads as the first steps show to be the fastest; the
         numbers are the same for every number of threads.

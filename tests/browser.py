@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-# The first three keep Chromium from looking for a graphics card and from calling home.
+# The first three keep Chromium from looking for a graphics card and from calling home. The last one
+# keeps it from compiling WebAssembly a second time, for pages that run for long.
 _FLAGS = [
     *("--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-quic", "--disable-sync", "--no-first-run", "--no-sandbox"),
+    "--js-flags=--no-wasm-tier-up",
 ]
 
 
@@ -67,8 +69,9 @@ class Visit:
         return self.page
 
     def leave(self) -> None:
-        """Makes the window empty, as it was at first; the page must have been silent."""
-        self.page.goto("about:blank")
+        """Sets the window to what it was at first, for the next page; this one must be silent."""
+        if self.settings["reduced_motion"] != "reduce":
+            self.page.goto("about:blank")  # else its animations go on and on
         self.page.set_viewport_size(self.settings["viewport"])
         self.page.emulate_media(media="null")
         self.page.mouse.move(0, 0)
@@ -82,6 +85,21 @@ class Visit:
     def _assert_silent(self) -> None:
         assert not self.errors
         assert not self.asked
+
+
+def after_each_press(page: Any, key: str, count: int, expression: str) -> list[Any]:
+    """What an expression of the page gives after each of so many presses of a key.
+
+    All in one call: the browser paints nothing in between, which takes longer than what is shown.
+    """
+    found: list[Any] = page.evaluate(
+        f"""Array.from({{ length: {count} }}, () => {{
+          const event = {{ key: "{key}", bubbles: true, cancelable: true }};
+          document.activeElement.dispatchEvent(new KeyboardEvent("keydown", event));
+          return {expression};
+        }})"""
+    )
+    return found
 
 
 class Windows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import shutil
@@ -20,6 +21,9 @@ hypothesis.settings.register_profile(
     "deterministic", derandomize=True, deadline=None, max_examples=60, database=None
 )
 hypothesis.settings.load_profile("deterministic")
+
+# Garbage is collected seldom: each time Python looks at all objects of PyTorch and JAX, too.
+gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,7 +17,7 @@ MACHINES = ["native", "plain"]
 def on(machine: str) -> Iterator[None]:
     """Inside, programs run in machine code, or in plain Python."""
     if machine == "native":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
         yield
         return
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

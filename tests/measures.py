@@ -25,7 +25,7 @@ TEXTS_OUTSIDE = """
 CONTRASTS = """
 () => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const known = new Map(); // reading a pixel is slow
+  const known = (window.knownColours ??= new Map()); // reading a pixel is slow
   const rgb = (colour) => {
     if (!known.has(colour)) {
       canvas.clearRect(0, 0, 1, 1);

@@ -240,7 +240,7 @@ def assert_reads_no_number_while_recording(module: Any, x: Any) -> None:
 
 def assert_compiled_outputs(module: Any, X: Sequence[Any]) -> None:
     """A compiled module gives for each of the examples what the module itself gives."""
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     for ours, x in zip(mp.compile(module)(X), X, strict=True):
         assert flat(ours) == pytest.approx(flat(numbers(module(x))), rel=1e-12, abs=1e-15)
 
@@ -252,7 +252,7 @@ def assert_compiled_loss(
 
     The examples must reach all parameters of the module.
     """
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     parameters = module.parameters()
     total = functional.mean([loss(*example) for example in zip(*columns, strict=True)])
     module.zero_grad()

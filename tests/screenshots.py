@@ -1,4 +1,4 @@
-"""The README's picture of the explorer: `python tests/screenshots.py` takes it anew."""
+"""The README's picture of the explorer: `python tests/screenshots.py` takes it again."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -60,7 +60,7 @@ class Computing:
     def entered(self, owner: Any) -> None:
         pass
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
         self.asked.append((op.name, keeps_graph))
         node = Sealed(op.forward(*[reveal(x) for x in operands]))
         node.op, node.operands = op, operands

@@ -81,7 +81,7 @@ def contents(folder):
 @pytest.mark.parametrize("engine", ["eager", "compiled"])
 def test_killed_twenty_times(engine, tmp_path):
     if engine == "compiled":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     if not hasattr(os, "fork"):
         pytest.skip("this system has no fork")
     script = Path(__file__).with_name("killed_training.py")
@@ -133,7 +133,7 @@ def batches_for_several_threads():
 )
 def test_going_on_from_each_checkpoint(make, engine, folder, monkeypatch):
     if engine == "compiled":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     compiled = engine == "compiled"
     write, copies = Checkpoints.write, []
 
@@ -156,7 +156,7 @@ def test_going_on_from_each_checkpoint(make, engine, folder, monkeypatch):
 def test_divergence_after_going_on(compiled, folder, stop_after):
     """The numbers before the last update are those of before the kill."""
     if compiled:
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
 
     def diverge(folder=None, **options):
         model = nn.Linear(1, 1, generator=random.Random(0))
@@ -179,7 +179,7 @@ def test_divergence_after_going_on(compiled, folder, stop_after):
 def test_interrupted_and_called_again_with_the_same_objects(compiled, folder):
     """As a cell of a notebook that is run again."""
     if compiled:
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     expected = train(compiled=compiled)
     model = network()
     optimizer = optim.Adam(model.parameters(), lr=0.05)
@@ -306,7 +306,7 @@ def test_another_optimizer(folder):
 
 
 def test_another_engine(folder):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     train(folder, compiled="auto")
     with pytest.raises(ValueError, match="engine is compiled there and eager here"):
         train(folder, resume=True, compiled=False)
@@ -323,7 +323,7 @@ def test_another_number_of_generators(folder):
 
 
 def test_a_function_that_draws_more_numbers(folder, stop_after):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
 
     class Noisy(nn.Module):
         def __init__(self, layers):

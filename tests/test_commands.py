@@ -315,7 +315,7 @@ def test_train_says_before_training_that_it_cannot_write(run, tmp_path):
 @pytest.fixture
 def fast():
     """These trainings are made for compiled code."""
-    for module in ("matplotlib", "numba"):
+    for module in ("matplotlib", "llvmlite"):
         pytest.importorskip(module)
 
 
@@ -379,9 +379,9 @@ def check_gradients(before, after):
     assert trained["RNN"][1] < trained["LSTM"][1]
 
 
-@pytest.mark.filterwarnings("ignore:numba is not installed")
+@pytest.mark.filterwarnings("ignore:llvmlite is not installed")
 def test_train_rnn_writes_with_an_rnn(run, tmp_path, monkeypatch):
-    """Without numba, too; plain Python is slow, so there is little data."""
+    """Without llvmlite, too; plain Python is slow, so there is little data."""
     pytest.importorskip("matplotlib")
     monkeypatch.setattr("micrograd_plus.train.is_native", lambda: False)
     monkeypatch.setattr("micrograd_plus.compiler.running.is_native", lambda: False)
@@ -422,7 +422,7 @@ def test_train_gpt_writes_names(run, tmp_path):
     ],
 )
 def test_train_a_model_without_matplotlib(run, tmp_path, model, files):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     pytest.importorskip("sklearn")
     status, _, complaints = run("train", *model, "--out", "here")
     assert status == 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import random
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.compiler.layout import Store, lay_out
 from micrograd_plus.compiler.passes import NUMBER
+from micrograd_plus.compiler.programs import _Collector
 from micrograd_plus.compiler.recording import Recording, record
 from micrograd_plus.compiler.simplify import simplify
 from micrograd_plus.engine import Value
@@ -481,6 +484,23 @@ def test_a_recording_is_a_list_of_what_was_done() -> None:
     ]
 
 
+def test_the_order_of_a_recording_has_the_values_and_their_operands() -> None:
+    w = Value(2.0, label="w")
+    recording = recorded(lambda x: (mp.dot([w, w], x) + 3) * mp.pick([w, x[1]], x[0]), (2,))
+    made = {
+        value: (value.op and value.op.name, [*map(recording.order.index, value.operands)])
+        for value in recording.order
+    }
+    assert [row for row in made.values() if row[1]] == [
+        ("dot", [0, 0, 1, 2]),
+        ("add", [3, 4]),
+        (None, [1, 0, 2]),
+        ("mul", [5, 6]),
+    ]
+    assert recording.order[:3] == [w, *recording.inputs]
+    assert recording.order[4].data == 3.0
+
+
 def test_parameters_are_those_that_are_reached() -> None:
     a, b, c = values(1.0, 2.0, 3.0)
 
@@ -853,3 +873,24 @@ def test_where_a_sum_over_examples_meets_an_infinite_derivative() -> None:
     for x in X:
         loss(Value(x)).backward(1 / 3)
     assert math.isnan(w.grad)
+
+
+class Node:
+    itself: Any
+
+
+def test_objects_count_as_old_after_a_recording_and_garbage_goes() -> None:
+    collector = _Collector(many=1000, most=5000)
+    gone, kept = list[Any](), list[Any]()
+    gc.collect()  # and the count of new objects begins at 0
+    for _ in range(4):
+        with collector.paused():
+            kept.append([[i] for i in range(2000)])
+            circle = Node()
+            circle.itself = circle
+            gone.append(weakref.ref(circle))
+            del circle
+        assert gc.isenabled()
+        assert gc.get_count()[0] < 1000
+    assert gc.get_freeze_count() == 0
+    assert [reference() for reference in gone[:3]] == [None] * 3

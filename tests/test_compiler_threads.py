@@ -18,7 +18,7 @@ from micrograd_plus import data, losses, nn, optim
 from micrograd_plus.compiler import threads as threads_
 from micrograd_plus.compiler.kernels import part_size
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
 COUNTS = (1, 2, 3, 8)
 Made = tuple[nn.Module, Callable[..., Any], Sequence[Any], Sequence[Any]]

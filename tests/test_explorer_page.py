@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit
+from browser import Visit, after_each_press
 from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,22 +82,22 @@ def test_stepping_both_ways(visit: Open) -> None:
     root = neuron()
     page = visit(root)
     steps = tape(root)
+    sentence = "$('sentence').innerHTML"
     seen = [page.inner_html("#sentence")]
-    for i, step in enumerate(steps, 1):
-        page.keyboard.press("ArrowRight")
-        assert stop(page) == i
-        assert page.text_content("#count").startswith(f"Step {i} of {len(steps)}: ")
-        assert said(page).startswith(
+    texts = "$('count').textContent, $('live').textContent, $('sentence').innerText"
+    looks = f"[shown.stop, {texts}, format(passes.steps[shown.stop - 1].after), {sentence}]"
+    found = after_each_press(page, "ArrowRight", len(steps), looks)
+    for i, (step, (place, count, live, words, number, html)) in enumerate(zip(steps, found), 1):
+        assert place == i
+        assert count.startswith(f"Step {i} of {len(steps)}: ")
+        assert live.startswith(
             {"forward": "Forward", "seed": "The backward pass", "backward": "Backward"}[step.kind]
         )
-        shown = page.evaluate("format(passes.steps[shown.stop - 1].after)")
-        assert shown in page.inner_text("#sentence").replace("\n", "")
-        seen.append(page.inner_html("#sentence"))
+        assert number in words.replace("\n", "")
+        seen.append(html)
     page.keyboard.press("ArrowRight")
     assert stop(page) == len(steps)
-    for i in reversed(range(len(steps))):
-        page.keyboard.press("ArrowLeft")
-        assert page.inner_html("#sentence") == seen[i]
+    assert after_each_press(page, "ArrowLeft", len(steps), sentence) == seen[-2::-1]
     page.keyboard.press("ArrowLeft")
     assert stop(page) == 0
     page.keyboard.press("End")
@@ -169,10 +169,8 @@ def test_a_click_jumps_to_a_value_and_to_its_gradient(visit: Open) -> None:
 
 def test_sentences(visit: Open) -> None:
     page = visit(small())
-    written = []
-    for _ in range(7):
-        page.keyboard.press("ArrowRight")
-        written.append(re.sub(r"\s", "", page.text_content("#sentence")))
+    found = after_each_press(page, "ArrowRight", 7, "$('sentence').textContent")
+    written = [re.sub(r"\s", "", text) for text in found]
     assert written[0] == "v1=a·b=2×(−3)=−6"
     assert written[5] == "a.grad+=v1.gradupstream×∂v1∂alocal=1×(−3)=−3a.grad:1→−2"
     assert page.is_visible("#rule")
@@ -185,10 +183,17 @@ def test_sentences(visit: Open) -> None:
 # ---- leaves
 
 
+NUMBERS = "[[...passes.data], [...passes.grad]]"
+
+
 def assert_as_the_engine(page: Any, root: Value, scale: float = 0.0) -> None:
+    assert_are_the_engines(page.evaluate(NUMBERS), root, scale)
+
+
+def assert_are_the_engines(numbers: list[list[float]], root: Value, scale: float) -> None:
     order = topological_order(root)
     grads = gradients(root)
-    data, grad = page.evaluate("[[...passes.data], [...passes.grad]]")
+    data, grad = numbers
     for value, d, g, wanted in zip(order, data, grad, grads, strict=True):
         assert close(d, value.data, scale), f"{value}: {d}"
         if not isinstance(value, Constant):
@@ -278,7 +283,7 @@ FILL = """
 
 
 @given(LEAVES, STEPS, st.lists(st.floats(-3, 3), min_size=4, max_size=4))
-@settings(max_examples=25)
+@settings(max_examples=12)  # `test_explorer` has more of them, without a browser
 def test_random_graphs(
     one_page: Visit,
     tmp_path_factory: pytest.TempPathFactory,
@@ -316,12 +321,12 @@ def test_every_op(visit: Open, name: str) -> None:
     root = apply(op, *leaves)
     page = visit(root)
     assert_as_the_engine(page, root)
-    for row in ROWS:
-        page.evaluate(
-            "(row) => row.forEach((x, i) => { if (i < LEAVES.length) setLeaf(LEAVES[i], x); })", row
-        )
-        recomputed(root, row[: len(leaves)])
-        assert_as_the_engine(page, root, 1.0)
+    set_leaves = "row.forEach((x, i) => { if (i < LEAVES.length) setLeaf(LEAVES[i], x); })"
+    found = page.evaluate(
+        f"(rows) => rows.map((row) => {{ {set_leaves}; return {NUMBERS}; }})", ROWS
+    )
+    for row, numbers in zip(ROWS, found, strict=True):
+        assert_are_the_engines(numbers, recomputed(root, row[: len(leaves)]), 1.0)
     page.keyboard.press("End")
     assert page.locator("#graph .box").count() == len(leaves) + 1
 
@@ -552,7 +557,7 @@ def test_folded_layers_open(visit: Open) -> None:
 
 
 def test_each_view_reaches_the_end(visit: Open) -> None:
-    page = visit(step_through(mlp(2, 5, 5, 1), [0.5, -0.8], 1.0, losses.hinge, fold=True))
+    page = visit(step_through(mlp(2, 4, 4, 1), [0.5, -0.8], 1.0, losses.hinge, fold=True))
     ends = page.evaluate(
         """LESSON.views.map((_, view) => {
           open(view);
@@ -616,10 +621,7 @@ def test_the_keyboard_is_enough(visit: Open) -> None:
 def test_the_live_region_speaks_each_step(visit: Open) -> None:
     page = visit(small())
     assert page.get_attribute("#live", "aria-live") == "polite"
-    texts = {said(page)}
-    for _ in range(7):
-        page.keyboard.press("ArrowRight")
-        texts.add(said(page))
+    texts = {said(page), *after_each_press(page, "ArrowRight", 7, "$('live').textContent")}
     assert len(texts) == 8
 
 
@@ -645,17 +647,24 @@ LESSONS: dict[str, Callable[[], Any]] = {
 def test_on_a_phone(visit: Open, name: str) -> None:
     page = visit(LESSONS[name](), viewport=PHONE)
     for mode in ("step", "predict", "break"):
-        page.click(f"#mode-{mode}")
-        page.evaluate("go(stops.length)")
-        page.evaluate("pick({ node: LEAVES[0] })")
-        page.evaluate("shown.nudged = LEAVES[0]; refresh()")
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], mode
-        assert page.evaluate(OUTSIDE) == [], mode
+        wide, outside, rooms = page.evaluate(
+            f"""() => {{
+              $("mode-{mode}").click();
+              go(stops.length);
+              pick({{ node: LEAVES[0] }});
+              shown.nudged = LEAVES[0];
+              refresh();
+              const buttons = ["first", "back", "play", "forward", "last"].map($);
+              return [document.documentElement.scrollWidth, ({OUTSIDE})(),
+                buttons.map((button) => button.getBoundingClientRect().toJSON())];
+            }}"""
+        )
+        assert wide <= PHONE["width"], mode
+        assert outside == [], mode
         if mode != "predict":
-            for button in ("first", "back", "play", "forward", "last"):
-                room = page.locator(f"#{button}").bounding_box()
-                assert 0 <= room["x"] <= PHONE["width"] - room["width"], mode
-                assert 0 <= room["y"] <= PHONE["height"] - room["height"], mode
+            for room in rooms:
+                assert 0 <= room["left"] < room["right"] <= PHONE["width"], mode
+                assert 0 <= room["top"] < room["bottom"] <= PHONE["height"], mode
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -680,9 +689,12 @@ def test_texts_fit_their_boxes(visit: Open, name: str) -> None:
 @pytest.mark.parametrize("name", ["neuron", "folded"])
 def test_contrast(visit: Open, name: str, scheme: str) -> None:
     page = visit(LESSONS[name](), color_scheme=scheme)
-    for _ in range(page.evaluate("stops.length")):
-        assert page.evaluate(CONTRASTS) == []
-        page.keyboard.press("ArrowRight")
+    count = page.evaluate("stops.length")
+    poor = [
+        page.evaluate(CONTRASTS),
+        *after_each_press(page, "ArrowRight", count, f"({CONTRASTS})()"),
+    ]
+    assert poor == [[]] * (count + 1)
     page.evaluate("pick({ node: LEAVES[0] })")
     page.evaluate("shown.nudged = LEAVES[0]; refresh()")
     assert page.evaluate(CONTRASTS) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit
+from browser import Visit, after_each_press
 from measures import CONTRASTS, COVERED, OUTSIDE, SMALL_TEXTS, TEXTS_OUTSIDE
 from pages import HOSTILE, chain, mlp, neuron
 
@@ -179,9 +179,11 @@ def test_all_can_be_read(opened: Open, name: str, size: tuple[int, int], present
 def test_contrast_on_a_projector(opened: Open, scheme: str) -> None:
     page = opened("training", SCREEN, scheme)
     page.evaluate("present(true)")
-    for stop in range(0, page.evaluate("stops.length"), 9):
-        page.evaluate("go", stop)
-        assert page.evaluate(CONTRASTS) == []
+    stops = range(0, page.evaluate("stops.length"), 9)
+    poor = page.evaluate(
+        f"(stops) => stops.flatMap((stop) => (go(stop), ({CONTRASTS})()))", [*stops]
+    )
+    assert poor == []
     page.evaluate("setMode('break'); setFault(LESSON.faults[0]); go(stops.length)")
     assert page.locator("#graph .right[visibility=visible]").count() > 0
     assert page.evaluate(CONTRASTS) == []
@@ -194,27 +196,31 @@ def test_corrections_lie_on_no_box(opened: Open, name: str, size: tuple[int, int
     page.evaluate("setMode('break')")
     labels = 0
     for i in range(len(faults.ALL)):
-        page.evaluate(f"setFault(LESSON.faults[{i}]); go(stops.length)")
-        found = page.locator("#graph .right[visibility=visible]")
-        labels += found.count()
-        assert found.count() == page.locator("#graph .wrong").count()
-        assert page.evaluate(COVERED) == []
-        assert page.evaluate(
-            "[...document.querySelectorAll('#graph .right')].every((x) => "
-            "graph.boxes.every(({ group }) => group.compareDocumentPosition(x) & 4))"
-        )  # each is drawn after, and so on top of, each box
+        found, wrong, covered, on_top = page.evaluate(
+            f"""() => {{
+              setFault(LESSON.faults[{i}]);
+              go(stops.length);
+              const count = (selector) => document.querySelectorAll(selector).length;
+              return [count("#graph .right[visibility=visible]"), count("#graph .wrong"),
+                ({COVERED})(), [...document.querySelectorAll("#graph .right")].every((x) =>
+                  graph.boxes.every(({{ group }}) => group.compareDocumentPosition(x) & 4))];
+            }}"""
+        )
+        labels += found
+        assert found == wrong
+        assert covered == []
+        assert on_top, "each is drawn after each box"
     assert labels > 3
 
 
 def test_the_flow_hides_no_number(opened: Open) -> None:
     page = opened("neuron")
     chip = "document.querySelector('#graph .chip').getAttribute('visibility') === 'visible'"
-    shown = 0
-    for _ in range(page.evaluate("stops.length")):
-        page.keyboard.press("ArrowRight")
-        shown += page.evaluate(chip)
-        assert page.evaluate(COVERED.replace("#graph .right rect", "#graph .chip rect")) == []
-    assert shown == 9  # edges
+    covered = COVERED.replace("#graph .right rect", "#graph .chip rect")
+    count = page.evaluate("stops.length")
+    found = after_each_press(page, "ArrowRight", count, f"[{chip}, ({covered})()]")
+    assert [covered for _, covered in found] == [[]] * count
+    assert sum(shown for shown, _ in found) == 9  # edges
 
 
 # ---- the zoom
@@ -384,15 +390,15 @@ def test_each_step_is_seen(opened: Open, name: str, size: tuple[int, int]) -> No
     """And the picture stays where it is, if it is seen already."""
     page = opened(name, size)
     page.evaluate(f"open({int(name == 'layers')})")
+    step = "passes.steps[countAt(stop) - 1]"
+    places = f"[{step}?.node, {step}?.user].map((node) => graph.placeOf.get(node))"
+    seen = f"(stop) => {places}.map((i) => (i == null ? null : ({IS_SEEN})(i)))"
+    where = "[viewport.room.scrollLeft, viewport.room.scrollTop]"
+    look = f"[({seen})(shown.stop), ({seen})(Math.min(shown.stop + 1, stops.length)), {where}]"
+    count = page.evaluate("stops.length")
+    found = [page.evaluate(look), *after_each_press(page, "ArrowRight", count, look)]
     moves = 0
-    for stop in range(1, page.evaluate("stops.length") + 1):
-        node = f"graph.placeOf.get(passes.steps[countAt({stop}) - 1].node)"
-        places = f"[{node}, {node.replace('].node', '].user')}]"
-        where = "[viewport.room.scrollLeft, viewport.room.scrollTop]"
-        seen = f"{places}.map((i) => (i == null ? null : ({IS_SEEN})(i)))"
-        was_seen, here = page.evaluate(f"[{seen}, {where}]")
-        page.keyboard.press("ArrowRight")
-        is_seen, there = page.evaluate(f"[{seen}, {where}]")
+    for (_, was_seen, here), (is_seen, _, there) in itertools.pairwise(found):
         assert is_seen[0] is not False
         moves += here != there
         assert False in was_seen or here == there

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit
+from browser import Visit, after_each_press
 from pages import mlp
 
 from micrograd_plus import losses, nn, optim
@@ -102,10 +102,10 @@ def run_steps(page: Any, count: int) -> None:
 def test_repeats_are_the_steps_of_the_optimizer(visit: Open, name: str, steps_before: int) -> None:
     run = Run(OPTIMIZERS[name], steps_before)
     page = visit(run.explorer)
-    for _ in range(3):
-        page.keyboard.press("r")
+    parameters = [run.index[p] for p in run.model.parameters()]
+    for numbers in after_each_press(page, "r", 3, f"{parameters}.map((i) => shown.numbers[i])"):
         run.go_on(1)
-        assert run.numbers_in(page) == exactly(run.numbers())
+        assert numbers == exactly(run.numbers())
     run_steps(page, 10)
     run.go_on(10)
     assert run.numbers_in(page) == exactly(run.numbers())
@@ -152,21 +152,23 @@ def test_the_second_forward_pass_is_stepped_like_the_first(visit: Open) -> None:
     page = visit(sgd().explorer)
     page.evaluate("go(stopAt(passes.steps.findIndex(({ second }) => second)))")
     assert step(page)["kind"] == "update"
+    left = page.evaluate("stops.length - shown.stop")
+    *forward, last = after_each_press(
+        page, "ArrowRight", left,
+        """(({ kind, node, after }) => [kind, node, LESSON.nodes[node].name, format(after),
+          ...["count", "live", "sentence"].map((id) => $(id).textContent),
+          document.querySelectorAll("#graph .waiting").length,
+          passes.steps.length - 1 - shown.stop])(passes.steps[shown.stop - 1])""",
+    )  # fmt: skip
+    assert last[0] == "reward"
     seen = []
-    while True:
-        page.keyboard.press("ArrowRight")
-        if step(page)["kind"] == "reward":
-            break
-        assert "second forward pass" in page.text_content("#count")
-        seen.append(step(page)["node"])
-        name, number = page.evaluate(
-            "(({ node, after }) => [LESSON.nodes[node].name, format(after)])"
-            "(passes.steps[shown.stop - 1])"
-        )
-        assert page.text_content("#live") == f"Forward: {name} is {number}."
-        assert page.text_content("#sentence").endswith(f"={number}")
-        waiting = page.locator("#graph .waiting").count()
-        assert waiting == page.evaluate("passes.steps.length - 1 - shown.stop")
+    for kind, node, name, number, count, live, sentence, waiting, to_come in forward:
+        assert kind == "forward"
+        assert "second forward pass" in count
+        seen.append(node)
+        assert live == f"Forward: {name} is {number}."
+        assert sentence.endswith(f"={number}")
+        assert waiting == to_come
     assert seen == page.evaluate("LESSON.nodes.flatMap(({ op }, i) => (op ? [i] : []))")
 
 
@@ -245,9 +247,10 @@ def test_the_graph_and_the_list_show_the_same_numbers(visit: Open) -> None:
         item.querySelector(".grad").textContent !== `grad ${grad}`;
     }).map((item) => LESSON.nodes[item.dataset.node].name)
     """
-    for stop in range(page.evaluate("stops.length") + 1):
-        page.evaluate(f"go({stop})")
-        assert page.evaluate(differing) == [], stop
+    at_each_stop = f"""
+    Array.from({{ length: stops.length + 1 }}, (_, stop) => (go(stop), ({differing})()))
+    """
+    assert not any(page.evaluate(at_each_stop))
     assert page.locator("#leaf-list li").count() == 11
 
 
@@ -420,7 +423,7 @@ def test_other_modes_at_a_later_step(visit: Open) -> None:
     asked = 0
     while page.evaluate("shown.stop < stops.length"):
         assert page.evaluate("Boolean(nextQuestion().second)") is False
-        page.click("#reveal")
+        page.evaluate("$('reveal').click()")
         asked += 1
     steps = page.evaluate("passes.steps.filter(({ kind, second }) => "
                           "!second && ['forward', 'backward'].includes(kind)).length")  # fmt: skip
@@ -440,11 +443,10 @@ def test_a_graph_without_an_optimizer_has_no_training(visit: Open) -> None:
 
 
 def test_a_folded_training_step(visit: Open) -> None:
-    model = mlp(2, 16, 16, 1)
+    model = mlp(2, 4, 4, 1)
     page = visit(step_through(model, X, Y, losses.mse, fold=True))
     for view in range(page.evaluate("LESSON.views.length")):
-        page.evaluate(f"open({view})")
-        page.evaluate("go(stops.length)")
+        page.evaluate(f"open({view}); go(stops.length)")
         assert step(page)["kind"] == "reward"
         kinds = page.evaluate(
             "stops.map((count) => passes.steps[count - 1])"
@@ -607,12 +609,13 @@ CROWDED = """
   });
   for (const card of document.querySelectorAll("#training, #leaves, #said")) {
     const parts = [...card.querySelectorAll("button, input, label, summary, output, .name, svg")]
-      .filter((x) => x.getClientRects().length && !x.closest(".slope"));
-    for (const x of parts) {
-      const frame = room(card);
-      if (room(x).left < frame.left || room(x).right > frame.right) found.push(x.outerHTML);
-      for (const y of parts) {
-        if (x !== y && !x.contains(y) && !y.contains(x) && overlap(room(x), room(y))) {
+      .filter((x) => x.getClientRects().length && !x.closest(".slope"))
+      .map((x) => [x, room(x)]);
+    const frame = room(card);
+    for (const [x, place] of parts) {
+      if (place.left < frame.left || place.right > frame.right) found.push(x.outerHTML);
+      for (const [y, other] of parts) {
+        if (overlap(place, other) && x !== y && !x.contains(y) && !y.contains(x)) {
           found.push(`${x.outerHTML.slice(0, 60)} lies on ${y.outerHTML.slice(0, 60)}`);
         }
       }

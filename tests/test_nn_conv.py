@@ -130,7 +130,7 @@ def test_the_trajectory_of_a_small_cnn(compiled):
     X, y = numbers(noise(6, 1, 6, 5, seed=4)), [0, 1, 2, 2, 1, 0]
     optimizer = optim.Adam(model.parameters(), lr=0.01)
     if compiled:
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
         step = mp.compile(lambda x, y: losses.cross_entropy(model(x), y), optimizer)
         ours = list(step.run(X, y, epochs=100))
     else:
@@ -265,7 +265,7 @@ def test_compiled_is_eager(name):
 
 @pytest.mark.parametrize("name", ["conv1d", "conv2d", "network"])
 def test_compiled_gradients_are_right(name):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     layer, X = made(name, 2)
     loss = mp.compile(lambda x: weighted(nn.Tanh()(layer(x))))
     X = numbers(X)
@@ -422,7 +422,7 @@ def test_digits_as_images():
 def test_a_cnn_reads_digits():
     """At least 97 % of a held-out fifth."""
     pytest.importorskip("sklearn")
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     generator = seeded()
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1, generator=generator),

@@ -86,7 +86,7 @@ def test_loss_and_gradients_like_torch(more, heads, size, layers, pairs):
 
 def test_a_thousand_names_like_torch():
     """Adam with linear decay, a name a step, compiled: every loss is PyTorch's."""
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     torch = pytorch()
     names = data.names()
     seeded().shuffle(names)
@@ -294,7 +294,7 @@ def loss_by_pairs(names):
 
 
 def test_it_learns_to_spell():
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     names = data.names()[:200]
     letters = CharacterTokenizer(names)
     known = {pair for name in names for pair in pairs(name)}

@@ -201,14 +201,15 @@ def test_a_network_alone_is_compiled_too():
 
 
 def test_each_length_has_its_program_and_old_ones_are_forgotten():
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     model = Reader("LSTM", 3, seeded())
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     step = mp.compile(lambda x, y: losses.mse(model(x), y), optimizer, cache_size=3)
     before = programs_in_memory()
-    for length in [*range(1, 8), 7, 6, 5]:
-        step(numbers(noise(2, length, 2, seed=0)), [0.0, 1.0])
-        assert len(step.programs) <= 3
+    for lengths in ([1, 2, 3], [4, 5, 6, 7], [7, 6, 5]):
+        for length in lengths:
+            step(numbers(noise(2, length, 2, seed=0)), [0.0, 1.0])
+            assert len(step.programs) <= 3
         assert programs_in_memory() <= before + 3
     assert [length for (length, _), _ in step.programs] == [7, 6, 5]
 
@@ -229,7 +230,7 @@ def test_trajectory_of_100_steps_like_torch(kind, compiled):
     twin = twin_of(model, twin)
     optimizer = optim.Adam(model.parameters(), lr=0.02)
     if compiled:
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
         step = mp.compile(lambda x, target: losses.mse(model(x), target), optimizer)
         ours = [step(X, y) for _ in range(100)]
     else:
@@ -247,7 +248,7 @@ def test_trajectory_of_100_steps_like_torch(kind, compiled):
 
 
 def test_an_lstm_solves_the_adding_problem_and_an_rnn_does_not():
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     X, y = data.adding(2000, length=30, seed=6)
     held_out = data.adding(500, length=30, seed=1006)
     errors = {}

@@ -105,7 +105,7 @@ def test_an_optimizer_shows_settings_and_state():
 
 
 def test_a_compiled_program_shows_its_instructions():
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     w = Value(2.0, label="w")
     step = mp.compile(lambda x: (w * mp.sum(x)) ** 2, mp.optim.SGD([w], lr=0.1))
     step([[1.0, 2.0]])

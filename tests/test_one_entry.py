@@ -97,7 +97,7 @@ def test_the_engine_and_the_gradient_check(rows: tuple[Op, Op]) -> None:
 @pytest.mark.parametrize("native", [True, False])
 def test_the_compiler(rows: tuple[Op, Op], native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if native:
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     else:
         monkeypatch.setattr(running, "is_native", lambda: False)
     bend, energy = rows
@@ -236,7 +236,7 @@ class Grid(NamedTuple):
 def test_the_kernels_dot_is_that_of_the_table(
     lefts: int, rights: int, length: int, kind: int | None, biased: bool
 ) -> None:
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     grid = Grid.of(lefts, rights, length, biased)
     parameters = grid.parameters()
     recorded = simplify(record(grid.loss, [()], parameters))
@@ -253,7 +253,7 @@ def test_the_kernels_dot_is_that_of_the_table(
 
 def test_the_kernels_dot_of_two_vectors_that_differ_by_example() -> None:
     """Eager code uses the table's entry."""
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     generator = random.Random(0)
     w, v = ([Value(generator.uniform(-1, 1)) for _ in range(5)] for _ in range(2))
 

@@ -232,7 +232,7 @@ def open_page(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def page(open_page: Visit, path: Path) -> Any:
-    """The page, opened anew in the same window."""
+    """The page, opened again in the same window."""
     open_page.page.goto("about:blank")
     return open_page.go(path)
 
@@ -324,8 +324,8 @@ def test_an_error_waits_until_the_typing_ends(page: Any) -> None:
     assert "is missing here" in problem(page)
 
 
-def test_a_link_opens_with_its_numbers(page: Any, path: Path) -> None:
-    at(page, path, "#f=tanh(x*w+b)&x=2&w=-0.5&b=1e-3")
+def test_a_link_opens_with_its_numbers(open_page: Visit, path: Path) -> None:
+    page = at(open_page.page, path, "#f=tanh(x*w+b)&x=2&w=-0.5&b=1e-3")
     assert page.input_value("#formula") == "tanh(x*w+b)"
     assert page.inner_text("#result").startswith(f"= {math.tanh(-0.999):.5f}".replace("-", "−"))
     at(page, path, "#example=gate&c=10")
@@ -352,9 +352,9 @@ def test_a_link_opens_with_its_numbers(page: Any, path: Path) -> None:
     ],
 )
 def test_a_bad_address_gives_a_sentence_and_a_page_that_works(
-    page: Any, path: Path, wrong: str, sentence: str
+    open_page: Visit, path: Path, wrong: str, sentence: str
 ) -> None:
-    at(page, path, wrong)
+    page = at(open_page.page, path, wrong)
     assert sentence in problem(page)
     page.keyboard.press("ArrowRight")
     assert page.evaluate("shown.stop") == 1
@@ -399,13 +399,11 @@ def test_the_link_is_copied_or_shown(page: Any) -> None:
 def test_each_example_opens_and_steps(page: Any, name: str) -> None:
     page.select_option("#example", name)
     assert page.title() == page.text_content("h1")
-    count = page.evaluate("stops.length")
-    for _ in range(count):
-        page.click("#forward")
+    page.click("#forward")
+    page.evaluate("while (shown.stop < stops.length) $('forward').click()")
     assert page.evaluate("countAt(shown.stop) === passes.steps.length")
-    for view in range(page.evaluate("LESSON.views.length")):
-        page.evaluate(f"open({view})")
-        assert page.evaluate(TEXTS_OUTSIDE) == []
+    outside = page.evaluate(f"LESSON.views.map((_, view) => (open(view), ({TEXTS_OUTSIDE})()))")
+    assert not any(outside)
     page.click("#mode-predict")
     assert page.inner_text("#result") == ""
     page.click("#mode-break")

@@ -25,7 +25,8 @@ def shown(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("pyodide")
     script = folder / "script.py"
     script.write_text(SCRIPT, "utf-8")
-    run = [node, str(HERE / "pyodide.mjs"), str(found), str(wheel), str(script)]
+    # Without the flag, Node compiles WebAssembly a second time, for processes that run for long.
+    run = [node, "--no-wasm-tier-up", *map(str, [HERE / "pyodide.mjs", found, wheel, script])]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -323,6 +323,7 @@ def test_a_figure_shows_and_saves_itself(tmp_path):
     figure = plot_loss([1.0, 0.5])
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert figure.save(tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+    assert figure.get_layout_engine() is not None  # it is laid out again after a change
     with pytest.raises(ValueError, match="docx"):
         figure.save(tmp_path / "x.docx")
     assert [path.name for path in tmp_path.iterdir()] == ["x.pdf"]

@@ -645,7 +645,7 @@ def test_a_loss_that_grows_without_end_is_reported():
 
 
 def test_fit_says_why_it_does_not_compile():
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
 
     class Odd(nn.Module):
         def __init__(self):

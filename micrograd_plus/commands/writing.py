@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,10 @@ def learn_to_write(
     schedule = LinearLR(optimizer, 1.0, 0.0, options.steps)
     X, y = (list(islice(cycle(tokens), options.steps)) for tokens in (X, y))
     started = time.perf_counter()
-    losses = compiler.compile(loss_fn, optimizer).run(X, y, batch_size=1, schedule=schedule)
+    step = compiler.compile(loss_fn, optimizer)
+    losses = step.run(X, y, batch_size=1, schedule=schedule)
     seconds = time.perf_counter() - started
-    loss = compiler.compile(loss_fn)(X_held_out, y_held_out)
+    loss = step.loss(X_held_out, y_held_out)
     print(
         f"\n{options.steps:,} steps in {seconds:.1f} s, including the recording\n"
         f"loss on the held-out texts: {loss:.3f}; if all letters were equally likely: "
@@ -84,8 +85,9 @@ def learn_to_write(
     )
     write_model(model, options.out, alphabet=tokenizer.alphabet)
 
+    writer = _Compiled(model, longest) if compiler.is_native() else model
     written = [
-        tokenizer.decode(generate(model, length=longest, temperature=0.7, seed=seed))
+        tokenizer.decode(generate(writer, length=longest, temperature=0.7, seed=seed))
         for seed in range(_WRITTEN)
     ]
     path = write_atomically(options.out / "written.txt", "\n".join([*written, ""]))
@@ -93,3 +95,17 @@ def learn_to_write(
     print(f"{len({*texts}.intersection(written))} of these {_WRITTEN} are among the texts")
     write_pictures({"loss": lambda: show.plot_loss(losses, unit="step")}, options.out)
     return model, tokenizer, written
+
+
+class _Compiled(LanguageModel):
+    """A model whose texts of up to `longest` tokens all run through one compiled program."""
+
+    def __init__(self, model: LanguageModel, longest: int) -> None:
+        self.predict = compiler.compile(model)
+        self.longest = longest
+
+    def read(self, tokens: Sequence[Any], cache: list[Any]) -> Any:
+        """The cache contains all tokens; what stands after them changes none of their logits."""
+        cache += tokens
+        padded = [*cache, *[0] * (self.longest - len(cache))]
+        return self.predict([padded])[0][: len(cache)]

@@ -6,9 +6,10 @@ it), `checking` (the function, called again, does the same), `numbering` and `gr
 their numbers), `simplify` (the same numbers from fewer nodes), `layout` (nodes become a few
 instructions over numbers that lie side by side), `running` (memory, and what starts the programs).
 The loops over all nodes are in `passes`. `tape` defines what machine code reads. The programs are
-run by `kernels`; `native` turns kernels, `loops` and passes into machine code, which
-`machine_code` stores. `interpreter` runs programs in plain Python. `dtypes` has what they must know
-of float64 and float32. The loss tanh(w * x + b) of two examples passes through these functions:
+run by `kernels`; `native` turns kernels, `loops` and passes into machine code: `translate` writes
+them in LLVM's language, `machine_code` compiles and stores it. `interpreter` runs programs in plain
+Python. `dtypes` has what they must know of float64 and float32. The loss tanh(w * x + b) of two
+examples passes through these functions:
 
     record        → Recording   the graph: mul, add, tanh on w, b and the input x
     check                       compares it with the graph of a second call

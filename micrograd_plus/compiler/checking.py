@@ -8,8 +8,6 @@ second time, and the two graphs are compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 from ..engine import Constant, Value, apply
@@ -18,11 +16,9 @@ from ..support.nested import flatten, plain
 from .graph import Graph
 from .numbering import Base
 from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR
-from .recorded import Recorded
+from .recorded import Input, Random, Recorded
 from .recording import Recording, Shape, record_again, with_numbers
-from .stamping import Stamp, are_same
-
-_parts = attrgetter("parts")
+from .stamping import are_same
 
 
 def check(
@@ -49,46 +45,27 @@ def check(
 
 def _did_the_same(one: Recording, other: Recording) -> bool:
     """Whether both made the same nodes in the same order: a fast comparison of what they did."""
-    if len(one.segments) != len(other.segments) or len(one.randoms) != len(other.randoms):
-        return False
-    known = one.watched
-    twins: dict[Any, Any] = dict(zip(one.inputs, other.inputs))
-    twins.update(zip(one.randoms, other.randoms))
-    for a, b in zip(one.segments, other.segments):
-        if isinstance(a, Stamp) and isinstance(b, Stamp):
-            if not (a.binding.equals(b.binding) and _are_twins(a.values, b.values, twins, known)):
-                return False
-            twins.update(zip(a.results, b.results))
-        elif isinstance(a, list) and isinstance(b, list):
-            if _kinds(a) != _kinds(b):
-                return False
-            twins.update(zip(a, b))
-            if not _are_twins(_operands(a), _operands(b), twins, known):
-                return False
-        else:
-            return False
-    generators = [[drawn.generator for drawn in made.randoms] for made in (one, other)]
-    return generators[0] == generators[1] and _are_twins(one.outputs, other.outputs, twins, known)
-
-
-def _kinds(made: Sequence[Any]) -> list[tuple[Any, bool, int]]:
-    return [(node.op, node.keeps_graph, len(node.parts)) for node in made]
-
-
-def _operands(made: Sequence[Any]) -> list[Any]:
-    return list(chain.from_iterable(map(_parts, made)))
-
-
-def _are_twins(
-    one: Sequence[Any], other: Sequence[Any], twins: dict[Any, Any], known: Container[Value]
-) -> bool:
-    """Whether two lists have the same leaves, equal numbers, and nodes that are each other's."""
-    expected = list(map(twins.get, one, one))
-    return len(one) == len(other) and all(
-        isinstance(x, Constant) and _is_number(y, known) and are_same(x.data, y.data)
-        for x, y in zip(expected, other)
-        if x is not y
+    bases = one.base, other.base
+    return (
+        one.rows == other.rows
+        and one.ends == other.ends
+        and bases[0].nodes == bases[1].nodes
+        and len(bases[0].numbers.list) == len(bases[1].numbers.list)
+        and all(map(are_same, bases[0].numbers.list, bases[1].numbers.list))
+        and len(one.leaves) == len(other.leaves)
+        and all(_are_twins(*pair, one.watched) for pair in zip(one.leaves, other.leaves))
     )
+
+
+def _are_twins(x: Value, y: Value, known: Container[Value]) -> bool:
+    """Whether two leaves are the same, or stand for the same number."""
+    if isinstance(x, Input) and isinstance(y, Input):
+        return x.position == y.position
+    if isinstance(x, Random) and isinstance(y, Random):
+        return x.position == y.position and x.generator is y.generator
+    if isinstance(x, Constant) and _is_number(y, known):
+        return are_same(x.data, y.data)
+    return x is y
 
 
 def _is_number(x: Value, known: Container[Value]) -> bool:

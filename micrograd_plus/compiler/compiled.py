@@ -108,7 +108,7 @@ def compile(
     number of threads: the results are the same, to the last bit, for every number from 1 on. What
     does not depend on the example is computed once for each part. By default one thread takes the
     whole batch in one part: the same results but for the order of the sums. In plain Python,
-    without numba, that is so for any number of threads.
+    without llvmlite, that is so for any number of threads.
 
     dtype: "float64", or "float32" for numbers of 7 digits and up to 3.4e38, PyTorch's default;
     NumPy's and PyTorch's own names of them are taken, too. Twice as many float32 fit into a vector
@@ -322,12 +322,22 @@ class LossAndGradient(Compiled):
 
     def __call__(self, *batches: Any) -> float:
         """The mean loss over the examples, each of which is one loss_fn(x, y)."""
+        return self._mean_loss(batches, differentiated=True)
+
+    def loss(self, *batches: Any) -> float:
+        """The mean loss over the examples, as of held-out ones: no `grad` and no parameter changes.
+
+        It runs the programs of the calls: only new shapes of the arguments are recorded.
+        """
+        return self._mean_loss(batches, differentiated=False)
+
+    def _mean_loss(self, batches: Sequence[Any], differentiated: bool) -> float:
         self._refuse_recording()
         examples = self._examples_of_a_call(batches)
         programs = self._programs
         programs.prepare(examples)
         batch = programs.in_one_batch(examples)
-        loss = programs.run(batch, 0, 1, self._task()).losses[0]
+        loss = programs.run(batch, 0, 1, self._task(differentiated)).losses[0]
         self._keep_for_the_next_call(examples)
         return loss
 

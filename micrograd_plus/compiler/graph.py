@@ -26,7 +26,8 @@ import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, compress
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from ..engine import Value
@@ -76,8 +77,7 @@ class Graph:
 
     def __len__(self) -> int:
         """How many nodes but vectors the outputs depend on."""
-        kinds = list(compress(self.kinds, self.needed()))
-        return len(kinds) - kinds.count(VECTOR)
+        return passes().size(self.count, self.nodes, self.needed)  # type: ignore[no-any-return]
 
     @property
     def kinds(self) -> array[int]:
@@ -107,22 +107,25 @@ class Graph:
             marks[output] = 1
         return marks
 
+    @cached_property
     def needed(self) -> array[int]:
         """1 for each node on which an output depends, 0 for any other."""
         needed = self.marked_outputs()
         passes().mark(self.count, self.nodes, needed)
         return needed
 
-    def listed(self) -> list[tuple[str, list[int]]]:
-        """The needed nodes but vectors, a leaf before its first use.
-
-        Each as its op, or what leaf it is, and the places of its operands in this list.
-        """
-        kinds, needed = self.kinds, self.needed()
+    def in_order(self) -> list[int]:
+        """The needed nodes but vectors, each after its operands, a leaf before its first use."""
+        kinds, needed = self.kinds, self.needed
         inner = [i for i in range(self.count) if needed[i] and kinds[i] > VECTOR]
         uses = chain.from_iterable([*self.elements(i), i] for i in inner)
-        place = {i: k for k, i in enumerate(dict.fromkeys(chain(uses, self.outputs)))}
-        return [(self._name(i), [place[j] for j in self.elements(i)]) for i in place]
+        return list(dict.fromkeys(chain(uses, self.outputs)))
+
+    def listed(self) -> list[tuple[str, list[int]]]:
+        """The same nodes: each as its op, or what leaf it is, and where its operands are listed."""
+        order = self.in_order()
+        place = {i: k for k, i in enumerate(order)}
+        return [(self._name(i), [place[j] for j in self.elements(i)]) for i in order]
 
     def _name(self, i: int) -> str:
         kind, tag = self.nodes.kinds[i], self.nodes.tags[i]

@@ -1,4 +1,4 @@
-"""Run, in plain Python: the same programs without numba, one example after the other.
+"""Run, in plain Python: the same programs without llvmlite, one example after the other.
 
 Slow, and short enough to read: what the kernels do, without what makes them fast. An instruction
 is computed by the op table's own functions, number by number. `PlainMachine` does what

@@ -1,7 +1,7 @@
 """The machine that runs a tape: one interpreter, forward and backward, at native speed.
 
-`native.py` compiles this file with numba, once per machine and not once per graph, together
-with the loops that are written from the op table; without numba nothing here is used.
+`native.py` compiles this file, once per machine and not once per graph, and the loops that are
+written from the op table; without llvmlite nothing here is used.
 
 All numbers are in two long rows of memory, `data` and `grad`, at the same places; each thread has
 two rows of its own:
@@ -282,10 +282,27 @@ def element(where: Places, x: Pattern, i: int, k: int) -> int:
     return slot if x.per_example else ~slot
 
 
+def begin_of(
+    where: Places, lane_begin: int, rule: int, first_place: int, base: int, row_stride: int,
+    per_example: int, i: int, width: int,
+) -> int:  # fmt: skip
+    """Where row i of an operand begins in `data`; given numbers stay in registers in a loop."""
+    if rule == AFFINE:
+        slot = base + i * row_stride
+    elif rule == BY_ROW:
+        slot = int(where[first_place + i])
+    else:
+        slot = int(where[first_place + i * row_stride])
+        return lane_begin + slot * width if slot >= 0 else ~slot
+    return lane_begin + slot * width if per_example else slot
+
+
 def row_begin(work: Work, x: Pattern, i: int, width: int) -> int:
     """Where row i of an operand begins in `data`."""
-    slot = element(places(work.all_places), x, i, 0)
-    return work.lane_begin + slot * width if slot >= 0 else ~slot
+    return begin_of(
+        places(work.all_places), work.lane_begin, x.rule, x.first_place, x.base, x.row_stride,
+        x.per_example, i, width,
+    )  # fmt: skip
 
 
 def in_place(x: Pattern, count: int, length: int, width: int) -> int:
@@ -307,20 +324,38 @@ def pack(
     Row after row, or, by element, all first elements and then all second ones.
     """
     data, where, lane_begin = floats(work.data), places(work.all_places), work.lane_begin
+    # What the loops need of the operand stays in registers: no store to `data` can change it.
+    rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
+    per_example, by_place = x.per_example, x.rule == BY_ELEMENT
+    step = x.stride * width if per_example else x.stride
+    if length == 1 and width == 1:
+        for i in range(count):
+            at = begin_of(
+                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
+            )
+            data[begin + i] = data[at]
+        return
+    to_next = width * (count if by_element else 1)
     for i in range(count):
+        row = first + i
+        at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
+        to = begin + width * (i if by_element else i * length)
         for k in range(length):
-            to = begin + width * (k * count + i if by_element else i * length + k)
-            slot = element(where, x, first + i, k)
+            if by_place:
+                slot = int(where[place + row * row_stride + k])
+                per_example = slot >= 0
+                at = lane_begin + slot * width if per_example else ~slot
             if width == 1:
-                data[to] = data[lane_begin + slot if slot >= 0 else ~slot]
-            elif slot >= 0:
-                at = lane_begin + slot * width
+                data[to] = data[at]
+            elif per_example:
                 for lane in range(width):
                     data[to + lane] = data[at + lane]
             else:
-                number = data[~slot]
+                number = data[at]
                 for lane in range(width):
                     data[to + lane] = number
+            at += step
+            to += to_next
 
 
 def unpack(
@@ -329,21 +364,38 @@ def unpack(
 ) -> None:  # fmt: skip
     """Adds the gradients of packed rows to those of the numbers that were packed."""
     grad, where, lane_begin = floats(work.grad), places(work.all_places), work.lane_begin
+    rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
+    per_example, by_place = x.per_example, x.rule == BY_ELEMENT
+    step = x.stride * width if per_example else x.stride
+    if length == 1 and width == 1:
+        for i in range(count):
+            at = begin_of(
+                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
+            )
+            grad[at] += grad[begin + i]
+        return
+    to_next = width * (count if by_element else 1)
     for i in range(count):
+        row = first + i
+        at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
+        to = begin + width * (i if by_element else i * length)
         for k in range(length):
-            at = begin + width * (k * count + i if by_element else i * length + k)
-            slot = element(where, x, first + i, k)
+            if by_place:
+                slot = int(where[place + row * row_stride + k])
+                per_example = slot >= 0
+                at = lane_begin + slot * width if per_example else ~slot
             if width == 1:
-                grad[lane_begin + slot if slot >= 0 else ~slot] += grad[at]
-            elif slot >= 0:
-                to = lane_begin + slot * width
+                grad[at] += grad[to]
+            elif per_example:
                 for lane in range(width):
-                    grad[to + lane] += grad[at + lane]
+                    grad[at + lane] += grad[to + lane]
             else:
                 total = zero
                 for lane in range(width):
-                    total += grad[at + lane]
-                grad[~slot] += total
+                    total += grad[to + lane]
+                grad[at] += total
+            at += step
+            to += to_next
 
 
 # ---- ops number by number: the loops that are written from the op table

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, filterfalse, repeat
 from typing import Any
@@ -180,6 +180,7 @@ class _Layout:
         self.place = row(graph.count)  # the place of each node
         self.slots, self.is_moved = store.rows(graph.parameters)
         self.new = row(len(graph.parameters))
+        self.numbers_of_vectors = row(graph.count), row(graph.count)  # on either side of dots
         tags = row(len(graph.numbers))
         found = self.run.place_leaves(
             graph.count, graph.nodes, self.slots, ~len(store), self.place, tags
@@ -243,12 +244,11 @@ class _Layout:
         self.run.column(len(nodes), nodes, self.graph.nodes, j, column)
         return column
 
-    def _elements(self, vectors: Iterable[int]) -> Row:
-        """The elements of vectors, one vector after another."""
-        first, operands = self.graph.nodes.first, self.graph.nodes.operands
-        elements = array("q")
-        for vector in vectors:
-            elements += operands[first[vector] : first[vector + 1]]
+    def _elements(self, vectors: Row) -> Row:
+        """The elements of vectors of one length, one vector after another."""
+        length = self._length(vectors[0])
+        elements = row(len(vectors) * length)
+        self.run.elements(len(vectors), vectors, length, self.graph.nodes, elements)
         return elements
 
     def _length(self, vector: int) -> int:
@@ -275,7 +275,7 @@ class _Layout:
         return places
 
     def _add(
-        self, kind: int, nodes: Sequence[int], length: int, operands: list[Pattern],
+        self, kind: int, nodes: Row, length: int, operands: list[Pattern],
         rows: int = 0, columns: int = 0,
     ) -> None:  # fmt: skip
         """Adds an instruction, whose results get the next free places."""
@@ -285,13 +285,11 @@ class _Layout:
         if per_example:
             out = self.next_per_example
             self.next_per_example += len(nodes)
-            for slot, node in enumerate(nodes, start=out):
-                self.place[node] = slot
+            self.run.put(len(nodes), nodes, out, 1, self.place)
         else:
             out = self.next_shared
             self.next_shared += len(nodes)
-            for slot, node in enumerate(nodes, start=out):
-                self.place[node] = ~slot
+            self.run.put(len(nodes), nodes, ~out, -1, self.place)
         op = graph.nodes.kinds[sample]
         self.instructions[per_example].append(
             Instruction(
@@ -320,13 +318,14 @@ class _Layout:
         rule = self.run.find_steps(len(places), length, places)
         if rule == BY_ELEMENT:
             return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", places))
-        starts = places[::length]
-        slots = array("i", starts if per_example else [~start for start in starts])
         stride = sign * (places[1] - places[0]) if length > 1 else 0
+        starts = places[::length]
         if rule == BY_ROW:
+            slots = array("i", starts if per_example else [~start for start in starts])
             return Pattern(BY_ROW, per_example, 0, 0, stride, active, slots)
-        row_stride = slots[1] - slots[0] if len(slots) > 1 else 0
-        return Pattern(AFFINE, per_example, slots[0], row_stride, stride, active, ())
+        row_stride = sign * (starts[1] - starts[0]) if len(starts) > 1 else 0
+        first = starts[0] if per_example else ~starts[0]
+        return Pattern(AFFINE, per_example, first, row_stride, stride, active, ())
 
     # ---- instructions
 
@@ -352,6 +351,13 @@ class _Layout:
 
     def _dots(self, nodes: Row) -> None:
         """Dots of one length, all with a bias or all without: as matrix products where possible."""
+        cells = row(len(nodes))
+        columns = self.run.grid(
+            len(nodes), nodes, self.graph.nodes, *self.numbers_of_vectors, row(len(nodes)), cells
+        )
+        if columns:  # the most common case
+            self._matmul(cells, columns)
+            return
         first, flags = self.graph.nodes.first, self.graph.nodes.flags
         sides = [self._column(nodes, j) for j in range(first[nodes[0] + 1] - first[nodes[0]])]
         lefts: dict[tuple[int, ...], int] = {}  # a left vector, and what is added → its number
@@ -366,25 +372,23 @@ class _Layout:
         products: dict[tuple[int, ...], list[dict[int, int]]] = {}
         for own in by_right.values():
             products.setdefault(tuple(sorted(own)), []).append(own)
-        for columns, rows in products.items():
-            if len(columns) * len(rows) == 1:
+        for numbers, rows in products.items():
+            if len(numbers) * len(rows) == 1:
                 single += rows[0].values()
             else:
-                self._matmul([[own[j] for j in columns] for own in rows])
+                self._matmul(array("q", [own[j] for own in rows for j in numbers]), len(numbers))
         if single:
             self._single_dots(array("q", sorted(single)))
 
-    def _matmul(self, rows: list[list[int]]) -> None:
+    def _matmul(self, nodes: Row, columns: int) -> None:
         """The dots of a grid: a row shares its right vector, a column its left one."""
-        nodes = array("q", [i for own in rows for i in own])
-        lefts = self._column(array("q", rows[0]), 0)
-        rights = self._column(array("q", [own[0] for own in rows]), 1)
+        lefts, rights = self._column(nodes[:columns], 0), self._column(nodes[::columns], 1)
         length = self._length(lefts[0])
         patterns = [
             self._pattern(nodes[0], side, self._elements(side), length) for side in (lefts, rights)
         ]
-        patterns += self._bias(nodes, len(rows[0]))
-        self._add(MATMUL, nodes, length, patterns, len(rows), len(rows[0]))
+        patterns += self._bias(nodes, columns)
+        self._add(MATMUL, nodes, length, patterns, len(rights), columns)
 
     def _single_dots(self, nodes: Row) -> None:
         """Dots that share no vector; those whose vectors have the same steps go together."""

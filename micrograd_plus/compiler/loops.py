@@ -1,4 +1,4 @@
-"""Loops: what numba compiles around the formulas of the op table and of an optimizer.
+"""Loops: what is compiled around the formulas of the op table and of an optimizer.
 
 Around each formula and each partial derivative of an op stands one loop over numbers that lie
 side by side; around an optimizer's formulas stands one loop over the parameters.
@@ -24,13 +24,13 @@ from .dtypes import FLOAT64, Dtype
 
 
 def literal(number: float, dtype: Dtype) -> str:
-    """A number as numba's Python has it; one of 64 bits would make 64 bits of all around it."""
+    """A number in a loop; one of 64 bits would make 64 bits of all around it."""
     written = repr(float(number))
     return written if dtype is FLOAT64 else f"{dtype.name}({written})"
 
 
-class _Numba(Python):
-    """Python as numba compiles it; what differs from number to number ends in _i."""
+class _Native(Python):
+    """Python as it is compiled; what differs from number to number ends in _i."""
 
     operations = {
         **Python.operations,
@@ -51,7 +51,7 @@ class _Numba(Python):
         return f"{symbol.name}_{'k' if symbol.vector else 'i'}"
 
 
-class OpLoops(_Numba):
+class OpLoops(_Native):
     """The loops of one op, over numbers that lie side by side in `data` and `grad`.
 
     Operand j begins at at[j], the result at `out`, and `width` results are computed. Element k of
@@ -124,7 +124,7 @@ def update_loop(update: Update, formulas: dict[str, Any], dtype: Dtype) -> list[
     whatever parameters are moved. memory: what is kept, one row of `count` for each name. What is
     the same for all parameters is computed with 64 bits, as 1 - 0.999**steps needs them.
     """
-    once, writer = _Numba(FLOAT64), _Numba(dtype)
+    once, writer = _Native(FLOAT64), _Native(dtype)
     common, rest = update.hoisted(formulas)
     place = {"gradient": "grad[i]", "data": "data[i]"}
     place |= {name: f"memory[{j} * count + i]" for j, name in enumerate(update.kept)}

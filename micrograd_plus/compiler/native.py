@@ -1,16 +1,19 @@
 """Native: the kernels, and the loops of ops and optimizers, as machine code.
 
-numba compiles `kernels.py` and `passes.py` as they are, and the text of `loops.py` when a program
-first needs it; kernels and loops once for every dtype that is asked for. `machine_code.py` stores
-the result. What numba's Python cannot express is written here in LLVM's language: the access to the
-records of `tape.py`, and the inner loop of a matrix product.
+`translate.py` translates `kernels.py` and `passes.py` as they are, and the text of `loops.py` when
+a program first needs it; kernels and loops once for every dtype that is asked for.
+`machine_code.py` makes machine code of it, and stores the result. What Python cannot express is
+written here in LLVM's language: the access to the records of `tape.py`, and the inner loop of a
+matrix product.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,24 +21,11 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import machine_code
+from . import kernels, machine_code
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
-from .tape import RECORDS, numpy_type
-
-
-def _begin(dtype: Dtype) -> str:
-    """The beginning of a source text, or its middle: what its names stand for."""
-    return f"""
-import math
-from numba import float32, float64
-from micrograd_plus.compiler.dtypes import dtype_of
-from micrograd_plus.compiler.native import intrinsics
-
-inf, nan = math.inf, math.nan
-globals().update(intrinsics(dtype_of({dtype.name!r})))
-"""
+from .tape import NUMBERS, RECORDS
 
 
 def _functions(dtype: Dtype) -> dict[str, str]:
@@ -85,63 +75,55 @@ def tanh(x: Real) -> Real:
     }
 
 
-_KERNELS = """
-# Sums may be added in another order, and products fused with sums; nothing else may change, so
-# that inf and nan come out as they do in Python.
-SUMS = {"reassoc", "contract"}
-WITH_SUMS = (
-    "unpack", "add_gradients", "tiles", "multiply_vectors", "dots_forward", "dots_backward",
+# Of the kernels, those in which sums may be added in another order, and products fused with sums;
+# nothing else may change, so that inf and nan come out as they do in Python.
+_SUMS = dict.fromkeys(
+    ("unpack", "add_gradients", "tiles", "multiply_vectors", "dots_forward", "dots_backward"),
+    ("reassoc", "contract"),
 )
-
-for _name, _function in list(globals().items()):
-    if getattr(_function, "__module__", None) == __name__:
-        unit(_function, SUMS if _name in WITH_SUMS else (), _name == "run")
-"""
-
-
-_PASSES = """
-from micrograd_plus.compiler.passes import Nodes, Table, Terms
-
-for _name, _function in list(globals().items()):
-    if getattr(_function, "__module__", None) == __name__:
-        unit(_function)
-"""
+_FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
 
 
 @cache
-def _types(dtype: Dtype | None) -> dict[str, Any]:
-    """The numba types of what annotations name; Real and Floats are of the dtype."""
-    from numba import from_dtype, types
+def _kinds(dtype: Dtype | None) -> dict[str, Any]:
+    """The kinds of what annotations name; Real and Floats are of the dtype."""
+    from llvmlite import ir
 
+    from .translate import FLOAT32 as SINGLE
+    from .translate import FLOAT64 as DOUBLE
+    from .translate import I64, INT, INTEGERS, Record, Rows, row_of
+
+    fields = {"i8": INT, "f8": DOUBLE}
     known = {
-        "int": types.int64,
-        "float": types.float64,
-        "None": types.void,
-        "Doubles": types.CPointer(types.float64),
-        "Integers": types.CPointer(types.int64),
-        "Places": types.CPointer(types.int32),
-        **{record.__name__: from_dtype(numpy_type(record)) for record in RECORDS},
+        "int": INT,
+        "float": DOUBLE,
+        "None": None,
+        "Doubles": row_of(DOUBLE),
+        "Integers": INTEGERS,
+        "Places": row_of(INT, ir.IntType(32)),
         **{
-            rows.__name__: types.NamedUniTuple(types.CPointer(types.int64), len(rows._fields), rows)
-            for rows in python_passes.ROWS
+            record.__name__: Record(
+                record.__name__,
+                I64.as_pointer(),
+                tuple(
+                    (name, fields[NUMBERS[kind]])
+                    for name, kind in record.__annotations__.items()
+                    if kind in NUMBERS
+                ),
+            )
+            for record in RECORDS
         },
+        **{rows.__name__: Rows(rows.__name__, None, rows._fields) for rows in python_passes.ROWS},
     }
     if dtype:
-        real = getattr(types, dtype.name)
-        known |= {"Real": real, "Floats": types.CPointer(real)}
+        real = SINGLE if dtype is FLOAT32 else DOUBLE
+        known |= {"Real": real, "Floats": row_of(real)}
     return known
 
 
-def signature(function: Any, dtype: Dtype | None) -> Any:
-    """The numba signature that a kernel's annotations say."""
-    annotations = function.__annotations__.values()
-    *arguments, result = (_types(dtype)[annotation] for annotation in annotations)
-    return result(*arguments)
-
-
 @cache
-def intrinsics(dtype: Dtype) -> dict[str, Any]:
-    """What numba's Python cannot express, in LLVM's language, by its name; for a dtype.
+def operations(dtype: Dtype) -> dict[str, Any]:
+    """What functions cannot express, in LLVM's language, by its name; for a dtype.
 
     floats(address), doubles(address), integers(address), places(address): the numbers there.
     pattern_at(address, i) and others: record i of those at an address.
@@ -155,142 +137,100 @@ def intrinsics(dtype: Dtype) -> dict[str, Any]:
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
-    import numpy as np
     from llvmlite import binding, ir
-    from numba import types
-    from numba.core import cgutils
-    from numba.extending import intrinsic
 
-    kinds, scalar = _types(dtype), getattr(types, dtype.name)
-    real = ir.FloatType() if dtype is FLOAT32 else ir.DoubleType()
+    from .translate import BOOL, I64, INT, Body, Typed
+
+    kinds = _kinds(dtype)
+    scalar = kinds["Real"]
+    real, whole = scalar.ir, ir.IntType(8 * dtype.size)
     size = 64 if binding.get_host_cpu_features().get("avx512f") else 32  # of a vector, in bytes
     lanes = size // dtype.size
+    i32 = ir.IntType(32)
 
-    @intrinsic
-    def call(typing: Any, address: Any, arguments: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            numbers = cgutils.unpack_tuple(builder, given[1])
-            kind = ir.FunctionType(ir.VoidType(), [number.type for number in numbers])
-            builder.call(builder.inttoptr(given[0], kind.as_pointer()), numbers)
-            return context.get_dummy_value()
+    def call(body: Body, address: Typed, arguments: list[Typed]) -> None:
+        numbers = [argument.ir for argument in arguments]
+        kind = ir.FunctionType(ir.VoidType(), [number.type for number in numbers])
+        body.builder.call(body.builder.inttoptr(address.ir, kind.as_pointer()), numbers)
 
-        return types.void(address, arguments), generate
+    def power_of_2(body: Body, k: Typed) -> Typed:
+        builder, stored = body.builder, dtype.digits - 1
+        # The sum has k in its lowest bits, and a float its exponent, plus bias, in its highest.
+        sum_ = builder.fadd(k.ir, real(1.5 * 2.0**stored))
+        exponent = builder.add(builder.bitcast(sum_, whole), whole(dtype.bias))
+        return Typed(scalar, builder.bitcast(builder.shl(exponent, whole(stored)), real))
 
-    @intrinsic
-    def power_of_2(typing: Any, k: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            whole, stored = ir.IntType(8 * dtype.size), dtype.digits - 1
-            # The sum has k in its lowest bits, and a float its exponent, plus bias, in its highest.
-            sum_ = builder.fadd(given[0], ir.Constant(real, 1.5 * 2.0**stored))
-            exponent = builder.add(builder.bitcast(sum_, whole), ir.Constant(whole, dtype.bias))
-            return builder.bitcast(builder.shl(exponent, ir.Constant(whole, stored)), real)
+    def shared(body: Body, address: Typed) -> Any:
+        return body.builder.inttoptr(address.ir, I64.as_pointer())
 
-        return scalar(scalar), generate
+    def loaded(body: Body, address: Typed) -> Typed:
+        return Typed(INT, body.builder.load_atomic(shared(body, address), "acquire", align=8))
 
-    def shared(builder: Any, address: Any) -> Any:
-        return builder.inttoptr(address, ir.IntType(64).as_pointer())
+    def exchanged(body: Body, address: Typed, old: Typed, new: Typed) -> Typed:
+        place = shared(body, address)
+        found = body.builder.cmpxchg(place, old.ir, new.ir, "acq_rel", "acquire")
+        return Typed(BOOL, body.builder.extract_value(found, 1))
 
-    @intrinsic
-    def loaded(typing: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            return builder.load_atomic(shared(builder, given[0]), "acquire", align=8)
-
-        return types.int64(address), generate
-
-    @intrinsic
-    def exchanged(typing: Any, address: Any, old: Any, new: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            place = shared(builder, given[0])
-            found = builder.cmpxchg(place, given[1], given[2], "acq_rel", "acquire")
-            return builder.extract_value(found, 1)
-
-        return types.boolean(address, types.int64, types.int64), generate
-
-    @intrinsic
-    def increment(typing: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            one = ir.Constant(ir.IntType(64), 1)
-            builder.atomic_rmw("add", shared(builder, given[0]), one, "acq_rel")
-            return context.get_dummy_value()
-
-        return types.void(address), generate
+    def increment(body: Body, address: Typed) -> None:
+        body.builder.atomic_rmw("add", shared(body, address), I64(1), "acq_rel")
 
     def calls(name: str, *numbers: int) -> Any:
-        @intrinsic
-        def called(typing: Any) -> Any:
-            def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-                values = [ir.Constant(ir.IntType(32), number) for number in numbers]
-                kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-                builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
-                return context.get_dummy_value()
-
-            return types.void(), generate
+        def called(body: Body) -> None:
+            function = body.module.declared(name, ir.VoidType(), [i32] * len(numbers))
+            body.builder.call(function, [i32(number) for number in numbers])
 
         return called
 
     def numbers_at(kind: Any) -> Any:
-        @intrinsic
-        def numbers(typing: Any, address: Any) -> Any:
-            def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-                return builder.inttoptr(given[0], context.get_value_type(kind))
-
-            return kind(address), generate
+        def numbers(body: Body, address: Typed) -> Typed:
+            return Typed(kind, body.builder.inttoptr(address.ir, kind.ir))
 
         return numbers
 
     def record_at(kind: Any) -> Any:
-        @intrinsic
-        def record(typing: Any, address: Any, i: Any) -> Any:
-            def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-                records = builder.inttoptr(given[0], context.get_value_type(kind))
-                return builder.gep(records, [given[1]])
-
-            return kind(address, types.int64), generate
+        def record(body: Body, address: Typed, i: Typed) -> Typed:
+            begin = body.builder.inttoptr(address.ir, kind.ir)
+            words = body.builder.mul(i.ir, I64(len(kind.fields)))
+            return Typed(kind, body.builder.gep(begin, [words]))
 
         return record
 
-    def place(builder: Any, base: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
+    def place(body: Body, base: Typed, start: Any, *steps: tuple[Any, Any]) -> Any:
         for count, step in steps:
-            start = builder.add(start, builder.mul(count, step))
-        return builder.gep(base, [start])
+            start = body.builder.add(start, body.builder.mul(count, step))
+        return body.builder.gep(base.ir, [start])
 
-    def whole(i: int) -> Any:
-        return ir.Constant(ir.IntType(64), i)
-
-    def vector_at(builder: Any, kind: Any, *where: Any) -> Any:
-        return builder.bitcast(place(builder, *where), kind.as_pointer())
+    def vector_at(body: Body, kind: Any, *where: Any) -> Any:
+        return body.builder.bitcast(place(body, *where), kind.as_pointer())
 
     def tile(rows: int, vectors: int) -> Any:
         kind = ir.VectorType(real, lanes)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+        everywhere = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
 
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row = given
+        def piece(body: Body, inner: Typed, a: Typed, *given: Typed) -> None:
+            builder = body.builder
+            b, c = given[3], given[6]
+            a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
             grid = [(i, j) for i in range(rows) for j in range(vectors)]
-            column = [whole(j * lanes) for j in range(vectors)]
+            column = [I64(j * lanes) for j in range(vectors)]
 
             def of_c(i: int, j: int) -> Any:
                 start = builder.add(c0, column[j])
-                return vector_at(builder, kind, c, start, (whole(i), c_row))
+                return vector_at(body, kind, c, start, (I64(i), c_row))
 
-            sums = {at: cgutils.alloca_once(builder, kind) for at in grid}
+            sums = {at: body.room(kind) for at in grid}
             for sum_ in sums.values():
                 builder.store(ir.Constant(kind, None), sum_)
-            with cgutils.for_range(builder, inner) as loop:
+            with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
-                        vector_at(builder, kind, b, builder.add(b0, j), (loop.index, b_inner)),
-                        align=dtype.size,
+                        vector_at(body, kind, b, builder.add(b0, j), (k, b_inner)), align=dtype.size
                     )
                     for j in column
                 ]
                 for i in range(rows):
-                    w = builder.load(
-                        place(builder, a, a0, (whole(i), a_row), (loop.index, a_inner))
-                    )
-                    first = builder.insert_element(
-                        ir.Constant(kind, ir.Undefined), w, ir.Constant(ir.IntType(32), 0)
-                    )
+                    w = builder.load(place(body, a, a0, (I64(i), a_row), (k, a_inner)))
+                    first = builder.insert_element(ir.Constant(kind, ir.Undefined), w, i32(0))
                     spread = builder.shuffle_vector(first, first, everywhere)
                     for j in range(vectors):
                         product = builder.fmul(spread, x[j], flags=("contract",))
@@ -301,57 +241,36 @@ def intrinsics(dtype: Dtype) -> dict[str, Any]:
                 builder.store(
                     builder.fadd(before, builder.load(sums[at])), of_c(*at), align=dtype.size
                 )
-            return context.get_dummy_value()
-
-        @intrinsic
-        def piece(
-            typing: Any, inner: Any, a: Any, a0: Any, a_row: Any, a_inner: Any,
-            b: Any, b0: Any, b_inner: Any, c: Any, c0: Any, c_row: Any,
-        ) -> Any:  # fmt: skip
-            kinds = (inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
-            return types.void(*kinds), generate
 
         return piece
 
     four = ir.VectorType(real, 4)
 
-    @intrinsic
-    def copy_4(typing: Any, a: Any, a0: Any, c: Any, c0: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            a, a0, c, c0 = given
-            numbers = builder.load(vector_at(builder, four, a, a0), align=dtype.size)
-            builder.store(numbers, vector_at(builder, four, c, c0), align=dtype.size)
-            return context.get_dummy_value()
+    def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
+        numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
+        body.builder.store(numbers, vector_at(body, four, c, c0.ir), align=dtype.size)
 
-        return types.void(a, a0, c, c0), generate
+    def transpose_4(
+        body: Body, a: Typed, a0: Typed, a_row: Typed, c: Typed, c0: Typed, c_row: Typed
+    ) -> None:
+        builder = body.builder
 
-    @intrinsic
-    def transpose_4(typing: Any, a: Any, a0: Any, a_row: Any, c: Any, c0: Any, c_row: Any) -> Any:
-        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
-            a, a0, a_row, c, c0, c_row = given
+        def mixed(x: Any, y: Any, order: list[int]) -> Any:
+            return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(i32, 4), order))
 
-            def mixed(x: Any, y: Any, order: list[int]) -> Any:
-                return builder.shuffle_vector(
-                    x, y, ir.Constant(ir.VectorType(ir.IntType(32), 4), order)
-                )
-
-            rows = [
-                builder.load(vector_at(builder, four, a, a0, (whole(i), a_row)), align=dtype.size)
-                for i in range(4)
-            ]
-            # First pairs of numbers change places, then pairs of pairs.
-            low = [mixed(rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
-            high = [mixed(rows[i], rows[i + 1], [1, 5, 3, 7]) for i in (0, 2)]
-            columns = [
-                mixed(x, y, order) for order in ([0, 1, 4, 5], [2, 3, 6, 7]) for x, y in (low, high)
-            ]
-            for i, column in enumerate(columns):
-                builder.store(
-                    column, vector_at(builder, four, c, c0, (whole(i), c_row)), align=dtype.size
-                )
-            return context.get_dummy_value()
-
-        return types.void(a, a0, a_row, c, c0, c_row), generate
+        rows = [
+            builder.load(vector_at(body, four, a, a0.ir, (I64(i), a_row.ir)), align=dtype.size)
+            for i in range(4)
+        ]
+        # First pairs of numbers change places, then pairs of pairs.
+        low = [mixed(rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
+        high = [mixed(rows[i], rows[i + 1], [1, 5, 3, 7]) for i in (0, 2)]
+        columns = [
+            mixed(x, y, order) for order in ([0, 1, 4, 5], [2, 3, 6, 7]) for x, y in (low, high)
+        ]
+        for i, column in enumerate(columns):
+            to = vector_at(body, four, c, c0.ir, (I64(i), c_row.ir))
+            builder.store(column, to, align=dtype.size)
 
     shapes = ((4, 2), (3, 2), (2, 2), (1, 2), (1, 1))
     give_way = calls("SwitchToThread" if sys.platform == "win32" else "sched_yield")
@@ -375,8 +294,10 @@ def intrinsics(dtype: Dtype) -> dict[str, Any]:
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,
         "VECTOR": lanes,
-        "zero": np.dtype(dtype.name).type(0.0),
+        "zero": Typed(scalar, real(0.0)),
         "below_one": dtype.below_one,
+        "inf": math.inf,
+        "nan": math.nan,
     }
 
 
@@ -392,10 +313,10 @@ def _processor() -> str:
 
 
 def run_address(dtype: Dtype) -> int:
-    """The address of the machine code of `kernels.run`; ImportError without numba."""
-    kernels = Path(__file__).with_name("kernels.py").read_text(encoding="utf-8")
-    text = kernels + _begin(dtype) + _KERNELS
-    return machine_code.load(f"kernels_{dtype.name}", text, partial(_announced, dtype))["run"]
+    """The address of the machine code of `kernels.run`; ImportError without llvmlite."""
+    text = Path(kernels.__file__).read_text(encoding="utf-8")
+    compiled = partial(_announced, dtype, kernels, _SUMS, ["run"])
+    return machine_code.load(f"kernels_{dtype.name}", text, compiled)["run"]
 
 
 @cache
@@ -414,39 +335,21 @@ def loops_of(op: Op, dtype: Dtype) -> tuple[list[int], int]:
 
 @cache
 def passes() -> Any:
-    """The functions of `passes.py`: as machine code, or, without numba, in Python."""
-    if importlib.util.find_spec("numba") is None:
+    """The functions of `passes.py`: as machine code, or, without llvmlite, in Python."""
+    if not is_installed():
         return python_passes
-    source = Path(python_passes.__file__).read_text(encoding="utf-8")
-    entries = {name: _entry(getattr(python_passes, name)) for name in python_passes.ENTRIES}
-    text = source + _PASSES + "".join(entries.values())
-    addresses = _addresses("passes", text)
+    entries = python_passes.ENTRIES
+    text = Path(python_passes.__file__).read_text(encoding="utf-8")
+    compiled = partial(_compiled, None, python_passes, {}, entries)
+    addresses = machine_code.load("passes", text, compiled)
     return SimpleNamespace(
-        **{
-            name: _callable(getattr(python_passes, name), addresses[f"run_{name}"])
-            for name in entries
-        }
+        **{name: _callable(getattr(python_passes, name), addresses[name]) for name in entries}
     )
 
 
-def _entry(function: Any) -> str:
-    """The text of a unit that calls a pass; it gets a tuple of rows as its single rows."""
-    rows = {kind.__name__: kind for kind in python_passes.ROWS}
-    taken, given = [], []
-    for name, kind in function.__annotations__.items():
-        fields = [f"{name}_{field}" for field in rows[kind]._fields] if kind in rows else [name]
-        if name != "return":
-            taken += [f"{field}: {'Integers' if kind in rows else kind}" for field in fields]
-            given.append(f"{kind}({', '.join(fields)})" if kind in rows else name)
-    name, result = function.__name__, function.__annotations__["return"]
-    return f"""
-
-def run_{name}({", ".join(taken)}) -> {result}:
-    return {name}({", ".join(given)})
-
-
-unit(run_{name}, (), True)
-"""
+def is_installed() -> bool:
+    """Whether there is what machine code is made with."""
+    return importlib.util.find_spec("llvmlite") is not None
 
 
 def _callable(function: Any, address: int) -> Any:
@@ -482,71 +385,57 @@ def _loop_addresses(
 ) -> list[int]:
     """The addresses of functions whose bodies are given by their names."""
     bodies = {name: "\n".join(indented(lines)) for name, lines in loops.items()}
-    text = "from __future__ import annotations\n" + _begin(dtype)
-    for name, function in _functions(dtype).items():
-        if any(f"{name}(" in body for body in bodies.values()):
-            text += f'{function}\n\nunit({name}, {{"contract"}})\n'
+    text = "".join(
+        function
+        for name, function in _functions(dtype).items()
+        if any(f"{name}(" in body for body in bodies.values())
+    )
     for name, body in bodies.items():
-        text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n\n\nunit({name}, (), True)\n"
-    return list(_addresses(f"{title}_{dtype.name}", text, dtype).values())
+        text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n"
+    return list(_addresses(f"{title}_{dtype.name}", text, tuple(loops), dtype).values())
 
 
 @cache
-def _addresses(title: str, text: str, dtype: Dtype | None = None) -> dict[str, int]:
-    """The addresses of the exported functions of this source, by their names."""
-    return machine_code.load(title, text, partial(_compiled, dtype))
+def _addresses(title: str, text: str, exported: Sequence[str], dtype: Dtype) -> dict[str, int]:
+    """The addresses of the loops of this source, by their names."""
+    compiled = partial(_compiled, dtype, None, _FUSED, exported)
+    return machine_code.load(title, text, compiled)
 
 
-def _announced(dtype: Dtype, name: str, text: str) -> machine_code.Code:
+def _announced(dtype: Dtype, *arguments: Any) -> machine_code.Code:
     """As `_compiled`, for what takes so long that a user must know what is happening."""
     print(
-        f"compiling the {dtype.name} interpreter for this machine, once: about 8 s",
+        f"compiling the {dtype.name} interpreter for this machine, once: about 3 s",
         file=sys.stderr,
         flush=True,
     )
-    return _compiled(dtype, name, text)
+    return _compiled(dtype, *arguments)
 
 
-def _compiled(dtype: Dtype | None, name: str, text: str) -> machine_code.Code:
-    """The machine code of a source, whose functions are handed to `unit`, each before its callers.
+def _compiled(
+    dtype: Dtype | None,
+    python: Any,
+    flags: Mapping[str, Sequence[str]],
+    exported: Sequence[str],
+    name: str,
+    text: str,
+) -> machine_code.Code:
+    """The machine code of the functions of a source, each of which stands before its callers.
 
-    numba writes all of them, unchanged, into one module, which LLVM then improves once. Used as
-    decorators, its compilers would improve and load each function by itself, and again inside
-    every caller.
+    python: the module that has the source, if there is one; its numbers are known by their names.
+    flags: those of `translate.Module.add`, by the function's name.
+    exported: the functions that can be called from outside.
     """
-    from numba.core import compiler
-    from numba.core.compiler_lock import global_compiler_lock
-    from numba.core.cpu_options import FastMathOptions
-    from numba.core.registry import cpu_target
-    from numba.core.typing.templates import make_concrete_template
+    from .translate import Module
 
-    typing_context = cpu_target.typing_context
-    context = cpu_target.target_context.with_aot_codegen(name, cpu_name="host")
-    library = context.codegen().create_library(name)
-    symbols: dict[str, str] = {}
-
-    def unit(function: Any, flags: Any = (), exported: bool = False) -> None:
-        kind: Any = signature(function, dtype)
-        options: Any = compiler.Flags()
-        options.no_compile = options.no_cpython_wrapper = options.no_rewrites = True
-        options.no_cfunc_wrapper = not exported
-        options.error_model, options.fastmath = "numpy", FastMathOptions(set(flags))
-        made = compiler.compile_extra(
-            typing_context, context, function, kind.args, kind.return_type, options, {},
-            library=library,
-        )  # fmt: skip
-        context.insert_user_function(function, made.fndesc)
-        typing_context.insert_user_function(
-            function, make_concrete_template(function.__name__, function, [kind])
-        )
-        if exported:
-            symbols[function.__name__] = made.fndesc.llvm_cfunc_wrapper_name
-
-    surroundings = {"__name__": name, "__package__": __package__, "unit": unit}
-    exec(compile(text, f"<{name}>", "exec"), surroundings)
-    for function in library.get_defined_functions():
-        if function.name not in symbols.values():
-            function.linkage = "internal"
-    with global_compiler_lock:
-        library.finalize()
-    return machine_code.machine_code(symbols, library.get_llvm_str())
+    names: dict[str, Any] = {}
+    if python:
+        names |= {name: number for name, number in vars(python).items() if isinstance(number, int)}
+    if dtype:
+        names |= operations(dtype)
+    module = Module(_kinds(dtype), names)
+    symbols = {function: f"{name}_{function}" for function in exported}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef):
+            module.add(node, flags.get(node.name, ()), symbols.get(node.name, ""))
+    return machine_code.machine_code(symbols, str(module.ir))

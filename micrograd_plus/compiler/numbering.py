@@ -1,11 +1,10 @@
-"""Numbering: what was recorded, Values and stamps, becomes a graph of numbered nodes."""
+"""Numbering: what was recorded becomes a graph of numbered nodes."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
-from itertools import chain, count, repeat
-from operator import attrgetter, not_
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 from ..engine import Constant, Value
@@ -13,14 +12,9 @@ from ..ops import Op
 from .graph import SIMPLIFIED, Graph, Numbers, row
 from .native import passes
 from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes
-from .recorded import Input, Random, Vector
-from .stamping import Binding, Part, Stamp, Templates
-
-_op, _parts, _scope = attrgetter("op"), attrgetter("parts"), attrgetter("scope")
-_keeps_graph = attrgetter("keeps_graph")
-
-
-OWN = 1 << 40  # what the numbers of nodes that one recording made begin with, while it is numbered
+from .recorded import Input, Random
+from .rows import NUMBERS, ONCE, VECTOR_OP, Places, Rows, same_scope
+from .stamping import Binding, Templates
 
 
 class Kinds(dict[Any, int]):
@@ -29,7 +23,7 @@ class Kinds(dict[Any, int]):
     def __init__(self) -> None:
         self.ops: list[Op] = [*SIMPLIFIED]
         super().__init__({op: kind for kind, op in enumerate(SIMPLIFIED)})
-        self.update({None: PICK, Vector.op: VECTOR})
+        self.update({None: PICK, VECTOR_OP: VECTOR})
 
     def __missing__(self, op: Op) -> int:
         self[op] = len(self.ops)
@@ -37,166 +31,102 @@ class Kinds(dict[Any, int]):
         return self[op]
 
 
-class Rows:
-    """Nodes while they are written; lengths: how many operands each has."""
+class Columns:
+    """Nodes as arrays: kind, tag and number of operands of each, and all operands."""
 
-    def __init__(self) -> None:
-        self.kinds, self.tags, self.lengths = array("q"), array("q"), array("q")
-        self.operands: list[int] = []
-        self.scopes: list[Any] = []
+    def __init__(self, kinds: Kinds, rows: Rows) -> None:
+        self.kinds = array("q", map(kinds.__getitem__, rows.ops))
+        self.tags = row(len(rows.ops))
+        for place in rows.frozen:
+            self.tags[place] = 1
+        self.lengths, self.operands = array("q", rows.lengths), array("q", rows.operands)
 
-    def __len__(self) -> int:
-        return len(self.kinds)
+    def __iadd__(self, other: Columns) -> Columns:
+        for name, column in vars(self).items():
+            column += vars(other)[name]
+        return self
 
-    def leaves(self, kind: int, tags: Sequence[int]) -> None:
-        """Adds leaves of one kind."""
-        self.kinds += array("q", (kind,)) * len(tags)
-        self.tags.extend(tags)
-        self.lengths += row(len(tags))
-        self.scopes += repeat(None, len(tags))
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Columns) and vars(self) == vars(other)
 
-    def add(self, part: Part, kinds: array[int], numbers: Sequence[int], scope: Any) -> None:
-        """Adds the nodes of a template, with these numbers as what its codes count."""
-        self.kinds += kinds
-        self.tags += part.tags
-        self.lengths += part.lengths
-        self.operands += part.operands(numbers)
-        self.scopes += repeat(scope, len(kinds))
+    __hash__ = None  # type: ignore[assignment]
 
 
-class Base(dict[Any, int]):
+class Base:
     """What all recordings of one function have: the parameters, and what layers have once.
 
-    As a dictionary it has the number of each of these nodes; and while a graph is written, those
-    of its own nodes. What is not there and was not made is a leaf, which gets -1, -2, …
+    numbers, nodes: those that bindings have once; scopes: of the nodes.
+    like: another base, with the same numbers for parameters and ops.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, like: Base | None = None) -> None:
+        self.places: Places = Places() if like is None else like.places
+        self.kinds: Kinds = Kinds() if like is None else like.kinds
         self.templates = Templates()
-        self.kind_of = Kinds()
-        self.rows = Rows()
-        self.parameters: list[Value] = []
         self.numbers = Numbers()
-        self.bound: dict[int, list[int]] = {}  # by the id of a binding: what its stamps use
-        self.leaves: list[Value] = []  # of the graph that is written
-        self.operands = array("q")  # those of the rows
-        self._kinds: dict[int, array[int]] = {}  # by the id of a part of a template
-
-    def __missing__(self, leaf: Value) -> int:
-        self.leaves.append(leaf)
-        self[leaf] = -len(self.leaves)
-        return self[leaf]
-
-    def know(self, parameters: Collection[Value]) -> None:
-        """Adds parameters that are new, to those that are known already."""
-        if len(parameters) > len(self.parameters):
-            new = [value for value in parameters if value not in self]
-            self.update(zip(new, count(len(self.rows))))
-            self.rows.leaves(PARAMETER, range(len(self.parameters), len(parameters)))
-            self.parameters += new
-
-    def _constant(self, value: Value) -> int:
-        self.rows.leaves(NUMBER, [self.numbers.tag(value.data)])
-        return len(self.rows) - 1
-
-    def kinds(self, part: Part) -> array[int]:
-        """The kinds of the nodes of a part."""
-        found = self._kinds.get(id(part))
-        if found is None:
-            kinds = map(self.kind_of.__getitem__, part.ops)
-            found = self._kinds[id(part)] = array("q", kinds)
-        return found
+        self.nodes = Columns(self.kinds, Rows())
+        self.scopes: list[Any] = []
 
     def outside(self, binding: Binding) -> list[int]:
         """The numbers of what a binding's stamps use, which is added at the first of them."""
-        found = self.bound.get(id(binding))
-        if found is None:
-            template = binding.template
-            leaves = [
-                *map(self.__getitem__, binding.values),
-                *map(self._constant, template.constants),
+        if binding.outside is None:
+            template, rows, begin = binding.template, Rows(), ONCE + len(self.scopes)
+            numbers = [
+                *range(begin, begin + len(template.once.ops)),
+                *binding.numbers,
+                *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
-            begin = len(self.rows)
-            numbers = [*range(begin, begin + len(template.once.ops)), *leaves]
-            self.rows.add(template.once, self.kinds(template.once), numbers, binding.scope)
-            self.operands.extend(self.rows.operands)
-            self.rows.operands.clear()
-            found = self.bound[id(binding)] = [numbers[code] for code in template.uses]
-        return found
+            rows.add(
+                template.once, template.once.take(numbers), same_scope(binding.scope, template.once)
+            )
+            self.nodes += Columns(self.kinds, rows)
+            self.scopes += rows.scopes
+            binding.outside = [numbers[code] for code in template.uses]
+        return binding.outside
 
 
 def graph_of(
-    segments: Sequence[list[Any] | Stamp], outputs: Sequence[Value], randoms: Sequence[Random],
+    rows: Rows,
+    leaves: Sequence[Value],
+    randoms: Sequence[Random],
+    outputs: Sequence[int],
     base: Base,
-) -> Graph:  # fmt: skip
+) -> Graph:
     """The graph of what was recorded: the base, then other leaves, then what was made."""
-    try:
-        return _graph_of(segments, outputs, randoms, base)
-    finally:
-        for segment in segments:
-            made = segment.results if isinstance(segment, Stamp) else segment
-            for node in made:
-                base.pop(node, None)
-        for leaf in base.leaves:
-            base.pop(leaf, None)
-        base.leaves.clear()
-
-
-def _graph_of(
-    segments: Sequence[list[Any] | Stamp], outputs: Sequence[Value], randoms: Sequence[Random],
-    base: Base,
-) -> Graph:  # fmt: skip
-    own, numbers_of = Rows(), base.__getitem__
-    for segment in segments:
-        begin = OWN + len(own)
-        if isinstance(segment, Stamp):
-            template = segment.binding.template
-            outside = base.outside(segment.binding)
-            mine = range(begin, begin + len(template.each.ops))
-            numbers = [*outside, *mine, *map(numbers_of, segment.values)]
-            own.add(template.each, base.kinds(template.each), numbers, segment.scope)
-            base.update(zip(segment.results, map(mine.__getitem__, template.outputs)))
-        else:
-            base.update(zip(segment, count(begin)))
-            parts = list(map(_parts, segment))
-            own.kinds.extend(map(base.kind_of.__getitem__, map(_op, segment)))
-            own.tags.extend(map(not_, map(_keeps_graph, segment)))
-            own.lengths.extend(map(len, parts))
-            own.operands += map(numbers_of, chain.from_iterable(parts))
-            own.scopes += map(_scope, segment)
-    ends = array("q", map(numbers_of, outputs))
-    leaves, parameters, plain = Rows(), base.parameters, Numbers([*base.numbers.list])
-    for leaf in base.leaves:
+    parameters, numbers = base.places.parameters, Numbers([*base.numbers.list])
+    kinds = array("q", (PARAMETER,)) * len(parameters) + array("q", (NUMBER,)) * len(numbers.list)
+    tags = base.places.tags + array("q", range(len(numbers.list)))
+    kinds += base.nodes.kinds
+    tags += base.nodes.tags
+    begins = array("q", [0, len(parameters), len(parameters) + len(numbers.list), len(kinds)])
+    for leaf in leaves:
         if isinstance(leaf, Input):
-            leaves.leaves(INPUT, [leaf.position])
+            kind, tag = INPUT, leaf.position
         elif isinstance(leaf, Random):
-            leaves.leaves(RANDOM, [randoms.index(leaf)])
+            kind, tag = RANDOM, leaf.position
         elif isinstance(leaf, Constant):
-            leaves.leaves(NUMBER, [plain.tag(leaf.data)])
+            kind, tag = NUMBER, numbers.tag(leaf.data)
         else:
-            leaves.leaves(PARAMETER, [len(parameters)])
+            kind, tag = PARAMETER, len(parameters)
             parameters = [*parameters, leaf]
-    run = passes()
-    operands = array("q", own.operands)
+        kinds.append(kind)
+        tags.append(tag)
+    begins.append(len(kinds))
+    own, once = Columns(base.kinds, rows), base.nodes
+    run, operands, ends = passes(), once.operands + own.operands, array("q", outputs)
     for numbered in (operands, ends):
-        run.shift(len(numbered), numbered, OWN, len(base.rows), len(leaves))
-    lengths = base.rows.lengths + leaves.lengths + own.lengths
+        run.renumber(len(numbered), numbered, begins)
+    lengths = row(begins[2]) + once.lengths + row(len(leaves)) + own.lengths
     first = row(len(lengths) + 1)
     run.add_up(len(lengths), lengths, first)
+    nodes = Nodes(kinds + own.kinds, tags + own.tags, first, operands, row(0), row(0))
     return Graph(
-        nodes=Nodes(
-            kinds=base.rows.kinds + leaves.kinds + own.kinds,
-            tags=base.rows.tags + leaves.tags + own.tags,
-            first=first,
-            operands=base.operands + operands,
-            flags=row(0),
-            origins=row(0),
-        ),
+        nodes=nodes,
         count=len(lengths),
-        ops=base.kind_of.ops,
+        ops=base.kinds.ops,
         parameters=parameters,
-        numbers=plain.list,
+        numbers=numbers.list,
         generators=[drawn.generator for drawn in randoms],
-        scopes=[*base.rows.scopes, *leaves.scopes, *own.scopes],
+        scopes=[*repeat(None, begins[2]), *base.scopes, *repeat(None, len(leaves)), *rows.scopes],
         outputs=ends.tolist(),
     )

@@ -1,8 +1,8 @@
 """Passes: the loops over the nodes of a graph, from what was recorded to what is laid out.
 
-`native.py` compiles this file with numba, once per machine; without numba, Python runs it as it
-is. All that a pass reads and writes are rows of whole numbers. A pass that writes a new graph is
-given rows that are long enough for it. `numbering`, `simplify` and `layout` call the passes.
+`native.py` compiles this file, once per machine; without llvmlite, Python runs it as it is. All
+that a pass reads and writes are rows of whole numbers. A pass that writes a new graph is given rows
+that are long enough for it. `numbering`, `simplify` and `layout` call the passes.
 """
 
 from __future__ import annotations
@@ -61,13 +61,10 @@ class Terms(NamedTuple):
 # ---- which nodes are needed, and which are numbers
 
 
-def shift(count: int, numbers: Integers, own: int, base: int, leaves: int) -> None:
-    """Numbers the nodes of a base first, then leaves, -1, -2, …, and then own, own + 1, …"""
+def renumber(count: int, numbers: Integers, begins: Integers) -> None:
+    """Numbers that count in spaces, as `rows` says, count from where each space begins."""
     for k in range(count):
-        if numbers[k] < 0:
-            numbers[k] = base - 1 - numbers[k]
-        elif numbers[k] >= own:
-            numbers[k] += base + leaves - own
+        numbers[k] = begins[numbers[k] >> 40] + (numbers[k] & ((1 << 40) - 1))
 
 
 def add_up(count: int, lengths: Integers, first: Integers) -> None:
@@ -83,6 +80,15 @@ def mark(count: int, nodes: Nodes, needed: Integers) -> None:
         if needed[i]:
             for k in range(nodes.first[i], nodes.first[i + 1]):
                 needed[nodes.operands[k]] = 1
+
+
+def size(count: int, nodes: Nodes, needed: Integers) -> int:
+    """How many nodes but vectors are marked."""
+    found = 0
+    for i in range(count):
+        if needed[i] and nodes.kinds[i] != VECTOR:
+            found += 1
+    return found
 
 
 def used_parameters(count: int, nodes: Nodes, needed: Integers, tags: Integers) -> int:
@@ -125,26 +131,27 @@ def add(nodes: Nodes, table: Table, made: int, kind: int, tag: int, end: int, or
     Returns its number, or that of an equal node that was added before.
     """
     begin = nodes.first[made]
-    place = mixed(kind, tag)
-    for k in range(begin, end):
-        place = mixed(place, nodes.operands[k])
-    last = table.size[0] - 1
-    place &= last
-    while table.nodes[place]:
-        other = table.nodes[place] - 1
-        shift = nodes.first[other] - begin
-        if (
-            nodes.kinds[other] == kind
-            and nodes.tags[other] == tag
-            and nodes.first[other + 1] - shift == end
-        ):
-            k = begin
-            while k < end and nodes.operands[k] == nodes.operands[k + shift]:
-                k += 1
-            if k == end:
-                return int(other)
-        place = (place + 1) & last
-    table.nodes[place] = 1 + made
+    if kind != PARAMETER:  # each parameter is one node
+        place = mixed(kind, tag)
+        for k in range(begin, end):
+            place = mixed(place, nodes.operands[k])
+        last = table.size[0] - 1
+        place &= last
+        while table.nodes[place]:
+            other = table.nodes[place] - 1
+            shift = nodes.first[other] - begin
+            if (
+                nodes.kinds[other] == kind
+                and nodes.tags[other] == tag
+                and nodes.first[other + 1] - shift == end
+            ):
+                k = begin
+                while k < end and nodes.operands[k] == nodes.operands[k + shift]:
+                    k += 1
+                if k == end:
+                    return int(other)
+            place = (place + 1) & last
+        table.nodes[place] = 1 + made
     flags = ACTIVE if kind == PARAMETER else PER_EXAMPLE if kind in (INPUT, RANDOM) else 0
     for k in range(begin, end):
         flags |= nodes.flags[nodes.operands[k]]
@@ -472,6 +479,57 @@ def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Intege
         operands[k] = nodes.operands[nodes.first[members[k]] + j]
 
 
+def elements(count: int, vectors: Integers, length: int, nodes: Nodes, found: Integers) -> None:
+    """Writes the elements of vectors of this length, one vector after another."""
+    for k in range(count):
+        begin = nodes.first[vectors[k]]
+        for j in range(length):
+            found[k * length + j] = nodes.operands[begin + j]
+
+
+def put(count: int, members: Integers, begin: int, step: int, place: Integers) -> None:
+    """Gives each of these nodes the next place."""
+    for k in range(count):
+        place[members[k]] = begin + k * step
+
+
+def grid(
+    count: int, members: Integers, nodes: Nodes, columns: Integers, rows: Integers,
+    biases: Integers, cells: Integers,
+) -> int:  # fmt: skip
+    """Arranges dots in a grid, if they fill one; returns how many columns it has, or 0.
+
+    Each column has a left vector and a bias, and each row a right vector. columns, rows: 1 + the
+    column or row of each vector; all 0 before and after. cells: the dots, row by row.
+    """
+    made_columns = made_rows = misfits = 0
+    for k in range(count):
+        begin, end = nodes.first[members[k]], nodes.first[members[k] + 1]
+        left, right = nodes.operands[begin], nodes.operands[begin + 1]
+        bias = nodes.operands[begin + 2] if end - begin > 2 else -1
+        if columns[left] == 0:
+            biases[made_columns] = bias
+            made_columns += 1
+            columns[left] = made_columns
+        if rows[right] == 0:
+            made_rows += 1
+            rows[right] = made_rows
+        if biases[columns[left] - 1] != bias or nodes.flags[left] & PER_EXAMPLE:
+            misfits += 1
+    if misfits or count == 1 or made_columns * made_rows != count:
+        found = 0
+    else:
+        found = made_columns
+        for k in range(count):
+            begin = nodes.first[members[k]]
+            left, right = nodes.operands[begin], nodes.operands[begin + 1]
+            cells[(rows[right] - 1) * found + columns[left] - 1] = members[k]
+    for k in range(count):
+        begin = nodes.first[members[k]]
+        columns[nodes.operands[begin]] = rows[nodes.operands[begin + 1]] = 0
+    return found
+
+
 def locate(
     count: int, elements: Integers, tags: Integers, place: Integers, slots: Integers,
     is_moved: Integers, places: Integers, new: Integers,
@@ -530,7 +588,8 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "shift", "add_up", "mark", "used_parameters", "mark_numbers",
+    "renumber", "add_up", "mark", "size", "used_parameters", "mark_numbers",
     "join", "link_sums", "mark_terms", "rebuild",
-    "level", "group", "collect", "place_leaves", "column", "locate", "row_steps", "find_steps",
+    "level", "group", "collect", "place_leaves", "column",
+    "elements", "put", "grid", "locate", "row_steps", "find_steps",
 )  # fmt: skip

@@ -81,7 +81,8 @@ class Programs:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
         self.optimizer, self.dtype, self.new_machine = optimizer, dtype, new_machine
-        self.bases = Base(), Base()  # what recordings leave for the next one, and checks
+        base = Base()
+        self.bases = base, Base(base)  # what recordings leave for the next one, and checks
         self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())
@@ -104,7 +105,7 @@ class Programs:
         self._trace_optimizer()
         if any(map(self.lacks, examples.shapes)):
             self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
-            with _without_garbage_collection(), watching(self.watched):
+            with _collector.paused(), watching(self.watched):
                 self._record_missing(examples)
         entries, all_loaded = [], True
         for kind, key in enumerate(examples.shapes):
@@ -288,16 +289,41 @@ def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> lis
     return rows
 
 
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Inside, there is no garbage collection: a million new objects would start it many times."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+class _Collector:
+    """Inside `paused` there is no garbage collection: many objects would start it many times.
+
+    If many are left, they count as old at the end, so that the next collection does not visit them.
+    But old garbage stays, and what is left of compiled functions may be garbage one day; so all is
+    collected when `most` objects have become old in this way.
+    """
+
+    def __init__(self, many: int, most: int) -> None:
+        self.many, self.most, self.aged = many, most, 0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Inside, objects are made without garbage collection."""
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if was_enabled:
+                self._age(gc.get_count()[0])
+                gc.enable()
+
+    def _age(self, left: int) -> None:
+        if left < self.many or gc.get_freeze_count():  # what the user has frozen must stay so
+            return
+        self.aged += left
+        if self.aged > self.most:
+            self.aged = 0
+            gc.collect()
+        gc.freeze()
+        gc.unfreeze()
+
+
+_collector = _Collector(many=10_000, most=200_000)
 
 
 def _size(key: Key) -> int:

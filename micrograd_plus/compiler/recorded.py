@@ -15,13 +15,12 @@ import random
 import sys
 from collections.abc import Callable
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..context import no_grad, recorder
-from ..engine import Operand, Value, apply, open_scope
-from ..ops import TABLE, Op
+from ..engine import Operand, Value, apply
+from ..ops import TABLE
 
 PACKAGE = str(Path(__file__).parent.parent)
 
@@ -105,79 +104,40 @@ class _Sealed(Value):
 
 
 class Recorded(_Sealed):
-    """The result of an op, or a leaf whose number is not known.
-
-    parts: the operands as they were recorded: a Vector for each operand of an op of vectors.
-    keeps_graph: False for a Value that was made under `no_grad`.
-    """
-
-    __slots__ = ("keeps_graph", "parts")
-
-    def __init__(
-        self, op: Op | None, parts: tuple[Value | Vector, ...], keeps_graph: bool = True
-    ) -> None:
-        self.grad, self.label, self.scope = 0.0, "", open_scope.get()
-        self.op, self.parts, self.keeps_graph = op, parts, keeps_graph
-
-    @property
-    def operands(self) -> tuple[Value, ...]:  # type: ignore[override]
-        """Every operand; the elements of vectors follow one another."""
-        rows = [part.parts if isinstance(part, Vector) else (part,) for part in self.parts]
-        return tuple(chain.from_iterable(rows))
-
-
-class Vector:
-    """The Values of one operand of an op of vectors; nodes with the same Values share it."""
-
-    __slots__ = ("parts",)
-
-    op, scope, keeps_graph = "vector", None, True
-
-    def __init__(self, values: tuple[Value, ...]) -> None:
-        self.parts = values
-
-
-class Result(Recorded):
-    """What a stamped call returned. It gets its attributes when they are read: most never are."""
+    """A leaf whose number is not known, or, as `rows.Result`, the result of an op."""
 
     __slots__ = ()
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for an attribute that was not set."""
-        if name not in _RESULT:
-            raise AttributeError(name)
-        return _RESULT[name]
+
+class _Leaf(Recorded):
+    __slots__ = ()
+
+    def __init__(self, label: str) -> None:
+        self.grad, self.label, self.scope = 0.0, label, None
+        self.op, self.operands = None, ()
 
 
-_RESULT = {"grad": 0.0, "label": "", "scope": None, "op": None, "parts": (), "keeps_graph": True}
-
-
-class Input(Recorded):
+class Input(_Leaf):
     """One of the example's numbers."""
 
     __slots__ = ("position",)
 
     def __init__(self, position: int) -> None:
-        super().__init__(None, ())
+        super().__init__(f"input {position}")
         self.position = position
-        self.label = f"input {position}"
 
 
-class Random(Recorded):
-    """A random number from this generator; each example gets its own."""
+class Random(_Leaf):
+    """A random number from this generator, the one at this position of those that are drawn.
 
-    __slots__ = ("generator",)
-    generator: random.Random | None
+    Each example gets its own.
+    """
 
-    def __init__(self, generator: random.Random | None) -> None:
-        super().__init__(None, ())
-        self.generator = generator
+    __slots__ = ("generator", "position")
 
-
-class Picked(Recorded):
-    """One of several Values: its parts are the index, an input, and the Vector of the Values."""
-
-    __slots__ = ()
+    def __init__(self, generator: random.Random | None, position: int) -> None:
+        super().__init__("")
+        self.generator, self.position = generator, position
 
 
 @cache

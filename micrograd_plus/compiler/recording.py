@@ -20,23 +20,25 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import islice, repeat
 from threading import RLock
 from typing import Any
 
 from ..context import recording
-from ..engine import Constant, Value, as_value, open_scope, topological_order
+from ..engine import Constant, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph, row
 from .native import passes
 from .numbering import Base, graph_of
-from .recorded import Input, Picked, Random, Recorded, Result, Vector, user_line, watched_class
-from .stamping import Stamp, Templates, flattened
+from .passes import INPUT, NUMBER, PARAMETER, RANDOM
+from .recorded import Input, Random, Recorded, user_line, watched_class
+from .rows import OWN, VECTOR_OP, Result, Rows, results_of, same_scope
+from .stamping import Binding, flattened
 
 Shape = tuple[int, ...]
 
@@ -64,16 +66,21 @@ class Requirement:
 class Recording:
     """What a function did.
 
-    segments: lists of the Values and Vectors that it made, each after its operands, and stamps.
-    outputs: the Values that the function returned, in one list.
+    rows: the nodes that it made, each after its operands; leaves: those that they use, but the
+        parameters.
+    ends: the numbers of the Values that the function returned; outputs: these, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
+    stamps: the bindings of the calls that were not run.
     watched: the parameters whose numbers could not be read; base: what recordings share.
     randoms: in the order in which they are drawn. modules: those that were called.
     """
 
-    segments: list[list[Recorded | Vector] | Stamp]
+    rows: Rows
+    leaves: list[Value]
+    ends: list[int]
     outputs: list[Value]
     structure: Any
+    stamps: list[Binding]
     watched: dict[Value, None]
     base: Base
     inputs: list[Input]
@@ -84,25 +91,39 @@ class Recording:
     @cached_property
     def graph(self) -> Graph:
         """The same by numbers."""
-        self.base.know(self.watched)
-        return graph_of(self.segments, self.outputs, self.randoms, self.base)
+        return graph_of(self.rows, self.leaves, self.randoms, self.ends, self.base)
 
-    @property
+    @cached_property
     def order(self) -> list[Value]:
-        """Every Value on which an output depends, each after its operands."""
-        return topological_order(Recorded(None, tuple(self.outputs)))[:-1]
+        """Every Value on which an output depends, each after its operands, which it has."""
+        graph, values = self.graph, dict[int, Value]()
+        for i in graph.in_order():
+            kind, tag = graph.nodes.kinds[i], graph.nodes.tags[i]
+            if kind == PARAMETER:
+                values[i] = graph.parameters[tag]
+            elif kind == NUMBER:
+                values[i] = Constant(graph.numbers[tag])
+            elif kind == INPUT:
+                values[i] = self.inputs[tag]
+            elif kind == RANDOM:
+                values[i] = self.randoms[tag]
+            else:
+                values[i] = _new(Result)
+                values[i].op = graph.op(i)
+                values[i].operands = tuple([values[j] for j in graph.elements(i)])
+        return list(values.values())
 
     @cached_property
     def parameters(self) -> list[Value]:
         """The leaves on which an output depends, but inputs and plain numbers."""
         graph = self.graph
         tags = row(len(graph.parameters))
-        found = passes().used_parameters(graph.count, graph.nodes, graph.needed(), tags)
+        found = passes().used_parameters(graph.count, graph.nodes, graph.needed, tags)
         return [graph.parameters[tag] for tag in tags[:found]]
 
     def unknown(self) -> list[Value]:
         """The parameters that were not watched."""
-        if len(self.graph.parameters) == len(self.base.parameters):
+        if len(self.graph.parameters) == len(self.base.places.parameters):
             return []
         return [value for value in self.parameters if value not in self.watched]
 
@@ -110,47 +131,80 @@ class Recording:
         return str(self.graph)
 
 
-_new = Result.__new__
+_new: Callable[[type[Result]], Result] = Result.__new__
 
 
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self, templates: Templates | None, known: Container[Value]) -> None:
-        self.templates, self.known = templates, known
+    def __init__(self, base: Base, stamps_calls: bool) -> None:
+        self.base, self.stamps_calls = base, stamps_calls
+        self.places, self.rows = base.places, Rows()
+        self.places.results = results_of(self.rows)
+        self.node = self._maker_of_nodes()
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
-        self.made: list[Recorded | Vector] = []  # since the last stamp
-        self.segments: list[list[Recorded | Vector] | Stamp] = [self.made]
-        self.vectors: dict[tuple[Value, ...], Vector] = {}
+        self.stamps: list[Binding] = []
+        self.vectors: dict[tuple[Value, ...], int] = {}
 
     def entered(self, owner: Any) -> None:
         if hasattr(owner, "training"):
             self.modules[id(owner)] = owner
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
-        parts: tuple[Any, ...] = operands
-        if op.nary:
-            length = len(operands) // len(op.operands)
-            parts = tuple(
-                [self._vector(operands[k : k + length]) for k in range(0, len(operands), length)]
-            )
-        node = Recorded(op, parts, keeps_graph)
-        self.made.append(node)
+    def _maker_of_nodes(self) -> Callable[..., Value]:
+        """`node`, which is called for each operator: it has all that it needs at hand."""
+        places, results = self.places, self.places.results
+        ops, lengths, frozen = self.rows.ops, self.rows.lengths, self.rows.frozen
+        operands_of, scopes = self.rows.operands, self.rows.scopes
+
+        def node(op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
+            if op.nary:
+                return self._node_of_vectors(op, operands, keeps_graph)
+            for value in operands:
+                operands_of.append(value.number if type(value) is results else places[value])
+            result = _new(results)
+            result.number = OWN + len(ops)
+            if not keeps_graph:
+                frozen.append(len(ops))
+            ops.append(op)
+            lengths.append(len(operands))
+            scopes.append(open_scope.get())
+            return result
+
         return node
 
-    def _vector(self, values: tuple[Value, ...]) -> Vector:
-        """The Vector of these Values, which is made once."""
-        vector = self.vectors.get(values)
-        if vector is None:
-            vector = self.vectors[values] = Vector(values)
-            self.made.append(vector)
-        return vector
+    def _node_of_vectors(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+        size = len(operands) // len(op.operands)
+        vectors = [self._vector(operands[k : k + size]) for k in range(0, len(operands), size)]
+        if not keeps_graph:
+            self.rows.frozen.append(len(self.rows.ops))
+        return self._result(self._add(op, vectors))
+
+    def _add(self, op: Op | str | None, operands: list[int]) -> int:
+        """The number of a new node."""
+        rows = self.rows
+        rows.ops.append(op)
+        rows.lengths.append(len(operands))
+        rows.operands += operands
+        rows.scopes.append(open_scope.get())
+        return OWN - 1 + len(rows.ops)
+
+    def _result(self, number: int) -> Result:
+        result = _new(self.places.results)
+        result.number = number
+        return result
+
+    def _vector(self, values: tuple[Value, ...]) -> int:
+        """The number of the vector of these Values, which is made once."""
+        number = self.vectors.get(values)
+        if number is None:
+            number = self.vectors[values] = self._add(VECTOR_OP, self.places.of(values))
+        return number
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
-        found = flattened(arguments[fixed:])
-        if self.templates is None or found is None:
+        found = flattened(arguments[fixed:]) if self.stamps_calls else None
+        if found is None:
             return function(*arguments)
         shapes, values = found
         given = list(arguments[:fixed])
@@ -159,46 +213,60 @@ class _Recorder:
             *[-1 if x is None else len(x) for x in given],
             shapes,
         )
-        if key not in self.templates.templates:
-            return self._first_call(self.templates, key, function, given, values, arguments)
-        binding = self.templates.binding(key, given, self.known)
+        templates = self.base.templates
+        if key not in templates.templates:
+            return self._first_call(key, function, given, values, arguments)
+        binding = templates.binding(key, given, self.places)
         if binding is None:
             return function(*arguments)
         template = binding.template
-        results = [_new(Result) for _ in template.outputs]
-        self._stamp(Stamp(binding, values, results, open_scope.get()))
+        results = []
+        for number in self._stamp(binding, values):  # as `_result`, without a call for each
+            result = _new(self.places.results)
+            result.number = number
+            results.append(result)
         return results if template.is_list else refilled(template.structure, iter(results))
 
-    def _stamp(self, stamp: Stamp) -> None:
-        self.made = []
-        self.segments += [stamp, self.made]
+    def _stamp(self, binding: Binding, values: list[Value]) -> list[int]:
+        """Adds the nodes of a call; the numbers of what it returns."""
+        rows, template = self.rows, binding.template
+        begin = OWN + len(rows.ops)
+        mine = range(begin, begin + len(template.each.ops))
+        numbers = [*self.base.outside(binding), *mine, *self.places.of(values)]
+        scopes = same_scope(open_scope.get(), template.each)
+        rows.add(template.each, template.each.take(numbers), scopes)
+        self.stamps.append(binding)
+        return [begin + place for place in template.outputs]
 
     def _first_call(
-        self, templates: Templates, key: Any, function: Callable[..., Any], given: list[Any],
-        values: list[Value], arguments: Sequence[Any],
+        self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],
+        arguments: Sequence[Any],
     ) -> Any:  # fmt: skip
         """Calls the function; what it adds becomes a template if it does nothing else."""
-        before, vectors = self.made, self.vectors
+        begin, vectors, leaves = len(self.rows.ops), self.vectors, len(self.places.leaves)
         others = len(self.requirements), len(self.randoms), len(self.modules)
-        self.templates, self.made, self.vectors = None, [], {}
+        self.stamps_calls, self.vectors = False, {}
         try:
             returned = function(*arguments)
         finally:
-            chunk, self.made = self.made, before
-            self.templates, self.vectors = templates, vectors
-        outputs = list(flatten(returned))
+            self.stamps_calls, self.vectors = True, vectors
+        made = self.rows.cut(begin)
+        outputs, binding = list(flatten(returned)), None
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
             structure = refilled(returned, repeat(None))
-            templates.add(key, given, values, chunk, outputs, structure)
-        binding = templates.binding(key, given, self.known)
+            binding = self.base.templates.add(
+                key, given, values, made, OWN + begin, outputs, structure, self.places
+            )
         if binding is None:
-            self.made += chunk
+            self.rows.add(made, made.operands, made.scopes)
         else:
-            self._stamp(Stamp(binding, values, outputs, open_scope.get()))
+            self.places.forget(leaves)
+            for value, number in zip(outputs, self._stamp(binding, values)):
+                value.number = number
         return returned
 
     def random(self, generator: random.Random | None) -> Value:
-        self.randoms.append(Random(generator))
+        self.randoms.append(Random(generator, len(self.randoms)))
         return self.randoms[-1]
 
     def pick(self, values: Sequence[Any], index: Value) -> Any:
@@ -220,9 +288,11 @@ class _Recorder:
         rows = [list(flatten(row)) for row in values]
         if len({len(row) for row in rows}) != 1:
             raise ValueError(f"mp.pick takes values, or rows of one length ({user_line()})")
-        columns = [self._vector(tuple(map(as_value, column))) for column in zip(*rows)]
-        picked = [Picked(None, (index, column)) for column in columns]
-        self.made += picked
+        (place,) = self.places.of([index])
+        picked = []
+        for column in zip(*rows):
+            choice = tuple(map(as_value, column))
+            picked.append(self._result(self._add(None, [place, self._vector(choice)])))
         return refilled(values[0], iter(picked))
 
     def require(self, value: Value, holds: Callable[[float], bool], message: str) -> None:
@@ -233,6 +303,8 @@ class _Recorder:
 def refilled(structure: Any, values: Iterator[Any]) -> Any:
     """Nested lists as `structure`, holding what `values` gives, in order."""
     if isinstance(structure, (list, tuple)):
+        if structure.count(None) == len(structure):
+            return list(islice(values, len(structure)))
         return [refilled(item, values) for item in structure]
     return next(values)
 
@@ -327,27 +399,44 @@ def _record(
     watched: dict[Value, None],
     base: Base | None,
 ) -> Recording:
-    active = _Recorder(None if base is None else base.templates, watched)
+    shared = Base() if base is None else base
+    shared.places.know(watched)
+    active = _Recorder(shared, stamps_calls=base is not None)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:
         inputs.append(Input(position))
         return inputs[-1]
 
-    with watching(watched), recording(active):
-        returned = function(*example(shapes, make))
-    outputs = list(flatten(returned))
-    for value in outputs:
-        if not isinstance(value, Value):
-            raise TypeError(
-                f"the compiled function returns Values, and returned {_short(returned)}"
+    try:
+        with watching(watched), recording(active):
+            returned = function(*example(shapes, make))
+        outputs = list(flatten(returned))
+        for value in outputs:
+            if not isinstance(value, Value):
+                raise TypeError(
+                    f"the compiled function returns Values, and returned {_short(returned)}"
+                )
+        ends = shared.places.of(outputs)
+    finally:
+        leaves = shared.places.forget()
+    own = {*inputs, *active.randoms}
+    for leaf in leaves:
+        if isinstance(leaf, Recorded) and leaf not in own:
+            raise ValueError(
+                "the compiled function does not do the same every time: it uses a Value that "
+                "another call made, as a state that a module keeps; let each call begin with the "
+                "same state"
             )
     return Recording(
-        segments=active.segments,
+        rows=active.rows,
+        leaves=leaves,
+        ends=ends,
         outputs=outputs,
         structure=refilled(returned, repeat(None)),
+        stamps=active.stamps,
         watched=watched,
-        base=Base() if base is None else base,
+        base=shared,
         inputs=inputs,
         randoms=active.randoms,
         requirements=active.requirements,
@@ -371,18 +460,19 @@ def watching(parameters: dict[Value, None]) -> Iterator[None]:
             return
         for parameter in parameters:
             _ = parameter.data  # which brings it home, if a machine has it
-        classes = [(parameter, type(parameter)) for parameter in parameters]
+        kinds = {kind: watched_class(kind) for kind in {*map(type, parameters)}}
+        changed = [value for value in parameters if kinds[type(value)] is not type(value)]
+        usual = {watched: kind for kind, watched in kinds.items() if watched is not kind}
         _watched_now.append(parameters)
         try:
-            for parameter, kind in classes:
-                parameter.__class__ = watched_class(kind)  # type: ignore[arg-type]
+            for parameter in changed:
+                parameter.__class__ = kinds[type(parameter)]
             yield
         finally:
             _watched_now.pop()
-            for parameter, kind in classes:
-                watched = watched_class(kind)  # type: ignore[arg-type]
-                if type(parameter) is watched:  # and not in another thread's machine
-                    parameter.__class__ = kind
+            for parameter in changed:  # but for those in another thread's machine
+                kind = type(parameter)
+                parameter.__class__ = usual.get(kind, kind)
 
 
 def _short(returned: Any) -> str:

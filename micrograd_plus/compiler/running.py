@@ -7,7 +7,6 @@ take the programs of `layout.py`, and `Batches`, which say on which examples.
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from array import array
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from .examples import has_numpy
 from .interpreter import PlainMachine
 from .kernels import part_size
 from .layout import Program
+from .native import is_installed
 from .optimizer_memory import numbers_of, states_of
 from .tape import (
     BLOCK,
@@ -348,15 +348,15 @@ def new_machine(
 
 
 def is_native() -> bool:
-    """Whether compiled programs run in machine code: whether numba is installed."""
-    return has_numpy() and importlib.util.find_spec("numba") is not None
+    """Whether compiled programs run in machine code: whether NumPy and llvmlite are installed."""
+    return has_numpy() and is_installed()
 
 
 @cache
 def _note_slowness() -> None:
     """Warns, once, and says how to get the speed."""
     warnings.warn(
-        "numba is not installed: compiled programs run in plain Python, correct but slow; "
+        "llvmlite is not installed: compiled programs run in plain Python, correct but slow; "
         'pip install "micrograd-plus[fast]" makes them some thousand times faster',
         stacklevel=2,
     )

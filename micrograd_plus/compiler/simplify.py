@@ -42,7 +42,7 @@ def simplify(recording: Recording) -> Graph:
 def _with_known_numbers(graph: Graph) -> Graph:
     """The graph in which what depends on numbers alone is a number."""
     known = row(graph.count)
-    if not passes().mark_numbers(graph.count, graph.nodes, graph.needed(), known):
+    if not passes().mark_numbers(graph.count, graph.nodes, graph.needed, known):
         return graph
     kinds, tags = graph.nodes.kinds[:], graph.nodes.tags[:]
     numbers = Numbers(graph.numbers)
@@ -60,7 +60,7 @@ def _joined(graph: Graph) -> tuple[Graph, array[int]]:
     renamed, uses = row(size), row(size)
     two = Numbers(graph.numbers).tag(2.0)
     count = passes().join(
-        size, graph.nodes, graph.needed(), two, renamed, nodes, new_table(size), uses
+        size, graph.nodes, graph.needed, two, renamed, nodes, new_table(size), uses
     )
     outputs = [renamed[output] for output in graph.outputs]
     for output in outputs:

@@ -3,7 +3,7 @@
 A network repeats a few calls: a Linear on every token, an attention head for every query. The
 functions that `recordable.stamped` marks are recorded once for each shape of their arguments, as a
 `Template`. Every later call adds the same nodes, with its own arguments in place of the first
-ones: one `Stamp`, however many nodes it stands for.
+ones: one stamp, however many nodes it has.
 
 Some arguments, as the weights of a layer, stay the same from call to call. What depends on them
 alone is added once for each layer, when its weights are first seen: a `Binding`.
@@ -12,40 +12,31 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from operator import attrgetter, itemgetter
+from itertools import accumulate, chain, count, repeat
+from operator import itemgetter
 from typing import Any
 
 from ..engine import Constant, Value, open_scope
-from .recorded import Recorded
+from .rows import LEAVES, NUMBERS, OWN, Places, Rows
 
 Key = tuple[Any, ...]
-_op = attrgetter("op")
 
 
-@dataclass
-class Part:
-    """Nodes by code: those of a template that are added together.
+class Part(Rows):
+    """Nodes of a template that are added together: their operands are codes.
 
-    ops, tags: as of the nodes of a graph; lengths: how many operands each node has.
-    codes: the operands, as places in the list that `Template` says.
+    A code is a place in the list of numbers that `Template` says.
     """
 
-    ops: list[Any]
-    tags: array[int]
-    lengths: array[int]
-    codes: list[int]
-
     @cached_property
-    def operands(self) -> Callable[[Sequence[int]], Sequence[int]]:
-        """Takes the operands of all nodes from the list that the codes count."""
-        if len(self.codes) < 2:  # for which itemgetter returns no tuple
-            return lambda numbers: [numbers[code] for code in self.codes]
-        return itemgetter(*self.codes)
+    def take(self) -> Callable[[Sequence[int]], Sequence[int]]:
+        """Takes the operands of all nodes from that list."""
+        if len(self.operands) < 2:  # for which itemgetter returns no tuple
+            return lambda numbers: [numbers[code] for code in self.operands]
+        return itemgetter(*self.operands)
 
 
 @dataclass
@@ -71,49 +62,20 @@ class Template:
     structure: Any
     is_list: bool
 
-    def equals(self, other: Template) -> bool:
-        """Whether both add the same nodes."""
-        return (
-            self.once == other.once
-            and self.each == other.each
-            and self.uses == other.uses
-            and self.outputs == other.outputs
-            and len(self.constants) == len(other.constants)
-            and all(are_same(a.data, b.data) for a, b in zip(self.constants, other.constants))
-        )
-
 
 @dataclass
 class Binding:
-    """A template with its fixed arguments: `given` as copies of the lists, `values` in one list.
+    """A template with its fixed arguments: `given` as copies of the lists, and their numbers.
 
     scope: the scope in which they were seen first.
+    outside: the numbers of what its stamps use, once that has been added.
     """
 
     template: Template
     given: list[Any]
-    values: list[Value]
+    numbers: list[int]
     scope: Any
-
-    def equals(self, other: Binding) -> bool:
-        """Whether a stamp of the other one adds the same nodes."""
-        if self.twin is not other:
-            if not (self.values == other.values and self.template.equals(other.template)):
-                return False
-            self.twin = other
-        return True
-
-    twin: Binding | None = None  # the last one that was equal
-
-
-@dataclass
-class Stamp:
-    """One call: its varying Values, and the Values that stand for what it returned."""
-
-    binding: Binding
-    values: list[Value]
-    results: Sequence[Value]
-    scope: Any
+    outside: list[int] | None = None
 
 
 class Templates:
@@ -123,74 +85,90 @@ class Templates:
         self.templates: dict[Key, Template | None] = {}  # None: the call cannot be stamped
         self.bindings: dict[Key, list[Binding]] = {}
 
-    def binding(self, key: Key, given: Sequence[Any], known: Container[Value]) -> Binding | None:
-        """The binding for these fixed arguments; None if there is no template for them.
-
-        known: the parameters that every recording of the function may use.
-        """
+    def binding(self, key: Key, given: Sequence[Any], places: Places) -> Binding | None:
+        """The binding for these fixed arguments; None if there is no template for them."""
         template = self.templates.get(key)
         if template is None:
             return None
         for binding in self.bindings[key]:
             if binding.given == given:  # the same Values, one by one
                 return binding
-        shapes, values = leaves(given)
-        if shapes != template.fixed or not all(map(known.__contains__, values)):
-            return None
-        binding = Binding(template, list(map(copied, given)), values, open_scope.get())
+        shapes, numbers = known(given, places)
+        return self._bound(key, template, given, numbers) if shapes == template.fixed else None
+
+    def _bound(
+        self, key: Key, template: Template, given: Sequence[Any], numbers: list[int]
+    ) -> Binding:
+        """A new binding."""
+        binding = Binding(template, list(map(copied, given)), numbers, open_scope.get())
         self.bindings[key].append(binding)
         return binding
 
     def add(
-        self, key: Key, given: Sequence[Any], varying: Sequence[Value], chunk: Sequence[Any],
-        returned: Sequence[Value], structure: Any,
-    ) -> None:  # fmt: skip
+        self, key: Key, given: Sequence[Any], varying: Sequence[Value], nodes: Rows, begin: int,
+        returned: Sequence[Any], structure: Any, places: Places,
+    ) -> Binding | None:  # fmt: skip
         """Makes a template of the nodes that a call added, if they depend on its arguments alone.
 
-        chunk: the Values and Vectors that the call made, each after its operands.
+        begin: the number of the first of them. Returns the template's first binding.
         """
-        shapes, fixed = leaves(given)
-        if shapes is None or len({*fixed, *varying}) < len(fixed) + len(varying):
-            return  # one Value is two arguments, as a state of zeros; the next call may be another
+        shapes, fixed = known(given, places)
+        varying_numbers = places.of(varying)
+        if shapes is None or len({*fixed, *varying_numbers}) < len(fixed) + len(varying):
+            return None  # one Value is two arguments, as a state of zeros; the next call may differ
         self.templates[key], self.bindings[key] = None, []
-        moving: set[Any] = set(varying)
-        once: list[Any] = []
-        each: list[Any] = []
-        for node in chunk:
-            if moving.isdisjoint(node.parts):
-                once.append(node)
+        if {*map(type, returned)} != {places.results}:
+            return None
+        operands = [
+            nodes.operands[end - length : end]
+            for end, length in zip(accumulate(nodes.lengths), nodes.lengths)
+        ]
+        moving = set(varying_numbers)
+        once: list[int] = []
+        each: list[int] = []
+        for place, mine in enumerate(operands):
+            if moving.isdisjoint(mine):
+                once.append(place)
             else:
-                each.append(node)
-                moving.add(node)
-        known = {*once, *fixed, *moving}
-        used = dict.fromkeys(chain.from_iterable(node.parts for node in chunk))
-        constants = [value for value in used if value not in known]
-        if not all(isinstance(value, Constant) for value in constants):
-            return  # the call reached a Value that is no argument
-        code_once = {x: code for code, x in enumerate(chain(once, fixed, constants))}
-        if not set(returned) <= set(each):
-            return
-        taken = chain.from_iterable(node.parts for node in each)
-        outside = list(dict.fromkeys(x for x in taken if x not in moving))
-        code_each = {x: code for code, x in enumerate(chain(outside, each, varying))}
-        self.templates[key] = Template(
-            once=_part(once, code_once),
-            each=_part(each, code_each),
-            uses=[code_once[x] for x in outside],
+                each.append(place)
+                moving.add(begin + place)
+        arguments = {*fixed, *varying_numbers}
+        used = [number for number in dict.fromkeys(nodes.operands) if number < begin]
+        reached = [number for number in used if number not in arguments]
+        if not all(LEAVES <= number < OWN for number in reached):
+            return None  # the call reached a Value that is no argument
+        constants = [places.leaves[number - LEAVES] for number in reached]
+        outputs = [value.number - begin for value in returned]
+        if not all(isinstance(value, Constant) for value in constants) or not {*outputs} <= {*each}:
+            return None
+        made_once, made_each = ([begin + place for place in part] for part in (once, each))
+        code_once = dict(zip(chain(made_once, fixed, reached), count()))
+        taken = chain.from_iterable(operands[place] for place in each)
+        outside = list(dict.fromkeys(number for number in taken if number not in moving))
+        code_each = dict(zip(chain(outside, made_each, varying_numbers), count()))
+        template = self.templates[key] = Template(
+            once=_part(nodes, once, operands, code_once),
+            each=_part(nodes, each, operands, code_each),
+            uses=[code_once[number] for number in outside],
             constants=constants,
             fixed=shapes,
-            outputs=[code_each[value] - len(outside) for value in returned],
+            outputs=[code_each[begin + place] - len(outside) for place in outputs],
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
+        return self._bound(key, template, given, fixed)
 
 
-def _part(nodes: Sequence[Any], code: dict[Any, int]) -> Part:
+def _part(
+    nodes: Rows, chosen: Sequence[int], operands: Sequence[Sequence[int]], code: dict[int, int]
+) -> Part:
+    """The nodes at the chosen places."""
+    frozen = {*nodes.frozen}
     return Part(
-        ops=[node.op for node in nodes],
-        tags=array("q", [not node.keeps_graph for node in nodes]),
-        lengths=array("q", [len(node.parts) for node in nodes]),
-        codes=[code[part] for node in nodes for part in node.parts],
+        ops=[nodes.ops[place] for place in chosen],
+        lengths=[nodes.lengths[place] for place in chosen],
+        operands=list(map(code.__getitem__, chain.from_iterable(operands[k] for k in chosen))),
+        frozen=[k for k, place in enumerate(chosen) if place in frozen],
     )
 
 
@@ -215,14 +193,17 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
             shapes.append(len(argument))
             values += argument
     kinds = {*map(type, values)}
-    return (tuple(shapes), values) if all(issubclass(kind, Value) for kind in kinds) else None
+    return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
 
 
-def leaves(given: Sequence[Any]) -> tuple[Key | None, list[Value]]:
-    """The shapes of fixed arguments, and their Values in one list; None if one is no leaf."""
+def known(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
+    """The shapes of fixed arguments, and the numbers of their Values.
+
+    None if one of them is no parameter that every recording of the function knows.
+    """
     shapes, values = flattened(given) or (None, [])
-    made = any(issubclass(kind, Recorded) for kind in {*map(type, values)})
-    return (None, []) if made or not {*map(_op, values)} <= {None} else (shapes, values)
+    numbers = places.of(values)
+    return (None, []) if max(numbers, default=0) >= NUMBERS else (shapes, numbers)
 
 
 def are_same(a: float, b: float) -> bool:

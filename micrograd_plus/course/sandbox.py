@@ -34,7 +34,7 @@ def limit(memory: int, seconds: float) -> list[str]:
         import resource
     except ImportError:  # Windows
         return ["memory", "processor time"]
-    # RLIMIT_DATA, not RLIMIT_AS: WebAssembly and numba reserve gigabytes that they never use.
+    # RLIMIT_DATA, not RLIMIT_AS: WebAssembly reserves gigabytes that it never uses.
     limits = {
         resource.RLIMIT_DATA: memory, resource.RLIMIT_CPU: int(seconds) + 1,
         resource.RLIMIT_FSIZE: _LARGEST_FILE, resource.RLIMIT_CORE: 0,

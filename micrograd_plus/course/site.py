@@ -45,7 +45,7 @@ _NEEDS = {
     r"plot_\w+": "matplotlib",
     "digits|iris": "scikit-learn",
     "interact": "ipywidgets",
-    "compile|fit|sweep": "numba",
+    "compile|fit|sweep": "llvmlite",
     "tolist": "numpy",
 }
 """Names in `micrograd_plus`, as regular expressions, and the library that each needs.
@@ -346,8 +346,8 @@ def _address(row: Row) -> str:
 
 def _how_it_runs(row: Row) -> str:
     """In words, how much of a notebook runs in the browser."""
-    plots, steps = row.needs.count("matplotlib"), row.needs.count("numba")
-    others = sorted({*row.needs} - {"matplotlib", "numba"})
+    plots, steps = row.needs.count("matplotlib"), row.needs.count("llvmlite")
+    others = sorted({*row.needs} - {"matplotlib", "llvmlite"})
     parts = [f"{many(plots, 'plot')} not shown"] * (plots > 0)
     parts += ["training is slow"] * (steps > 0)
     if others:

@@ -183,7 +183,7 @@ class _Code(Writer):
 
 
 class Python(_Code):
-    """Writes source for Python and numba, which calls the functions of `symbols` by name."""
+    """Writes source for Python, which calls the functions of `symbols` by name."""
 
     operations = {
         **Writer.operations,

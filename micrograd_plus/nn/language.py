@@ -24,6 +24,7 @@ from typing import Any
 
 from ..context import no_grad
 from ..engine import Value
+from ..numbers import number_of
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain
 from .attention import Embedding, LearnedPositions, TransformerBlock
@@ -222,7 +223,7 @@ def generate(
     new = list(start)
     with no_grad():
         while len(written) < length:
-            logits = [logit.data / temperature for logit in model(new, cache)[-1]]
+            logits = [number_of(logit) / temperature for logit in model(new, cache)[-1]]
             likeliest = sorted(range(len(logits)), key=lambda token: -logits[token])[:top_k]
             weights = [math.exp(logits[token] - logits[likeliest[0]]) for token in likeliest]
             new = generator.choices(likeliest, weights)

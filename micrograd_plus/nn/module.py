@@ -323,7 +323,7 @@ def row_of_values(x: Any, width: int, of: str = "example") -> list[Value]:
             f"{where()} takes {width} numbers for each {of}, and was given {len(x)}: "
             f"{shown}{', ...' * (len(x) > 4)}]"
         )
-    return [as_value(v) for v in x]
+    return [v if isinstance(v, Value) else as_value(v) for v in x]  # most are: no call for them
 
 
 def values_of(x: Any) -> Any:

@@ -100,7 +100,7 @@ class RMSNorm(Rowwise):
 @stamped(fixed=0)
 def _to_unit_size(values: Sequence[Value], eps: float) -> list[Value]:
     """Divides the values by the root of their mean square."""
-    scale = (dot(values, values) / len(values) + eps) ** -0.5
+    scale = 1 / (dot(values, values) / len(values) + eps).sqrt()
     return [value * scale for value in values]
 
 

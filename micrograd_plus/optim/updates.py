@@ -46,6 +46,9 @@ class Update:
                 return formula
             if symbols_in(formula) <= common:
                 return parts.setdefault(formula, Symbol(f"common{len(parts)}"))
+            if formula.name == "/" and symbols_in(formula.args[1]) <= common:
+                dividend, divisor = formula.args  # one division for all, and a product for each
+                return rest(dividend) * rest(1.0 / divisor)
             return Expression(formula.name, *map(rest, formula.args))
 
         remaining = {name: rest(formula) for name, formula in formulas.items()}

@@ -71,8 +71,9 @@ PAGES = (
     Page(
         "train",
         "Training",
-        "The training loop as one call, and the same training with many settings and seeds.",
-        ("train", "sweeps"),
+        "The training loop as one call, loggers for it, and the same training with many settings "
+        "and seeds.",
+        ("train", "training", "loggers", "sweeps"),
     ),
     Page(
         "compile",
@@ -111,7 +112,7 @@ PAGES = (
 
 MODULES = (
     *("nn", "nn.init", "losses", "optim", "data", "text"),
-    *("train", "compiler", "classroom", "faults"),
+    *("train", "loggers", "compiler", "classroom", "faults"),
 )
 """The modules from which a program takes further names, as `mp.nn.Linear`."""
 

@@ -12,11 +12,9 @@ from matplotlib.figure import Figure
 
 from ..support.files import write_atomically
 
-_DOTS_PER_INCH = 150
-
 
 class Plot(Figure):
-    """A figure with enough pixels for a projector; `save("x.png")` writes it to a file."""
+    """A figure; `save("x.png")` writes it to a file."""
 
     def save(self, path: str | Path) -> Path:
         """Writes the figure to a file, in the format of the file's extension; returns the path."""
@@ -25,7 +23,15 @@ class Plot(Figure):
 
     def _content(self, kind: str) -> bytes:
         content = BytesIO()
-        self.savefig(content, format=kind, dpi=_DOTS_PER_INCH)
+        layout = self.get_layout_engine()
+        if layout is not None:
+            layout.execute(self)
+        # With an engine, savefig would draw the figure twice: once for the layout alone.
+        self.set_layout_engine(None)
+        try:
+            self.savefig(content, format=kind)
+        finally:
+            self.set_layout_engine(layout)
         return content.getvalue()
 
     def _repr_png_(self) -> bytes:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "os^Dv*PX"
 _STYLE: Any = {
+    "figure.dpi": 150,  # enough for a projector
     "font.size": 14,
     "legend.fontsize": 12,
     "legend.frameon": False,

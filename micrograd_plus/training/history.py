@@ -1,10 +1,4 @@
-"""What `fit` returns: the numbers of each epoch.
-
->>> history = History(loss=[0.5, 0.25])
->>> history.append(loss=0.125, accuracy=None)
->>> history
-History(3 epochs, loss 0.125)
-"""
+"""What `fit` returns: the numbers of each epoch."""
 
 from __future__ import annotations
 
@@ -25,6 +19,10 @@ class History:
     diverged: whether the loss or the gradient became inf or nan.
     threads: how many threads the last compiled steps used. `fit` chooses them by measuring; no
         other number depends on the choice.
+
+    >>> history = History(loss=[0.9, 0.4], accuracy=[0.5, 0.75])
+    >>> history
+    History(2 epochs, loss 0.4, accuracy 75.0%)
     """
 
     loss: list[float] = field(default_factory=list)
@@ -38,7 +36,7 @@ class History:
     threads: int = field(default=1, compare=False)
 
     def append(self, **numbers: float | None) -> None:
-        """Adds an epoch: a number for each list."""
+        """Adds an epoch: a number for each list that has one."""
         for name, number in numbers.items():
             if number is not None:
                 getattr(self, name).append(number)

@@ -39,7 +39,6 @@ ONE_THREAD = {
     "JAX_ENABLE_X64": "1",
     "JAX_PLATFORMS": "cpu",
     "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -53,6 +52,8 @@ NAMES = {
     "with_compile": "ours: step.run",
 }
 PEERS = ("with_torch", "with_jax", "with_jax_scan")
+TRIED: set[tuple[str | None, ...]] = set()
+"""Function, module and engine of all that a quick run has measured."""
 MOONS = {"widths": [2, 16, 16, 1], "data": "moons", "examples": 100, "batch": 100, "penalty": 1e-4}
 DIGITS = {"widths": [64, 128, 64, 10], "data": "digits", "examples": 1792, "batch": 128}
 NOISE = {"data": "noise", "lr": 1e-3}
@@ -363,7 +364,7 @@ def compare(
     module: str, engines: Sequence[str], task: Any, epochs: int, options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Engine → the medians over the rounds of what `time_of_step` measures."""
-    seconds = 0.2 if options.quick else 0.4
+    seconds = 0.02 if options.quick else 0.4
     arguments = {"module": module, "task": task, "seconds": seconds, "epochs": epochs}
     return in_turn("time_of_step", engines, arguments, options)
 
@@ -372,6 +373,10 @@ def in_turn(
     function: str, engines: Sequence[str], arguments: dict[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Engine → the medians over the rounds of what a function of JOBS measures of it."""
+    if options.quick:  # each peer once for each kind of task, and ours beside it
+        kind = (function, arguments.get("module"))
+        engines = [e for e in engines if e == engines[-1] or (*kind, e) not in TRIED]
+        TRIED.update((*kind, engine) for engine in engines)
     results: dict[str, list[Any]] = {engine: [] for engine in engines}
     if options.quick:
         results.pop("with_jax_scan", None)
@@ -442,8 +447,8 @@ def threads(options: argparse.Namespace) -> None:
     print(f"\n| {'one step':24} | default    | threads=1  | threads=2  | faster | at most |")
     print(f"|{'-' * 26}|-----------:|-----------:|-----------:|-------:|--------:|")
     for network in NETWORKS:
-        for batch in (128, 512):
-            arguments = {"network": network, "batch": batch, "seconds": 2 if options.quick else 6}
+        for batch in (128, 512)[: 1 if options.quick else 2]:
+            arguments = {"network": network, "batch": batch, "seconds": 0.1 if options.quick else 6}
             rounds = [in_a_process("time_of_threads", arguments) for _ in range(options.rounds)]
             default, one, two, apart = medians(rounds).values()
             times = " | ".join(f"{in_words(seconds):>10}" for seconds in (default, one, two))
@@ -476,7 +481,7 @@ def float32(options: argparse.Namespace) -> None:
 
 
 def names(options: argparse.Namespace) -> None:
-    for width, count in ((16, 1000), (64, 500), (16, 3000))[: 1 if options.quick else 3]:
+    for width, count in ((16, 20),) if options.quick else ((16, 1000), (64, 500), (16, 3000)):
         task = {"width": width, "count": count}
         results = in_turn("from_scratch", (*PEERS, "with_compile"), task, options)
         print_table(f"GPT of width {width}, {count:,} names, from scratch", results)
@@ -506,7 +511,7 @@ def million(options: argparse.Namespace) -> None:
     engines = ("with_torch", "with_jax", "with_compile")
     hidden = 91 if options.quick else 990
     inputs, parameters = 16, hidden * (hidden + 19) + 1
-    for batch in (32, 128):
+    for batch in (32, 128)[: 1 if options.quick else 2]:
         rounds = [in_a_process("peak_of_blas", {}) for _ in range(options.rounds)]
         peak = medians(rounds)["operations"]
         task = {"widths": [inputs, hidden, hidden, 1], "examples": batch, "batch": batch, **NOISE}
@@ -523,10 +528,13 @@ def million(options: argparse.Namespace) -> None:
 
 
 def first(options: argparse.Namespace) -> None:
+    if options.quick:  # the first on a machine takes ten seconds
+        in_a_process("first_call", {})
+        return
     results: dict[str, list[Any]] = {"the first on a machine": [], "with the disk cache": []}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            caches = {"MICROGRAD_PLUS_CACHE": folder, "NUMBA_CACHE_DIR": folder}
+            caches = {"MICROGRAD_PLUS_CACHE": folder}
             for measured in results.values():
                 measured.append(in_a_process("first_call", {}, **caches))
     print(f"\n| {'compile and the first step, in a new process':45} |       time |")

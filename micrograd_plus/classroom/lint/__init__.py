@@ -72,7 +72,7 @@ def lint(
     thread, including those inside `fit`, and prints the report at the end unless `quiet` is true.
     The whole graph, with its units and layers, is analysed when a line calls backward() for the
     1st, 3rd, 9th, 27th … time, so that the training loop stays nearly as fast as without `lint`.
-    Compiled code is not observed. `fit` compiles where numba is installed; to observe it, write
+    Compiled code is not observed. `fit` compiles where llvmlite is installed; to observe it, write
     `fit(..., compiled=False)`.
 
     `lint(model)` checks the gradients that the last backward() left in the parameters.

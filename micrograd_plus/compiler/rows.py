@@ -1,0 +1,132 @@
+"""Rows: nodes by their numbers, while a function is recorded.
+
+A number begins with the space it counts in, so that all spaces can grow at the same time: the
+parameters, the numbers and nodes that layers have once, and the leaves and nodes of one recording.
+`numbering` puts the spaces one behind the other when all is known.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from itertools import count, repeat
+from typing import Any
+
+from ..engine import Value
+from .recorded import Recorded
+
+SPACE = 1 << 40  # the size of a space
+PARAMETERS, NUMBERS, ONCE, LEAVES, OWN = range(0, 5 * SPACE, SPACE)
+
+VECTOR_OP = "vector"  # what stands for the op of a vector; that of a pick is None
+
+
+@dataclass
+class Rows:
+    """Nodes in the order in which they were made.
+
+    ops: the op of each; lengths: how many operands it has; operands: these, one node's after
+        another's; scopes: in which it was made.
+    frozen: the places of those through which no gradient flows.
+    """
+
+    ops: list[Any] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    operands: list[int] = field(default_factory=list)
+    frozen: list[int] = field(default_factory=list)
+    scopes: list[Any] = field(default_factory=list, compare=False)
+
+    def add(self, other: Rows, operands: Iterable[int], scopes: Iterable[Any]) -> None:
+        """Adds the nodes of others, with these operands and scopes."""
+        self.frozen += [len(self.ops) + place for place in other.frozen]
+        self.ops += other.ops
+        self.lengths += other.lengths
+        self.operands += operands
+        self.scopes += scopes
+
+    def cut(self, begin: int) -> Rows:
+        """Removes the nodes from this place on, and returns them."""
+        first = len(self.operands) - sum(self.lengths[begin:])
+        frozen = [place - begin for place in self.frozen if place >= begin]
+        removed = Rows(
+            self.ops[begin:], self.lengths[begin:], self.operands[first:], frozen,
+            self.scopes[begin:],
+        )  # fmt: skip
+        del self.ops[begin:], self.lengths[begin:], self.operands[first:], self.scopes[begin:]
+        del self.frozen[len(self.frozen) - len(frozen) :]
+        return removed
+
+
+class Result(Recorded):
+    """What an op of a recording made: the number of a node in its rows.
+
+    Each recording has a subclass of its own, so that a result that a module has kept from another
+    one is not taken for one of this one. Few of its attributes are ever read, and are set.
+    """
+
+    __slots__ = ("number",)
+    number: int
+    rows: Rows
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for an attribute that was not set."""
+        if name == "op":
+            return self.rows.ops[self.number - OWN]
+        if name not in _DEFAULTS:
+            raise AttributeError(name)
+        return _DEFAULTS[name]
+
+
+_DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "operands": ()}
+
+
+def results_of(rows: Rows) -> type[Result]:
+    """A new class, for the results of these rows."""
+    return type("Result", (Result,), {"__slots__": (), "rows": rows})
+
+
+class Places(dict[Value, int]):
+    """The numbers of leaves: of the parameters, and of the other leaves of one recording.
+
+    A Value that is not there is a leaf, which gets the next number.
+
+    results: the class of the results of the recording.
+    """
+
+    def __init__(self) -> None:
+        self.parameters: list[Value] = []
+        self.tags = array("q")  # 0, 1, 2, … for each parameter
+        self.leaves: list[Value] = []
+        self.results: type[Result] = Result
+
+    def __missing__(self, leaf: Value) -> int:
+        self[leaf] = number = LEAVES + len(self.leaves)
+        self.leaves.append(leaf)
+        return number
+
+    def of(self, values: Iterable[Value]) -> list[int]:
+        """The numbers of Values."""
+        results = self.results
+        return [value.number if type(value) is results else self[value] for value in values]
+
+    def know(self, parameters: Collection[Value]) -> None:
+        """Adds the parameters that are new, to those that are known already."""
+        if len(parameters) > len(self.parameters):
+            new = [value for value in parameters if value not in self]
+            self.update(zip(new, count(len(self.parameters))))
+            self.parameters += new
+            self.tags.extend(range(len(self.tags), len(self.parameters)))
+
+    def forget(self, begin: int = 0) -> list[Value]:
+        """Removes the leaves from this one on, and returns them."""
+        removed = self.leaves[begin:]
+        del self.leaves[begin:]
+        for leaf in removed:
+            del self[leaf]
+        return removed
+
+
+def same_scope(scope: Any, nodes: Rows) -> Iterable[Any]:
+    """This scope for each of the nodes."""
+    return repeat(scope, len(nodes.ops))
