@@ -1,6 +1,7 @@
 """Trains on several devices, for test_engine_jax.py; what it prints is JSON, a line a training.
 
 python jax_processes.py                          on all devices, and on one
+python jax_processes.py FOLDER KILLED            a GPT, with checkpoints; ends after so many epochs
 python jax_processes.py ADDRESS COUNT NUMBER     as one of several processes, until one ends
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 from typing import Any
 
@@ -47,6 +49,26 @@ def fitted(**how: Any) -> list[float]:
     return [*history.loss, *history.accuracy, *history.grad_norm]
 
 
+def names_gpt(**how: Any) -> tuple[mp.nn.GPT, mp.train.History]:
+    """A GPT that has read some names for four epochs, and its history."""
+    names = [name for name in mp.data.names() if len(name) == 5][:12]
+    tokenizer = mp.text.CharacterTokenizer("abcdefghijklmnopqrstuvwxyz")
+    X = [[0, *tokenizer.encode(name)] for name in names]
+    y = [[*tokens[1:], 0] for tokens in X]
+    model = mp.nn.GPT(27, width=4, heads=2, layers=1, context=6, generator=random.Random(0))
+
+    def loss(logits: Any, targets: Any) -> mp.Value:
+        return mp.mean([mp.losses.cross_entropy(*pair) for pair in zip(logits, targets)])
+
+    return model, mp.fit(model, X, y, loss=loss, epochs=4, batch_size=8, progress=False, **how)
+
+
+def killed(history: mp.train.History, epochs: int) -> None:
+    """A callback that ends the process as the system does for lack of memory."""
+    if len(history.loss) == epochs:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def show(numbers: Any) -> None:
     print(json.dumps(numbers), flush=True)
 
@@ -57,6 +79,15 @@ def main() -> None:
         for devices in ("all", None):
             show(trained(devices))
         show(fitted(engine="jax", devices="all"))
+        return
+    if len(sys.argv) == 3:
+        folder, epochs = sys.argv[1], int(sys.argv[2])
+        model, history = names_gpt(
+            engine="jax", devices="all", checkpoint=folder, checkpoint_seconds=0, resume=True,
+            callbacks=[lambda history: killed(history, epochs)],
+        )  # fmt: skip
+        mp.save(model, f"{folder}/model.json")
+        show(history.loss)
         return
     address, count, number = sys.argv[1:]
     jax.distributed.initialize(address, int(count), int(number), heartbeat_timeout_seconds=10)

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -374,6 +375,31 @@ def test_eight_devices_give_the_numbers_of_one() -> None:
     assert count == [8]
     assert by_eight == pytest.approx(by_one, **NEAR)
     assert by_fit == pytest.approx(fitted(), **NEAR)
+
+
+def test_a_gpt_on_eight_devices_goes_on_after_a_kill_and_goes_to_pytorch(tmp_path: Path) -> None:
+    from jax_processes import names_gpt
+
+    first, second = (
+        subprocess.run(
+            [sys.executable, str(SCRIPT), str(tmp_path), epochs], capture_output=True, text=True,
+            env=environment(XLA_FLAGS="--xla_force_host_platform_device_count=8"), check=False,
+        )
+        for epochs in ("2", "0")
+    )  # fmt: skip
+    assert (first.returncode, first.stdout) == (-signal.SIGKILL, ""), first.stderr
+    assert second.returncode == 0, second.stderr
+    model, history = names_gpt(compiled=True)
+    assert json.loads(second.stdout) == pytest.approx(history.loss, **NEAR)
+
+    torch = pytest.importorskip("torch")
+    theirs = mp.to_torch(mp.load(tmp_path / "model.json"))
+    text = [0, 10, 1, 13]
+    ours = [[logit.data for logit in row] for row in model(text)]
+    with torch.no_grad():
+        assert theirs(torch.tensor([text]))[0].tolist() == [
+            pytest.approx(row, **NEAR) for row in ours
+        ]
 
 
 def test_two_processes_and_the_end_of_one() -> None:
