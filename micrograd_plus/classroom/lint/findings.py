@@ -70,11 +70,11 @@ def user_place() -> Place | None:
     return None
 
 
-def called_by_user(through: str) -> bool:
-    """Whether the file `through`, which called the linter, was called from outside this package."""
+def called_by_user(*through: str) -> bool:
+    """Whether the files `through`, which called the linter, were called by the user's code."""
     for frame in _frames():
         file = frame.f_code.co_filename
-        if file != through and not file.startswith(_HERE):
+        if file not in through and not file.startswith(_HERE):
             return not file.startswith(_PACKAGE)
     return False
 

@@ -41,7 +41,8 @@ LOWER_THE_RATE = (
     "update is about a thousandth of the weights."
 )
 
-_TRAIN = str(Path(optim.__file__).parents[1] / "train.py")
+_PACKAGE = Path(optim.__file__).parents[1]
+_FIT = (str(_PACKAGE / "train.py"), str(_PACKAGE / "training" / "runs.py"))  # its loop
 
 
 class _Move(NamedTuple):
@@ -112,7 +113,7 @@ class Watch:
 
     def backward(self, original: Callable[..., None], root: Value, *args: Any, **kw: Any) -> None:
         """`Value.backward`."""
-        if not called_by_user(_TRAIN):
+        if not called_by_user(*_FIT):
             return original(root, *args, **kw)
         place = user_place()
         self.settle()
