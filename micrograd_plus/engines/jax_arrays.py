@@ -92,7 +92,7 @@ def taken(x: Any, index: Any, width: int) -> Any:
 
     filler, places = np.array(PADDING)[np.minimum(index, -1) * -1 - 1], _places(index, width)
 
-    @jax.custom_vjp
+    @jax.custom_vjp  # type: ignore[untyped-decorator]
     def take(x: Any) -> Any:
         return at(x, index, filler)
 

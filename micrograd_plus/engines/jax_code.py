@@ -65,7 +65,7 @@ class JaxCode(ArrayProgram):
         names |= {function.__name__: function for function in jax_arrays.FUNCTIONS}
         helpers = [self.code.named(text) for text in self.helpers.values()]
         definitions = [*helpers, *self.definitions.values(), self.source]
-        return _run(definitions, names)["outputs"]  # type: ignore[no-any-return]
+        return _run(definitions, names)["outputs"]
 
     def _written(self) -> str:
         lines = [f'{array.name} = parameters["{array.name}"]' for array in self.weights]
@@ -191,7 +191,7 @@ def update_function(update: Update, formulas: dict[str, Any], dtype: str) -> Cal
         "wide": lambda number: jnp.asarray(number, "float64"),
         "spread": lambda numbers, data: jnp.broadcast_to(numbers, data.shape),
     }
-    return _run([source], names)["update"]  # type: ignore[no-any-return]
+    return _run([source], names)["update"]
 
 
 def _run(definitions: list[str], names: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def transformer_block(width: int, heads: int, bias: bool, norm: str) -> nn.Trans
         width, heads, 4 * width, dropout=0.0, norm_first=True, batch_first=True, bias=bias
     )
     if norm == "rms":
-        layer.norm1, layer.norm2 = [  # type: ignore[assignment]
+        layer.norm1, layer.norm2 = [
             nn.RMSNorm(width, eps=1e-5, elementwise_affine=False) for _ in range(2)
         ]
         layer.activation_relu_or_gelu = 0  # PyTorch's faster path computes LayerNorm
@@ -74,7 +74,7 @@ class GPT(nn.Module):
         x = self.norm(self.positions(self.tokens(tokens)))
         for block in self.blocks:
             x = block(x, src_mask=later)
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x)
 
 
 class CharRNN(nn.Module):
@@ -91,4 +91,4 @@ class CharRNN(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """The logits of the next token after each one; tokens: … × length."""
         output, _ = self.recurrent(self.tokens(tokens))
-        return self.head(output)  # type: ignore[no-any-return]
+        return self.head(output)
