@@ -178,7 +178,7 @@ def scopes() -> Callable[..., Any]:
                 *("GPT.head (Linear)", "cross_entropy"),
             ],
         ),
-        (two_models, [1.0], ["MLP.layers.0 (Layer)", "MLP.layers.1 (Layer)", "RNN", "<lambda>"]),
+        (two_models, [1.0], ["MLP.layers.0 (Layer)", "MLP.layers.1 (Layer)", "RNN", "loss"]),
         (scopes, 1.0, ["fit", "Random"]),
     ],
 )

@@ -167,7 +167,7 @@ def profile(compiled: Compiled, *batches: Any) -> Profile:
         )
     stopwatch = _Stopwatch(compiled, examples)
     step, others, seconds = stopwatch.measure()
-    name = name_of(compiled.function)
+    name = name_of(compiled.function).replace("<lambda>", "loss")  # only a loss can be one
     names = _Names(stopwatch.parameters, name)
     parts = [
         Part(names.of(i), " ".join(i.summary.split()), *both)
