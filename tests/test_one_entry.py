@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import pytest
+from own_rows import sum_of_squares
 
 import micrograd_plus as mp
 from micrograd_plus import functional
@@ -27,32 +28,21 @@ from micrograd_plus.compiler.tape import DOT, MATMUL
 from micrograd_plus.engine import Value
 from micrograd_plus.formulas.writers import JavaScript, LaTeX, MathML
 from micrograd_plus.ops import TABLE, Methods, Op, op
-from micrograd_plus.symbols import FUNCTIONS, ON_FLOATS, Function, Reduction
+from micrograd_plus.symbols import FUNCTIONS, ON_FLOATS, Function
 
 
 def atan_on_floats(x: float) -> float:
     return math.atan(x)
 
 
-def squares_on_floats(values: Sequence[float]) -> float:
-    return sum(x * x for x in values)
-
-
-atan_on_floats.__name__, squares_on_floats.__name__ = "atan", "sum_of_squares"
+atan_on_floats.__name__ = "atan"
 
 
 @pytest.fixture
 def rows() -> Iterator[tuple[Op, Op]]:
     """The ops `bend` and `energy`, with the function and the reduction that they are made of."""
     atan = Function(atan_on_floats, javascript="Math.atan({})")
-    squares = Reduction(
-        squares_on_floats,
-        latex=r"\sum_i",
-        mathml="∑",
-        term=lambda x: x * x,
-        start=0.0,
-        join=lambda so_far, term: so_far + term,
-    )
+    squares = sum_of_squares()
     bend = op(
         "bend",
         lambda x: atan(x),

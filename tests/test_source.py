@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from own_rows import sum_of_squares
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn
 from micrograd_plus.engine import Value
 from micrograd_plus.ops import TABLE, op
-from micrograd_plus.symbols import FUNCTIONS, ON_FLOATS, Reduction
+from micrograd_plus.symbols import FUNCTIONS, ON_FLOATS
 
 np = pytest.importorskip("numpy")
 LIBRARIES = ["numpy", "jax", "torch"]
@@ -178,18 +179,7 @@ def test_every_op_also_at_its_kinks(library: str) -> None:
 
 
 def test_an_op_and_a_reduction_of_ones_own(library: str) -> None:
-    def squares_on_floats(values: Sequence[float]) -> float:
-        return math.fsum(x * x for x in values)
-
-    squares_on_floats.__name__ = "sum_of_squares"
-    squares = Reduction(
-        squares_on_floats,
-        latex=r"\sum_i",
-        mathml="∑",
-        term=lambda x: x * x,
-        start=0.0,
-        join=lambda so_far, term: so_far + term,
-    )
+    squares = sum_of_squares()
     energy = op("energy", lambda x: squares(x), lambda out, x: 2 * x, nary=True)
     try:
         w = [Value(0.5), Value(-2.0)]
