@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from every_op import sum_of_every_op
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.engine import Value
-from micrograd_plus.ops import TABLE
 
 np = pytest.importorskip("numpy")
 jax = pytest.importorskip("jax")
@@ -150,15 +150,7 @@ def test_every_op_also_at_its_kinks() -> None:
         w = [Value(0.3), Value(1.7), Value(0.8)]
 
         def loss(x: Any) -> Value:
-            terms = []
-            for entry in TABLE.values():
-                if entry.nary:
-                    rows = [[w[0] * x[0], w[1] * x[1], w[2] + x[0]]] * len(entry.operands)
-                    terms.append(entry(*rows))
-                else:
-                    count = len(entry.operands) - len(entry.defaults)
-                    terms.append(entry(*[w[0] * x[0], w[1] * x[1], w[2] * x[0]][:count]))
-            return mp.sum(terms)
+            return sum_of_every_op(w, x)
 
         value = mp.compile(loss, engine=engine)([[0.5, 0.25], [0.0, 0.75]])
         return [value, *[p.grad for p in w]]

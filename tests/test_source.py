@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from every_op import sum_of_every_op
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_rows import sum_of_squares
@@ -146,16 +147,7 @@ def test_every_op_also_at_its_kinks(library: str) -> None:
     w = [Value(0.3), Value(1.7), Value(0.8)]
 
     def loss(x: Any) -> Value:
-        terms = []
-        for entry in TABLE.values():
-            if entry.nary:
-                rows = [[w[0] * x[0], w[1] * x[1], w[2] + x[0]]] * len(entry.operands)
-                terms.append(entry(*rows))
-            else:
-                given = [w[0] * x[0], w[0] * x[1] + w[1], w[2] * x[1]]
-                required = len(entry.operands) - len(entry.defaults)
-                terms.append(entry(*given[:required]))
-        return mp.sum([term * (i + 1) for i, term in enumerate(terms)])
+        return sum_of_every_op(w, x)
 
     # 0.5 and 1.5 are inside all domains; at 0 are the kinks of relu, abs and the like
     assert_alike(library, loss, w, [[0.5, 0.5], [1.5, 0.25]])
