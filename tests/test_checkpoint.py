@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from micrograd_plus import Value, data, fit, load, losses, nn, optim
+from micrograd_plus import Value, data, fit, load, loggers, losses, nn, optim
 from micrograd_plus.__main__ import main
+from micrograd_plus.training import runs
 from micrograd_plus.training.checkpoints import Checkpoints
 
 X, Y = data.moons(12, noise=0.1, seed=1)
@@ -69,6 +71,10 @@ def train(folder=None, model=None, optimizer=None, gamma=0.9, **options):
     history = fit(model, optimizer=optimizer, **settings)
     numbers = [parameter.data for parameter in optimizer.parameters]
     return history, model.state_dict(), optimizer.state_dict(), numbers
+
+
+def newest(folder):
+    return json.loads(max(folder.iterdir()).read_text())
 
 
 def contents(folder):
@@ -195,6 +201,92 @@ def test_interrupted_and_called_again_with_the_same_objects(compiled, folder):
     stopped, *_ = train(folder, **objects, callbacks=[interrupt])
     assert stopped.stopped == "by Ctrl-C after 2 whole epochs"
     assert train(folder, **objects, resume=True) == expected
+
+
+@pytest.fixture
+def ctrl_c():
+    """Presses Ctrl-C once, at a call of what it wraps: before it or after it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def pressed_at(call, function, after=False):
+        left = iter(range(call, 0, -1))
+
+        def wrapped(*arguments, **options):
+            now = next(left, 0) == 1
+            if now and not after:
+                signal.raise_signal(signal.SIGINT)
+            result = function(*arguments, **options)
+            if now and after:
+                signal.raise_signal(signal.SIGINT)
+            return result
+
+        return wrapped
+
+    yield pressed_at
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 9])
+def test_ctrl_c_in_a_step_loses_no_step(step, folder, ctrl_c, monkeypatch):
+    log = folder.with_name("log.jsonl")
+    options = {"checkpoint_seconds": 1e9, "logger": loggers.JSONLines(log)}
+    monkeypatch.setattr(runs, "grad_norm", ctrl_c(step, optim.grad_norm))
+    history, *_ = train(folder, **options)
+    assert history.stopped == f"by Ctrl-C after {(step - 1) // 3} whole epochs"
+    assert newest(folder)["training"]["run"]["steps"] == step
+    assert train(folder, resume=True, **options) == train()
+    epochs = [json.loads(line).get("epoch") for line in log.read_text().splitlines()]
+    assert epochs == [None, 1, 2, 3]  # the settings, and each epoch once
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_ctrl_c_in_compiled_steps_loses_no_step(call, after, folder, ctrl_c, monkeypatch):
+    """Python handles it when the machine code returns, which has made several steps."""
+    native = pytest.importorskip("micrograd_plus.compiler.running").NativeMachine
+    pytest.importorskip("llvmlite")
+    options = {"checkpoint_seconds": 1e9, "compiled": True, "early_stop": 2}
+    expected = train(**options)
+    monkeypatch.setattr(native, "run", ctrl_c(call, native.run, after))
+    history, *_ = train(folder, **options)
+    assert history.stopped.startswith("by Ctrl-C after")
+    assert newest(folder)["training"]["run"]["steps"] >= call
+    assert train(folder, resume=True, **options) == expected
+
+
+def test_ctrl_c_in_the_validation_waits_for_the_end_of_the_epoch(folder, ctrl_c, monkeypatch):
+    options = {"validation": (X, Y), "checkpoint_seconds": 1e9}
+    monkeypatch.setattr(runs, "loss_and_accuracy", ctrl_c(1, runs.loss_and_accuracy))
+    history, *_ = train(folder, **options)
+    assert history.stopped == "by Ctrl-C after 1 whole epochs"
+    assert len(history.val_loss) == 1
+    assert train(folder, resume=True, **options) == train(**options)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_second_ctrl_c_does_not_wait(folder):
+    reached = []
+
+    def press_three_times(history):
+        for press in ("first", "second", "third"):
+            signal.raise_signal(signal.SIGINT)
+            reached.append(press)
+
+    history, *_ = train(folder, callbacks=[press_three_times])
+    assert reached == ["first"]
+    assert history.stopped == "by Ctrl-C after 1 whole epochs"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert train(folder, resume=True) == train()
+
+
+def test_a_handler_of_ones_own_stays(folder):
+    calls = []
+    before = signal.signal(signal.SIGINT, lambda *_: calls.append(1))
+    try:
+        train(folder, callbacks=[lambda history: signal.raise_signal(signal.SIGINT)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(calls) == 3
 
 
 def test_killed_before_its_first_step(folder, stop_after):
@@ -417,7 +509,7 @@ def test_a_full_disk_does_not_end_the_training(folder, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", replace_if_there_is_room)
-    with pytest.warns(RuntimeWarning, match="could not be written: .*No space left.* The training"):
+    with pytest.warns(RuntimeWarning, match="could not be written: .*No space left.*The last one"):
         assert train(folder, callbacks=[fill_or_empty]) == train()
     assert train(folder, resume=True) == train()
 
