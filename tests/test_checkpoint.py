@@ -524,6 +524,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_at_once(tmp_path):
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.chdir(tmp_path)
     rows = [f"{a:.3f},{b:.3f},{'ab'[t > 0]}" for (a, b), t in zip(X, Y)]
     Path("moons.csv").write_text("\n".join(["x,y,kind", *rows]))
@@ -531,6 +532,49 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(command.format("").split()) == 0
     model = Path("trained/model.json").read_text()
     assert main(command.format("").split()) == 2
-    assert "run has the checkpoint of a training" in capsys.readouterr().err
+    complaint = "run has the checkpoint of a training: pass resume=True (for a command --resume) to"
+    assert complaint in capsys.readouterr().err
     assert main(command.format("--resume").split()) == 0
     assert Path("trained/model.json").read_text() == model
+
+
+@pytest.mark.parametrize(
+    ("command", "pressed"),
+    [
+        ("gpt --steps 30 --width 4 --heads 2", [("begin", 1), ("write_if_due", 2)]),
+        (
+            "lstm --steps 20 --width 3 --runs 1 --epochs 2 --length 2",
+            [("write_if_due", 2), ("begin", 2), ("begin", 3)],  # in both trainings, and the texts
+        ),
+    ],
+)
+def test_a_command_that_goes_on_after_ctrl_c(
+    command, pressed, tmp_path, monkeypatch, capsys, ctrl_c
+):
+    pytest.importorskip("llvmlite")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.chdir(tmp_path)
+
+    def run(options):
+        status = main(["train", *command.split(), *options.split()])
+        printed = capsys.readouterr().out
+        return status, [line for line in printed.splitlines() if " steps" not in line]
+
+    expected = run("--out whole")
+    assert expected[0] == 0
+    for name, call in pressed:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Checkpoints, name, ctrl_c(call, getattr(Checkpoints, name), name == "begin")
+            )
+            assert run("--checkpoint run --resume")[0] == 130
+    assert not [*Path().glob("trained-*/*")]
+    assert run("--checkpoint run --resume --out whole") == expected
+    assert run("--checkpoint run")[0] == 2
+
+
+@pytest.mark.parametrize("model", ["cnn", "rnn", "lstm", "gpt", "--csv x.csv --target y"])
+def test_resume_needs_a_folder(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *model.split(), "--resume"]) == 2
+    assert "--resume needs --checkpoint FOLDER, which says where" in capsys.readouterr().err

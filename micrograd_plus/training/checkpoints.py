@@ -96,15 +96,15 @@ class Checkpoints:
         if not resume:
             if begun:
                 raise FileExistsError(
-                    f"{self.folder} has the checkpoint of a training: pass resume=True to go on "
-                    "with it, or name another folder"
+                    f"{self.folder} has the checkpoint of a training: pass resume=True (for a "
+                    "command --resume) to go on with it, or name another folder"
                 )
             return
         if problems := self._problems(state, epochs):
             if begun:
                 raise ValueError(
                     f"{path} is of another training: {'; '.join(problems)}. Nothing was changed: "
-                    "give fit what it was given there, or name another folder"
+                    "give the same arguments as there, or name another folder"
                 )
             return
         self._load(content)
@@ -135,7 +135,7 @@ class Checkpoints:
         """Writes the first checkpoint; OSError if that fails. From then on Ctrl-C waits for one."""
         if self.folder is not None:
             self.ctrl_c.begin()
-            self.write()
+        self.write()
 
     def close(self) -> None:
         """From now on Ctrl-C does not wait."""
@@ -143,6 +143,8 @@ class Checkpoints:
 
     def write(self) -> None:
         """Writes a checkpoint; OSError if that fails."""
+        if self.folder is None:
+            return
         self.number += 1
         text = saving.text_of(
             self.run.model,
