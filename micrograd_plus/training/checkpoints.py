@@ -96,8 +96,8 @@ class Checkpoints:
         if not resume:
             if begun:
                 raise FileExistsError(
-                    f"{self.folder} has the checkpoint of a training: pass resume=True (for a "
-                    "command --resume) to go on with it, or name another folder"
+                    f"{self.folder} has the checkpoint of a training: pass resume=True to go on "
+                    "with it, in a command --resume, or name another folder"
                 )
             return
         if problems := self._problems(state, epochs):
