@@ -143,9 +143,9 @@ class Op:
                 f"micrograd_plus.symbols, such as exp, log, tanh and where ({error})"
             ) from None
 
-        # The two are compiled when first called, so that importing the table takes no time. They
-        # stay a plain attribute: a cached_property makes the entry's __dict__, and from then on
-        # CPython 3.11 takes four times as long to find `forward`.
+        # The two are compiled when first called, so that importing the table takes no time. What is
+        # compiled is kept in a plain attribute: a cached_property would use the entry's __dict__,
+        # and from then on CPython 3.11 takes several times as long to find `forward`.
         self._compiled: list[Callable[..., Any]] = []
         self.forward, self.partials = self._lazy("forward", 0), self._lazy("partials", 1)
 
