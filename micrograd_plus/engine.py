@@ -22,10 +22,10 @@ def _operator(name: str) -> tuple[Callable[[Value, Operand], Value], ...]:
 
     def left(self: Value, other: Operand) -> Value:
         b = other if isinstance(other, Value) else Constant(other)
-        return current_engine.get().node(op, (self, b))
+        return engine_in_use().node(op, (self, b))
 
     def right(self: Value, other: Operand) -> Value:
-        return current_engine.get().node(op, (Constant(other), self))  # type: ignore[arg-type]
+        return engine_in_use().node(op, (Constant(other), self))  # type: ignore[arg-type]
 
     return left, right
 
@@ -73,7 +73,7 @@ class Value(Number, Methods):
         The gradient of a leaf is added to its `grad`, so that the gradients of several examples
         add up; `zero_grad` sets it to 0. The gradient of any other value replaces its `grad`.
         """
-        current_engine.get().backward(self, gradient)
+        engine_in_use().backward(self, gradient)
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("sub")
@@ -96,7 +96,7 @@ class Value(Number, Methods):
         """
         if named or len(operands) != len(op.operands) or op.nary:
             operands = op.complete(operands, named)
-        return record(op, tuple([as_value(operand) for operand in operands]))
+        return record(op, tuple([x if isinstance(x, Value) else Constant(x) for x in operands]))
 
     def detach(self) -> Constant:
         """The number as a Constant: no gradient flows from it back to this value."""
@@ -126,7 +126,7 @@ class Engine:
 
     def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
         """The Value that `op` makes of `operands`: its number, and how it was made."""
-        if len(operands) == 2:  # the most common case, and faster in this way
+        if op.binary:  # the most common case, and faster in this way
             a, b = operands
             data = op.forward(a.data, b.data)
         else:
@@ -137,7 +137,7 @@ class Engine:
         node.label = ""
         node.op = op
         node.operands = operands
-        node.scope = open_scope.get()
+        node.scope = innermost_scope()
         return node
 
     def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
@@ -184,7 +184,7 @@ def local_derivatives(node: Value) -> Iterable[tuple[Value, float]]:
     """Each operand of `node`, in order, with the derivative of `node` by it; none for a leaf."""
     if node.op is None:
         return ()
-    if len(node.operands) == 2:  # as in `Engine.node`
+    if node.op.binary:  # as in `Engine.node`
         a, b = node.operands
         return zip(node.operands, node.op.partials(node.data, a.data, b.data))
     return zip(node.operands, node.op.partials(node.data, *[x.data for x in node.operands]))
@@ -194,13 +194,13 @@ current_engine: ContextVar[Engine] = ContextVar("current_engine", default=Engine
 """The engine in use; another one inside `with no_grad():` and the like, in that thread alone."""
 open_scope: ContextVar[Any] = ContextVar("open_scope", default=None)  # the innermost scope
 
-_new = Value.__new__
-apply = Value.apply
+engine_in_use, innermost_scope = current_engine.get, open_scope.get
+_new, apply = Value.__new__, Value.apply
 
 
 def record(op: Op, operands: tuple[Value, ...]) -> Value:
     """As `apply`, faster, for operands that are complete and all Values."""
-    return current_engine.get().node(op, operands)
+    return engine_in_use().node(op, operands)
 
 
 def as_value(operand: Operand) -> Value:

@@ -11,7 +11,6 @@ it holds a number
 
 from __future__ import annotations
 
-from contextlib import suppress
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -66,10 +65,12 @@ def as_number(data: Any) -> float:
     kind = type(data)
     if kind is float:
         return data  # type: ignore[no-any-return]
-    numpy_scalar = kind.__module__ == "numpy" and isinstance(data, Real)
-    if (isinstance(data, (int, float)) or numpy_scalar) and kind is not bool:
-        with suppress(OverflowError):
+    is_number = isinstance(data, (int, float)) and kind is not bool
+    if is_number or (kind.__module__ == "numpy" and isinstance(data, Real)):
+        try:
             return float(data)
+        except OverflowError:  # of an int
+            pass
     raise TypeError(_why_not_a_number(data))
 
 

@@ -46,7 +46,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from .formulas.writers import JavaScript, LaTeX, Python, compile_python
@@ -84,6 +83,7 @@ class Op:
     operands: the names of its operands, from the formula's own parameters.
     defaults: the values of the operands that may be left out.
     nary: whether each operand is a vector, a list of any length.
+    binary: whether it takes two numbers.
     inline: whether a constant last operand is part of the op's name, as in `**2`.
     why: for each operand a sentence that explains the derivative by it; {0}, {1}, … stand for the
         names of the operands, {out} for that of the result.
@@ -118,6 +118,7 @@ class Op:
         self.operands = code.co_varnames[: code.co_argcount]
         self.defaults: tuple[float, ...] = formula.__defaults__ or ()
         self.nary = nary
+        self.binary = len(self.operands) == 2 and not nary
         self.inline = inline
         self.doc = doc
         self.why = (why,) * len(self.operands) if isinstance(why, str) else why
@@ -142,7 +143,10 @@ class Op:
                 f"micrograd_plus.symbols, such as exp, log, tanh and where ({error})"
             ) from None
 
-        # The two are compiled when first called, so that importing the table takes no time.
+        # The two are compiled when first called, so that importing the table takes no time. What is
+        # compiled is kept in a plain attribute: a cached_property would use the entry's __dict__,
+        # and from then on CPython 3.11 takes several times as long to find `forward`.
+        self._compiled: list[Callable[..., Any]] = []
         self.forward, self.partials = self._lazy("forward", 0), self._lazy("partials", 1)
 
     def __repr__(self) -> str:
@@ -212,16 +216,15 @@ class Op:
 
     def _lazy(self, attribute: str, position: int) -> Callable[..., Any]:
         def function(*numbers: float) -> Any:
+            if not self._compiled:
+                filename = f"<micrograd_plus op {self.name}>"
+                self._compiled = compile_python(self.python, filename, ON_FLOATS)
             compiled = self._compiled[position]
             if getattr(self, attribute) is function:  # not if a lesson has replaced it, as `faults`
                 setattr(self, attribute, compiled)
             return compiled(*numbers)
 
         return function
-
-    @cached_property
-    def _compiled(self) -> list[Callable[..., Any]]:
-        return compile_python(self.python, f"<micrograd_plus op {self.name}>", ON_FLOATS)
 
 
 CALLED_AS = "{signature} was called as {name}({given})"

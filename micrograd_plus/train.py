@@ -91,7 +91,9 @@ def fit(
         engine than "native" always compiles: an error says if that is not possible.
     checkpoint: a folder for checkpoints. There is one at the beginning, one after every
         `checkpoint_seconds`, between two steps, and one at the end. Each replaces the one before
-        the last. A folder that has the checkpoint of a training is refused without `resume`.
+        the last. After Ctrl-C there is one, too: the training ends after the step in progress, or
+        at once after a second Ctrl-C. A folder that has the checkpoint of a training is refused
+        without `resume`.
     resume: goes on from the newest checkpoint in the folder; from the beginning if there is none.
         Then a training that was killed or interrupted, and is called again with the same arguments,
         ends with the numbers that it would have had, to the last bit on the same machine. Only
@@ -137,7 +139,7 @@ def fit(
     begun = len(history.loss)
     bar = progress_bar(begun if history.stopped else epochs, "epoch", progress, done=begun)
     try:
-        checkpoints.write()
+        checkpoints.begin()
         loggers.begin(checkpoints.training, {**settings, "epochs": epochs}, begun)
         for epoch in bar:
             model.train()
@@ -201,6 +203,7 @@ def fit(
                 stacklevel=2,
             )
     finally:
+        checkpoints.close()
         loggers.close()
         bar.close()
         model.eval()

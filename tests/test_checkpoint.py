@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from micrograd_plus import Value, data, fit, load, losses, nn, optim
+from micrograd_plus import Value, data, fit, load, loggers, losses, nn, optim
 from micrograd_plus.__main__ import main
+from micrograd_plus.training import runs
 from micrograd_plus.training.checkpoints import Checkpoints
 
 X, Y = data.moons(12, noise=0.1, seed=1)
@@ -69,6 +71,10 @@ def train(folder=None, model=None, optimizer=None, gamma=0.9, **options):
     history = fit(model, optimizer=optimizer, **settings)
     numbers = [parameter.data for parameter in optimizer.parameters]
     return history, model.state_dict(), optimizer.state_dict(), numbers
+
+
+def newest(folder):
+    return json.loads(max(folder.iterdir()).read_text())
 
 
 def contents(folder):
@@ -197,6 +203,92 @@ def test_interrupted_and_called_again_with_the_same_objects(compiled, folder):
     assert train(folder, **objects, resume=True) == expected
 
 
+@pytest.fixture
+def ctrl_c():
+    """Presses Ctrl-C once, at a call of what it wraps: before it or after it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def pressed_at(call, function, after=False):
+        left = iter(range(call, 0, -1))
+
+        def wrapped(*arguments, **options):
+            now = next(left, 0) == 1
+            if now and not after:
+                signal.raise_signal(signal.SIGINT)
+            result = function(*arguments, **options)
+            if now and after:
+                signal.raise_signal(signal.SIGINT)
+            return result
+
+        return wrapped
+
+    yield pressed_at
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 9])
+def test_ctrl_c_in_a_step_loses_no_step(step, folder, ctrl_c, monkeypatch):
+    log = folder.with_name("log.jsonl")
+    options = {"checkpoint_seconds": 1e9, "logger": loggers.JSONLines(log)}
+    monkeypatch.setattr(runs, "grad_norm", ctrl_c(step, optim.grad_norm))
+    history, *_ = train(folder, **options)
+    assert history.stopped == f"by Ctrl-C after {(step - 1) // 3} whole epochs"
+    assert newest(folder)["training"]["run"]["steps"] == step
+    assert train(folder, resume=True, **options) == train()
+    epochs = [json.loads(line).get("epoch") for line in log.read_text().splitlines()]
+    assert epochs == [None, 1, 2, 3]  # the settings, and each epoch once
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_ctrl_c_in_compiled_steps_loses_no_step(call, after, folder, ctrl_c, monkeypatch):
+    """Python handles it when the machine code returns, which has made several steps."""
+    native = pytest.importorskip("micrograd_plus.compiler.running").NativeMachine
+    pytest.importorskip("llvmlite")
+    options = {"checkpoint_seconds": 1e9, "compiled": True, "early_stop": 2}
+    expected = train(**options)
+    monkeypatch.setattr(native, "run", ctrl_c(call, native.run, after))
+    history, *_ = train(folder, **options)
+    assert history.stopped.startswith("by Ctrl-C after")
+    assert newest(folder)["training"]["run"]["steps"] >= call
+    assert train(folder, resume=True, **options) == expected
+
+
+def test_ctrl_c_in_the_validation_waits_for_the_end_of_the_epoch(folder, ctrl_c, monkeypatch):
+    options = {"validation": (X, Y), "checkpoint_seconds": 1e9}
+    monkeypatch.setattr(runs, "loss_and_accuracy", ctrl_c(1, runs.loss_and_accuracy))
+    history, *_ = train(folder, **options)
+    assert history.stopped == "by Ctrl-C after 1 whole epochs"
+    assert len(history.val_loss) == 1
+    assert train(folder, resume=True, **options) == train(**options)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_second_ctrl_c_does_not_wait(folder):
+    reached = []
+
+    def press_three_times(history):
+        for press in ("first", "second", "third"):
+            signal.raise_signal(signal.SIGINT)
+            reached.append(press)
+
+    history, *_ = train(folder, callbacks=[press_three_times])
+    assert reached == ["first"]
+    assert history.stopped == "by Ctrl-C after 1 whole epochs"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert train(folder, resume=True) == train()
+
+
+def test_a_handler_of_ones_own_stays(folder):
+    calls = []
+    before = signal.signal(signal.SIGINT, lambda *_: calls.append(1))
+    try:
+        train(folder, callbacks=[lambda history: signal.raise_signal(signal.SIGINT)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(calls) == 3
+
+
 def test_killed_before_its_first_step(folder, stop_after):
     """Weights without a seed are those of the first process."""
     stop_after(1)
@@ -251,7 +343,7 @@ def test_a_folder_with_a_checkpoint(folder):
     train(folder)
     files, model = contents(folder), network()
     numbers = model.state_dict()
-    with pytest.raises(FileExistsError, match="pass resume=True to go on with it, or name another"):
+    with pytest.raises(FileExistsError, match=r"pass resume=True .* or name another"):
         train(folder, model)
     assert contents(folder) == files
     assert model.state_dict() == numbers
@@ -417,7 +509,7 @@ def test_a_full_disk_does_not_end_the_training(folder, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", replace_if_there_is_room)
-    with pytest.warns(RuntimeWarning, match="could not be written: .*No space left.* The training"):
+    with pytest.warns(RuntimeWarning, match="could not be written: .*No space left.*The last one"):
         assert train(folder, callbacks=[fill_or_empty]) == train()
     assert train(folder, resume=True) == train()
 
@@ -432,6 +524,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_at_once(tmp_path):
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.chdir(tmp_path)
     rows = [f"{a:.3f},{b:.3f},{'ab'[t > 0]}" for (a, b), t in zip(X, Y)]
     Path("moons.csv").write_text("\n".join(["x,y,kind", *rows]))
@@ -439,6 +532,50 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(command.format("").split()) == 0
     model = Path("trained/model.json").read_text()
     assert main(command.format("").split()) == 2
-    assert "run has the checkpoint of a training" in capsys.readouterr().err
+    complaint = capsys.readouterr().err
+    assert "run has the checkpoint of a training: " in complaint
+    assert "in a command --resume" in complaint
     assert main(command.format("--resume").split()) == 0
     assert Path("trained/model.json").read_text() == model
+
+
+@pytest.mark.parametrize(
+    ("command", "pressed"),
+    [
+        ("gpt --steps 30 --width 4 --heads 2", [("begin", 1), ("write_if_due", 2)]),
+        (
+            "lstm --steps 20 --width 3 --runs 1 --epochs 2 --length 2",
+            [("write_if_due", 2), ("begin", 2), ("begin", 3)],  # in both trainings, and the texts
+        ),
+    ],
+)
+def test_a_command_that_goes_on_after_ctrl_c(
+    command, pressed, tmp_path, monkeypatch, capsys, ctrl_c
+):
+    pytest.importorskip("llvmlite")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.chdir(tmp_path)
+
+    def run(options):
+        status = main(["train", *command.split(), *options.split()])
+        printed = capsys.readouterr().out
+        return status, [line for line in printed.splitlines() if " steps" not in line]
+
+    expected = run("--out whole")
+    assert expected[0] == 0
+    for name, call in pressed:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Checkpoints, name, ctrl_c(call, getattr(Checkpoints, name), name == "begin")
+            )
+            assert run("--checkpoint run --resume")[0] == 130
+    assert not [*Path().glob("trained-*/*")]
+    assert run("--checkpoint run --resume --out whole") == expected
+    assert run("--checkpoint run")[0] == 2
+
+
+@pytest.mark.parametrize("model", ["cnn", "rnn", "lstm", "gpt", "--csv x.csv --target y"])
+def test_resume_needs_a_folder(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *model.split(), "--resume"]) == 2
+    assert "--resume needs --checkpoint FOLDER, which says where" in capsys.readouterr().err

@@ -84,9 +84,18 @@ def test_one_file_takes_batches_and_sequences_of_any_size(dtype: str, tmp_path: 
             assert flat(run(["y"], {"x": x})[0]) == pytest.approx(
                 flat(numbers(model(batch))), rel=near, abs=near
             )
-    mp.export(gpt, tmp_path / "model.onnx", dtype=dtype)
-    with pytest.raises(Exception, match="Non-zero status code"):  # longer than the context
-        session(tmp_path / "model.onnx").run(["y"], {"x": np.zeros((1, 7), dtype="int64")})
+
+
+@pytest.mark.parametrize("context", [1, 2])
+def test_what_eager_code_refuses_is_an_error_in_the_file(context: int, tmp_path: Path) -> None:
+    gpt = nn.GPT(5, 4, 2, 1, context=context, **DRAW)
+    mp.export(gpt, tmp_path / "model.onnx")
+    run = session(tmp_path / "model.onnx").run
+    for tokens in ([0] * (context + 1), [0] * (context + 4), [5], [-1], [-5], [-6]):
+        with pytest.raises((ValueError, IndexError), match=r"at most|ints from 0 to 4"):
+            gpt(tokens)
+        with pytest.raises(Exception, match="Non-zero status code"):
+            run(["y"], {"x": np.array([tokens])})
 
 
 def test_a_batch_norm_after_a_convolution(tmp_path: Path) -> None:

@@ -62,6 +62,15 @@ def test_a_float32_model_of_pytorch_comes_with_the_same_numbers() -> None:
     assert flat(numbers(ours(x))) == pytest.approx(flat(theirs.double()(in_torch(x))), **CLOSE)
 
 
+@pytest.mark.parametrize("context", [1, 2])
+def test_a_sequence_beyond_the_context_is_an_error(context: int) -> None:
+    torch = pytorch()
+    twin = mp.to_torch(nn.GPT(5, 4, 2, 1, context=context, **DRAW))
+    assert twin(torch.zeros(2, context, dtype=torch.long)).shape == (2, context, 5)
+    with pytest.raises(RuntimeError, match="exceeds dimension size"):
+        twin(torch.zeros(2, context + 1, dtype=torch.long))
+
+
 def test_building_draws_none_of_pytorchs_random_numbers() -> None:
     torch = pytorch()
     torch.manual_seed(7)

@@ -134,6 +134,35 @@ def test_batch_norm_compiled():
         assert flat(predict(X)) == pytest.approx(flat(numbers(model(X))), rel=1e-12)
 
 
+@pytest.mark.parametrize("length", [2, 3, 4, 6])  # 4: as many places as channels
+def test_batch_norm_compiled_behind_a_convolution(length):
+    """Where compiled, one example is channels × places, as in eager mode those of a batch."""
+    pytest.importorskip("llvmlite")
+    torch = pytorch()
+    norm = nn.BatchNorm1d(3)
+    layers = nn.Conv1d(2, 3, 2, generator=seeded()), norm, nn.Tanh(), nn.Flatten(-2)
+    model = shaken(nn.Sequential(*layers, nn.Linear(3 * (length - 1), 1, generator=seeded())))
+    predict = mp.compile(model)
+    X = numbers(noise(5, 2, length))
+    with pytest.raises(TypeError, match=r"BatchNorm1d.*train in eager mode, or call model.eval"):
+        predict(X)
+    model(X)  # moves the statistics
+    model.eval()
+    predicted = flat(predict(X))
+    assert predicted == pytest.approx(flat(numbers(model(X))), rel=1e-12)
+    twin = twin_of(model).eval()
+    assert predicted == pytest.approx(flat(twin(torch.tensor(X, dtype=torch.float64))), **NEAR)
+    total = mp.compile(lambda x: model([x])[0][0])  # a batch of one
+    assert total.loss(X) == pytest.approx(statistics.fmean(predicted), rel=1e-12)
+
+
+def test_batch_norm_compiled_takes_no_batch():
+    model = nn.BatchNorm1d(3).eval()
+    loss = mp.compile(lambda rows: mp.dot(*model(rows)))
+    with pytest.raises(ValueError, match=r"takes 3 features .* given 2\. .* a compiled"):
+        loss([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+
+
 def test_fit_trains_batch_norm_in_eager_mode():
     generator = seeded()
     model = nn.Sequential(

@@ -40,13 +40,29 @@ def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments `checkpoint` and `resume` of `fit`."""
+    """Adds a folder for checkpoints, and whether to go on from there."""
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FOLDER", help="keep the training's state there"
+        "--checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="write the training's state there every minute, and after Ctrl-C",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the newest checkpoint, if there is one"
+        "--resume",
+        action="store_true",
+        help="go on from the newest checkpoint in that folder, if there is one",
     )
+
+
+def checkpoint_of(options: argparse.Namespace, training: str = "") -> dict[str, Any]:
+    """The arguments `checkpoint` and `resume` of `fit`; ValueError if they do not fit together.
+
+    training: the name of the folder inside, for a command that has several trainings.
+    """
+    if options.resume and options.checkpoint is None:
+        raise ValueError("--resume needs --checkpoint FOLDER, which says where to go on")
+    folder = options.checkpoint and options.checkpoint / training
+    return {"checkpoint": folder, "resume": options.resume}
 
 
 def add_lr(parser: Any, default: float) -> None:

@@ -13,7 +13,7 @@ from ..optim import Adam
 from ..support.files import make_folder
 from ..support.nested import plain
 from ..train import fit
-from .arguments import add_checkpoint, add_command, add_lr, add_number, add_output
+from .arguments import add_checkpoint, add_command, add_lr, add_number, add_output, checkpoint_of
 from .output import require_an_epoch, write_model, write_pictures
 
 _CLASSES = "0123456789"
@@ -32,6 +32,7 @@ def add(models: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains, tests on a held-out fifth, saves and draws; prints the path of each file."""
+    going_on = checkpoint_of(options)
     X, y = digits(images=True)
     make_folder(options.out)
     X, X_held_out, y, y_held_out = train_test_split(X, y, 0.2, seed=options.seed)
@@ -47,8 +48,7 @@ def run(options: argparse.Namespace) -> int:
         batch_size=32,
         validation=(X_held_out, y_held_out),
         generator=random.Random(options.seed),
-        checkpoint=options.checkpoint,
-        resume=options.resume,
+        **going_on,
     )
     require_an_epoch(history)
     predicted = [row.index(max(row)) for row in plain(compiler.compile(model)(X_held_out))]

@@ -10,7 +10,7 @@ from .. import show
 from ..context import no_grad
 from ..nn import GPT
 from ..support.files import make_folder
-from .arguments import add_command, add_lr, add_number, add_output
+from .arguments import add_checkpoint, add_command, add_lr, add_number, add_output
 from .output import write_pictures
 from .writing import add_texts, learn_to_write, read_texts
 
@@ -20,6 +20,7 @@ def add(models: Any) -> None:
     help_ = "a GPT that writes names, letter by letter"
     example = "micrograd-plus train gpt --width 32 --steps 10000 --lr 0.003"
     parser = add_command(models, "gpt", help_, example)
+    add_checkpoint(parser)
     add_output(parser, "trained-gpt")
     add_texts(parser, steps=1000)
     add_lr(parser, 0.01)

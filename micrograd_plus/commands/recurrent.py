@@ -18,7 +18,7 @@ from ..support.files import make_folder
 from ..support.nested import plain
 from ..support.words import many
 from ..train import History, fit
-from .arguments import add_command, add_lr, add_number, add_output
+from .arguments import add_checkpoint, add_command, add_lr, add_number, add_output, checkpoint_of
 from .output import require_an_epoch, write_pictures
 from .writing import add_texts, learn_to_write, read_texts
 
@@ -34,6 +34,7 @@ def add(models: Any) -> None:
         command = name.lower()
         help_ = f"RNN and LSTM on the adding problem, then an {name} that writes names"
         parser = add_command(models, command, help_, f"micrograd-plus train {command} --length 20")
+        add_checkpoint(parser)
         add_output(parser, f"trained-{command}")
         problem = parser.add_argument_group("the adding problem")
         add_number(problem, "--length", 30, "steps of each sequence")
@@ -132,6 +133,8 @@ def _run(
     X_new, y_new = new
     at_first = [_backward(model, x, t) for x, t in zip(X_new[:_MEASURED], y_new)]
     history = _learn(model, X, y, seed, options)
+    if history.stopped and not history.diverged:  # by Ctrl-C, which ends the comparison
+        raise KeyboardInterrupt
     require_an_epoch(history)
     guesses = plain(compiler.compile(model)(X_new))
     trained = [_backward(model, x, t) for x, t in zip(X_new[:_MEASURED], y_new)]
@@ -168,6 +171,7 @@ def _learn(model: LastState, X: Any, y: Any, seed: int, options: argparse.Namesp
         schedule=CosineAnnealingLR(optimizer, options.epochs),
         generator=random.Random(seed),
         compiled=True,  # the model takes one sequence, not a batch
+        **checkpoint_of(options, f"{type(model.recurrent).__name__.lower()}-{seed}"),
     )
 
 

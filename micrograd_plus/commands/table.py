@@ -18,7 +18,15 @@ from ..optim import Adam
 from ..support.files import make_folder
 from ..support.nested import flatten
 from ..train import fit
-from .arguments import add_checkpoint, add_lr, add_number, add_output, share, widths
+from .arguments import (
+    add_checkpoint,
+    add_lr,
+    add_number,
+    add_output,
+    checkpoint_of,
+    share,
+    widths,
+)
 from .output import require_an_epoch, write_model, write_pictures
 from .tables import Encoder, Table, read_csv
 
@@ -61,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             "train needs --csv FILE and --target COLUMN, or one of cnn, rnn, lstm, gpt"
         )
+    going_on = checkpoint_of(options)
     table = read_csv(options.csv)
     left_out = [name for given in options.leave_out for name in _columns(given, table.header)]
     encoder = Encoder.learn(table, options.target, left_out, options.task)
@@ -91,8 +100,7 @@ def run(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         validation=(encoder.inputs(held_out), encoder.targets(held_out)),
         generator=random.Random(options.seed),
-        checkpoint=options.checkpoint,
-        resume=options.resume,
+        **going_on,
     )
     require_an_epoch(history)
     print()

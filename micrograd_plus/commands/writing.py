@@ -17,7 +17,8 @@ from ..nn import LanguageModel, generate
 from ..optim import Adam, LinearLR
 from ..support.files import write_atomically
 from ..text import CharacterTokenizer
-from .arguments import add_number
+from ..training.steps import run_steps
+from .arguments import add_number, checkpoint_of
 from .output import write_model, write_pictures
 
 _LONGEST = 63  # a compiled step keeps programs for this many lengths
@@ -59,6 +60,7 @@ def learn_to_write(
     Each step trains on one text, with Adam and a learning rate that falls linearly to 0. A tenth
     of the texts is held out to measure the loss.
     """
+    going_on = checkpoint_of(options, "texts")
     tokenizer = CharacterTokenizer(texts)
     X, X_held_out, y, y_held_out = train_test_split(
         *tokenizer.examples(texts), test_size=0.1, seed=options.seed
@@ -75,11 +77,12 @@ def learn_to_write(
     X, y = (list(islice(cycle(tokens), options.steps)) for tokens in (X, y))
     started = time.perf_counter()
     step = compiler.compile(loss_fn, optimizer)
-    losses = step.run(X, y, batch_size=1, schedule=schedule)
+    losses = run_steps(step, model, X, y, schedule, **going_on)
     seconds = time.perf_counter() - started
+    taken = "" if options.resume else f" in {seconds:.1f} s, including the recording"
     loss = step.loss(X_held_out, y_held_out)
     print(
-        f"\n{options.steps:,} steps in {seconds:.1f} s, including the recording\n"
+        f"\n{options.steps:,} steps{taken}\n"
         f"loss on the held-out texts: {loss:.3f}; if all letters were equally likely: "
         f"{math.log(len(tokenizer)):.3f}\n"
     )

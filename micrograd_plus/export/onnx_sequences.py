@@ -23,15 +23,20 @@ Step = Callable[[Graph, Any, str, States], States]
 
 
 def embedding(graph: Graph, module: Any, tokens: str) -> str:
-    """The row of each token."""
+    """The row of each token; a token that is none is an error there."""
     graph.axes += 1
-    return graph.add("Gather", graph.constant(module.state_dict()["weight"]), tokens)
+    end = graph.constant(module.num_embeddings, "int64")  # Gather would count a negative one back
+    row = graph.add("Where", graph.add("Less", tokens, graph.constant(0, "int64")), end, tokens)
+    return graph.add("Gather", graph.constant(module.state_dict()["weight"]), row)
 
 
 def learned_positions(graph: Graph, module: Any, x: str) -> str:
     """Adds a row of the table; a sequence beyond the context is an error there."""
     rows = graph.constant(module.state_dict()["weight"])
-    return graph.add("Add", x, graph.add("Gather", rows, graph.places(x, 1)))
+    rows = graph.add("Gather", rows, graph.places(x, 1))
+    # onnxruntime makes a slice of it, which may be one row for any length: an error for Reshape.
+    rows = graph.add("Reshape", rows, graph.add("Shape", x, start=1))
+    return graph.add("Add", x, rows)
 
 
 def sinusoidal_positions(graph: Graph, module: Any, x: str) -> str:

@@ -114,8 +114,9 @@ class BatchNorm1d(Module):
 
     In training, mean and variance are those of the batch, and running_mean and running_var
     move towards them by the factor `momentum`. In evaluation, running_mean and running_var are
-    used, and a single example is allowed. A compiled function processes one example at a time, not
-    a batch: train in eager mode, and compile after `model.eval()`.
+    used, and a single row is allowed. A compiled function processes one example at a time, not a
+    batch: train in eager mode, and compile after `model.eval()`. In a compiled function a list of
+    lists is therefore one example, channels × places.
 
     >>> [[f"{y:.3f}" for y in row] for row in BatchNorm1d(1)([[1.0], [2.0], [3.0]])]
     [['-1.225'], ['0.000'], ['1.225']]
@@ -134,20 +135,25 @@ class BatchNorm1d(Module):
     def forward(self, x: Any) -> Any:
         """The output, with the shape of the input."""
         x = plain(x)
-        if not is_nested(x):
-            return self.forward([x])[0]
+        compiled = recorder() is not None
+        if self.training and compiled:
+            raise TypeError(
+                f"{where()} in training needs whole batches, but a compiled function processes one "
+                "example at a time: train in eager mode, or call model.eval() first"
+            )
+        if not is_nested(x) or (compiled and not is_nested(x[0])):
+            return self._batch([x])[0]
+        return self._batch(x)
+
+    def _batch(self, x: Any) -> list[Any]:
         batch = [plain(example) for example in x]
         for example in batch:
             if len(example) != self.num_features:
                 raise ValueError(
                     f"{where()} takes {self.num_features} features for each example of a batch, "
-                    f"and was given {len(example)}"
+                    f"and was given {len(example)}. Give one example as [x]; in a compiled "
+                    "function x itself is one example"
                 )
-        if self.training and recorder() is not None:
-            raise TypeError(
-                f"{where()} in training needs whole batches, but a compiled function processes one "
-                "example at a time: train in eager mode, or call model.eval() first"
-            )
         features = [self._feature(i, column) for i, column in enumerate(zip(*batch))]
         if self.training:
             self.num_batches_tracked.data += 1

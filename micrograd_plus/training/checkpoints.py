@@ -38,6 +38,7 @@ from ..nn import saving
 from ..nn.init import GLOBAL
 from ..optim import Schedule
 from ..support.files import remove_unfinished, write_atomically
+from ..support.interrupts import LateCtrlC
 from ..support.sweeping import warn
 from .runs import Run
 from .settings import differences
@@ -74,6 +75,7 @@ class Checkpoints:
         self.written: list[Path] = []
         self.number = 0
         self.due = 0.0
+        self.ctrl_c = LateCtrlC()
 
     def find(self, resume: bool, epochs: int) -> None:
         """Goes on from the newest checkpoint, if `resume` is true and there is one.
@@ -95,14 +97,14 @@ class Checkpoints:
             if begun:
                 raise FileExistsError(
                     f"{self.folder} has the checkpoint of a training: pass resume=True to go on "
-                    "with it, or name another folder"
+                    "with it, in a command --resume, or name another folder"
                 )
             return
         if problems := self._problems(state, epochs):
             if begun:
                 raise ValueError(
                     f"{path} is of another training: {'; '.join(problems)}. Nothing was changed: "
-                    "give fit what it was given there, or name another folder"
+                    "give the same arguments as there, or name another folder"
                 )
             return
         self._load(content)
@@ -128,6 +130,16 @@ class Checkpoints:
         for generator, (version, words, gauss) in zip(self.generators, state["generators"]):
             generator.setstate((version, tuple(words), gauss))
         self.training, self.number = state["name"], state["number"]
+
+    def begin(self) -> None:
+        """Writes the first checkpoint; OSError if that fails. From then on Ctrl-C waits for one."""
+        if self.folder is not None:
+            self.ctrl_c.begin()
+        self.write()
+
+    def close(self) -> None:
+        """From now on Ctrl-C does not wait."""
+        self.ctrl_c.end()
 
     def write(self) -> None:
         """Writes a checkpoint; OSError if that fails."""
@@ -156,20 +168,23 @@ class Checkpoints:
     def write_if_due(self, last: bool = False) -> None:
         """Writes a checkpoint if the one before it is `seconds` old, or if it is the last.
 
-        A warning says if that fails.
+        A warning says if that fails. KeyboardInterrupt after Ctrl-C, when it is written.
         """
-        if self.folder is None or not (last or time.monotonic() >= self.due):
+        if self.folder is None:
+            return
+        if not (last or self.ctrl_c.pressed or time.monotonic() >= self.due):
             return
         try:
             self.write()
         except OSError as error:
             self.due = time.monotonic() + self.seconds
             warn(
-                f"a checkpoint could not be written: {error}. The training goes on; the last "
-                f"checkpoint is {self.written[-1]}",
+                f"a checkpoint could not be written: {error}. The last one is {self.written[-1]}",
                 RuntimeWarning,
                 stacklevel=3,
             )
+        if self.ctrl_c.pressed:
+            raise KeyboardInterrupt
 
     def _newest(self, folder: Path) -> tuple[Path | None, dict[str, Any]]:
         """The newest checkpoint that is whole, and its content; ValueError if all are damaged."""
