@@ -171,6 +171,7 @@ class Compiled:
         if engine != "native" and threads is not None:
             raise ValueError(f"threads are for engine='native'; {engine} has its own")
         self.threads = None if threads is None else whole_number("threads", threads)
+        self._tasks = {d: Task(d, (), threads=self.threads) for d in (False, True)}
         self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
         self._spare: list[Examples] = []  # whose memory a call may use
@@ -252,7 +253,10 @@ class Compiled:
 
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
-        return Task(differentiated, self._programs.seeds(), threads=self.threads)
+        seeds = self._programs.seeds()
+        if seeds:
+            return Task(differentiated, seeds, threads=self.threads)
+        return self._tasks[differentiated]
 
     def _known(self) -> Sequence[Value]:
         """The parameters that are known before recording."""

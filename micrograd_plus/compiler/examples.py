@@ -11,14 +11,19 @@ import importlib.util
 import math
 from array import array
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from ctypes import addressof
 from functools import cache
+from itertools import accumulate, chain
 from typing import Any
 
 from ..numbers import as_number
 from ..support.nested import flatten, plain, shape
+from .native import is_installed, reader
+from .reading import VIEW
 from .recording import Requirement, Shape
+from .tape import Columns, address, structure
 
 
 class Examples:
@@ -36,6 +41,7 @@ class Examples:
         self.kinds: Sequence[int]
         self.shapes: list[tuple[Shape, ...]]
         self._columns: list[Any] = []  # each argument's place in `inputs`, if that is an array
+        self._read: Callable[[Sequence[Any]], bool] | None = None
         if not (has_numpy() and self._as_one_array()):
             self._one_by_one()
 
@@ -43,6 +49,10 @@ class Examples:
         """Takes other examples of these shapes into the same memory; False if they are none."""
         if len(batches) != len(self._columns):
             return False
+        self._read = self._read or _reader_of(self._columns, self.inputs)
+        if self._read(batches):
+            self.batches = batches
+            return True
         for batch, column in zip(batches, self._columns):
             numbers = _as_array(batch)
             if numbers is None or numbers.shape != column.shape:
@@ -126,19 +136,49 @@ class Examples:
                 requirement.check((inputs[requirement.position],))
             return
         starts = self.starts
-        if len(self.shapes) > 1 and requirements:
+        if len(self.shapes) > 1:
             starts = [start for start, own in zip(starts, self.kinds) if own == kind]
         for requirement in requirements:
-            column = self._column(requirement.position, starts)
+            position = requirement.position
+            column = (
+                self.inputs[position :: starts.step]
+                if isinstance(starts, range)  # at equal distances
+                else array("d", [self.inputs[start + position] for start in starts])
+            )
             if (given := column.tobytes()) != requirement.met_by:
                 requirement.check(set(column.tolist()))
                 requirement.met_by = given
 
-    def _column(self, position: int, starts: Sequence[int]) -> Any:
-        """The numbers at this position of the examples that start there."""
-        if isinstance(starts, range):  # at equal distances
-            return self.inputs[position :: starts.step]
-        return array("d", [self.inputs[start + position] for start in starts])
+
+def _reader_of(columns: Sequence[Any], numbers: Any) -> Callable[[Sequence[Any]], bool]:
+    """`_Reader.read`; without machine code, nothing is read."""
+    return _Reader(columns, numbers).read if is_installed() else lambda _: False
+
+
+class _Reader:
+    """Copies the arguments of a call to the columns of an array, in machine code."""
+
+    def __init__(self, columns: Sequence[Any], numbers: Any) -> None:
+        import numpy as np
+
+        shapes = [column.shape for column in columns]
+        ends = np.array(list(accumulate(map(len, shapes))), np.int64)
+        sizes = np.array(list(chain.from_iterable(shapes)), np.int64)
+        view = np.zeros(VIEW, np.int64)
+        self._kept = {"ends": ends, "sizes": sizes, "numbers": numbers, "view": view}
+        types = zip(("list", "tuple", "float", "int", "array"), (list, tuple, float, int, np.ndarray))
+        self._columns = structure(Columns)(
+            count=sizes[0],
+            width=len(numbers) // sizes[0],
+            arguments=len(shapes),
+            **{name: address(room) for name, room in self._kept.items()},
+            **{f"{name}_type": id(type_) for name, type_ in types},
+        )
+        self._at, self._read = addressof(self._columns), reader()
+
+    def read(self, batches: Sequence[Any]) -> bool:
+        """False if the arguments are not as they were, or of other types than those below."""
+        return self._read(id(batches), self._at) == 1  # type: ignore[no-any-return]
 
 
 def _add(argument: Any, inputs: array[float]) -> Shape:

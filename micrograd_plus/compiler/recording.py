@@ -72,7 +72,7 @@ class Recording:
     structure: the nested lists that it returned, with None in place of each Value.
     stamps: the bindings of the calls that were not run.
     watched: the parameters whose numbers could not be read; base: what recordings share.
-    randoms: in the order in which they are drawn. modules: those that were called.
+    randoms: in the order in which they are drawn. modules: those whose mode was read.
     """
 
     rows: Rows
@@ -148,9 +148,8 @@ class _Recorder:
         self.stamps: list[Binding] = []
         self.vectors: dict[tuple[Value, ...], int] = {}
 
-    def entered(self, owner: Any) -> None:
-        if hasattr(owner, "training"):
-            self.modules[id(owner)] = owner
+    def reads_mode(self, module: Any) -> None:
+        self.modules[id(module)] = module
 
     def _maker_of_nodes(self) -> Callable[..., Value]:
         """`node`, which is called for each operator: it has all that it needs at hand."""
