@@ -78,10 +78,15 @@ def read_rows(columns: Columns, x: int, size: int, end: int, to: int) -> int:
     """
     if size == end:
         return to + 1 if read_number(columns, x, to) else -1
-    sizes = integers(columns.sizes)
-    if length(columns, x) != sizes[size]:
+    count = integers(columns.sizes)[size]
+    if length(columns, x) != count:
         return -1
-    for i in range(sizes[size]):
+    if size + 1 == end:
+        for i in range(count):
+            if not read_number(columns, item(columns, x, i), to + i):
+                return -1
+        return to + count
+    for i in range(count):
         to = read_rows(columns, item(columns, x, i), size + 1, end, to)
         if to < 0:
             return -1
