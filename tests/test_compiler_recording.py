@@ -792,6 +792,14 @@ def test_a_dropout_of_a_loss_function_is_switched(machine: str) -> None:
     assert compiled([1.0] * 64) != 1.0
 
 
+def test_a_mode_that_a_loss_function_reads(machine: str) -> None:
+    w, model = Value(1.0), nn.Linear(1, 1)  # which is not called
+    compiled = mp.compile(lambda x: w * x if model.training else -w * x)
+    for mode, expected in ((True, 3.0), (False, -3.0), (False, -3.0), (True, 3.0)):
+        model.train(mode)
+        assert compiled.loss([3.0]) == expected
+
+
 def test_checks_leave_generators_alone() -> None:
     generator, twin = random.Random(3), random.Random(3)
     model = nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.5, generator=generator))

@@ -229,7 +229,7 @@ class Compiled:
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
 
-    def _examples_of_a_call(self, batches: Sequence[Any]) -> Examples:
+    def _examples_of_a_call(self, batches: tuple[Any, ...]) -> Examples:
         """The examples of a call, in the memory of an earlier call's, if that can be."""
         try:
             examples = self._spare.pop()
@@ -335,7 +335,7 @@ class LossAndGradient(Compiled):
         """
         return self._mean_loss(batches, differentiated=False)
 
-    def _mean_loss(self, batches: Sequence[Any], differentiated: bool) -> float:
+    def _mean_loss(self, batches: tuple[Any, ...], differentiated: bool) -> float:
         self._refuse_recording()
         examples = self._examples_of_a_call(batches)
         programs = self._programs

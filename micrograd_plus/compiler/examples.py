@@ -41,11 +41,11 @@ class Examples:
         self.kinds: Sequence[int]
         self.shapes: list[tuple[Shape, ...]]
         self._columns: list[Any] = []  # each argument's place in `inputs`, if that is an array
-        self._read: Callable[[Sequence[Any]], bool] | None = None
+        self._read: Callable[[tuple[Any, ...]], bool] | None = None
         if not (has_numpy() and self._as_one_array()):
             self._one_by_one()
 
-    def take(self, batches: Sequence[Any]) -> bool:
+    def take(self, batches: tuple[Any, ...]) -> bool:
         """Takes other examples of these shapes into the same memory; False if they are none."""
         if len(batches) != len(self._columns):
             return False
@@ -150,13 +150,13 @@ class Examples:
                 requirement.met_by = given
 
 
-def _reader_of(columns: Sequence[Any], numbers: Any) -> Callable[[Sequence[Any]], bool]:
-    """`_Reader.read`; without machine code, nothing is read."""
+def _reader_of(columns: Sequence[Any], numbers: Any) -> Callable[[tuple[Any, ...]], bool]:
+    """`_Reader.read`, where there is machine code; else nothing can be read in this way."""
     return _Reader(columns, numbers).read if is_installed() else lambda _: False
 
 
 class _Reader:
-    """Copies the arguments of a call to the columns of an array, in machine code."""
+    """Copies the arguments of a call to the columns of an array, as `reading` does."""
 
     def __init__(self, columns: Sequence[Any], numbers: Any) -> None:
         import numpy as np
@@ -166,7 +166,9 @@ class _Reader:
         sizes = np.array(list(chain.from_iterable(shapes)), np.int64)
         view = np.zeros(VIEW, np.int64)
         self._kept = {"ends": ends, "sizes": sizes, "numbers": numbers, "view": view}
-        types = zip(("list", "tuple", "float", "int", "array"), (list, tuple, float, int, np.ndarray))
+        types = zip(
+            ("list", "tuple", "float", "int", "array"), (list, tuple, float, int, np.ndarray)
+        )
         self._columns = structure(Columns)(
             count=sizes[0],
             width=len(numbers) // sizes[0],
@@ -176,8 +178,8 @@ class _Reader:
         )
         self._at, self._read = addressof(self._columns), reader()
 
-    def read(self, batches: Sequence[Any]) -> bool:
-        """False if the arguments are not as they were, or of other types than those below."""
+    def read(self, batches: tuple[Any, ...]) -> bool:
+        """Copies them; False if they have other sizes or types, or a nan."""
         return self._read(id(batches), self._at) == 1  # type: ignore[no-any-return]
 
 

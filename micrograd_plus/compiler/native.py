@@ -147,7 +147,11 @@ def _memory(dtype: Dtype | None) -> dict[str, Any]:
     kinds = _kinds(dtype).items()
     return {
         **{name.lower(): numbers_at(kind) for name, kind in kinds if isinstance(kind, Row)},
-        **{f"{name.lower()}_at": record_at(kind) for name, kind in kinds if isinstance(kind, Record)},
+        **{
+            f"{name.lower()}_at": record_at(kind)
+            for name, kind in kinds
+            if isinstance(kind, Record)
+        },
     }
 
 
@@ -331,15 +335,15 @@ def _python() -> dict[str, Any]:
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
-            declared = body.module.declared(name, result, types)
+            builder = body.builder
             numbers = [
-                body.builder.trunc(number.ir, type_) if type_ != I64 else number.ir
+                builder.trunc(number.ir, i32) if type_ is i32 else number.ir
                 for number, type_ in zip(given, types)
             ]
-            found = body.builder.call(declared, numbers)
-            if result == FLOAT64.ir:
-                return Typed(FLOAT64, found)
-            return Typed(INT, body.builder.sext(found, I64) if result == i32 else found)
+            found = builder.call(body.module.declared(name, result, types), numbers)
+            if result is i32:
+                found = builder.sext(found, I64)
+            return Typed(FLOAT64 if result is FLOAT64.ir else INT, found)
 
         return called
 
@@ -397,13 +401,13 @@ def loops_of(op: Op, dtype: Dtype) -> tuple[list[int], int]:
 
 @cache
 def reader() -> Any:
-    """`reading.read` as a function of two addresses."""
+    """`reading.read` as a function of two addresses, which keeps Python's lock."""
     from ctypes import PYFUNCTYPE, c_int64
 
     text = Path(reading.__file__).read_text(encoding="utf-8")
     compiled = partial(_compiled, None, reading, {}, ["read"])
     address = machine_code.load("reading", text, compiled)["read"]
-    return PYFUNCTYPE(c_int64, c_int64, c_int64)(address)  # which keeps Python's lock
+    return PYFUNCTYPE(c_int64, c_int64, c_int64)(address)
 
 
 @cache

@@ -43,17 +43,17 @@ DOUBLE, LONG, LONG_LONG = map(ord, "dlq")  # an array's names for numbers of 64 
 def length(columns: Columns, x: int) -> int:
     """How many items a list or tuple has; -1 if it is none."""
     if type_of(x) == columns.list_type:
-        return PyList_Size(x)
+        return int(PyList_Size(x))
     if type_of(x) == columns.tuple_type:
-        return PyTuple_Size(x)
+        return int(PyTuple_Size(x))
     return -1
 
 
 def item(columns: Columns, x: int, i: int) -> int:
     """An item of a list or tuple."""
     if type_of(x) == columns.list_type:
-        return PyList_GetItem(x, i)
-    return PyTuple_GetItem(x, i)
+        return int(PyList_GetItem(x, i))
+    return int(PyTuple_GetItem(x, i))
 
 
 def read_number(columns: Columns, x: int, to: int) -> int:
@@ -61,7 +61,7 @@ def read_number(columns: Columns, x: int, to: int) -> int:
     numbers = doubles(columns.numbers)
     if type_of(x) == columns.float_type:
         numbers[to] = PyFloat_AsDouble(x)
-        return numbers[to] == numbers[to]
+        return int(numbers[to] == numbers[to])
     if type_of(x) == columns.int_type:
         numbers[to] = PyLong_AsDouble(x)
         if numbers[to] == -1.0 and PyErr_Occurred() != 0:  # no float is so large
@@ -85,7 +85,7 @@ def read_rows(columns: Columns, x: int, size: int, end: int, to: int) -> int:
         for i in range(count):
             if not read_number(columns, item(columns, x, i), to + i):
                 return -1
-        return to + count
+        return to + int(count)
     for i in range(count):
         to = read_rows(columns, item(columns, x, i), size + 1, end, to)
         if to < 0:
@@ -96,13 +96,13 @@ def read_rows(columns: Columns, x: int, size: int, end: int, to: int) -> int:
 def is_alike(columns: Columns, size: int, end: int) -> int:
     """Whether the array of the view has these sizes, and numbers that can be read."""
     view, sizes = integers(columns.view), integers(columns.sizes)
-    shape, name = integers(view[SHAPE]), letters(view[LETTERS])
-    if places(columns.view)[NDIM] != end - size or view[ITEMSIZE] != 8 or name[1] != 0:
+    shape, letter = integers(view[SHAPE]), letters(view[LETTERS])[0]
+    if places(columns.view)[NDIM] != end - size or view[ITEMSIZE] != 8:
         return 0
     for k in range(end - size):
         if shape[k] != sizes[size + k]:
             return 0
-    return name[0] in (DOUBLE, LONG, LONG_LONG)
+    return int(letter in (DOUBLE, LONG, LONG_LONG))
 
 
 def copy_array(columns: Columns, begin: int, each: int) -> int:
@@ -130,15 +130,13 @@ def read_array(columns: Columns, x: int, size: int, end: int, begin: int, each: 
         return 0
     done = is_alike(columns, size, end) and copy_array(columns, begin, each)
     PyBuffer_Release(columns.view)
-    return done
+    return int(done)
 
 
 def read(batches: int, at: int) -> int:
     """Copies the numbers of a tuple of batches; 0 if one is not as `columns` say, or has a nan."""
     columns = columns_at(at, 0)
     sizes, ends = integers(columns.sizes), integers(columns.ends)
-    if PyTuple_Size(batches) != columns.arguments:
-        return 0
     size = begin = 0
     for j in range(columns.arguments):
         batch, end, each = PyTuple_GetItem(batches, j), ends[j], 1

@@ -240,7 +240,9 @@ class NativeMachine:
         if task.seeds:
             self.seeds = self.np.array(task.seeds, self.np.int64)
             work.seeds = address(self.seeds)
-        work.inputs, work.outputs, work.starts, work.groups, work.steps, work.output_starts = addresses
+        work.inputs, work.outputs, work.starts, work.groups, work.steps, work.output_starts = (
+            addresses
+        )
         work.stored = work.outputs != 0
         work.first_step, work.step_count = first, count
         work.differentiated = task.differentiated
