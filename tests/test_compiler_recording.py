@@ -579,6 +579,14 @@ def test_with_and_without_a_graph_is_not_the_same() -> None:
     assert names(simplified(loss, ())).count("tanh") == 2
 
 
+def test_a_first_call_inside_no_grad_is_recorded_with_gradients(machine: str) -> None:
+    w = Value(2.0)
+    step = mp.compile(lambda x: (w * x) ** 2, optim.SGD([w], lr=0.125))
+    with mp.no_grad():
+        assert step.loss([1.0]) == 4.0
+    assert (step([1.0]), w.grad, w.data) == (4.0, 4.0, 1.5)
+
+
 def test_numbers_are_computed_once_and_for_all() -> None:
     a = Value(2.0)
     graph = simplify(recorded(lambda x: a * (mp.exp(1.0) * 2 + mp.sum([1.0, 2.0])) * x, ()))

@@ -348,9 +348,10 @@ def test_plot_attention(tmp_path):
         assert image.get_array().tolist() == weights
         assert image.get_clim() == (0, 1)
         assert [text.get_text() for text in axes.get_xticklabels()] == ["·", "a", "b"]
-        assert [text.get_text() for text in axes.get_yticklabels()] == ["·", "a", "b"]
         assert axes.get_xlabel() == "key"
+    assert [text.get_text() for text in heads[0].get_yticklabels()] == ["·", "a", "b"]
     assert heads[0].get_ylabel() == "query"
+    assert not heads[1].get_yticklabels()
     assert bar.get_ylabel() == "attention weight"
     assert min(png_size(tmp_path / "attention.png")[:2]) > 400
     assert smallest_text(figure) >= 12

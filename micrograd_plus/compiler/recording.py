@@ -28,8 +28,8 @@ from itertools import islice, repeat
 from threading import RLock
 from typing import Any
 
-from ..context import recording
-from ..engine import Constant, Value, as_value, open_scope
+from ..context import recording, using
+from ..engine import Constant, Engine, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph, row
@@ -408,7 +408,8 @@ def _record(
         return inputs[-1]
 
     try:
-        with watching(watched), recording(active):
+        # A program must not depend on the first caller, who may measure a loss inside no_grad.
+        with watching(watched), using(Engine()), recording(active):
             returned = function(*example(shapes, make))
         outputs = list(flatten(returned))
         for value in outputs:

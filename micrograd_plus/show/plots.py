@@ -50,9 +50,17 @@ _STYLE: Any = {
 
 @contextmanager
 def new_figure(
-    width: float, height: float, rows: int, columns: int, path: str | Path | None
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    path: str | Path | None,
+    places: Mapping[str, float] | None = None,
 ) -> Iterator[tuple[Plot, list[Any]]]:
-    """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`."""
+    """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`.
+
+    places: where the axes are, as `GridSpec` takes it; by default matplotlib finds room for them.
+    """
     try:
         import matplotlib
 
@@ -61,8 +69,9 @@ def new_figure(
         command = 'pip install "micrograd-plus[plot]"'
         raise missing("plots are made with", "matplotlib", command) from error
     with matplotlib.rc_context(_STYLE):
-        figure = Plot(figsize=(width, height), layout="constrained")
-        yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+        figure = Plot(figsize=(width, height), layout=None if places else "constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
+        yield figure, list(axes.flat)
     if path is not None:
         figure.save(path)
 
@@ -510,22 +519,41 @@ def plot_attention(
         )
     across = min(len(heads), 4)
     down = ceil(len(heads) / across)
-    cell = 0.36
-    width, height = 0.9 + cell * len(columns), 1.2 + cell * len(tokens)
-    size = (max(across * width, 4.2) + 1.0, max(down * height, 3.2))
-    with new_figure(*size, down, across, path) as (figure, axes):
+    # All in inches, so that matplotlib need not measure every text twice to find room for it.
+    label = _width(columns)
+    cell = max(0.36, min(1.6 / len(tokens), 2.4 / len(columns)), label + 0.12 if label < 0.5 else 0)
+    is_upright = label < cell
+    wide, high = cell * len(columns), cell * len(tokens)
+    left, right, gap = _width(tokens) + 0.6, 1.2, max(0.3, 1 - wide)
+    above, below = 0.45, (0.2 if is_upright else label) + 0.5
+    below = max(below, 2.4 - above - high)  # room for the colour bar
+    width, height = left + across * (wide + gap) - gap + right, down * (above + high + below)
+    places = {
+        **{"left": left / width, "right": 1 - right / width, "wspace": gap / wide},
+        **{"bottom": below / height, "top": 1 - above / height, "hspace": (above + below) / high},
+    }
+    with new_figure(width, height, down, across, path, places) as (figure, axes):
         for i, (ax, head) in enumerate(zip(axes, numbers)):
             image = ax.imshow(head, cmap="Blues", vmin=0, vmax=1)
-            ax.set_xticks(range(len(columns)), columns)
+            ax.set_xticks(range(len(columns)), columns, rotation=0 if is_upright else 90)
             ax.set_yticks(range(len(tokens)), tokens)
-            ax.tick_params(length=0)
+            ax.tick_params(length=0, labelleft=i % across == 0)
             ax.set(title=f"head {i}" if len(heads) > 1 else "", xlabel="key")
             if i % across == 0:
                 ax.set_ylabel("query")
         for ax in axes[len(heads) :]:
             ax.set_axis_off()
-        figure.colorbar(image, ax=axes, label="attention weight", shrink=0.8)
+        beside = (1 - (right - 0.25) / width, 0.15, 0.15 / width, 0.7)
+        figure.colorbar(image, cax=figure.add_axes(beside), label="attention weight")
     return figure
+
+
+def _width(texts: Sequence[str]) -> float:
+    """How many inches the widest of these labels takes."""
+    from matplotlib.textpath import TextPath
+
+    size = _STYLE["xtick.labelsize"]
+    return max(TextPath((0, 0), text, size).get_extents().width for text in texts) / 72
 
 
 def plot_residuals(
