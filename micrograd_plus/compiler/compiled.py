@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import Parameter, signature
 from typing import Any, Protocol, overload
@@ -13,7 +13,6 @@ from typing import Any, Protocol, overload
 from ..context import recorder
 from ..engine import Value
 from ..support.checks import generator_or, whole_number
-from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
 from .batches import Batches, Outcome, Task, shuffled
@@ -299,12 +298,10 @@ class Predict(Compiled):
         batch = programs.in_one_batch(examples, stored=True)
         programs.run(batch, 0, 1, self._task(differentiated=False))
         self._keep_for_the_next_call(examples)
-        if len(entries) == 1 and has_numpy():
+        if len(entries) == 1 and has_numpy() and (size := entries[0].output_shape) is not None:
             import numpy as np
 
-            with suppress(ValueError):  # lists of different lengths, as an LSTM gives, are no array
-                size = shape(entries[0].structure)
-                return np.reshape(batch.outputs, (examples.count, *size))
+            return np.reshape(batch.outputs, (examples.count, *size))
         return outputs_of(examples.kinds, entries, batch.outputs)
 
     def _known(self) -> Sequence[Value]:

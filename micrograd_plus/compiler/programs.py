@@ -13,12 +13,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from operator import attrgetter
 from typing import Any
 
 from ..engine import Value
 from ..optim.updates import trace
+from ..support.nested import shape
 from .batches import Batches, Outcome, Task, in_batches
 from .checking import check
 from .dtypes import Dtype
@@ -51,6 +53,14 @@ class Entry:
     requirements: list[Any]
     modules: list[Any]
     modes: list[bool]
+
+    @cached_property
+    def output_shape(self) -> Shape | None:
+        """The shape of what the function returned; None for lists of different lengths."""
+        try:
+            return shape(self.structure)
+        except ValueError:
+            return None
 
     def is_current(self) -> bool:
         """Whether all modules are in the mode in which they were recorded."""
