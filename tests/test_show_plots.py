@@ -370,6 +370,26 @@ def test_plot_attention_of_many_heads():
     assert sum(axes.axison and bool(axes.images) for axes in figure.axes) == 6
 
 
+@pytest.mark.parametrize(
+    ("heads", "tokens", "keys"),
+    [
+        (1, "a b", None),
+        (1, "a", "abcdefghijklmnop"),
+        (2, ["who"], ["everybody", ""]),
+        (2, ["the", "longest", "of", "all", "words"], None),
+        (5, "abcdefghij", "a"),
+    ],
+)
+def test_no_part_of_an_attention_plot_is_cut_or_covered(heads, tokens, keys):
+    row = [1 / len(keys or tokens)] * len(keys or tokens)
+    figure = plot_attention([[row] * len(tokens)] * heads, tokens, keys)
+    places = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
+    for i, place in enumerate(places):
+        assert min(place.min) > 0
+        assert all(place.max < figure.bbox.max)
+        assert not any(place.overlaps(other) for other in places[:i])
+
+
 def test_plot_attention_with_other_lengths():
     with pytest.raises(ValueError, match=r"2 queries and 2 keys, .* must be 2 rows of 2 numbers"):
         plot_attention([[1.0]], "ab")

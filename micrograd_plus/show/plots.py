@@ -549,11 +549,12 @@ def plot_attention(
 
 
 def _width(texts: Sequence[str]) -> float:
-    """How many inches the widest of these labels takes."""
-    from matplotlib.textpath import TextPath
+    """How many inches the widest of these labels of ticks takes."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
 
-    size = _STYLE["xtick.labelsize"]
-    return max(TextPath((0, 0), text, size).get_extents().width for text in texts) / 72
+    font = FontProperties(size=_STYLE["xtick.labelsize"])
+    return max(text_to_path.get_text_width_height_descent(t, font, False)[0] for t in texts) / 72
 
 
 def plot_residuals(
