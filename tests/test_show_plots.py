@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import re
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -388,6 +390,12 @@ def test_no_part_of_an_attention_plot_is_cut_or_covered(heads, tokens, keys):
         assert min(place.min) > 0
         assert all(place.max < figure.bbox.max)
         assert not any(place.overlaps(other) for other in places[:i])
+
+
+def test_plot_attention_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=re.escape('pip install "micrograd-plus[plot]"')):
+        plot_attention([[1.0]], "a")
 
 
 def test_plot_attention_with_other_lengths():

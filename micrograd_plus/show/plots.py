@@ -48,6 +48,15 @@ _STYLE: Any = {
 }
 
 
+def _require_matplotlib() -> None:
+    """ImportError, with the command that installs it, if matplotlib is not there."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        command = 'pip install "micrograd-plus[plot]"'
+        raise missing("plots are made with", "matplotlib", command) from error
+
+
 @contextmanager
 def new_figure(
     width: float,
@@ -61,13 +70,11 @@ def new_figure(
 
     places: where the axes are, as `GridSpec` takes it; by default matplotlib finds room for them.
     """
-    try:
-        import matplotlib
+    _require_matplotlib()
+    import matplotlib
 
-        from .figure import Plot
-    except ImportError as error:
-        command = 'pip install "micrograd-plus[plot]"'
-        raise missing("plots are made with", "matplotlib", command) from error
+    from .figure import Plot
+
     with matplotlib.rc_context(_STYLE):
         figure = Plot(figsize=(width, height), layout=None if places else "constrained")
         axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
@@ -550,6 +557,7 @@ def plot_attention(
 
 def _width(texts: Sequence[str]) -> float:
     """How many inches the widest of these labels of ticks takes."""
+    _require_matplotlib()
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
