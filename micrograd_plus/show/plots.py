@@ -532,7 +532,7 @@ def plot_attention(
     is_upright = label < cell
     wide, high = cell * len(columns), cell * len(tokens)
     left, right, gap = _width(tokens) + 0.6, 1.2, max(0.3, 1 - wide)
-    above, below = 0.45, (0.2 if is_upright else label) + 0.5
+    above, below = 0.45, (0.2 if is_upright else label) + 0.4
     below = max(below, 2.4 - above - high)  # room for the colour bar
     width, height = left + across * (wide + gap) - gap + right, down * (above + high + below)
     places = {
