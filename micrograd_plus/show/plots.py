@@ -533,7 +533,7 @@ def plot_attention(
     wide, high = cell * len(columns), cell * len(tokens)
     left, right, gap = _width(tokens) + 0.6, 1.2, max(0.3, 1 - wide)
     above, below = 0.45, (0.2 if is_upright else label) + 0.4
-    below = max(below, 2.4 - above - high)  # room for the colour bar
+    below = max(below, 2.7 - above - high)  # room for the colour bar
     width, height = left + across * (wide + gap) - gap + right, down * (above + high + below)
     places = {
         **{"left": left / width, "right": 1 - right / width, "wspace": gap / wide},
