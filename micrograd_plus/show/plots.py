@@ -43,6 +43,7 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "axes.titley": 1.0,  # where it is anyway: matplotlib would measure all labels to find that out
     "grid.color": "#e0e0e0",
     "lines.linewidth": 2.0,
 }
@@ -543,10 +544,10 @@ def plot_attention(
         for i, (ax, head) in enumerate(zip(axes, numbers)):
             image = ax.imshow(head, cmap="Blues", vmin=0, vmax=1)
             ax.set_xticks(range(len(columns)), columns, rotation=0 if is_upright else 90)
-            ax.set_yticks(range(len(tokens)), tokens)
-            ax.tick_params(length=0, labelleft=i % across == 0)
-            ax.set(title=f"head {i}" if len(heads) > 1 else "", xlabel="key")
+            ax.tick_params(length=0)
+            ax.set(title=f"head {i}" if len(heads) > 1 else "", xlabel="key", yticks=[])
             if i % across == 0:
+                ax.set_yticks(range(len(tokens)), tokens)
                 ax.set_ylabel("query")
         for ax in axes[len(heads) :]:
             ax.set_axis_off()
