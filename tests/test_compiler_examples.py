@@ -22,8 +22,11 @@ TARGETS = np.array([-1, 0, 2**62])
 
 
 def examples_before() -> Examples:
-    """The memory of an earlier call."""
-    return Examples(["x", "y"], [np.zeros(shape) for shape in SHAPES])
+    """The memory of two earlier calls."""
+    zeros = np.zeros(SHAPES[0]), np.zeros(SHAPES[1])
+    examples = Examples(["x", "y"], zeros)
+    assert examples.take(zeros)
+    return examples
 
 
 @pytest.mark.skipif(not is_installed(), reason="without llvmlite there is no machine code")

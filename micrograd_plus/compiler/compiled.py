@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
 from .batches import Batches, Outcome, Task, shuffled
 from .dtypes import FLOAT64, dtype_of
-from .examples import Examples, has_numpy
+from .examples import Examples, Sizes, has_numpy, sizes_of
 from .layout import Program
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
@@ -173,7 +174,8 @@ class Compiled:
         self._tasks = {d: Task(d, (), threads=self.threads) for d in (False, True)}
         self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
-        self._spare: list[Examples] = []  # whose memory a call may use
+        self._spare: list[Examples] = []  # the last call's, whose memory the next may use
+        self._others: OrderedDict[Sizes | None, Examples] = OrderedDict()  # those of other sizes
         size = whole_number("cache_size", cache_size)
         self._programs = Programs(
             function, size, self._known, self._accept, optimizer, self.dtype, new_machine
@@ -234,7 +236,13 @@ class Compiled:
             examples = self._spare.pop()
         except IndexError:  # at the first call, or while that of another thread is not done
             return self.examples(batches)
-        return examples if examples.take(batches) else self.examples(batches)
+        if examples.take(batches):
+            return examples
+        self._others[examples.sizes] = examples
+        if len(self._others) > self._programs.most:
+            self._others.popitem(last=False)
+        known = self._others.pop(sizes_of(batches), None)
+        return known if known and known.take(batches) else self.examples(batches)
 
     def _keep_for_the_next_call(self, examples: Examples) -> None:
         """Keeps the memory of a call's examples, but not the user's lists and arrays."""

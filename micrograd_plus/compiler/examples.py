@@ -25,6 +25,9 @@ from .reading import VIEW
 from .recording import Requirement, Shape
 from .tape import Columns, address, structure
 
+Sizes = tuple[tuple[int, ...], ...]
+"""The shape of each argument, with the number of examples first."""
+
 
 class Examples:
     """The arguments of many calls.
@@ -40,6 +43,7 @@ class Examples:
         self.starts: Sequence[int]
         self.kinds: Sequence[int]
         self.shapes: list[tuple[Shape, ...]]
+        self.sizes: Sizes | None = None  # of what `take` takes
         self._columns: list[Any] = []  # each argument's place in `inputs`, if that is an array
         self._read: Callable[[tuple[Any, ...]], bool] | None = None
         if not (has_numpy() and self._as_one_array()):
@@ -47,12 +51,11 @@ class Examples:
 
     def take(self, batches: tuple[Any, ...]) -> bool:
         """Takes other examples of these shapes into the same memory; False if they are none."""
-        if len(batches) != len(self._columns):
-            return False
-        self._read = self._read or _reader_of(self._columns, self.inputs)
-        if self._read(batches):
+        if self._read and self._read(batches):
             self.batches = batches
             return True
+        if sizes_of(batches) != self.sizes:
+            return False
         for batch, column in zip(batches, self._columns):
             numbers = _as_array(batch)
             if numbers is None or numbers.shape != column.shape:
@@ -60,6 +63,7 @@ class Examples:
             column[...] = numbers
         self.batches = batches
         self._refuse_any_nan()
+        self._read = self._read or _reader_of(self._columns, self.inputs)
         return True
 
     def __getitem__(self, i: int) -> list[Any]:
@@ -75,7 +79,8 @@ class Examples:
         if 0 in counts or len(counts) > 1:
             return False
         self.count = count = counts.pop()
-        self.shapes = [tuple([numbers.shape[1:] for numbers in arrays])]
+        self.sizes = tuple([numbers.shape for numbers in arrays])
+        self.shapes = [tuple([sizes[1:] for sizes in self.sizes])]
         self.kinds = bytes(count)
         width = sum(numbers.size for numbers in arrays) // count
         self.starts = range(0, count * width, width) if width else [0] * count
@@ -133,7 +138,7 @@ class Examples:
         if self.count == 1:
             inputs = self.inputs.tolist()
             for requirement in requirements:
-                requirement.check((inputs[requirement.position],))
+                requirement.check(inputs[requirement.position])
             return
         starts = self.starts
         if len(self.shapes) > 1:
@@ -146,7 +151,8 @@ class Examples:
                 else array("d", [self.inputs[start + position] for start in starts])
             )
             if (given := column.tobytes()) != requirement.met_by:
-                requirement.check(set(column.tolist()))
+                for number in set(column.tolist()):
+                    requirement.check(number)
                 requirement.met_by = given
 
 
@@ -181,6 +187,19 @@ class _Reader:
     def read(self, batches: tuple[Any, ...]) -> bool:
         """Copies them; False if they have other sizes or types, or a nan."""
         return self._read(id(batches), self._at) == 1  # type: ignore[no-any-return]
+
+
+def sizes_of(batches: Sequence[Any]) -> Sizes:
+    """The `sizes` of examples that take these batches, if each has rows of one length."""
+    return tuple(map(_sizes_of_one, batches))
+
+
+def _sizes_of_one(batch: Any) -> tuple[int, ...]:
+    sizes = []
+    while isinstance(batch, (list, tuple)) and batch:
+        sizes.append(len(batch))
+        batch = batch[0]
+    return (*sizes, *getattr(batch, "shape", ()))
 
 
 def _add(argument: Any, inputs: array[float]) -> Shape:

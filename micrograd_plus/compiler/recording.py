@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -55,11 +55,10 @@ class Requirement:
     message: str
     met_by: bytes = b""
 
-    def check(self, numbers: Iterable[float]) -> None:
-        """ValueError if one of the numbers breaks the condition."""
-        for number in numbers:
-            if not (math.isfinite(number) and self.holds(number)):
-                raise ValueError(self.message.format(f"{number:g}"))
+    def check(self, number: float) -> None:
+        """ValueError if the number breaks the condition."""
+        if not (math.isfinite(number) and self.holds(number)):
+            raise ValueError(self.message.format(f"{number:g}"))
 
 
 @dataclass

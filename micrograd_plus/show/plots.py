@@ -65,7 +65,7 @@ def new_figure(
     rows: int,
     columns: int,
     path: str | Path | None,
-    places: Mapping[str, float] | None = None,
+    places: dict[str, Any] | None = None,
 ) -> Iterator[tuple[Plot, list[Any]]]:
     """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`.
 
