@@ -137,6 +137,8 @@ def read(batches: int, at: int) -> int:
     """Copies the numbers of a tuple of batches; 0 if one is not as `columns` say, or has a nan."""
     columns = columns_at(at, 0)
     sizes, ends = integers(columns.sizes), integers(columns.ends)
+    if PyTuple_Size(batches) != columns.arguments:
+        return 0
     size = begin = 0
     for j in range(columns.arguments):
         batch, end, each = PyTuple_GetItem(batches, j), ends[j], 1
