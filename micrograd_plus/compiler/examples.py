@@ -12,7 +12,6 @@ import math
 from array import array
 from bisect import bisect
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from ctypes import addressof
 from functools import cache
 from itertools import accumulate, chain
@@ -106,10 +105,10 @@ class Examples:
         inputs = array("d")
         starts, kinds = [], []
         known: dict[tuple[Shape, ...], int] = {}
-        for i in range(self.count):
+        for i, arguments in enumerate(zip(*self.batches)):
             starts.append(len(inputs))
             shapes = []
-            for name, argument in zip(self.names, self[i]):
+            for name, argument in zip(names, arguments):
                 try:
                     shapes.append(_add(argument, inputs))
                 except (TypeError, ValueError) as error:
@@ -205,9 +204,11 @@ def _sizes_of_one(batch: Any) -> tuple[int, ...]:
 def _add(argument: Any, inputs: array[float]) -> Shape:
     """Adds the numbers of an argument to the inputs; its shape."""
     if isinstance(argument, list) and {*map(type, argument)} <= {float, int}:
-        with suppress(OverflowError):  # for which there is a better error
+        try:
             inputs.extend(argument)
             return (len(argument),)
+        except OverflowError:
+            pass  # for which there is a better error below
     size = shape(argument)
     inputs.extend([as_number(number) for number in flatten(argument)])
     return size
