@@ -64,7 +64,7 @@ class Entry:
 
     def is_current(self) -> bool:
         """Whether all modules are in the mode in which they were recorded."""
-        return modes_of(self.modules) == self.modes
+        return [module.training for module in self.modules] == self.modes
 
 
 class Programs:
@@ -102,8 +102,8 @@ class Programs:
         self.state: Any = None  # of the optimizer, in the machine
         self.update: Any = None
         names = optimizer.settings.keys() - {"lr"} if optimizer else ()
-        self._settings_of = attrgetter("__class__", *names)  # what the optimizer's update follows
-        self._settings: Any = None  # these, when it was traced
+        self._settings_of = attrgetter("__class__", *names)  # what the update depends on
+        self._settings: Any = None  # these, when the update was traced
         self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
         self._generators: list[random.Random | None] = []  # of their random numbers
         self._whole: dict[Key, Batches] = {}  # the last step of all examples of a shape
@@ -176,7 +176,7 @@ class Programs:
             recording_size=len(recording.graph),
             requirements=recording.requirements,
             modules=recording.modules,
-            modes=modes_of(recording.modules),
+            modes=[module.training for module in recording.modules],
         )
 
     def _require_exact_indices(self, program: Program) -> None:
@@ -348,14 +348,6 @@ class _Collector:
 
 
 _collector = _Collector(many=10_000, most=200_000)
-
-
-def modes_of(modules: Sequence[Any]) -> list[bool]:
-    """Whether each module is in training."""
-    return list(map(_training, modules))
-
-
-_training = attrgetter("training")
 
 
 def _size(key: Key) -> int:

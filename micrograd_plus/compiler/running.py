@@ -212,6 +212,7 @@ class NativeMachine:
             self._make_room(count)
         given = batches.addresses, first, count, task
         if given != self.given:
+            self.given = None  # if Ctrl-C comes in between
             self._write(*given)
             self.given = given
         work, moved = self.work, self.moved if task.differentiated else 0
@@ -235,14 +236,14 @@ class NativeMachine:
         return Outcome(done, self.losses[:shown].tolist(), norms)
 
     def _write(self, addresses: tuple[int, ...], first: int, count: int, task: Task) -> None:
-        """Writes what this run has of its own, and what each that is the same again would write."""
+        """Writes what the next run needs, and what it leaves for those that are given the same."""
         work = self.work
         if task.seeds:
             self.seeds = self.np.array(task.seeds, self.np.int64)
             work.seeds = address(self.seeds)
-        work.inputs, work.outputs, work.starts, work.groups, work.steps, work.output_starts = (
-            addresses
-        )
+        names = ("inputs", "outputs", "starts", "groups", "steps", "output_starts")
+        for name, where in zip(names, addresses):
+            setattr(work, name, where)
         work.stored = work.outputs != 0
         work.first_step, work.step_count = first, count
         work.differentiated = task.differentiated
