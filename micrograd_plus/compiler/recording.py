@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,8 +28,8 @@ from itertools import islice, repeat
 from threading import RLock
 from typing import Any
 
-from ..context import recording
-from ..engine import Constant, Value, as_value, open_scope
+from ..context import recording, using
+from ..engine import Constant, Engine, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph, row
@@ -55,11 +55,10 @@ class Requirement:
     message: str
     met_by: bytes = b""
 
-    def check(self, numbers: Iterable[float]) -> None:
-        """ValueError if one of the numbers breaks the condition."""
-        for number in numbers:
-            if not (math.isfinite(number) and self.holds(number)):
-                raise ValueError(self.message.format(f"{number:g}"))
+    def check(self, number: float) -> None:
+        """ValueError if the number breaks the condition."""
+        if not (math.isfinite(number) and self.holds(number)):
+            raise ValueError(self.message.format(f"{number:g}"))
 
 
 @dataclass
@@ -72,7 +71,7 @@ class Recording:
     structure: the nested lists that it returned, with None in place of each Value.
     stamps: the bindings of the calls that were not run.
     watched: the parameters whose numbers could not be read; base: what recordings share.
-    randoms: in the order in which they are drawn. modules: those that were called.
+    randoms: in the order in which they are drawn. modules: those whose mode was read.
     """
 
     rows: Rows
@@ -148,9 +147,8 @@ class _Recorder:
         self.stamps: list[Binding] = []
         self.vectors: dict[tuple[Value, ...], int] = {}
 
-    def entered(self, owner: Any) -> None:
-        if hasattr(owner, "training"):
-            self.modules[id(owner)] = owner
+    def reads_mode(self, module: Any) -> None:
+        self.modules[id(module)] = module
 
     def _maker_of_nodes(self) -> Callable[..., Value]:
         """`node`, which is called for each operator: it has all that it needs at hand."""
@@ -409,7 +407,8 @@ def _record(
         return inputs[-1]
 
     try:
-        with watching(watched), recording(active):
+        # A program must not depend on the first caller, who may measure a loss inside no_grad.
+        with watching(watched), using(Engine()), recording(active):
             returned = function(*example(shapes, make))
         outputs = list(flatten(returned))
         for value in outputs:

@@ -48,6 +48,7 @@ NAMES = {
     "with_torch": "PyTorch, eager",
     "with_jax": "jax.jit",
     "with_jax_scan": "jax.jit over lax.scan, many steps a call",
+    "with_compile_lists": "ours: step(X, y), of lists",
     "with_compile_calls": "ours: step(X, y)",
     "with_compile": "ours: step.run",
 }
@@ -415,7 +416,7 @@ def moons(options: argparse.Namespace) -> None:
 
 
 def calls(options: argparse.Namespace) -> None:
-    engines = ("with_torch", "with_jax", "with_compile_calls")
+    engines = ("with_torch", "with_jax", "with_compile_lists", "with_compile_calls")
     results = compare("mlp", engines, MOONS, 2 if options.quick else 3, options)
     print_table("a call of the moons network's step", results)
     arguments = {"width": 16, "turns": 3 if options.quick else 20}
