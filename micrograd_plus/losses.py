@@ -187,7 +187,7 @@ def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool |
         return None
     of_output, of_goal = _BOUNDARIES[loss]
     pairs = zip(_row(prediction), _row(target))
-    return all([(output > of_output) == (goal > of_goal) for output, goal in pairs])
+    return all((output > of_output) == (goal > of_goal) for output, goal in pairs)
 
 
 def _row(numbers: Any) -> list[float]:
