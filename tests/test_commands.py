@@ -388,7 +388,7 @@ def test_train_rnn_writes_with_an_rnn(run, tmp_path, monkeypatch):
     adding = data.adding
     monkeypatch.setattr(
         "micrograd_plus.commands.recurrent.adding",
-        lambda n, *steps, **seed: adding(n // 25, *steps, **seed),
+        lambda n, *steps, **seed: adding(n // 50, *steps, **seed),
     )
     (tmp_path / "names.txt").write_text("\n".join(data.names()[:100]))
     arguments = ("--epochs", 1, "--length", 2, "--steps", 20, "--width", 5, "--out", "here")
