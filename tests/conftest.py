@@ -107,7 +107,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "tree" / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(root / name, folder / "tree" / name)
     build = [sys.executable, "-c", "from setuptools import build_meta as b; b.build_wheel('..')"]
-    subprocess.run(build, cwd=folder / "tree", capture_output=True, check=True)
+    subprocess.run(build, cwd=folder / "tree", stdout=subprocess.DEVNULL, check=True)
     (built,) = folder.glob("*.whl")
     return built
 
