@@ -106,9 +106,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE", "tests/building.py"):
         (folder / "tree" / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(root / name, folder / "tree" / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    command += ["--wheel-dir", str(folder), str(folder / "tree")]
-    subprocess.run(command, check=True)
+    build = [sys.executable, "-c", "from setuptools import build_meta as b; b.build_wheel('..')"]
+    subprocess.run(build, cwd=folder / "tree", stdout=subprocess.DEVNULL, check=True)
     (built,) = folder.glob("*.whl")
     return built
 

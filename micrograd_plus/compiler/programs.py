@@ -305,11 +305,13 @@ class Programs:
 def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> list[Any]:
     """The outputs of examples of these kinds, as the function returned them."""
     numbers, to = flat.tolist() if hasattr(flat, "tolist") else flat, 0
+    sizes = [len(entry.program.outputs) for entry in entries]
+    is_a_list = [entry.structure == [None] * size for entry, size in zip(entries, sizes)]
     rows = []
     for kind in kinds:
-        structure, size = entries[kind].structure, len(entries[kind].program.outputs)
-        rows.append(refilled(structure, iter(numbers[to : to + size])))
-        to += size
+        row = numbers[to : to + sizes[kind]]
+        rows.append(row if is_a_list[kind] else refilled(entries[kind].structure, iter(row)))
+        to += sizes[kind]
     return rows
 
 
