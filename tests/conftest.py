@@ -97,6 +97,15 @@ def window(windows: Windows) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests write the page that they open next.
+
+    One for all: Chromium keeps the compiled scripts of an address, as long as they are the same.
+    """
+    return tmp_path_factory.mktemp("page") / "page.html"
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this package, built from a copy of what a clone contains."""
     folder = tmp_path_factory.mktemp("wheel")

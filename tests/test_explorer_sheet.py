@@ -55,7 +55,7 @@ def lstm() -> Explorer:
 
 
 def folded() -> Explorer:
-    return step_through(mlp(2, 16, 16, 1), [0.5, -0.8], 1.0, losses.hinge)
+    return step_through(mlp(2, 12, 5, 1), [0.5, -0.8], 1.0, losses.hinge)
 
 
 def hostile() -> Explorer:
@@ -81,14 +81,14 @@ SHEETS: dict[str, Callable[[], Explorer]] = {
 
 
 @pytest.fixture
-def sheet(window: Callable[..., Visit], tmp_path: Path) -> Callable[..., Any]:
+def sheet(window: Callable[..., Visit], page_file: Path) -> Callable[..., Any]:
     """Opens a sheet as it is on paper."""
 
     def start(explorer: Explorer, kind: str = "worksheet", **settings: Any) -> Any:
-        worksheet, solution = explorer.worksheet(tmp_path / "page.html")
-        page = window(**settings).go(worksheet if kind == "worksheet" else solution)
-        page.emulate_media(media="print")
-        return page
+        worksheet, solution = explorer.worksheet(page_file)
+        visit = window(**settings)
+        visit.page.emulate_media(media="print")
+        return visit.go(worksheet if kind == "worksheet" else solution)
 
     return start
 

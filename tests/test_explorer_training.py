@@ -35,11 +35,11 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 
 
 @pytest.fixture
-def visit(window: Callable[..., Visit], tmp_path: Path) -> Open:
+def visit(window: Callable[..., Visit], page_file: Path) -> Open:
     """Opens an explorer's page."""
 
     def start(explorer: Explorer, **settings: Any) -> Any:
-        return window(**settings).go(explorer.save(tmp_path / "page.html"))
+        return window(**settings).go(explorer.save(page_file))
 
     return start
 
