@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-# The first three keep Chromium from looking for a graphics card and from calling home. The last but
-# one denies it the network at no cost, which asking about each request has. The last one keeps it
-# from compiling WebAssembly a second time, for pages that run for long.
+# The first ones keep Chromium from looking for a graphics card, and from a process that would paint
+# with it, and from calling home. The last but one denies it the network at no cost, which asking
+# about each request has. The last one keeps it from compiling WebAssembly a second time, for pages
+# that run for long.
 _FLAGS = [
-    *("--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-quic", "--disable-sync", "--no-first-run", "--no-sandbox"),
+    *("--disable-gpu", "--in-process-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-quic", "--disable-sync"),
+    *("--no-first-run", "--no-sandbox"),
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--js-flags=--no-wasm-tier-up",
 ]

@@ -266,7 +266,8 @@ function showPaths() {
   const { selected } = shown;
   const card = $("paths");
   card.hidden = selected === undefined || shown.mode === "predict";
-  if (card.hidden) return;
+  if (card.hidden || (card.selected === selected && card.passes === passes)) return;
+  Object.assign(card, { selected, passes }); // the same paths at each step
   const [title, body] = card.children;
   const { name } = LESSON.nodes[selected];
   title.textContent = `Where does ${name}.grad come from?`;
