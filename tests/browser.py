@@ -76,7 +76,8 @@ class Visit:
         if self.settings["reduced_motion"] != "reduce":
             self.page.goto("about:blank")  # else its animations go on and on
         self.page.set_viewport_size(self.settings["viewport"])
-        self.page.emulate_media(media="null")
+        scheme = self.settings.get("color_scheme", "light")
+        self.page.emulate_media(media="null", color_scheme=scheme)
         self.page.mouse.move(0, 0)
         self._assert_silent()
 
