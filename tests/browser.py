@@ -75,6 +75,8 @@ class Visit:
         """Sets the window to what it was at first, for the next page; this one must be silent."""
         if self.settings["reduced_motion"] != "reduce":
             self.page.goto("about:blank")  # else its animations go on and on
+        # Else Chromium would lay out and paint it at each of the changes.
+        self.page.evaluate("document.documentElement.style.display = 'none'")
         self.page.set_viewport_size(self.settings["viewport"])
         scheme = self.settings.get("color_scheme", "light")
         self.page.emulate_media(media="null", color_scheme=scheme)
