@@ -60,7 +60,7 @@ def lstm() -> Explorer:
 
 
 def folded() -> Explorer:
-    return step_through(mlp(2, 12, 5, 1), [0.5, -0.8], 1.0, losses.hinge)
+    return step_through(mlp(2, 8, 4, 1), [0.5, -0.8], 1.0, losses.hinge)
 
 
 def hostile() -> Explorer:
@@ -78,7 +78,7 @@ SHEETS: dict[str, Callable[[], Explorer]] = {
     "training": training,
     "adam": adam,
     "lstm": lstm,
-    "chain": lambda: step_through(chain(40)),
+    "chain": lambda: step_through(chain(25)),
     "folded": folded,
     "hostile": hostile,
     "a leaf": lambda: step_through(Value(2.0, label="a")),
