@@ -71,8 +71,8 @@ exchanged: Any = None
 increment: Any = None
 pause: Any = None
 give_way: Any = None
+tile_6_2: Any = None
 tile_4_2: Any = None
-tile_3_2: Any = None
 tile_2_2: Any = None
 tile_1_2: Any = None
 tile_1_1: Any = None
@@ -146,10 +146,18 @@ def copy_panel(
 def copy_block(
     rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
 ) -> None:
-    """Copies columns of a, whose numbers lie side by side: four of each, then the next four."""
-    for i in range(0, rows, 4):
+    """Copies columns of a, whose numbers lie side by side: six of each, then the next six."""
+    for i in range(0, rows, 6):
+        height = min(6, rows - i)
         for k in range(depth):
-            copy_4(a, a0 + i + k * a_inner, panel, to + i * depth + 4 * k)
+            at, place = a0 + i + k * a_inner, to + i * depth + 6 * k
+            if height == 6:
+                copy_4(a, at, panel, place)
+                panel[place + 4] = a[at + 4]
+                panel[place + 5] = a[at + 5]
+            else:
+                for r in range(height):
+                    panel[place + r] = a[at + r]
 
 
 def tiles(
@@ -160,39 +168,38 @@ def tiles(
 ) -> None:  # fmt: skip
     """c += a · b, in tiles of c, whose sums stay in registers.
 
-    A tile is at most four rows and a strip, which is two vectors. The columns of c, and those of a
+    A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
     strip, lie side by side.
     """
-    for i in range(0, rows, 4):
-        height = min(4, rows - i)
-        u, p = a0 + i // 4 * a_tile, c0 + i * c_row
-        j, q = 0, b0
-        while j + 2 * VECTOR <= columns:
-            if height == 4:
-                tile_4_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
-            elif height == 3:
-                tile_3_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
+    strip = 2 * VECTOR
+    for j in range(0, columns, strip):
+        i, u, q = 0, a0, b0 + j // strip * b_strip
+        while i < rows:
+            left, p = rows - i, c0 + i * c_row + j
+            height = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
+            if j + strip > columns:
+                for r in range(height):
+                    at, to, row, n = q, p + r * c_row, u + r * a_row, columns - j
+                    if n >= VECTOR:
+                        tile_1_1(inner, a, row, a_row, a_inner, b, at, b_inner, c, to, c_row)
+                        to += VECTOR
+                        at += VECTOR
+                        n -= VECTOR
+                    for o in range(n):
+                        total = zero
+                        for k in range(inner):
+                            total += a[row + k * a_inner] * b[at + k * b_inner + o]
+                        c[to + o] += total
+            elif height == 6:
+                tile_6_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+            elif height == 4:
+                tile_4_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 2:
-                tile_2_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
+                tile_2_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             else:
-                tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
-            j += 2 * VECTOR
-            q += b_strip
-        for _ in range(height):
-            at, to = q, j
-            if to + VECTOR <= columns:
-                tile_1_1(inner, a, u, a_row, a_inner, b, at, b_inner, c, p + to, c_row)
-                to += VECTOR
-                at += VECTOR
-            while to < columns:
-                total = zero
-                for k in range(inner):
-                    total += a[u + k * a_inner] * b[at + k * b_inner]
-                c[p + to] += total
-                to += 1
-                at += 1
-            u += a_row
-            p += c_row
+                tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+            i += height
+            u += a_tile if height == 6 else height * a_row
 
 
 def multiply_vectors(
@@ -233,9 +240,9 @@ def multiply(
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
-    a_stays = a_row != 1 or rows % 4 > 0 or inner * a_inner <= IN_PLACE // 2
+    a_stays = a_row != 1 or inner * a_inner <= IN_PLACE // 2
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
-    top = rows if a_stays and b_stays else HEIGHT
+    top = HEIGHT
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
         whole = n if b_stays else n // strip * strip if c_column == 1 else 0  # added at once
@@ -247,11 +254,11 @@ def multiply(
                 y, y0, y_strip, y_inner = panel, 0, strip * depth, strip
             for i in range(0, rows, top):
                 height = min(top, rows - i)
-                x, x0, x_tile = a, a0 + i * a_row + k * a_inner, 4 * a_row
+                x, x0, x_tile = a, a0 + i * a_row + k * a_inner, 6 * a_row
                 x_row, x_inner = a_row, a_inner
                 if not a_stays:
                     copy_block(height, depth, a, x0, a_inner, panel, copied)
-                    x, x0, x_tile, x_row, x_inner = panel, copied, 4 * depth, 1, 4
+                    x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 tiles(
                     height, depth, whole, x, x0, x_tile, x_row, x_inner,

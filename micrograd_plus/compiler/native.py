@@ -238,8 +238,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 return vector_at(body, kind, c, start, (I64(i), c_row))
 
             sums = {at: body.room(kind) for at in grid}
-            for sum_ in sums.values():
-                builder.store(ir.Constant(kind, None), sum_)
+            for at, sum_ in sums.items():
+                builder.store(builder.load(of_c(*at), align=dtype.size), sum_)
             with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
@@ -255,11 +255,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
-            for at in grid:
-                before = builder.load(of_c(*at), align=dtype.size)
-                builder.store(
-                    builder.fadd(before, builder.load(sums[at])), of_c(*at), align=dtype.size
-                )
+            for at, sum_ in sums.items():
+                builder.store(builder.load(sum_), of_c(*at), align=dtype.size)
 
         return piece
 
@@ -291,7 +288,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             to = vector_at(body, four, c, c0.ir, (I64(i), c_row.ir))
             builder.store(column, to, align=dtype.size)
 
-    shapes = ((4, 2), (3, 2), (2, 2), (1, 2), (1, 1))
+    shapes = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))
     give_way = calls("SwitchToThread" if sys.platform == "win32" else "sched_yield")
     pause = give_way
     if _processor() == "x86_64":
