@@ -313,9 +313,9 @@ def row_begin(work: Work, x: Pattern, i: int, width: int) -> int:
 
 
 def in_place(x: Pattern, count: int, length: int, width: int) -> int:
-    """Whether all rows of an operand are side by side already."""
+    """Whether any `count` rows of an operand that follow each other are side by side already."""
     return (
-        x.rule == AFFINE
+        (x.rule == AFFINE or (x.rule == BY_ROW and count == 1))
         and (x.per_example or width == 1)
         and (length == 1 or x.stride == 1)
         and (count == 1 or x.row_stride == length)
@@ -408,32 +408,39 @@ def unpack(
 # ---- ops number by number: the loops that are written from the op table
 
 
-def usable(instruction: Instruction, x: Pattern, width: int) -> int:
-    """Whether the loop of an op can read operand x where it is.
+def usable(instruction: Instruction, x: Pattern, rows: int, width: int) -> int:
+    """Whether the loop of an op can read so many rows of operand x where they are.
 
     The elements of a vector must follow each other with all rows side by side: one row alone.
     """
-    one_row = instruction.count == 1 or instruction.kind != REDUCE
-    return one_row and in_place(x, instruction.count, instruction.length, width)
+    return (rows == 1 or instruction.kind != REDUCE) and in_place(
+        x, rows, instruction.length, width
+    )
 
 
 def block_of(work: Work, instruction: Instruction, width: int) -> int:
-    """How many rows are done at a time: all, if no operand must be packed."""
+    """How many rows are done at a time: all, if no operand must be packed.
+
+    One, if that is a vector, and there are examples enough for the CPU's vector units.
+    """
+    if instruction.kind == REDUCE and width >= 8:
+        return 1
     for j in range(instruction.operand_count):
-        if not usable(instruction, pattern_at(work.patterns, instruction.first_operand + j), width):
+        x = pattern_at(work.patterns, instruction.first_operand + j)
+        if not usable(instruction, x, instruction.count, width):
             return min(instruction.count, max(1, BLOCK // (instruction.length * width)))
     return instruction.count
 
 
-def locate(work: Work, instruction: Instruction, i: int, n: int, width: int) -> None:
-    """Writes to `work.at` where n rows of each operand are, from row i on.
+def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, width: int) -> None:
+    """Writes to `work.at` where n rows of each operand are, from row i on, at most a block.
 
     Packs those that are not in place.
     """
     at = integers(work.at)
     for j in range(instruction.operand_count):
         x = pattern_at(work.patterns, instruction.first_operand + j)
-        if usable(instruction, x, width):
+        if usable(instruction, x, block, width):
             at[j] = row_begin(work, x, i, width)
         else:
             at[j] = work.scratch_begin + j * work.region
@@ -447,7 +454,7 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, width)
+        locate(work, instruction, i, n, block, width)
         loop = integers(work.loops)[instruction.loop]
         call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
         i += n
@@ -460,17 +467,17 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, width)
+        locate(work, instruction, i, n, block, width)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
-            if x.active and not usable(instruction, x, width):
+            if x.active and not usable(instruction, x, block, width):
                 clear(grad, at[j], n * instruction.length * width)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
                 loop = integers(work.loops)[instruction.loop + 1 + j]
                 call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
-                if not usable(instruction, x, width):
+                if not usable(instruction, x, block, width):
                     unpack(
                         work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE
                     )
