@@ -44,6 +44,7 @@ from .tape import (
     Work,
 )
 
+Real = Any  # a float of the dtype
 Floats = Any  # the address of floats of the dtype
 Doubles = Any  # of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
@@ -99,6 +100,12 @@ def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> Non
         target[to + i] = source[begin + i]
 
 
+def fill(target: Floats, to: int, count: int, number: Real) -> None:
+    """Sets `count` numbers to one."""
+    for i in range(count):
+        target[to + i] = number
+
+
 def move_out(source: Floats, target: Floats, count: int) -> None:
     """Copies `count` numbers and sets them to 0 where they were."""
     for i in range(count):
@@ -110,6 +117,14 @@ def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None
     """Adds `count` numbers to others."""
     for i in range(count):
         target[to + i] += source[begin + i]
+
+
+def sum_of_lanes(numbers: Floats, begin: int, count: int) -> Real:
+    """The sum of `count` numbers."""
+    total = zero
+    for i in range(begin, begin + count):
+        total += numbers[i]
+    return total
 
 
 # ---- matrix products
@@ -342,6 +357,16 @@ def pack(
             )
             data[begin + i] = data[at]
         return
+    if length == 1:
+        for i in range(count):
+            at = begin_of(
+                where, lane_begin, rule, place, base, row_stride, per_example, first + i, width
+            )
+            if at >= lane_begin:
+                copy(data, at, data, begin + i * width, width)
+            else:
+                fill(data, begin + i * width, width, data[at])
+        return
     to_next = width * (count if by_element else 1)
     for i in range(count):
         row = first + i
@@ -355,12 +380,9 @@ def pack(
             if width == 1:
                 data[to] = data[at]
             elif per_example:
-                for lane in range(width):
-                    data[to + lane] = data[at + lane]
+                copy(data, at, data, to, width)
             else:
-                number = data[at]
-                for lane in range(width):
-                    data[to + lane] = number
+                fill(data, to, width, data[at])
             at += step
             to += to_next
 
@@ -381,6 +403,16 @@ def unpack(
             )
             grad[at] += grad[begin + i]
         return
+    if length == 1:
+        for i in range(count):
+            at = begin_of(
+                where, lane_begin, rule, place, base, row_stride, per_example, first + i, width
+            )
+            if at >= lane_begin:
+                add(grad, begin + i * width, grad, at, width)
+            else:
+                grad[at] += sum_of_lanes(grad, begin + i * width, width)
+        return
     to_next = width * (count if by_element else 1)
     for i in range(count):
         row = first + i
@@ -394,13 +426,9 @@ def unpack(
             if width == 1:
                 grad[at] += grad[to]
             elif per_example:
-                for lane in range(width):
-                    grad[at + lane] += grad[to + lane]
+                add(grad, to, grad, at, width)
             else:
-                total = zero
-                for lane in range(width):
-                    total += grad[to + lane]
-                grad[at] += total
+                grad[at] += sum_of_lanes(grad, to, width)
             at += step
             to += to_next
 
@@ -499,8 +527,7 @@ def begin_with(
     for i in range(rows):
         for j in range(columns):
             number = data[~element(places(work.all_places), bias, i, j)]
-            for lane in range(width):
-                data[out + lane] = number
+            fill(data, out, width, number)
             out += width
 
 
@@ -515,10 +542,8 @@ def add_gradients(
     if bias.active:
         for i in range(rows):
             for j in range(columns):
-                total = zero
-                for lane in range(width):
-                    total += grad[out + lane]
-                grad[~element(places(work.all_places), bias, i, j)] += total
+                at = ~element(places(work.all_places), bias, i, j)
+                grad[at] += sum_of_lanes(grad, out, width)
                 out += width
 
 
