@@ -62,7 +62,8 @@ def exp(x: Real) -> Real:
 {power}
     # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
     half = (k * {number(0.5)} + {to_whole}) - {to_whole}
-    return x if x != x else ({number(1)} + p) * power_of_2(half) * power_of_2(k - half)
+    first, second = power_of_2(half), power_of_2(k - half)
+    return x if x != x else (first * p + first) * second
 """,
         "tanh": f"""
 def tanh(x: Real) -> Real:
