@@ -175,6 +175,26 @@ def copy_block(
                     panel[place + r] = a[at + r]
 
 
+def rest(
+    rows: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_inner: int,
+    c: Floats, c0: int, c_row: int,
+) -> None:  # fmt: skip
+    """c += a · b for fewer columns than a strip has, as `tiles` has them."""
+    for i in range(rows):
+        u, p, j = a0 + i * a_row, c0 + i * c_row, 0
+        if columns >= VECTOR:
+            tile_1_1(inner, a, u, a_row, a_inner, b, b0, b_inner, c, p, c_row)
+            j = VECTOR
+        while j < columns:
+            total = zero
+            for k in range(inner):
+                total += a[u + k * a_inner] * b[b0 + j + k * b_inner]
+            c[p + j] += total
+            j += 1
+
+
 def tiles(
     rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
@@ -193,18 +213,7 @@ def tiles(
             left, p = rows - i, c0 + i * c_row + j
             height = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
             if j + strip > columns:
-                for r in range(height):
-                    at, to, row, n = q, p + r * c_row, u + r * a_row, columns - j
-                    if n >= VECTOR:
-                        tile_1_1(inner, a, row, a_row, a_inner, b, at, b_inner, c, to, c_row)
-                        to += VECTOR
-                        at += VECTOR
-                        n -= VECTOR
-                    for o in range(n):
-                        total = zero
-                        for k in range(inner):
-                            total += a[row + k * a_inner] * b[at + k * b_inner + o]
-                        c[to + o] += total
+                rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 6:
                 tile_6_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 4:
@@ -257,7 +266,6 @@ def multiply(
     b_stays = few and b_column == 1 and c_column == 1
     a_stays = a_row != 1 or inner * a_inner <= IN_PLACE // 2
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
-    top = HEIGHT
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
         whole = n if b_stays else n // strip * strip if c_column == 1 else 0  # added at once
@@ -267,8 +275,8 @@ def multiply(
             if not b_stays:
                 copy_panel(depth, n, b, y0, b_inner, b_column, panel)
                 y, y0, y_strip, y_inner = panel, 0, strip * depth, strip
-            for i in range(0, rows, top):
-                height = min(top, rows - i)
+            for i in range(0, rows, HEIGHT):
+                height = min(HEIGHT, rows - i)
                 x, x0, x_tile = a, a0 + i * a_row + k * a_inner, 6 * a_row
                 x_row, x_inner = a_row, a_inner
                 if not a_stays:

@@ -79,7 +79,7 @@ def tanh(x: Real) -> Real:
 # Of the kernels, those in which sums may be added in another order, and products fused with sums;
 # nothing else may change, so that inf and nan come out as they do in Python.
 _SUMS = dict.fromkeys(
-    ("sum_of_lanes", "tiles", "multiply_vectors", "dots_forward", "dots_backward"),
+    ("sum_of_lanes", "rest", "multiply_vectors", "dots_forward", "dots_backward"),
     ("reassoc", "contract"),
 )
 _FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
