@@ -167,7 +167,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     increment(address): adds 1 to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(k): 2.0**k for a whole number k that is an exponent of the dtype, as a float.
-    tile_4_2(…) and smaller ones: a piece of a matrix product, of 4 rows and 2 vectors.
+    tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
