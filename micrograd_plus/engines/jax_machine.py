@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from threading import RLock
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..optim.updates import Update
 from ..support.checks import whole_number
 from .jax_code import JaxCode
 from .jax_steps import AXIS, MOST_STEPS, Kind, State, Steps, compiled
+from .pieces import Pieces
 
 
 @dataclass
@@ -68,14 +68,13 @@ class JaxMachine:
         self.widest: dict[JaxCode, int] = {}  # the most examples that a batch of several had
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
-        self.bounds = sorted({0, moved, parameters})  # of the pieces of the parameters
+        self.pieces = Pieces(parameters, moved, [])
         zeros = np.zeros(parameters, dtype.name)
         with self._in_jax():
             counted = {name: np.float64(0.0) for name in self.counted}
-            memory = dict.fromkeys(self.kept, self._pieces(zeros[:moved]))
-            state = State(
-                self._pieces(zeros), self._pieces(zeros), memory, counted, np.bool_(False)
-            )
+            memory = dict.fromkeys(self.kept, self.pieces.cut(zeros[:moved]))
+            zeros = self.pieces.cut(zeros)
+            state = State(zeros, zeros, memory, counted, np.bool_(False))
             self.state = self._everywhere(state)
         self.before = self.state  # the last update of a guarded run
 
@@ -85,7 +84,8 @@ class JaxMachine:
 
         An error that ends a run on several machines is one that says so.
         """
-        with self.jax.enable_x64(True), self.jax.default_matmul_precision("highest"):
+        precision = "highest" if self.dtype.name == "float32" else None
+        with self.jax.enable_x64(True), self.jax.default_matmul_precision(precision):
             try:
                 yield
             except self.jax.errors.JaxRuntimeError as error:
@@ -120,20 +120,10 @@ class JaxMachine:
         with self.np.errstate(over="ignore"):
             return self.np.asarray(numbers, self.dtype.name)
 
-    def _pieces(self, numbers: Any) -> list[Any]:
-        """The numbers of the parameters, or of those that are moved, cut at the bounds."""
-        pairs = pairwise(self.bounds)
-        return [numbers[begin:end] for begin, end in pairs if end <= len(numbers)]
-
-    def _whole(self, pieces: Sequence[Any]) -> Any:
-        """The pieces as one NumPy array."""
-        none = self.np.zeros(0, self.dtype.name)
-        return self.np.concatenate([none, *map(self.np.asarray, pieces)])
-
     @property
     def data(self) -> Any:
         """The numbers of all parameters, as a NumPy array."""
-        return self._whole(self.state.data)
+        return self.pieces.whole(self.state.data, self.dtype.name)
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
@@ -145,12 +135,12 @@ class JaxMachine:
         alive = set(self.codes.values())
         self.loops = {key: loop for key, loop in self.loops.items() if alive.issuperset(key[0])}
         self.widest = {code: widest for code, widest in self.widest.items() if code in alive}
-        own = [{0, self.moved, self.parameters}, *[code.bounds() for code in alive]]
-        bounds = sorted(set().union(*own))
-        if bounds != self.bounds:
-            numbers, grad, states = self.data, self._whole(self.state.grad), self.read_state()
-            self.bounds, self.loops = bounds, {}
-            self.write(numbers, grad)
+        programs = [code.weights.values() for code in self.codes.values()]
+        pieces = Pieces(self.parameters, self.moved, programs)
+        if pieces != self.pieces:
+            numbers, states = self.read(), self.read_state()
+            self.pieces, self.loops = pieces, {}
+            self.write(*numbers)
             self.write_state(states)
             self.before = self.state
 
@@ -158,12 +148,12 @@ class JaxMachine:
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
-        return self.data.tolist(), self._whole(self.state.grad).tolist()
+        return self.data.tolist(), self.pieces.whole(self.state.grad, self.dtype.name).tolist()
 
     def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
         """Sets the numbers and the gradients of all parameters."""
         with self._in_jax():
-            both = self._pieces(self._rounded(data)), self._pieces(self._rounded(grad))
+            both = [self.pieces.cut(self._rounded(numbers)) for numbers in (data, grad)]
             own, gradients = self._everywhere(both)
             self.state = self.state._replace(data=own, grad=gradients)
 
@@ -171,14 +161,16 @@ class JaxMachine:
         """Sets the numbers of all parameters to those at these places of another machine."""
         with self._in_jax():
             numbers = self._rounded(self.np.take(other.data, places))
-            self.state = self.state._replace(data=self._everywhere(self._pieces(numbers)))
+            self.state = self.state._replace(data=self._everywhere(self.pieces.cut(numbers)))
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
         if not self.state.started:
             return [{} for _ in range(self.moved)]
         memory, counted = self.state.memory, self.state.counted
-        rows = self.np.array([self._whole(memory[name]) for name in self.kept])
+        rows = self.np.array(
+            [self.pieces.whole(memory[name], self.dtype.name) for name in self.kept]
+        )
         return states_of(
             self.kept, rows.reshape(-1, self.moved), self.counted, list(counted.values())
         )
@@ -190,7 +182,7 @@ class JaxMachine:
         counts: Any = self.np.zeros(len(self.counted))
         if started:
             rows, counts = numbers_of(self.kept, self.counted, states)
-        memory = dict(zip(self.kept, map(self._pieces, self._rounded(rows))))
+        memory = dict(zip(self.kept, map(self.pieces.cut, self._rounded(rows))))
         counted = dict(zip(self.counted, map(self.np.float64, counts)))
         with self._in_jax():
             placed = self._everywhere((memory, counted, self.np.bool_(started)))
@@ -332,7 +324,7 @@ class JaxMachine:
         """The compiled loop for these programs."""
         key = codes, kind
         if key not in self.loops:
-            steps = Steps(codes, self.bounds, self.moved, self.update, self.dtype, kind)
+            steps = Steps(codes, self.pieces, self.update, self.dtype, kind)
             self.loops[key] = compiled(steps, self.mesh)
         return self.loops[key]
 

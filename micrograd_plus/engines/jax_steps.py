@@ -14,6 +14,7 @@ from ..compiler.dtypes import Dtype
 from ..compiler.kernels import first_serial, uniform
 from ..optim.updates import Update
 from .jax_code import JaxCode, update_function
+from .pieces import Pieces
 
 MOST_STEPS = 1024  # that one call of the loop runs
 AXIS = "batch"  # of the mesh of devices
@@ -66,16 +67,15 @@ class Kind(NamedTuple):
 class Steps:
     """The loop for examples of one shape, or of several, each with its program.
 
-    bounds: the slots between which the pieces of the parameters are; moved: how many slots, and
-    then how many pieces, the optimizer moves.
+    pieces: how the parameters are cut.
     """
 
     def __init__(
-        self, codes: Sequence[JaxCode], bounds: Sequence[int], moved: int, update: Update | None,
-        dtype: Dtype, kind: Kind,
+        self, codes: Sequence[JaxCode], pieces: Pieces, update: Update | None, dtype: Dtype,
+        kind: Kind,
     ) -> None:  # fmt: skip
-        self.codes, self.bounds, self.update, self.dtype = codes, bounds, update, dtype
-        self.moved, self.kind = bounds.index(moved), kind
+        self.codes, self.pieces, self.update, self.dtype = codes, pieces, update, dtype
+        self.moved, self.kind = pieces.moved_pieces, kind
         if update:
             self.first = update_function(update, update.first, dtype.name)
             self.later = update_function(update, update.later, dtype.name)
@@ -200,8 +200,8 @@ class Steps:
             lanes = lanes + len(rows) * jax.lax.axis_index(AXIS)
         randoms = self._randoms(serial + lanes, seeds)
 
-        def loss_of(pieces: list[Any]) -> tuple[Any, Any]:
-            outputs = code.outputs(code.arrays_of(pieces, self.bounds), rows, randoms)
+        def loss_of(data: list[Any]) -> tuple[Any, Any]:
+            outputs = code.outputs(code.arrays_of(self.pieces, data), rows, randoms)
             losses = outputs[:, 0]
             if self.kind.masked:
                 losses = jnp.where(lanes < size, losses, 0.0)
