@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
@@ -74,9 +74,9 @@ class JaxMachine:
             counted = {name: np.float64(0.0) for name in self.counted}
             memory = dict.fromkeys(self.kept, self.pieces.cut(zeros[:moved]))
             zeros = self.pieces.cut(zeros)
-            state = State(zeros, zeros, memory, counted, np.bool_(False))
-            self.state = self._everywhere(state)
-        self.before = self.state  # the last update of a guarded run
+            self.state, self.grad = self._everywhere((State(zeros, memory, counted), zeros))
+        self.started = False  # whether the optimizer has moved the parameters
+        self.before = self.state, self.started  # the last update of a guarded run
 
     @contextmanager
     def _in_jax(self) -> Iterator[None]:
@@ -142,20 +142,20 @@ class JaxMachine:
             self.pieces, self.loops = pieces, {}
             self.write(*numbers)
             self.write_state(states)
-            self.before = self.state
+            self.before = self.state, self.started
 
     # ---- what the user sees
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
-        return self.data.tolist(), self.pieces.whole(self.state.grad, self.dtype.name).tolist()
+        return self.data.tolist(), self.pieces.whole(self.grad, self.dtype.name).tolist()
 
     def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
         """Sets the numbers and the gradients of all parameters."""
         with self._in_jax():
             both = [self.pieces.cut(self._rounded(numbers)) for numbers in (data, grad)]
-            own, gradients = self._everywhere(both)
-            self.state = self.state._replace(data=own, grad=gradients)
+            own, self.grad = self._everywhere(both)
+            self.state = self.state._replace(data=own)
 
     def copy_from(self, other: Any, places: Sequence[int]) -> None:
         """Sets the numbers of all parameters to those at these places of another machine."""
@@ -165,7 +165,7 @@ class JaxMachine:
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
-        if not self.state.started:
+        if not self.started:
             return [{} for _ in range(self.moved)]
         memory, counted = self.state.memory, self.state.counted
         rows = self.np.array(
@@ -177,20 +177,20 @@ class JaxMachine:
 
     def write_state(self, states: Sequence[dict[str, float]]) -> None:
         """Sets the optimizer's state: for all parameters, or for none."""
-        started = any(states)
+        self.started = any(states)
         rows: Any = self.np.zeros((len(self.kept), self.moved))
         counts: Any = self.np.zeros(len(self.counted))
-        if started:
+        if self.started:
             rows, counts = numbers_of(self.kept, self.counted, states)
         memory = dict(zip(self.kept, map(self.pieces.cut, self._rounded(rows))))
         counted = dict(zip(self.counted, map(self.np.float64, counts)))
         with self._in_jax():
-            placed = self._everywhere((memory, counted, self.np.bool_(started)))
-            self.state = self.state._replace(**dict(zip(("memory", "counted", "started"), placed)))
+            memory, counted = self._everywhere((memory, counted))
+            self.state = self.state._replace(memory=memory, counted=counted)
 
     def restore(self) -> None:
         """Undoes the last update of a guarded run."""
-        self.state = self.before._replace(grad=self.state.grad)
+        self.state, self.started = self.before
 
     # ---- batches
 
@@ -250,11 +250,12 @@ class JaxMachine:
     def take_again(self, batches: Rows, inputs: Any) -> Rows:
         """Batches that `take` gave, for other examples of the same shapes."""
         numbers = self._rounded(inputs)
-        with self._in_jax():
-            rows = [numbers[order] for order in batches.order]
-            if self.mesh is not None:  # else the call takes them there, which is faster
+        rows = [numbers[order] for order in batches.order]
+        if self.mesh is not None:  # else the call takes them there, which is faster
+            with self._in_jax():
                 rows = list(map(self._shared, rows))
-        return replace(batches, rows=rows, outputs=self.np.zeros_like(batches.outputs))
+        outputs = self.np.zeros_like(batches.outputs)
+        return Rows(**{**vars(batches), "rows": rows, "outputs": outputs})
 
     def parts(self, batches: Rows, step: int) -> int:
         """Into how many parts a step is cut for threads: JAX has its own."""
@@ -282,10 +283,9 @@ class JaxMachine:
         self, batches: Rows, first: int, count: int, task: Task, rates: Sequence[float]
     ) -> Outcome:
         """Runs as many steps as one call of the loop can."""
-        np = self.np
-        codes = list(self.codes.values())
-        own = [codes[program] for program in batches.programs]
+        np, codes = self.np, list(self.codes.values())
         kind = Kind(
+            loops=batches.table.shape[2] > 1,
             differentiated=task.differentiated,
             guarded=task.guarded,
             clips=task.clip > 0,
@@ -293,20 +293,23 @@ class JaxMachine:
             masked=batches.masked,
             devices=self.shares,
         )
-        numbers = np.array([first, count, task.clip])
-        all_rates = np.zeros(MOST_STEPS)
+        numbers = np.zeros(3 + kind.most)
+        numbers[:3] = first, count, task.clip
         if task.differentiated and self.optimizer:
-            all_rates[:count] = rates or self.optimizer.lr
-        ends = np.cumsum([len(code.program.generators) for code in codes])
-        seeds = [
-            np.array(task.seeds[ends[p] - len(codes[p].program.generators) : ends[p]], np.int64)
-            for p in batches.programs
-        ]
+            numbers[3 : 3 + count] = rates or self.optimizer.lr
+        seeds, state, before = [], self.state, None
+        if task.seeds:
+            ends = np.cumsum([len(code.program.generators) for code in codes])
+            drawn = np.split(np.array(task.seeds, np.int64), ends)
+            seeds = [drawn[program] for program in batches.programs]
+        if task.guarded:
+            before, _ = self.before
+        if not task.differentiated:
+            state = State(state.data, {}, {})
         with self._in_jax():
-            loop = self._loop(tuple(own), kind)
-            before = self.before if task.guarded else None  # each array of a call takes its time
+            loop = self._loop(tuple([codes[program] for program in batches.programs]), kind)
             result = loop(
-                self.state, before, batches.rows, batches.table, numbers, all_rates, seeds
+                state, self.started, before, batches.rows, batches.table, numbers, seeds
             )
             completed = int(result.completed) if task.guarded else count
             shown = min(completed + 1, count)
@@ -317,7 +320,12 @@ class JaxMachine:
             run = groups[sizes > 0]
             batches.outputs[batches.places[k][run]] = np.asarray(outputs)[run]
         if task.differentiated:
-            self.state, self.before = result.state, result.before or result.state
+            if not task.guarded:
+                self.before = result.state, True
+            elif completed:
+                self.before = result.before, self.started or completed > 1
+            self.state, self.grad = result.state, result.grad
+            self.started |= bool(self.update) and completed > 0
         return Outcome(completed, losses, norms)
 
     def _loop(self, codes: tuple[JaxCode, ...], kind: Kind) -> Callable[..., Any]:

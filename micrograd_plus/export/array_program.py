@@ -7,7 +7,7 @@ written by `array_code.py`. `array_file.py` makes a file of the lines; the engin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 

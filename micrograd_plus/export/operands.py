@@ -8,7 +8,7 @@ operand, a list of places, becomes an expression that reads these arrays.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, pairwise
 from math import prod
