@@ -234,8 +234,9 @@ class JaxMachine:
             examples = firsts[:, None] + lanes
             taken.masked = taken.masked or bool((sizes[k] < widest).any())
             order = starts[examples][:, :, None] + np.arange(code.program.inputs)
-            taken.order.append(order)
             taken.rows.append(self._shared(inputs[order]))
+            is_all = order.size == len(inputs) and bool((np.diff(order.ravel()) == 1).all())
+            taken.order.append(None if is_all else order)
             if len(taken.outputs):
                 places = output_starts[examples][:, :, None] + np.arange(len(code.program.outputs))
                 taken.places.append(places)
@@ -250,7 +251,10 @@ class JaxMachine:
     def take_again(self, batches: Rows, inputs: Any) -> Rows:
         """Batches that `take` gave, for other examples of the same shapes."""
         numbers = self._rounded(inputs)
-        rows = [numbers[order] for order in batches.order]
+        rows = [
+            numbers.reshape(rows.shape) if order is None else numbers[order]
+            for rows, order in zip(batches.rows, batches.order)
+        ]
         if self.mesh is not None:  # else the call takes them there, which is faster
             with self._in_jax():
                 rows = list(map(self._shared, rows))
@@ -293,10 +297,10 @@ class JaxMachine:
             masked=batches.masked,
             devices=self.shares,
         )
-        numbers = np.zeros(3 + kind.most)
-        numbers[:3] = first, count, task.clip
+        numbers = np.zeros(4 + kind.most)
+        numbers[:4] = first, count, task.clip, self.started
         if task.differentiated and self.optimizer:
-            numbers[3 : 3 + count] = rates or self.optimizer.lr
+            numbers[4 : 4 + count] = rates or self.optimizer.lr
         seeds, state, before = [], self.state, None
         if task.seeds:
             ends = np.cumsum([len(code.program.generators) for code in codes])
@@ -308,9 +312,7 @@ class JaxMachine:
             state = State(state.data, {}, {})
         with self._in_jax():
             loop = self._loop(tuple([codes[program] for program in batches.programs]), kind)
-            result = loop(
-                state, self.started, before, batches.rows, batches.table, numbers, seeds
-            )
+            result = loop(state, before, batches.rows, batches.table, numbers, seeds)
             completed = int(result.completed) if task.guarded else count
             shown = min(completed + 1, count)
             losses = np.asarray(result.losses)[:shown].tolist()

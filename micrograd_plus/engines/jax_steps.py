@@ -90,16 +90,16 @@ class Steps:
             self.later = update_function(update, update.later, dtype.name)
 
     def __call__(
-        self, state: State, started: Any, before: State | None, rows: list[Any], table: Any,
-        numbers: Any, seeds: list[Any],
+        self, state: State, before: State | None, rows: list[Any], table: Any, numbers: Any,
+        seeds: list[Any],
     ) -> Result:  # fmt: skip
         """Runs the steps.
 
-        started: whether the optimizer has moved the parameters before. rows: for each program
-        [groups, examples, inputs]. table: [3, programs, steps]: the group that a step takes, how
-        many of its examples count, and how many come before them. numbers: the first step, their
-        count, the largest norm of the gradient, and the learning rate of each. seeds: for each
-        program those of its random numbers.
+        rows: for each program [groups, examples, inputs]. table: [3, programs, steps]: the group
+        that a step takes, how many of its examples count, and how many come before them.
+        numbers: the first step, their count, the largest norm of the gradient, 1 if the optimizer
+        has moved the parameters before, and the learning rate of each step. seeds: for each program
+        those of its random numbers.
         """
         import jax
         import jax.numpy as jnp
@@ -133,7 +133,8 @@ class Steps:
                 scale = jnp.minimum(numbers[2] / (norm + 1e-6), 1.0)
                 scale = scale.astype(self.dtype.name)
                 grad = [g * scale if j < self.moved else g for j, g in enumerate(grad)]
-            after = self._updated(now, grad, at(numbers, 3 + i, keepdims=False), started | (i > 0))
+            lr, started = at(numbers, 4 + i, keepdims=False), (numbers[3] > 0) | (i > 0)
+            after = self._updated(now, grad, lr, started)
             if not self.kind.guarded:
                 return done._replace(state=after, grad=grad, completed=i + 1), is_finite
             is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
@@ -280,7 +281,7 @@ def compiled(steps: Steps, mesh: Any) -> Callable[..., Result]:
     if mesh is None:
         return jax.jit(steps.__call__)
     everywhere, shared = PartitionSpec(), PartitionSpec(None, AXIS)
-    given = (*[everywhere] * 3, shared, *[everywhere] * 3)
+    given = (everywhere, everywhere, shared, *[everywhere] * 3)
     return jax.jit(
         jax.shard_map(
             steps.__call__, mesh=mesh, in_specs=given, out_specs=everywhere, check_vma=False
