@@ -178,8 +178,8 @@ def _places(index: Any, width: int) -> Any:
 class Grids:
     """Dots as the products of pairs of matrices of one size: `count` pairs of them.
 
-    lefts, rights: how many rows each matrix has; left, right: all of them, as `products` takes them.
-    index: where among all products the dots are.
+    lefts, rights: how many rows each matrix has. left, right: all of them, in the order in which
+    `products` takes them. index: where among all products the dots are.
     """
 
     count: int

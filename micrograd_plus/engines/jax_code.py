@@ -42,6 +42,8 @@ class JaxCode(ArrayProgram):
     source: its text; outputs: the function itself. It takes the arrays of the parameters by their
     names, a row of inputs and one of random numbers for each example, and returns a row of outputs
     for each, the loss first.
+
+    spread: for results with holes, by name: which of the results is at each place; -1 for none.
     """
 
     def __init__(self, program: Program, dtype: str) -> None:
@@ -98,7 +100,7 @@ class JaxCode(ArrayProgram):
         """As steps through an array where that is possible: XLA is slow with an index."""
         steps = jax_arrays.steps_of(found.index)
         if not steps:
-            width = sum(piece.array.size for piece in found.pieces)
+            width = sum(map(len, found.pieces))
             return f"taken({text}, {self._index(found)}, {width})"
         text = f"strided({text}, {steps[0]}, {steps[1]}, {found.size})"
         return f"filled({text}, {self._index(found)})" if min(found.index) < 0 else text
@@ -107,10 +109,24 @@ class JaxCode(ArrayProgram):
         """As one array, in the order in which the operand has them."""
         return [slots] if slots else []
 
+    def _operands(self, instruction: Instruction) -> list[Operand]:
+        """Those of picks are all indices, and the rows from which each of them picks."""
+        if instruction.kind != PICK:
+            return super()._operands(instruction)
+        at, values = instruction.operands
+        indices = [*at.places] or [at.place(0, 0)]
+        rows = places(values, instruction.count, instruction.length)
+        some = len(rows) // len(indices)
+        if rows == rows[:some] * len(indices):  # by each index from the same rows
+            rows = rows[:some]
+        return [self._operand([indices], False), self._operand(rows, True)]
+
     def _value(self, instruction: Instruction, operands: list[Operand], result: Array) -> str:
         """The expression for the result; dots that share vectors are products of matrices."""
         if instruction.kind == PICK:
-            return self._picks(instruction)
+            index, given = operands
+            some = instruction.count // index.size[0]
+            return f"picked({self._read(given)}, {self._read(index)}, {some}, {given.batched})"
         if instruction.kind == MAP:
             operands = self._spread_out(operands, result)
         found = ""
@@ -142,7 +158,7 @@ class JaxCode(ArrayProgram):
         """An operand whose numbers are where this layout has them, with 0 in the holes."""
         if found.repeated or found.size == (1,):
             return found
-        [piece, *more] = found.pieces
+        piece = found.pieces[0]
         if self.spread.get(piece.array.name) == layout and found.index == _places_in(layout):
             return Operand([piece], (len(layout),), False, [])
         index = found.index or range(sum(map(len, found.pieces)))
@@ -162,17 +178,6 @@ class JaxCode(ArrayProgram):
         ]
         return " + ".join(f"dot({a}, {b})" for a, b in texts) + self._bias(operands)
 
-    def _picks(self, instruction: Instruction) -> str:
-        """Picks by several indices, each from as many rows, in the order of the indices."""
-        at, values = instruction.operands
-        indices = [*at.places] or [at.place(0, 0)]
-        rows = places(values, instruction.count, instruction.length)
-        some = len(rows) // len(indices)
-        if rows == rows[:some] * len(indices):  # by each index from the same rows
-            rows = rows[:some]
-        index, given = self._operand([indices], False), self._operand(rows, True)
-        return f"picked({self._read(given)}, {self._read(index)}, {some}, {given.batched})"
-
     def _grids(self, instruction: Instruction, operands: list[Operand], result: Array) -> str:
         """The dots of each example as products of matrices; "" if too many would not be used.
 
@@ -189,7 +194,7 @@ class JaxCode(ArrayProgram):
         texts = [self._read(self._operand(rows, True)) for rows in (found.left, found.right)]
         product = f"products({texts[0]}, {texts[1]}, {found.count})"
         width, size = found.count * found.lefts * found.rights, len(found.index)
-        if size == width:
+        if size == width or len({*found.index}) < size:
             if found.index != list(range(width)):
                 array = Array("", (width,), True, False)
                 there = Operand([Piece(array, 0, width)], (size,), False, found.index)
