@@ -223,7 +223,7 @@ def grids_of(left: Sequence[Any], right: Sequence[Any]) -> Grids | None:
     at = [{v: i for i, v in enumerate(chain(*matrices))} for matrices in sides]
     index = [at[0][a] * rights + at[1][b] % rights for a, b in zip(left, right)]
     rows_of = [[*chain(*zip(*matrices))] for matrices in sides]
-    return Grids(len(used), lefts, rights, *rows_of, index)
+    return Grids(len(used), lefts, rights, rows_of[0], rows_of[1], index)
 
 
 def products(left: Any, right: Any, count: int) -> Any:

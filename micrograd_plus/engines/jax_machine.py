@@ -1,6 +1,6 @@
 """The machine that runs programs in JAX, with the methods that every machine has.
 
-All parameters are one array on the device, and so are their gradients. A run is one call of
+The parameters are on the device, in a few arrays, and so are their gradients. A run is one call of
 compiled code for up to a thousand steps.
 """
 
@@ -73,8 +73,8 @@ class JaxMachine:
         with self._in_jax():
             counted = {name: np.float64(0.0) for name in self.counted}
             memory = dict.fromkeys(self.kept, self.pieces.cut(zeros[:moved]))
-            zeros = self.pieces.cut(zeros)
-            self.state, self.grad = self._everywhere((State(zeros, memory, counted), zeros))
+            data = self.pieces.cut(zeros)
+            self.state, self.grad = self._everywhere((State(data, memory, counted), data))
         self.started = False  # whether the optimizer has moved the parameters
         self.before = self.state, self.started  # the last update of a guarded run
 
@@ -82,13 +82,14 @@ class JaxMachine:
     def _in_jax(self) -> Iterator[None]:
         """JAX with 64 bits, and float32 products with all their digits, whatever the user's are.
 
-        An error that ends a run on several machines is one that says so.
+        An error that ends a run on several machines is one that says so; JAX raises ValueError
+        where a program has no loop.
         """
         precision = "highest" if self.dtype.name == "float32" else None
         with self.jax.enable_x64(True), self.jax.default_matmul_precision(precision):
             try:
                 yield
-            except self.jax.errors.JaxRuntimeError as error:
+            except (self.jax.errors.JaxRuntimeError, ValueError) as error:
                 if self.jax.process_count() == 1:
                     raise
                 raise RuntimeError(
@@ -135,8 +136,8 @@ class JaxMachine:
         alive = set(self.codes.values())
         self.loops = {key: loop for key, loop in self.loops.items() if alive.issuperset(key[0])}
         self.widest = {code: widest for code, widest in self.widest.items() if code in alive}
-        programs = [code.weights.values() for code in self.codes.values()]
-        pieces = Pieces(self.parameters, self.moved, programs)
+        arrays = [code.weights.values() for code in self.codes.values()]
+        pieces = Pieces(self.parameters, self.moved, arrays)
         if pieces != self.pieces:
             numbers, states = self.read(), self.read_state()
             self.pieces, self.loops = pieces, {}

@@ -93,7 +93,7 @@ class ArrayProgram:
         """Makes arrays of the parameters: of those together that an operand uses first."""
         self.weights: dict[Array, Sequence[int]] = {}
         program = self.program
-        operands = [
+        operands: list[tuple[Sequence[Sequence[int]], bool]] = [
             (places(*grid), instruction.kind != MAP and j < 2)
             for instruction in [*program.per_example, *program.shared]
             for j, grid in enumerate(grids(instruction))
