@@ -20,7 +20,7 @@ from .batches import Task, in_batches
 from .compiled import Compiled, Predict, name_of
 from .examples import Examples
 from .layout import Program
-from .tape import DOT, MATMUL, Instruction, Pattern
+from .tape import DOT, MATMUL, Instruction, Pattern, scopes_of
 
 
 class Part(NamedTuple):
@@ -191,17 +191,13 @@ class _Names:
 
     def of(self, instruction: Instruction) -> str:
         """The name of the innermost module that an instruction belongs to."""
-        owners, function, opened = list[Any](), self.function, instruction.scope
-        while opened is not None:
-            if hasattr(opened.owner, "named_children"):
-                owners.insert(0, opened.owner)
-            else:
-                function = opened.name
-            opened = opened.parent
+        scopes = scopes_of(instruction.scope)
+        owners = [each.owner for each in scopes if hasattr(each.owner, "named_children")]
+        functions = [each.name for each in scopes if not hasattr(each.owner, "named_children")]
         if owners and instruction.kind in (DOT, MATMUL):
             owners += self._inside(owners[-1], instruction.operands[:2])
         owners = [owner for owner in owners if getattr(owner, "in_tree", True)]
-        return _path(owners) if owners else function
+        return _path(owners) if owners else next(iter(functions), self.function)
 
     def _inside(self, module: Any, operands: Sequence[Pattern]) -> list[Any]:
         """Those modules in this one that have the weights of a product.

@@ -293,10 +293,15 @@ def zeros(shape: Sequence[int], dtype: str) -> Any:
     return room[begin : begin + room.size - LINE].view(dtype).reshape(shape)
 
 
+def scopes_of(opened: scope | None) -> list[scope]:
+    """A scope and those around it, from the outermost in."""
+    found: list[scope] = []
+    while opened is not None:
+        found.insert(0, opened)
+        opened = opened.parent
+    return found
+
+
 def path_of(opened: scope | None) -> str:
     """The names of the scopes from the outermost in."""
-    names: list[str] = []
-    while opened is not None:
-        names.insert(0, opened.name)
-        opened = opened.parent
-    return ".".join(names)
+    return ".".join(each.name for each in scopes_of(opened))

@@ -14,7 +14,8 @@ from typing import Any
 from ..compiler.layout import Store, lay_out
 from ..compiler.recording import Recording, Shape
 from ..compiler.simplify import simplify
-from ..compiler.tape import MAP, PICK, REDUCE, Instruction, path_of
+from ..compiler.tape import MAP, PICK, REDUCE, Instruction, path_of, scopes_of
+from ..nn import Module
 from ..support.nested import shape
 from ..symbols import Expression, Symbol
 from .array_code import gradient, is_short
@@ -38,9 +39,12 @@ class ArrayFile(ArrayProgram):
         self.structure, self.is_model = recording.structure, is_model
         self.values = store.in_order()
         names: dict[Any, str] = {}
-        for module in recording.modules:
-            for name, value in module.named_parameters():
-                names.setdefault(value, name)
+        instructions = [*program.shared, *program.per_example]
+        scopes = {scope: None for each in instructions for scope in scopes_of(each.scope)}
+        for scope in scopes:
+            if isinstance(scope.owner, Module):
+                for name, value in scope.owner.named_parameters():
+                    names.setdefault(value, name)
         labels = [names.get(value, value.label) for value in self.values]
         super().__init__(program, library, list(zip(arguments, map(prod, key))), labels)
         self.has_gradient: set[Array] = set()  # of which the lines of the backward pass know one
