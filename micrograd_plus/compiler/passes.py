@@ -198,12 +198,33 @@ def join(
 # ---- sums of products
 
 
+def most_links(count: int, nodes: Nodes) -> int:
+    """How many links the terms of all sums may need."""
+    found = 0
+    for i in range(count):
+        kind, begin = nodes.kinds[i], nodes.first[i]
+        if kind == ADD or kind == DOT:
+            found += 2
+        elif kind == SUM:
+            found += nodes.first[nodes.operands[begin] + 1] - nodes.first[nodes.operands[begin]]
+    return found
+
+
 def link_sums(count: int, nodes: Nodes, uses: Integers, terms: Terms) -> None:
-    """Links the terms of every sum, after merging those terms that nothing else uses."""
+    """Links the terms of every sum, after merging those terms that nothing else uses.
+
+    A dot is a sum of one term.
+    """
     made = 0
     for i in range(count):
         terms.heads[i] = terms.tails[i] = -1
         kind = nodes.kinds[i]
+        if kind == DOT:
+            terms.heads[i] = terms.tails[i] = made
+            terms.lefts[made] = nodes.operands[nodes.first[i]]
+            terms.rights[made] = nodes.operands[nodes.first[i] + 1]
+            terms.following[made] = -1
+            made += 1
         if kind != ADD and kind != SUM:
             continue
         listed = nodes.operands[nodes.first[i]] if kind == SUM else i
@@ -227,7 +248,7 @@ def link_sums(count: int, nodes: Nodes, uses: Integers, terms: Terms) -> None:
                 made += 1
                 terms.following[tail] = -1
                 terms.lefts[tail], terms.rights[tail] = term, -1
-                if own and (nodes.kinds[term] == MUL or nodes.kinds[term] == DOT):
+                if own and nodes.kinds[term] == MUL:
                     terms.lefts[tail] = nodes.operands[begin]
                     terms.rights[tail] = nodes.operands[begin + 1]
             if terms.heads[i] < 0:
@@ -278,41 +299,71 @@ def write_factors(
     return end
 
 
+def products_of(head: int, nodes: Nodes, terms: Terms) -> int:
+    """How many products there are among the terms from `head` on."""
+    found = 0
+    while head >= 0:
+        left = terms.lefts[head]
+        if terms.rights[head] >= 0:
+            is_dot = nodes.kinds[left] == VECTOR
+            found += nodes.first[left + 1] - nodes.first[left] if is_dot else 1
+        head = terms.following[head]
+    return int(found)
+
+
+def others_of(head: int, terms: Terms) -> int:
+    """How many of the terms from `head` on are no products."""
+    found = 0
+    while head >= 0:
+        found += terms.rights[head] < 0
+        head = terms.following[head]
+    return found
+
+
+def lone_dot(head: int, nodes: Nodes, terms: Terms) -> int:
+    """The term that is a dot and has all products, if its vectors stay as they are; else -1."""
+    found = -1
+    while head >= 0:
+        if terms.rights[head] >= 0:
+            if found >= 0:
+                return -1
+            found = head
+        head = terms.following[head]
+    if found >= 0:
+        left = terms.lefts[found]
+        if nodes.kinds[left] != VECTOR or nodes.flags[left] & PER_EXAMPLE:
+            return -1
+    return int(found)
+
+
+def room(count: int, nodes: Nodes, terms: Terms, needed: Integers, sizes: Integers) -> None:
+    """Writes how many nodes, and how many operands, `rebuild` makes at most."""
+    sizes[0] = sizes[1] = 0
+    for i in range(count):
+        if needed[i]:
+            head = terms.heads[i]
+            sizes[0] += 1 if head < 0 else 6
+            sizes[1] += nodes.first[i + 1] - nodes.first[i] if head < 0 else 8
+            sizes[1] += others_of(head, terms)
+            if lone_dot(head, nodes, terms) < 0:
+                sizes[1] += 2 * products_of(head, nodes, terms)
+
+
 def rebuild(
     count: int, nodes: Nodes, terms: Terms, needed: Integers, renamed: Integers, new: Nodes,
-    table: Table, most: int, most_operands: int,
+    table: Table,
 ) -> int:  # fmt: skip
-    """Writes the needed nodes, each sum as few ops; returns how many, or -1 if they do not fit."""
+    """Writes the needed nodes, each sum as few ops; returns how many."""
     made = 0
     new.first[0] = 0
-    spare = 2 * nodes.first[count]  # a link that is no term of a sum
     for i in range(count):
         if not needed[i]:
             continue
         kind, tag, origin = nodes.kinds[i], nodes.tags[i], nodes.origins[i]
-        begin, size = nodes.first[i], nodes.first[i + 1] - nodes.first[i]
         head = terms.heads[i]
-        if kind == DOT:  # a sum of one term
-            head = spare
-            terms.following[head] = -1
-            terms.lefts[head], terms.rights[head] = nodes.operands[begin], nodes.operands[begin + 1]
-        products = others = 0
-        term = head
-        while term >= 0:
-            if terms.rights[term] < 0:
-                others += 1
-            elif nodes.kinds[terms.lefts[term]] == VECTOR:
-                left = terms.lefts[term]
-                products += nodes.first[left + 1] - nodes.first[left]
-            else:
-                products += 1
-            term = terms.following[term]
-        if made + 6 > most or new.first[made] + size + 2 * (products + others) + 8 > most_operands:
-            return -1
-
         if head < 0:
             end = new.first[made]
-            for k in range(begin, begin + size):
+            for k in range(nodes.first[i], nodes.first[i + 1]):
                 new.operands[end] = renamed[nodes.operands[k]]
                 end += 1
             renamed[i] = add(new, table, made, kind, tag, end, origin)
@@ -320,9 +371,13 @@ def rebuild(
             continue
 
         # the products: a dot, or one mul
+        products, others = products_of(head, nodes, terms), others_of(head, terms)
         is_dot = products > 1 or kind == DOT
         left = right = product = -1
-        if is_dot:
+        dot = lone_dot(head, nodes, terms)
+        if dot >= 0:
+            left, right = renamed[terms.lefts[dot]], renamed[terms.rights[dot]]
+        elif is_dot:
             end = write_factors(nodes, terms, head, 0, renamed, new, new.first[made])
             left = add(new, table, made, VECTOR, 0, end, origin)
             made += left == made
@@ -589,7 +644,7 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
     "renumber", "add_up", "mark", "size", "used_parameters", "mark_numbers",
-    "join", "link_sums", "mark_terms", "rebuild",
+    "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
     "elements", "put", "grid", "locate", "row_steps", "find_steps",
 )  # fmt: skip
