@@ -179,7 +179,7 @@ class _Layout:
         self.run = passes()
         self.place = row(graph.count)  # the place of each node
         self.slots, self.is_moved = store.rows(graph.parameters)
-        self.new = row(len(graph.parameters))
+        self.new, self.found = row(len(graph.parameters)), row(3)  # what `locate` writes
         self.numbers_of_vectors = row(graph.count), row(graph.count)  # on either side of dots
         tags = row(len(graph.numbers))
         found = self.run.place_leaves(
@@ -215,7 +215,7 @@ class _Layout:
             inputs=self.inputs,
             generators=self.generators,
             slots=self.next_per_example,
-            outputs=self._places(array("q", graph.outputs)).tolist(),
+            outputs=self._places(array("q", graph.outputs), -1, 1).tolist(),
             nodes=len(graph),
             dtype=dtype,
         )
@@ -244,32 +244,21 @@ class _Layout:
         self.run.column(len(nodes), nodes, self.graph.nodes, j, column)
         return column
 
-    def _elements(self, vectors: Row) -> Row:
-        """The elements of vectors of one length, one vector after another."""
-        length = self._length(vectors[0])
-        elements = row(len(vectors) * length)
-        self.run.elements(len(vectors), vectors, length, self.graph.nodes, elements)
-        return elements
-
-    def _length(self, vector: int) -> int:
-        """How many elements a vector has."""
+    def _length(self, node: int, j: int) -> int:
+        """How many elements a vector has, which is operand j of a node."""
         first = self.graph.nodes.first
+        vector = self.graph.nodes.operands[first[node] + j]
         return first[vector + 1] - first[vector]  # type: ignore[no-any-return]
 
-    def _places(self, nodes: Row) -> Row:
-        """The places of nodes; a parameter's slot is given at its first use."""
-        graph, store, places = self.graph, self.store, row(len(nodes))
-        found = self.run.locate(
-            len(nodes),
-            nodes,
-            graph.nodes.tags,
-            self.place,
-            store.next,
-            self.is_moved,
-            places,
-            self.new,
-        )
-        for node in self.new[:found]:
+    def _places(self, nodes: Row, j: int, width: int, of_vectors: bool = False) -> Row:
+        """The places of operand j of nodes, as `locate` writes them."""
+        graph, store = self.graph, self.store
+        places = row(len(nodes) * (width if of_vectors else 1))
+        self.run.locate(
+            len(nodes), nodes, graph.nodes, j, width, of_vectors, self.place, store.next,
+            self.is_moved, places, self.new, self.found,
+        )  # fmt: skip
+        for node in self.new[: self.found[0]]:
             parameter = graph.parameters[graph.nodes.tags[node]]
             store.slots[parameter] = self.slots[graph.nodes.tags[node]] = ~self.place[node]
         return places
@@ -306,16 +295,19 @@ class _Layout:
             )
         )
 
-    def _pattern(self, user: int, operands: Iterable[int], elements: Row, length: int) -> Pattern:
-        """The pattern of `elements`, rows of `length` after one another, as operands of `user`."""
-        flags = self.graph.nodes.flags
-        flows = bool(flags[user] & ACTIVE) and any(flags[x] & ACTIVE for x in operands)
-        return self._pattern_of(self._places(elements), length, flows)
+    def _pattern(self, nodes: Row, j: int, width: int, of_vectors: bool = False) -> Pattern:
+        """The pattern of operand j of nodes: vectors of this width, or others, so many in a row."""
+        places = self._places(nodes, j, width, of_vectors)
+        _, rule, active = self.found
+        return self._pattern_of(places, width, rule, self._flows(nodes) and active != 0)
 
-    def _pattern_of(self, places: Row, length: int, active: bool) -> Pattern:
-        """The simplest rule that gives these places, in rows of `length`."""
+    def _flows(self, nodes: Row) -> bool:
+        """Whether a gradient flows through nodes, of which all are alike."""
+        return bool(self.graph.nodes.flags[nodes[0]] & ACTIVE)
+
+    def _pattern_of(self, places: Row, length: int, rule: int, active: bool) -> Pattern:
+        """The pattern of these places, in rows of `length` that go as `find_steps` says."""
         per_example, sign = places[0] >= 0, 1 if places[0] >= 0 else -1
-        rule = self.run.find_steps(len(places), length, places)
         if rule == BY_ELEMENT:
             return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", places))
         stride = sign * (places[1] - places[0]) if length > 1 else 0
@@ -331,21 +323,15 @@ class _Layout:
 
     def _each(self, op: Op, nodes: Row) -> None:
         """Any op but dot: operand j of all nodes is one pattern."""
-        patterns, length = [], 1
-        for j in range(len(op.operands)):
-            operands = self._column(nodes, j)
-            elements = self._elements(operands) if op.nary else operands
-            length = len(elements) // len(nodes)
-            patterns.append(self._pattern(nodes[0], operands, elements, length))
+        length = self._length(nodes[0], 0) if op.nary else 1
+        patterns = [self._pattern(nodes, j, length, op.nary) for j in range(len(op.operands))]
         self._add(REDUCE if op.nary else MAP, nodes, length, patterns)
 
     def _picks(self, nodes: Row) -> None:
         """Picks by the same index, which is the first operand of each."""
-        indices, vectors = self._column(nodes, 0), self._column(nodes, 1)
-        length = self._length(vectors[0])
-        index = self._pattern(nodes[0], (), indices, 1)
-        values = self._pattern(nodes[0], vectors, self._elements(vectors), length)
-        self._add(PICK, nodes, length, [index, values])
+        length = self._length(nodes[0], 1)
+        patterns = [self._pattern(nodes, 0, 1), self._pattern(nodes, 1, length, True)]
+        self._add(PICK, nodes, length, patterns)
 
     # ---- dots
 
@@ -382,47 +368,43 @@ class _Layout:
 
     def _matmul(self, nodes: Row, columns: int) -> None:
         """The dots of a grid: a row shares its right vector, a column its left one."""
-        lefts, rights = self._column(nodes[:columns], 0), self._column(nodes[::columns], 1)
-        length = self._length(lefts[0])
-        patterns = [
-            self._pattern(nodes[0], side, self._elements(side), length) for side in (lefts, rights)
-        ]
+        length = self._length(nodes[0], 0)
+        sides = nodes[:columns], nodes[::columns]
+        patterns = [self._pattern(side, j, length, True) for j, side in enumerate(sides)]
         patterns += self._bias(nodes, columns)
-        self._add(MATMUL, nodes, length, patterns, len(rights), columns)
+        self._add(MATMUL, nodes, length, patterns, len(nodes) // columns, columns)
 
     def _single_dots(self, nodes: Row) -> None:
         """Dots that share no vector; those whose vectors have the same steps go together."""
-        length = self._length(self._column(nodes, 0)[0])
-        sides = [self._elements(self._column(nodes, j)) for j in (0, 1)]
-        places = [self._places(side) for side in sides]
-        steps = [row(len(nodes)) for _ in sides]
+        length, flags = self._length(nodes[0], 0), self.graph.nodes.flags
+        places = [self._places(nodes, j, length, True) for j in (0, 1)]
+        steps = [row(len(nodes)) for _ in places]
         irregular = [self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]
         if any(irregular):
-            self._sort_irregular(length, sides, places, steps)
+            self._sort_irregular(length, places, steps)
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, key in enumerate(zip(*steps)):
             alike.setdefault(key, []).append(number)
         for numbers in alike.values():
             chosen = array("q", [nodes[number] for number in numbers])
             patterns = []
-            for side in sides:
-                elements = array("q")
+            for j, side in enumerate(places):
+                own = array("q")
                 for number in numbers:
-                    elements += side[number * length : (number + 1) * length]
-                patterns.append(self._pattern(chosen[0], elements, elements, length))
+                    own += side[number * length : (number + 1) * length]
+                rule = self.run.find_steps(len(own), length, own)
+                active = any(flags[vector] & ACTIVE for vector in self._column(chosen, j))
+                patterns.append(self._pattern_of(own, length, rule, self._flows(chosen) and active))
             self._add(DOT, chosen, length, patterns + self._bias(chosen, 1))
 
-    def _sort_irregular(
-        self, length: int, sides: list[Row], places: list[Row], steps: list[Row]
-    ) -> None:
+    def _sort_irregular(self, length: int, places: list[Row], steps: list[Row]) -> None:
         """Sorts the products of dots whose vectors have no steps: in another order they may."""
         for number, key in enumerate(zip(*steps)):
             if NOWHERE in key:
                 own = slice(number * length, (number + 1) * length)
-                both = (*places, *sides)
-                pairs = sorted(zip(*[rows[own] for rows in both]))
-                for rows, column in zip(both, zip(*pairs)):
-                    rows[own] = array("q", column)
+                pairs = sorted(zip(*[side[own] for side in places]))
+                for side, column in zip(places, zip(*pairs)):
+                    side[own] = array("q", column)
         for pair in zip(places, steps):
             self.run.row_steps(len(steps[0]), length, *pair)
 
@@ -431,5 +413,4 @@ class _Layout:
         first = self.graph.nodes.first
         if first[nodes[0] + 1] - first[nodes[0]] < 3:
             return []
-        biases = self._column(nodes, 2)
-        return [self._pattern(nodes[0], biases, biases, columns)]
+        return [self._pattern(nodes, 2, columns)]

@@ -534,14 +534,6 @@ def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Intege
         operands[k] = nodes.operands[nodes.first[members[k]] + j]
 
 
-def elements(count: int, vectors: Integers, length: int, nodes: Nodes, found: Integers) -> None:
-    """Writes the elements of vectors of this length, one vector after another."""
-    for k in range(count):
-        begin = nodes.first[vectors[k]]
-        for j in range(length):
-            found[k * length + j] = nodes.operands[begin + j]
-
-
 def put(count: int, members: Integers, begin: int, step: int, place: Integers) -> None:
     """Gives each of these nodes the next place."""
     for k in range(count):
@@ -585,28 +577,6 @@ def grid(
     return found
 
 
-def locate(
-    count: int, elements: Integers, tags: Integers, place: Integers, slots: Integers,
-    is_moved: Integers, places: Integers, new: Integers,
-) -> int:  # fmt: skip
-    """The places of nodes; a parameter gets the next slot at its first use.
-
-    slots: the next slot of a parameter that is moved, and of another one; is_moved: by the tags
-    of parameters. new: the parameters that got a slot now; returns how many.
-    """
-    found = 0
-    for k in range(count):
-        node = elements[k]
-        if place[node] == NOWHERE:
-            which = 0 if is_moved[tags[node]] else 1
-            place[node] = -1 - slots[which]
-            slots[which] += 1
-            new[found] = node
-            found += 1
-        places[k] = place[node]
-    return found
-
-
 def step_of(begin: int, length: int, places: Integers) -> int:
     """Twice the step of a row of places, plus 1 if it is per example; NOWHERE without a step."""
     step = places[begin + 1] - places[begin] if length > 1 else 0
@@ -641,10 +611,42 @@ def find_steps(count: int, length: int, places: Integers) -> int:
     return rule
 
 
+def locate(
+    count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
+    place: Integers, slots: Integers, is_moved: Integers, places: Integers, new: Integers,
+    found: Integers,
+) -> None:  # fmt: skip
+    """Writes the places of operand j of each of these nodes, or of the nodes if j is -1.
+
+    A vector has those of its `width` elements; of other operands, `width` are in a row. A
+    parameter gets the next slot at its first use.
+
+    slots: the next slot of a parameter that is moved, and of another one; is_moved: by the tags
+    of parameters. new: the parameters that got a slot now. found: how many these are; in which
+    steps the rows go, as `find_steps` says; whether a gradient flows to any of the places.
+    """
+    made = end = flags = 0
+    for k in range(count):
+        node = members[k] if j < 0 else nodes.operands[nodes.first[members[k]] + j]
+        flags |= nodes.flags[node]
+        begin = nodes.first[node]
+        for e in range(width if is_vector else 1):
+            element = nodes.operands[begin + e] if is_vector else node
+            if place[element] == NOWHERE:
+                which = 0 if is_moved[nodes.tags[element]] else 1
+                place[element] = -1 - slots[which]
+                slots[which] += 1
+                new[made] = element
+                made += 1
+            places[end] = place[element]
+            end += 1
+    found[0], found[1], found[2] = made, find_steps(end, width, places), flags & ACTIVE
+
+
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
     "renumber", "add_up", "mark", "size", "used_parameters", "mark_numbers",
     "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
-    "elements", "put", "grid", "locate", "row_steps", "find_steps",
+    "put", "grid", "row_steps", "find_steps", "locate",
 )  # fmt: skip
