@@ -291,7 +291,7 @@ class _Layout:
                 operands=operands,
                 rows=rows,
                 columns=columns,
-                scope=graph.scopes[graph.nodes.origins[sample]],
+                scope=graph.scope(sample),
             )
         )
 

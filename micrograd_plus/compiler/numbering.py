@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any
 
-from ..engine import Constant, Value
+from ..engine import Constant, Value, open_scope
 from ..ops import Op
 from .graph import SIMPLIFIED, Graph, Numbers, row
 from .native import passes
 from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes
 from .recorded import Input, Random
-from .rows import NUMBERS, ONCE, VECTOR_OP, Places, Rows, same_scope
+from .rows import NUMBERS, ONCE, VECTOR_OP, Places, Rows, width_of
 from .stamping import Binding, Templates
 
 
@@ -32,7 +31,7 @@ class Kinds(dict[Any, int]):
 
 
 class Columns:
-    """Nodes as arrays: kind, tag and number of operands of each, and all operands."""
+    """Nodes as arrays: kind and tag of each, the lengths of vectors, and all operands."""
 
     def __init__(self, kinds: Kinds, rows: Rows) -> None:
         self.kinds = array("q", map(kinds.__getitem__, rows.ops))
@@ -55,7 +54,7 @@ class Columns:
 class Base:
     """What all recordings of one function have: the parameters, and what layers have once.
 
-    numbers, nodes: those that bindings have once; scopes: of the nodes.
+    numbers, nodes: those that bindings have once; scopes: of the nodes, as in `Rows`.
     like: another base, with the same numbers for parameters and ops.
     """
 
@@ -65,22 +64,20 @@ class Base:
         self.templates = Templates()
         self.numbers = Numbers()
         self.nodes = Columns(self.kinds, Rows())
-        self.scopes: list[Any] = []
+        self.scopes: list[tuple[int, Any]] = []
 
     def outside(self, binding: Binding) -> list[int]:
         """The numbers of what a binding's stamps use, which is added at the first of them."""
         if binding.outside is None:
-            template, rows, begin = binding.template, Rows(), ONCE + len(self.scopes)
+            template, rows, begin = binding.template, Rows(), len(self.nodes.kinds)
             numbers = [
-                *range(begin, begin + len(template.once.ops)),
+                *range(ONCE + begin, ONCE + begin + len(template.once.ops)),
                 *binding.numbers,
                 *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
-            rows.add(
-                template.once, template.once.take(numbers), same_scope(binding.scope, template.once)
-            )
+            rows.add(template.once, template.once.take(numbers))
             self.nodes += Columns(self.kinds, rows)
-            self.scopes += rows.scopes
+            self.scopes.append((begin, open_scope.get()))
             binding.outside = [numbers[code] for code in template.uses]
         return binding.outside
 
@@ -116,17 +113,18 @@ def graph_of(
     run, operands, ends = passes(), once.operands + own.operands, array("q", outputs)
     for numbered in (operands, ends):
         run.renumber(len(numbered), numbered, begins)
-    lengths = row(begins[2]) + once.lengths + row(len(leaves)) + own.lengths
-    first = row(len(lengths) + 1)
-    run.add_up(len(lengths), lengths, first)
-    nodes = Nodes(kinds + own.kinds, tags + own.tags, first, operands, row(0), row(0))
+    kinds += own.kinds
+    first, widths = row(len(kinds) + 1), array("q", map(width_of, base.kinds.ops))
+    run.add_up(len(kinds), kinds, widths, once.lengths + own.lengths, first)
+    nodes = Nodes(kinds, tags + own.tags, first, operands, row(0), row(0))
+    scopes = (base.scopes, begins[2]), (rows.scopes, begins[4])
     return Graph(
         nodes=nodes,
-        count=len(lengths),
+        count=len(kinds),
         ops=base.kinds.ops,
         parameters=parameters,
         numbers=numbers.list,
         generators=[drawn.generator for drawn in randoms],
-        scopes=[*repeat(None, begins[2]), *base.scopes, *repeat(None, len(leaves)), *rows.scopes],
+        scopes=[(begin + place, scope) for part, begin in scopes for place, scope in part],
         outputs=ends.tolist(),
     )

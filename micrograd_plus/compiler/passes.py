@@ -67,11 +67,25 @@ def renumber(count: int, numbers: Integers, begins: Integers) -> None:
         numbers[k] = begins[numbers[k] >> 40] + (numbers[k] & ((1 << 40) - 1))
 
 
-def add_up(count: int, lengths: Integers, first: Integers) -> None:
-    """Writes where each row begins, and the last one ends, from their lengths."""
+def add_up(
+    count: int, kinds: Integers, widths: Integers, lengths: Integers, first: Integers
+) -> None:
+    """Writes where the operands of each node begin, and those of the last one end.
+
+    widths: how many operands the ops have; lengths: how many elements the vectors have, in order.
+    """
     first[0] = 0
+    vectors = 0
     for i in range(count):
-        first[i + 1] = first[i] + lengths[i]
+        kind, width = kinds[i], 0
+        if kind >= 0:
+            width = widths[kind]
+        elif kind == PICK:
+            width = 2
+        elif kind == VECTOR:
+            width = lengths[vectors]
+            vectors += 1
+        first[i + 1] = first[i] + width
 
 
 def mark(count: int, nodes: Nodes, needed: Integers) -> None:

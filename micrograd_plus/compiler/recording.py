@@ -37,8 +37,8 @@ from .native import passes
 from .numbering import Base, graph_of
 from .passes import INPUT, NUMBER, PARAMETER, RANDOM
 from .recorded import Input, Random, Recorded, user_line, watched_class
-from .rows import OWN, VECTOR_OP, Result, Rows, results_of, same_scope
-from .stamping import Binding, flattened
+from .rows import OWN, VECTOR_OP, Result, Rows, results_of
+from .stamping import Binding, Key, flattened, flattened_rows
 
 Shape = tuple[int, ...]
 
@@ -147,47 +147,48 @@ class _Recorder:
         self.modules: dict[int, Any] = {}
         self.stamps: list[Binding] = []
         self.vectors: dict[tuple[Value, ...], int] = {}
+        self.scope_changed()
 
     def entered(self, owner: Any) -> None:
+        self.scope_changed()
         if hasattr(owner, "training"):
             self.modules[id(owner)] = owner
+
+    def scope_changed(self) -> None:
+        self.rows.scopes.append((len(self.rows.ops), open_scope.get()))
 
     def _maker_of_nodes(self) -> Callable[..., Value]:
         """`node`, which is called for each operator: it has all that it needs at hand."""
         places, results = self.places, self.places.results
-        ops, lengths, frozen = self.rows.ops, self.rows.lengths, self.rows.frozen
-        operands_of, scopes = self.rows.operands, self.rows.scopes
+        ops, add = self.rows.ops, self.rows.operands.append
 
-        def node(op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
+        def node(op: Op, operands: tuple[Value, ...]) -> Value:
             if op.nary:
-                return self._node_of_vectors(op, operands, keeps_graph)
+                return self._node_of_vectors(op, operands)
             for value in operands:
-                operands_of.append(value.number if type(value) is results else places[value])
+                add(value.number if type(value) is results else places[value])
             result = _new(results)
             result.number = OWN + len(ops)
-            if not keeps_graph:
-                frozen.append(len(ops))
             ops.append(op)
-            lengths.append(len(operands))
-            scopes.append(open_scope.get())
             return result
 
         return node
 
-    def _node_of_vectors(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        result = self.node(op, operands)
+        self.rows.frozen.append(len(self.rows.ops) - 1)
+        return result
+
+    def _node_of_vectors(self, op: Op, operands: tuple[Value, ...]) -> Value:
         size = len(operands) // len(op.operands)
         vectors = [self._vector(operands[k : k + size]) for k in range(0, len(operands), size)]
-        if not keeps_graph:
-            self.rows.frozen.append(len(self.rows.ops))
         return self._result(self._add(op, vectors))
 
     def _add(self, op: Op | str | None, operands: list[int]) -> int:
         """The number of a new node."""
         rows = self.rows
         rows.ops.append(op)
-        rows.lengths.append(len(operands))
         rows.operands += operands
-        rows.scopes.append(open_scope.get())
         return OWN - 1 + len(rows.ops)
 
     def _result(self, number: int) -> Result:
@@ -200,14 +201,27 @@ class _Recorder:
         number = self.vectors.get(values)
         if number is None:
             number = self.vectors[values] = self._add(VECTOR_OP, self.places.of(values))
+            self.rows.lengths.append(len(values))
         return number
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
-        found = flattened(arguments[fixed:]) if self.stamps_calls else None
-        if found is None:
-            return function(*arguments)
-        shapes, values = found
-        given = list(arguments[:fixed])
+        given, varying = arguments[:fixed], arguments[fixed:]
+        if self.stamps_calls and (found := flattened(varying)) is not None:
+            return self._calls(function, given, [varying], *found)[0]
+        return function(*arguments)
+
+    def call_each(
+        self, function: Callable[..., Any], given: Sequence[Any], calls: Sequence[Sequence[Any]]
+    ) -> list[Any]:
+        if self.stamps_calls and (found := flattened_rows(calls)) is not None:
+            return self._calls(function, given, calls, *found)
+        return [self.call(function, len(given), (*given, *varying)) for varying in calls]
+
+    def _calls(
+        self, function: Callable[..., Any], given: Sequence[Any], calls: Sequence[Sequence[Any]],
+        shapes: Key, values: list[Value],
+    ) -> list[Any]:  # fmt: skip
+        """What the calls return, whose varying arguments have these shapes, and Values in a row."""
         key = (
             getattr(function, "__func__", function),
             *[-1 if x is None else len(x) for x in given],
@@ -215,53 +229,63 @@ class _Recorder:
         )
         templates = self.base.templates
         if key not in templates.templates:
-            return self._first_call(key, function, given, values, arguments)
+            size = len(values) // len(calls)
+            first = self._first_call(key, function, given, values[:size], calls[0])
+            rest = calls[1:] and self._calls(function, given, calls[1:], shapes, values[size:])
+            return [first, *rest]
         binding = templates.binding(key, given, self.places)
         if binding is None:
-            return function(*arguments)
-        template = binding.template
-        results = []
-        for number in self._stamp(binding, values):  # as `_result`, without a call for each
+            return [function(*given, *varying) for varying in calls]
+        template, results = binding.template, []
+        for number in self._stamp(binding, values, len(calls)):  # `_result`, without a call
             result = _new(self.places.results)
             result.number = number
             results.append(result)
-        return results if template.is_list else refilled(template.structure, iter(results))
+        if template.is_list:
+            size = len(template.outputs)
+            return [results[k : k + size] for k in range(0, len(results), size)]
+        made = iter(results)
+        return [refilled(template.structure, made) for _ in calls]
 
-    def _stamp(self, binding: Binding, values: list[Value]) -> list[int]:
-        """Adds the nodes of a call; the numbers of what it returns."""
-        rows, template = self.rows, binding.template
-        begin = OWN + len(rows.ops)
-        mine = range(begin, begin + len(template.each.ops))
-        numbers = [*self.base.outside(binding), *mine, *self.places.of(values)]
-        scopes = same_scope(open_scope.get(), template.each)
-        rows.add(template.each, template.each.take(numbers), scopes)
-        self.stamps.append(binding)
-        return [begin + place for place in template.outputs]
+    def _stamp(self, binding: Binding, values: list[Value], count: int) -> list[int]:
+        """Adds the nodes of so many calls; the numbers of what they return."""
+        rows, template, varying = self.rows, binding.template, self.places.of(values)
+        outside, outputs, each = self.base.outside(binding), template.outputs, template.each
+        size, returned = len(values) // count, list[int]()
+        for k in range(count):
+            begin = OWN + len(rows.ops)
+            mine = range(begin, begin + len(each.ops))
+            own = varying[k * size : (k + 1) * size]
+            rows.add(each, each.take([*outside, *mine, *own]))
+            returned += [begin + place for place in outputs]
+        self.stamps += repeat(binding, count)
+        return returned
 
     def _first_call(
-        self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],
-        arguments: Sequence[Any],
+        self, key: Any, function: Callable[..., Any], given: Sequence[Any], values: list[Value],
+        varying: Sequence[Any],
     ) -> Any:  # fmt: skip
         """Calls the function; what it adds becomes a template if it does nothing else."""
-        begin, vectors, leaves = len(self.rows.ops), self.vectors, len(self.places.leaves)
+        sizes, vectors, leaves = self.rows.sizes(), self.vectors, len(self.places.leaves)
         others = len(self.requirements), len(self.randoms), len(self.modules)
         self.stamps_calls, self.vectors = False, {}
         try:
-            returned = function(*arguments)
+            returned = function(*given, *varying)
         finally:
             self.stamps_calls, self.vectors = True, vectors
-        made = self.rows.cut(begin)
+        made, begin = self.rows.cut(sizes), OWN + sizes[0]
         outputs, binding = list(flatten(returned)), None
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
             structure = refilled(returned, repeat(None))
             binding = self.base.templates.add(
-                key, given, values, made, OWN + begin, outputs, structure, self.places
+                key, given, values, made, begin, outputs, structure, self.places
             )
         if binding is None:
-            self.rows.add(made, made.operands, made.scopes)
+            self.rows.add(made, made.operands)
+            self.rows.scopes += made.scopes
         else:
             self.places.forget(leaves)
-            for value, number in zip(outputs, self._stamp(binding, values)):
+            for value, number in zip(outputs, self._stamp(binding, values, 1)):
                 value.number = number
         return returned
 
@@ -281,11 +305,13 @@ class _Recorder:
             lambda number: number == int(number) and 0 <= number < count,
             f"there is no index {{}} in {count} values: 0 to {count - 1}",
         )
+        if type(next(flatten(values), None)) is self.places.results:
+            return self._picked(values, index)  # which no other call will pick from
         return self.call(self._picked, 1, (values, index))
 
     def _picked(self, values: Sequence[Any], index: Value) -> Any:
         """The Value, or row, that an index takes from `values`."""
-        rows = [list(flatten(row)) for row in values]
+        rows = [[row] if isinstance(row, Value) else list(flatten(row)) for row in values]
         if len({len(row) for row in rows}) != 1:
             raise ValueError(f"mp.pick takes values, or rows of one length ({user_line()})")
         (place,) = self.places.of([index])

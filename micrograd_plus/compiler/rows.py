@@ -8,12 +8,13 @@ parameters, the numbers and nodes that layers have once, and the leaves and node
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count, repeat
+from itertools import count
 from typing import Any
 
 from ..engine import Value
+from ..ops import Op
 from .recorded import Recorded
 
 SPACE = 1 << 40  # the size of a space
@@ -26,36 +27,46 @@ VECTOR_OP = "vector"  # what stands for the op of a vector; that of a pick is No
 class Rows:
     """Nodes in the order in which they were made.
 
-    ops: the op of each; lengths: how many operands it has; operands: these, one node's after
-        another's; scopes: in which it was made.
+    ops: the op of each; operands: one node's after another's.
+    lengths: of the vectors; any other node has as many operands as its op.
     frozen: the places of those through which no gradient flows.
+    scopes: the places from which on nodes were made in another scope, and that scope.
     """
 
     ops: list[Any] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
     operands: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
-    scopes: list[Any] = field(default_factory=list, compare=False)
+    scopes: list[tuple[int, Any]] = field(default_factory=list, compare=False)
 
-    def add(self, other: Rows, operands: Iterable[int], scopes: Iterable[Any]) -> None:
-        """Adds the nodes of others, with these operands and scopes."""
+    def add(self, other: Rows, operands: Iterable[int]) -> None:
+        """Adds the nodes of others, with these operands, in the scope that is open."""
         self.frozen += [len(self.ops) + place for place in other.frozen]
         self.ops += other.ops
-        self.lengths += other.lengths
         self.operands += operands
-        self.scopes += scopes
+        self.lengths += other.lengths
 
-    def cut(self, begin: int) -> Rows:
-        """Removes the nodes from this place on, and returns them."""
-        first = len(self.operands) - sum(self.lengths[begin:])
-        frozen = [place - begin for place in self.frozen if place >= begin]
-        removed = Rows(
-            self.ops[begin:], self.lengths[begin:], self.operands[first:], frozen,
-            self.scopes[begin:],
-        )  # fmt: skip
-        del self.ops[begin:], self.lengths[begin:], self.operands[first:], self.scopes[begin:]
-        del self.frozen[len(self.frozen) - len(frozen) :]
+    def sizes(self) -> list[int]:
+        """How much there is in each list."""
+        return [len(column) for column in vars(self).values()]
+
+    def cut(self, sizes: Sequence[int]) -> Rows:
+        """Removes what came after `sizes()` was this, and returns it."""
+        removed = Rows(*[column[size:] for column, size in zip(vars(self).values(), sizes)])
+        for column, size in zip(vars(self).values(), sizes):
+            del column[size:]
+        removed.frozen = [place - sizes[0] for place in removed.frozen]
         return removed
+
+    def widths(self) -> list[int]:
+        """How many operands each node has."""
+        lengths = iter(self.lengths)
+        return [next(lengths) if op == VECTOR_OP else width_of(op) for op in self.ops]
+
+
+def width_of(op: Op | None) -> int:
+    """How many operands a node of this op has; a pick has an index and a vector."""
+    return len(op.operands) if op else 2
 
 
 class Result(Recorded):
@@ -125,8 +136,3 @@ class Places(dict[Value, int]):
         for leaf in removed:
             del self[leaf]
         return removed
-
-
-def same_scope(scope: Any, nodes: Rows) -> Iterable[Any]:
-    """This scope for each of the nodes."""
-    return repeat(scope, len(nodes.ops))

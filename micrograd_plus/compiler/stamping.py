@@ -19,8 +19,8 @@ from itertools import accumulate, chain, count, repeat
 from operator import itemgetter
 from typing import Any
 
-from ..engine import Constant, Value, open_scope
-from .rows import LEAVES, NUMBERS, OWN, Places, Rows
+from ..engine import Constant, Value
+from .rows import LEAVES, NUMBERS, OWN, VECTOR_OP, Places, Rows
 
 Key = tuple[Any, ...]
 
@@ -67,14 +67,12 @@ class Template:
 class Binding:
     """A template with its fixed arguments: `given` as copies of the lists, and their numbers.
 
-    scope: the scope in which they were seen first.
     outside: the numbers of what its stamps use, once that has been added.
     """
 
     template: Template
-    given: list[Any]
+    given: tuple[Any, ...]
     numbers: list[int]
-    scope: Any
     outside: list[int] | None = None
 
 
@@ -100,7 +98,7 @@ class Templates:
         self, key: Key, template: Template, given: Sequence[Any], numbers: list[int]
     ) -> Binding:
         """A new binding."""
-        binding = Binding(template, list(map(copied, given)), numbers, open_scope.get())
+        binding = Binding(template, tuple(map(copied, given)), numbers)
         self.bindings[key].append(binding)
         return binding
 
@@ -119,9 +117,9 @@ class Templates:
         self.templates[key], self.bindings[key] = None, []
         if {*map(type, returned)} != {places.results}:
             return None
+        widths = nodes.widths()
         operands = [
-            nodes.operands[end - length : end]
-            for end, length in zip(accumulate(nodes.lengths), nodes.lengths)
+            nodes.operands[end - width : end] for end, width in zip(accumulate(widths), widths)
         ]
         moving = set(varying_numbers)
         once: list[int] = []
@@ -164,10 +162,11 @@ def _part(
 ) -> Part:
     """The nodes at the chosen places."""
     frozen = {*nodes.frozen}
+    ops = [nodes.ops[place] for place in chosen]
     return Part(
-        ops=[nodes.ops[place] for place in chosen],
-        lengths=[nodes.lengths[place] for place in chosen],
+        ops=ops,
         operands=list(map(code.__getitem__, chain.from_iterable(operands[k] for k in chosen))),
+        lengths=[len(operands[k]) for k, op in zip(chosen, ops) if op == VECTOR_OP],
         frozen=[k for k, place in enumerate(chosen) if place in frozen],
     )
 
@@ -192,6 +191,28 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
         else:
             shapes.append(len(argument))
             values += argument
+    kinds = {*map(type, values)}
+    return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
+
+
+def flattened_rows(calls: Sequence[Sequence[Any]]) -> tuple[Key, list[Value]] | None:
+    """The shapes of the arguments of calls, and the Values of all calls in one list.
+
+    None if the shapes differ from call to call, or if an argument is neither a list of Values nor
+    a setting that is the same in all calls.
+    """
+    shapes: list[Any] = []
+    columns: list[Sequence[Any]] = []
+    for column in zip(*calls):
+        is_setting = not isinstance(column[0], (list, tuple))
+        if not is_setting:
+            columns.append(column)
+        sizes = {*(column if is_setting else map(len, column))}
+        if len(sizes) != 1 or isinstance(column[0], Value):
+            return None
+        shapes += sizes
+    rows = columns[0] if len(columns) == 1 else chain.from_iterable(zip(*columns))
+    values = list(chain.from_iterable(rows))
     kinds = {*map(type, values)}
     return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
 
