@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from threading import RLock
 from typing import Any
 
@@ -236,30 +236,30 @@ class _Recorder:
         binding = templates.binding(key, given, self.places)
         if binding is None:
             return [function(*given, *varying) for varying in calls]
-        template, results = binding.template, []
+        template, kind, results = binding.template, self.places.results, []
         for number in self._stamp(binding, values, len(calls)):  # `_result`, without a call
-            result = _new(self.places.results)
+            result = _new(kind)
             result.number = number
             results.append(result)
         if template.is_list:
-            size = len(template.outputs)
+            size = len(template.structure)
             return [results[k : k + size] for k in range(0, len(results), size)]
         made = iter(results)
         return [refilled(template.structure, made) for _ in calls]
 
-    def _stamp(self, binding: Binding, values: list[Value], count: int) -> list[int]:
+    def _stamp(self, binding: Binding, values: list[Value], count: int) -> Iterable[int]:
         """Adds the nodes of so many calls; the numbers of what they return."""
         rows, template, varying = self.rows, binding.template, self.places.of(values)
         outside, outputs, each = self.base.outside(binding), template.outputs, template.each
-        size, returned = len(values) // count, list[int]()
+        size, returned = len(values) // count, list[Iterable[int]]()
         for k in range(count):
             begin = OWN + len(rows.ops)
             mine = range(begin, begin + len(each.ops))
             own = varying[k * size : (k + 1) * size]
             rows.add(each, each.take([*outside, *mine, *own]))
-            returned += [begin + place for place in outputs]
+            returned += [range(begin + places.start, begin + places.stop) for places in outputs]
         self.stamps += repeat(binding, count)
-        return returned
+        return chain.from_iterable(returned)
 
     def _first_call(
         self, key: Any, function: Callable[..., Any], given: Sequence[Any], values: list[Value],
@@ -446,6 +446,7 @@ def _record(
         ends = shared.places.of(outputs)
     finally:
         leaves = shared.places.forget()
+        del active.node  # which refers to `active`: together they would stay until a collection
     own = {*inputs, *active.randoms}
     for leaf in leaves:
         if isinstance(leaf, Recorded) and leaf not in own:

@@ -74,16 +74,18 @@ class Result(Recorded):
 
     Each recording has a subclass of its own, so that a result that a module has kept from another
     one is not taken for one of this one. Few of its attributes are ever read, and are set.
+
+    ops: those of the rows.
     """
 
     __slots__ = ("number",)
     number: int
-    rows: Rows
+    ops: list[Any]
 
     def __getattr__(self, name: str) -> Any:
         """Called for an attribute that was not set."""
         if name == "op":
-            return self.rows.ops[self.number - OWN]
+            return self.ops[self.number - OWN]
         if name not in _DEFAULTS:
             raise AttributeError(name)
         return _DEFAULTS[name]
@@ -94,7 +96,7 @@ _DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "operands": ()}
 
 def results_of(rows: Rows) -> type[Result]:
     """A new class, for the results of these rows."""
-    return type("Result", (Result,), {"__slots__": (), "rows": rows})
+    return type("Result", (Result,), {"__slots__": (), "ops": rows.ops})
 
 
 class Places(dict[Value, int]):

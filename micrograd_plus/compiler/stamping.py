@@ -12,7 +12,7 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain, count, repeat
@@ -49,8 +49,8 @@ class Template:
     uses: the codes of what `each` takes from `once`.
     constants: leaves that the call made or reached.
     fixed: the shapes of the fixed arguments.
-    outputs: which of the nodes of `each` the call returned; structure: how they were nested, and
-        whether they were one list.
+    outputs: which of the nodes of `each` the call returned, most of them one after another;
+        structure: how they were nested, and whether they were one list.
     """
 
     once: Part
@@ -58,7 +58,7 @@ class Template:
     uses: list[int]
     constants: list[Value]
     fixed: Key
-    outputs: list[int]
+    outputs: list[range]
     structure: Any
     is_list: bool
 
@@ -150,11 +150,20 @@ class Templates:
             uses=[code_once[number] for number in outside],
             constants=constants,
             fixed=shapes,
-            outputs=[code_each[begin + place] - len(outside) for place in outputs],
+            outputs=ranges([code_each[begin + place] - len(outside) for place in outputs]),
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
         return self._bound(key, template, given, fixed)
+
+
+def ranges(places: Iterable[int]) -> list[range]:
+    """Places that follow one another, put together."""
+    found: list[range] = []
+    for place in places:
+        begin = found.pop().start if found and found[-1].stop == place else place
+        found.append(range(begin, place + 1))
+    return found
 
 
 def _part(
