@@ -45,22 +45,15 @@ class Columns:
             column += vars(other)[name]
         return self
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Columns) and vars(self) == vars(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Base:
     """What all recordings of one function have: the parameters, and what layers have once.
 
     numbers, nodes: those that bindings have once; scopes: of the nodes, as in `Rows`.
-    like: another base, with the same numbers for parameters and ops.
     """
 
-    def __init__(self, like: Base | None = None) -> None:
-        self.places: Places = Places() if like is None else like.places
-        self.kinds: Kinds = Kinds() if like is None else like.kinds
+    def __init__(self) -> None:
+        self.places, self.kinds = Places(), Kinds()
         self.templates = Templates()
         self.numbers = Numbers()
         self.nodes = Columns(self.kinds, Rows())

@@ -81,8 +81,7 @@ class Programs:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
         self.optimizer, self.dtype, self.new_machine = optimizer, dtype, new_machine
-        base = Base()
-        self.bases = base, Base(base)  # what recordings leave for the next one, and checks
+        self.base = Base()  # what recordings leave for the next one
         self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())
@@ -133,11 +132,10 @@ class Programs:
         return entry is None or not entry.is_current()
 
     def _record(self, key: Key, example: Sequence[Any]) -> Entry:
-        first, second = self.bases
-        recording = record(self.function, key, self.watched, first)
+        recording = record(self.function, key, self.watched, self.base)
         self.watched = recording.watched
         self.accept(recording)
-        check(self.function, recording, key, example, second)
+        check(self.function, recording, key, example, self.base)
         known = len(self.store)
         self.store.add(recording.parameters)
         if len(self.store) != known:  # the other programs have their numbers in these places

@@ -137,8 +137,9 @@ _new: Callable[[type[Result]], Result] = Result.__new__
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self, base: Base, stamps_calls: bool) -> None:
+    def __init__(self, base: Base, stamps_calls: bool, checks: bool) -> None:
         self.base, self.stamps_calls = base, stamps_calls
+        self.unchecked = base.templates.unchecked if checks else {}
         self.places, self.rows = base.places, Rows()
         self.places.results = results_of(self.rows)
         self.node = self._maker_of_nodes()
@@ -228,7 +229,7 @@ class _Recorder:
             shapes,
         )
         templates = self.base.templates
-        if key not in templates.templates:
+        if key not in templates.templates or key in self.unchecked:
             size = len(values) // len(calls)
             first = self._first_call(key, function, given, values[:size], calls[0])
             rest = calls[1:] and self._calls(function, given, calls[1:], shapes, values[size:])
@@ -265,26 +266,32 @@ class _Recorder:
         self, key: Any, function: Callable[..., Any], given: Sequence[Any], values: list[Value],
         varying: Sequence[Any],
     ) -> Any:  # fmt: skip
-        """Calls the function; what it adds becomes a template if it does nothing else."""
-        sizes, vectors, leaves = self.rows.sizes(), self.vectors, len(self.places.leaves)
+        """Calls the function; what it adds becomes a template if it does nothing else.
+
+        If there is a template that is unchecked, what it adds must be the same as that.
+        """
+        sizes, vectors, begin = self.rows.sizes(), self.vectors, len(self.places.leaves)
         others = len(self.requirements), len(self.randoms), len(self.modules)
         self.stamps_calls, self.vectors = False, {}
         try:
             returned = function(*given, *varying)
         finally:
             self.stamps_calls, self.vectors = True, vectors
-        made, begin = self.rows.cut(sizes), OWN + sizes[0]
+        made, templates = self.rows.cut(sizes), self.base.templates
         outputs, binding = list(flatten(returned)), None
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
-            structure = refilled(returned, repeat(None))
-            binding = self.base.templates.add(
-                key, given, values, made, begin, outputs, structure, self.places
-            )
+            if key not in self.unchecked:
+                structure = refilled(returned, repeat(None))
+                binding = templates.add(
+                    key, given, values, made, OWN + sizes[0], outputs, structure, self.places
+                )
+            elif templates.check(key, made, self.places):
+                binding = templates.binding(key, given, self.places)
         if binding is None:
             self.rows.add(made, made.operands)
             self.rows.scopes += made.scopes
         else:
-            self.places.forget(leaves)
+            self.places.forget(begin)
             for value, number in zip(outputs, self._stamp(binding, values, 1)):
                 value.number = number
         return returned
@@ -382,8 +389,12 @@ def record_again(
     recording: Recording,
     base: Base | None = None,
 ) -> Recording:
-    """What the function that was recorded does in another call."""
-    return _record(function, shapes, recording.watched, base)
+    """What the function that was recorded does in another call.
+
+    base: that of the recording. Calls that have been run only once are run again, and must do the
+    same as their templates.
+    """
+    return _record(function, shapes, recording.watched, base, checks=True)
 
 
 def with_numbers(recording: Recording) -> Recording:
@@ -424,10 +435,11 @@ def _record(
     shapes: Sequence[Shape],
     watched: dict[Value, None],
     base: Base | None,
+    checks: bool = False,
 ) -> Recording:
     shared = Base() if base is None else base
     shared.places.know(watched)
-    active = _Recorder(shared, stamps_calls=base is not None)
+    active = _Recorder(shared, base is not None, checks)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:

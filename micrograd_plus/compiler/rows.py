@@ -123,6 +123,10 @@ class Places(dict[Value, int]):
         results = self.results
         return [value.number if type(value) is results else self[value] for value in values]
 
+    def leaves_at(self, numbers: Iterable[int]) -> list[Value]:
+        """The leaves of one recording that have these numbers."""
+        return [self.leaves[number - LEAVES] for number in numbers]
+
     def know(self, parameters: Collection[Value]) -> None:
         """Adds the parameters that are new, to those that are known already."""
         if len(parameters) > len(self.parameters):

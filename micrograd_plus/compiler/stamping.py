@@ -77,11 +77,28 @@ class Binding:
 
 
 class Templates:
-    """The templates and bindings of all calls that were recorded for one compiled function."""
+    """The templates and bindings of all calls that were recorded for one compiled function.
+
+    unchecked: the nodes that first calls added, and the numbers of the template's constants, until
+        another call has done the same.
+    """
 
     def __init__(self) -> None:
         self.templates: dict[Key, Template | None] = {}  # None: the call cannot be stamped
         self.bindings: dict[Key, list[Binding]] = {}
+        self.unchecked: dict[Key, tuple[Rows, list[int]]] = {}
+
+    def check(self, key: Key, nodes: Rows, places: Places) -> bool:
+        """Whether another call has added the same as the first one, from which the template is."""
+        template, (first, numbers) = self.templates[key], self.unchecked[key]
+        constants = template.constants if template else []
+        if nodes != first or not all(
+            isinstance(again, Constant) and are_same(again.data, constant.data)
+            for again, constant in zip(places.leaves_at(numbers), constants)
+        ):
+            return False
+        del self.unchecked[key]
+        return True
 
     def binding(self, key: Key, given: Sequence[Any], places: Places) -> Binding | None:
         """The binding for these fixed arguments; None if there is no template for them."""
@@ -112,7 +129,8 @@ class Templates:
         """
         shapes, fixed = known(given, places)
         varying_numbers = places.of(varying)
-        if shapes is None or len({*fixed, *varying_numbers}) < len(fixed) + len(varying):
+        arguments = {*fixed, *varying_numbers}
+        if shapes is None or len(arguments) < len(fixed) + len(varying):
             return None  # one Value is two arguments, as a state of zeros; the next call may differ
         self.templates[key], self.bindings[key] = None, []
         if {*map(type, returned)} != {places.results}:
@@ -130,12 +148,11 @@ class Templates:
             else:
                 each.append(place)
                 moving.add(begin + place)
-        arguments = {*fixed, *varying_numbers}
-        used = [number for number in dict.fromkeys(nodes.operands) if number < begin]
-        reached = [number for number in used if number not in arguments]
+        others = set(nodes.operands) - arguments
+        reached = sorted(number for number in others if number < begin)
         if not all(LEAVES <= number < OWN for number in reached):
             return None  # the call reached a Value that is no argument
-        constants = [places.leaves[number - LEAVES] for number in reached]
+        constants = places.leaves_at(reached)
         outputs = [value.number - begin for value in returned]
         if not all(isinstance(value, Constant) for value in constants) or not {*outputs} <= {*each}:
             return None
@@ -154,6 +171,7 @@ class Templates:
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
+        self.unchecked[key] = nodes, reached
         return self._bound(key, template, given, fixed)
 
 
