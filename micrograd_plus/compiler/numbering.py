@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from ..engine import Constant, Value, open_scope
 from ..ops import Op
 from .graph import SIMPLIFIED, Graph, Numbers, row
 from .native import passes
-from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes
+from .passes import INPUT, NUMBER, NUMBERS, ONCE, PARAMETER, PICK, RANDOM, STAMP, VECTOR, Nodes
 from .recorded import Input, Random
-from .rows import NUMBERS, ONCE, VECTOR_OP, Places, Rows, width_of
+from .rows import VECTOR_OP, Places, Rows, width_of
 from .stamping import Binding, Templates
 
 
@@ -24,9 +26,10 @@ class Kinds(dict[Any, int]):
         super().__init__({op: kind for kind, op in enumerate(SIMPLIFIED)})
         self.update({None: PICK, VECTOR_OP: VECTOR})
 
-    def __missing__(self, op: Op) -> int:
-        self[op] = len(self.ops)
-        self.ops.append(op)
+    def __missing__(self, op: Op | Binding) -> int:
+        self[op] = STAMP if isinstance(op, Binding) else len(self.ops)
+        if isinstance(op, Op):
+            self.ops.append(op)
         return self[op]
 
 
@@ -50,6 +53,8 @@ class Base:
     """What all recordings of one function have: the parameters, and what layers have once.
 
     numbers, nodes: those that bindings have once; scopes: of the nodes, as in `Rows`.
+    stamps: the nodes of all templates; begins: where each one's begin; taken: how many operands
+        its stamps have.
     """
 
     def __init__(self) -> None:
@@ -58,6 +63,8 @@ class Base:
         self.numbers = Numbers()
         self.nodes = Columns(self.kinds, Rows())
         self.scopes: list[tuple[int, Any]] = []
+        self.stamps = Columns(self.kinds, Rows())
+        self.begins, self.taken = row(1), row(0)
 
     def outside(self, binding: Binding) -> list[int]:
         """The numbers of what a binding's stamps use, which is added at the first of them."""
@@ -68,11 +75,20 @@ class Base:
                 *binding.numbers,
                 *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
-            rows.add(template.once, template.once.take(numbers))
+            rows += replace(
+                template.once, operands=[numbers[place] for place in template.once.operands]
+            )
             self.nodes += Columns(self.kinds, rows)
             self.scopes.append((begin, open_scope.get()))
-            binding.outside = [numbers[code] for code in template.uses]
+            binding.outside = [numbers[place] for place in template.uses]
         return binding.outside
+
+    def know_templates(self) -> None:
+        """Adds the nodes of the templates that are new."""
+        for template in self.templates.made[len(self.taken) :]:
+            self.stamps += Columns(self.kinds, template.each)
+            self.begins.append(len(self.stamps.kinds))
+            self.taken.append(template.taken)
 
 
 def graph_of(
@@ -102,22 +118,43 @@ def graph_of(
         kinds.append(kind)
         tags.append(tag)
     begins.append(len(kinds))
-    own, once = Columns(base.kinds, rows), base.nodes
-    run, operands, ends = passes(), once.operands + own.operands, array("q", outputs)
-    for numbered in (operands, ends):
-        run.renumber(len(numbered), numbered, begins)
-    kinds += own.kinds
-    first, widths = row(len(kinds) + 1), array("q", map(width_of, base.kinds.ops))
-    run.add_up(len(kinds), kinds, widths, once.lengths + own.lengths, first)
-    nodes = Nodes(kinds, tags + own.tags, first, operands, row(0), row(0))
-    scopes = (base.scopes, begins[2]), (rows.scopes, begins[4])
+    base.know_templates()
+    own, once, each, run = Columns(base.kinds, rows), base.nodes, base.stamps, passes()
+    widths = array("q", map(width_of, base.kinds.ops))
+    stamps = array("q", [binding.template.number for binding in stamps_of(rows)])
+    first_of_each = row(len(each.kinds) + 1)
+    run.add_up(len(each.kinds), each.kinds, widths, each.lengths, first_of_each)
+    templates = Nodes(each.kinds, each.tags, first_of_each, each.operands, row(0), row(0))
+    sizes = [first_of_each[end] - first_of_each[begin] for begin, end in pairwise(base.begins)]
+    more = sum(sizes[template] - base.taken[template] for template in stamps)
+
+    made, count = len(kinds), len(kinds) + len(rows.ops) - len(stamps) + len(rows.stamped)
+    first, operands = row(count + 1), once.operands + row(len(own.operands) + more)
+    run.add_up(made, kinds, widths, once.lengths, first)
+    kinds, tags = kinds + row(count - made), tags + row(count - made)
+    nodes = Nodes(kinds, tags, first, operands, row(0), row(0))
+    own_numbers, stamped_numbers = row(len(rows.ops)), row(len(rows.stamped))
+    run.expand(
+        len(rows.ops), own.kinds, own.tags, widths, own.lengths, own.operands, stamps, templates,
+        base.begins, base.taken, made, nodes, own_numbers, stamped_numbers,
+    )  # fmt: skip
+    ends = array("q", outputs)
+    for numbers_ in (operands, ends):
+        run.renumber(len(numbers_), numbers_, begins, own_numbers, stamped_numbers)
+    scopes = [(begins[2] + place, scope) for place, scope in base.scopes]
+    scopes += [(own_numbers[place], scope) for place, scope in rows.scopes if place < len(rows.ops)]
     return Graph(
         nodes=nodes,
-        count=len(kinds),
+        count=count,
         ops=base.kinds.ops,
         parameters=parameters,
         numbers=numbers.list,
         generators=[drawn.generator for drawn in randoms],
-        scopes=[(begin + place, scope) for part, begin in scopes for place, scope in part],
+        scopes=scopes,
         outputs=ends.tolist(),
     )
+
+
+def stamps_of(rows: Rows) -> list[Binding]:
+    """The stamps among what was recorded, in order."""
+    return [op for op in rows.ops if isinstance(op, Binding)] if rows.stamped else []

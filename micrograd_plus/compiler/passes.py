@@ -13,8 +13,13 @@ from .tape import AFFINE, BY_ELEMENT, BY_ROW
 
 Integers = Any  # a row of 64-bit whole numbers: an array, or its address in machine code
 
+# Where the spaces begin in which nodes are numbered while a function is recorded: see `rows.py`.
+SPACE = 1 << 40
+PARAMETERS, NUMBERS, ONCE, LEAVES, STAMPED, OWN = range(0, 6 * SPACE, SPACE)
+
 # The kinds of nodes: leaves, vectors, picks; another kind is the place of an op in `Graph.ops`.
 PARAMETER, INPUT, RANDOM, NUMBER, VECTOR, PICK = -6, -5, -4, -3, -2, -1
+STAMP = -7  # what is recorded in place of the nodes of a template
 ADD, MUL, POW, SUM, DOT = 0, 1, 2, 3, 4  # the ops that are simplified
 
 PER_EXAMPLE, ACTIVE = 1, 2  # flags: depends on the example; a parameter's gradient flows through
@@ -58,13 +63,7 @@ class Terms(NamedTuple):
     following: Integers
 
 
-# ---- which nodes are needed, and which are numbers
-
-
-def renumber(count: int, numbers: Integers, begins: Integers) -> None:
-    """Numbers that count in spaces, as `rows` says, count from where each space begins."""
-    for k in range(count):
-        numbers[k] = begins[numbers[k] >> 40] + (numbers[k] & ((1 << 40) - 1))
+# ---- from what was recorded to a graph
 
 
 def add_up(
@@ -86,6 +85,70 @@ def add_up(
             width = lengths[vectors]
             vectors += 1
         first[i + 1] = first[i] + width
+
+
+def expand(
+    count: int, kinds: Integers, tags: Integers, widths: Integers, lengths: Integers,
+    operands: Integers, stamps: Integers, templates: Nodes, begins: Integers, taken: Integers,
+    made: int, new: Nodes, own: Integers, stamped: Integers,
+) -> None:  # fmt: skip
+    """Writes what was recorded from node `made` on, with the nodes of its template for each stamp.
+
+    kinds to operands: what was recorded, and the lengths of its vectors; stamps: the template of
+    each stamp. begins: where the nodes of each template begin, and taken: how many operands its
+    stamps have; what its nodes take is one of these, or a node of it, as ~place.
+    own, stamped: the nodes that were recorded, and those of templates, by their new numbers.
+    """
+    end, taking, vectors, stamp, copied = new.first[made], 0, 0, 0, 0
+    for i in range(count):
+        own[i] = made
+        kind = kinds[i]
+        if kind == STAMP:
+            template = stamps[stamp]
+            stamp += 1
+            first = STAMPED + copied
+            for node in range(begins[template], begins[template + 1]):
+                for k in range(templates.first[node], templates.first[node + 1]):
+                    code = templates.operands[k]
+                    new.operands[end] = operands[taking + code] if code >= 0 else first - 1 - code
+                    end += 1
+                new.kinds[made], new.tags[made] = templates.kinds[node], templates.tags[node]
+                stamped[copied] = made
+                copied += 1
+                made += 1
+                new.first[made] = end
+            taking += taken[template]
+        else:
+            width = 2 if kind == PICK else 0
+            if kind >= 0:
+                width = widths[kind]
+            elif kind == VECTOR:
+                width = lengths[vectors]
+                vectors += 1
+            for k in range(taking, taking + width):
+                new.operands[end] = operands[k]
+                end += 1
+            taking += width
+            new.kinds[made], new.tags[made] = kind, tags[i]
+            made += 1
+            new.first[made] = end
+
+
+def renumber(
+    count: int, numbers: Integers, begins: Integers, own: Integers, stamped: Integers
+) -> None:
+    """Numbers that count in spaces become those of the nodes: each space has its begin."""
+    for k in range(count):
+        number = numbers[k]
+        if number >= OWN:
+            numbers[k] = own[number - OWN]
+        elif number >= STAMPED:
+            numbers[k] = stamped[number - STAMPED]
+        else:
+            numbers[k] = begins[number >> 40] + (number & (SPACE - 1))
+
+
+# ---- which nodes are needed, and which are numbers
 
 
 def mark(count: int, nodes: Nodes, needed: Integers) -> None:
@@ -659,7 +722,7 @@ def locate(
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "renumber", "add_up", "mark", "size", "used_parameters", "mark_numbers",
+    "add_up", "expand", "renumber", "mark", "size", "used_parameters", "mark_numbers",
     "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
     "put", "grid", "row_steps", "find_steps", "locate",

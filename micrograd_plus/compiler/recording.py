@@ -34,10 +34,10 @@ from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph, row
 from .native import passes
-from .numbering import Base, graph_of
-from .passes import INPUT, NUMBER, PARAMETER, RANDOM
+from .numbering import Base, graph_of, stamps_of
+from .passes import INPUT, NUMBER, OWN, PARAMETER, RANDOM, STAMPED
 from .recorded import Input, Random, Recorded, user_line, watched_class
-from .rows import OWN, VECTOR_OP, Result, Rows, results_of
+from .rows import VECTOR_OP, Result, Rows, results_of
 from .stamping import Binding, Key, flattened, flattened_rows
 
 Shape = tuple[int, ...]
@@ -70,7 +70,6 @@ class Recording:
         parameters.
     ends: the numbers of the Values that the function returned; outputs: these, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
-    stamps: the bindings of the calls that were not run.
     watched: the parameters whose numbers could not be read; base: what recordings share.
     randoms: in the order in which they are drawn. modules: those that were called.
     """
@@ -80,7 +79,6 @@ class Recording:
     ends: list[int]
     outputs: list[Value]
     structure: Any
-    stamps: list[Binding]
     watched: dict[Value, None]
     base: Base
     inputs: list[Input]
@@ -92,6 +90,11 @@ class Recording:
     def graph(self) -> Graph:
         """The same by numbers."""
         return graph_of(self.rows, self.leaves, self.randoms, self.ends, self.base)
+
+    @property
+    def stamps(self) -> list[Binding]:
+        """The bindings of the calls that were not run, or are as if they had not been."""
+        return stamps_of(self.rows)
 
     @cached_property
     def order(self) -> list[Value]:
@@ -146,7 +149,6 @@ class _Recorder:
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
-        self.stamps: list[Binding] = []
         self.vectors: dict[tuple[Value, ...], int] = {}
         self.scope_changed()
 
@@ -253,13 +255,13 @@ class _Recorder:
         rows, template, varying = self.rows, binding.template, self.places.of(values)
         outside, outputs, each = self.base.outside(binding), template.outputs, template.each
         size, returned = len(values) // count, list[Iterable[int]]()
+        rows.ops += repeat(binding, count)
         for k in range(count):
-            begin = OWN + len(rows.ops)
-            mine = range(begin, begin + len(each.ops))
-            own = varying[k * size : (k + 1) * size]
-            rows.add(each, each.take([*outside, *mine, *own]))
+            begin = STAMPED + len(rows.stamped)
+            rows.stamped += each.ops
+            rows.operands += outside
+            rows.operands += varying[k * size : (k + 1) * size]
             returned += [range(begin + places.start, begin + places.stop) for places in outputs]
-        self.stamps += repeat(binding, count)
         return chain.from_iterable(returned)
 
     def _first_call(
@@ -288,8 +290,7 @@ class _Recorder:
             elif templates.check(key, made, self.places):
                 binding = templates.binding(key, given, self.places)
         if binding is None:
-            self.rows.add(made, made.operands)
-            self.rows.scopes += made.scopes
+            self.rows += made
         else:
             self.places.forget(begin)
             for value, number in zip(outputs, self._stamp(binding, values, 1)):
@@ -473,7 +474,6 @@ def _record(
         ends=ends,
         outputs=outputs,
         structure=refilled(returned, repeat(None)),
-        stamps=active.stamps,
         watched=watched,
         base=shared,
         inputs=inputs,

@@ -1,8 +1,8 @@
 """Rows: nodes by their numbers, while a function is recorded.
 
 A number begins with the space it counts in, so that all spaces can grow at the same time: the
-parameters, the numbers and nodes that layers have once, and the leaves and nodes of one recording.
-`numbering` puts the spaces one behind the other when all is known.
+parameters, the numbers and nodes that layers have once, and of one recording the leaves, the nodes
+of stamps and all other nodes. `numbering` makes one space of them when all is known.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from array import array
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 from ..engine import Value
 from ..ops import Op
+from .passes import LEAVES, OWN, STAMPED
 from .recorded import Recorded
-
-SPACE = 1 << 40  # the size of a space
-PARAMETERS, NUMBERS, ONCE, LEAVES, OWN = range(0, 5 * SPACE, SPACE)
 
 VECTOR_OP = "vector"  # what stands for the op of a vector; that of a pick is None
 
@@ -27,7 +25,8 @@ VECTOR_OP = "vector"  # what stands for the op of a vector; that of a pick is No
 class Rows:
     """Nodes in the order in which they were made.
 
-    ops: the op of each; operands: one node's after another's.
+    ops: the op of each, or a stamp, which stands for many nodes; operands: one node's after
+        another's. stamped: the ops of the nodes of stamps.
     lengths: of the vectors; any other node has as many operands as its op.
     frozen: the places of those through which no gradient flows.
     scopes: the places from which on nodes were made in another scope, and that scope.
@@ -38,13 +37,16 @@ class Rows:
     lengths: list[int] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
     scopes: list[tuple[int, Any]] = field(default_factory=list, compare=False)
+    stamped: list[Any] = field(default_factory=list)
 
-    def add(self, other: Rows, operands: Iterable[int]) -> None:
-        """Adds the nodes of others, with these operands, in the scope that is open."""
+    def __iadd__(self, other: Rows) -> Self:
+        """Adds the nodes of others."""
         self.frozen += [len(self.ops) + place for place in other.frozen]
         self.ops += other.ops
-        self.operands += operands
+        self.operands += other.operands
         self.lengths += other.lengths
+        self.scopes += other.scopes
+        return self
 
     def sizes(self) -> list[int]:
         """How much there is in each list."""
@@ -75,17 +77,19 @@ class Result(Recorded):
     Each recording has a subclass of its own, so that a result that a module has kept from another
     one is not taken for one of this one. Few of its attributes are ever read, and are set.
 
-    ops: those of the rows.
+    ops, stamped: those of the rows.
     """
 
     __slots__ = ("number",)
     number: int
     ops: list[Any]
+    stamped: list[Any]
 
     def __getattr__(self, name: str) -> Any:
         """Called for an attribute that was not set."""
         if name == "op":
-            return self.ops[self.number - OWN]
+            number = self.number
+            return self.ops[number - OWN] if number >= OWN else self.stamped[number - STAMPED]
         if name not in _DEFAULTS:
             raise AttributeError(name)
         return _DEFAULTS[name]
@@ -96,7 +100,8 @@ _DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "operands": ()}
 
 def results_of(rows: Rows) -> type[Result]:
     """A new class, for the results of these rows."""
-    return type("Result", (Result,), {"__slots__": (), "ops": rows.ops})
+    members = {"__slots__": (), "ops": rows.ops, "stamped": rows.stamped}
+    return type("Result", (Result,), members)
 
 
 class Places(dict[Value, int]):

@@ -12,50 +12,39 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, chain, count, repeat
-from operator import itemgetter
 from typing import Any
 
 from ..engine import Constant, Value
-from .rows import LEAVES, NUMBERS, OWN, VECTOR_OP, Places, Rows
+from .passes import LEAVES, NUMBERS, STAMPED
+from .rows import VECTOR_OP, Places, Rows
 
 Key = tuple[Any, ...]
-
-
-class Part(Rows):
-    """Nodes of a template that are added together: their operands are codes.
-
-    A code is a place in the list of numbers that `Template` says.
-    """
-
-    @cached_property
-    def take(self) -> Callable[[Sequence[int]], Sequence[int]]:
-        """Takes the operands of all nodes from that list."""
-        if len(self.operands) < 2:  # for which itemgetter returns no tuple
-            return lambda numbers: [numbers[code] for code in self.operands]
-        return itemgetter(*self.operands)
 
 
 @dataclass
 class Template:
     """What a call added.
 
-    once: the nodes that depend on no varying argument. Their codes count these nodes, the fixed
-        Values, and the constants.
-    each: the other nodes. Their codes count `uses`, these nodes, and the varying Values.
-    uses: the codes of what `each` takes from `once`.
+    number: which template it is, of those that are made.
+    once: the nodes that depend on no varying argument. Their operands are places in a list of
+        these nodes, the fixed Values, and the constants.
+    each: the other nodes. Their operands are places in a list of `uses` and the varying Values;
+        or a node of `each`, as ~place.
+    uses: what `each` takes from the first list; taken: how long the second list is.
     constants: leaves that the call made or reached.
     fixed: the shapes of the fixed arguments.
     outputs: which of the nodes of `each` the call returned, most of them one after another;
         structure: how they were nested, and whether they were one list.
     """
 
-    once: Part
-    each: Part
+    number: int
+    once: Rows
+    each: Rows
     uses: list[int]
+    taken: int
     constants: list[Value]
     fixed: Key
     outputs: list[range]
@@ -63,11 +52,11 @@ class Template:
     is_list: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class Binding:
     """A template with its fixed arguments: `given` as copies of the lists, and their numbers.
 
-    outside: the numbers of what its stamps use, once that has been added.
+    In `Rows.ops` it is a stamp. outside: the numbers of what its stamps use, once that has been added.
     """
 
     template: Template
@@ -85,6 +74,7 @@ class Templates:
 
     def __init__(self) -> None:
         self.templates: dict[Key, Template | None] = {}  # None: the call cannot be stamped
+        self.made: list[Template] = []
         self.bindings: dict[Key, list[Binding]] = {}
         self.unchecked: dict[Key, tuple[Rows, list[int]]] = {}
 
@@ -150,27 +140,30 @@ class Templates:
                 moving.add(begin + place)
         others = set(nodes.operands) - arguments
         reached = sorted(number for number in others if number < begin)
-        if not all(LEAVES <= number < OWN for number in reached):
+        if not all(LEAVES <= number < STAMPED for number in reached):
             return None  # the call reached a Value that is no argument
         constants = places.leaves_at(reached)
         outputs = [value.number - begin for value in returned]
         if not all(isinstance(value, Constant) for value in constants) or not {*outputs} <= {*each}:
             return None
-        made_once, made_each = ([begin + place for place in part] for part in (once, each))
-        code_once = dict(zip(chain(made_once, fixed, reached), count()))
+        code_once = dict(zip(chain([begin + place for place in once], fixed, reached), count()))
         taken = chain.from_iterable(operands[place] for place in each)
         outside = list(dict.fromkeys(number for number in taken if number not in moving))
-        code_each = dict(zip(chain(outside, made_each, varying_numbers), count()))
+        code_each = dict(zip(chain(outside, varying_numbers), count()))
+        code_each |= {begin + place: ~k for k, place in enumerate(each)}
         template = self.templates[key] = Template(
+            number=len(self.made),
             once=_part(nodes, once, operands, code_once),
             each=_part(nodes, each, operands, code_each),
             uses=[code_once[number] for number in outside],
+            taken=len(outside) + len(varying),
             constants=constants,
             fixed=shapes,
-            outputs=ranges([code_each[begin + place] - len(outside) for place in outputs]),
+            outputs=ranges([~code_each[begin + place] for place in outputs]),
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
+        self.made.append(template)
         self.unchecked[key] = nodes, reached
         return self._bound(key, template, given, fixed)
 
@@ -186,11 +179,11 @@ def ranges(places: Iterable[int]) -> list[range]:
 
 def _part(
     nodes: Rows, chosen: Sequence[int], operands: Sequence[Sequence[int]], code: dict[int, int]
-) -> Part:
+) -> Rows:
     """The nodes at the chosen places."""
     frozen = {*nodes.frozen}
     ops = [nodes.ops[place] for place in chosen]
-    return Part(
+    return Rows(
         ops=ops,
         operands=list(map(code.__getitem__, chain.from_iterable(operands[k] for k in chosen))),
         lengths=[len(operands[k]) for k, op in zip(chosen, ops) if op == VECTOR_OP],
