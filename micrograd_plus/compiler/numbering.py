@@ -117,7 +117,6 @@ def graph_of(
             parameters = [*parameters, leaf]
         kinds.append(kind)
         tags.append(tag)
-    begins.append(len(kinds))
     base.know_templates()
     own, once, each, run = Columns(base.kinds, rows), base.nodes, base.stamps, passes()
     widths = array("q", map(width_of, base.kinds.ops))
@@ -139,8 +138,8 @@ def graph_of(
         base.begins, base.taken, made, nodes, own_numbers, stamped_numbers,
     )  # fmt: skip
     ends = array("q", outputs)
-    for numbers_ in (operands, ends):
-        run.renumber(len(numbers_), numbers_, begins, own_numbers, stamped_numbers)
+    for numbered in (operands, ends):
+        run.renumber(len(numbered), numbered, begins, own_numbers, stamped_numbers)
     scopes = [(begins[2] + place, scope) for place, scope in base.scopes]
     scopes += [(own_numbers[place], scope) for place, scope in rows.scopes if place < len(rows.ops)]
     return Graph(

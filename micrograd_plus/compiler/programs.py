@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -104,6 +105,7 @@ class Programs:
         self._trace_optimizer()
         if any(map(self.lacks, examples.shapes)):
             self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
+            _keep_freed_memory()
             with _collector.paused(), watching(self.watched):
                 self._record_missing(examples)
         entries, all_loaded = [], True
@@ -285,6 +287,16 @@ def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> lis
         rows.append(refilled(structure, iter(numbers[to : to + size])))
         to += size
     return rows
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Has the C library keep memory that is freed, for the next row of numbers.
+
+    glibc gives each large block back to the system when it is freed, until it has seen a larger
+    one; and the system clears the next block again, page by page. Nothing is written here.
+    """
+    bytes(31 << 20)  # glibc follows blocks of up to 32 MiB
 
 
 class _Collector:

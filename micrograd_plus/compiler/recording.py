@@ -252,16 +252,23 @@ class _Recorder:
 
     def _stamp(self, binding: Binding, values: list[Value], count: int) -> Iterable[int]:
         """Adds the nodes of so many calls; the numbers of what they return."""
-        rows, template, varying = self.rows, binding.template, self.places.of(values)
-        outside, outputs, each = self.base.outside(binding), template.outputs, template.each
-        size, returned = len(values) // count, list[Iterable[int]]()
+        rows, varying, each = self.rows, self.places.of(values), binding.template.each
+        outside, begin, size = self.base.outside(binding), len(rows.stamped), len(each.ops)
         rows.ops += repeat(binding, count)
-        for k in range(count):
-            begin = STAMPED + len(rows.stamped)
-            rows.stamped += each.ops
-            rows.operands += outside
-            rows.operands += varying[k * size : (k + 1) * size]
-            returned += [range(begin + places.start, begin + places.stop) for places in outputs]
+        rows.stamped += each.ops * count
+        if outside:
+            width = len(varying) // count
+            for k in range(count):
+                rows.operands += outside
+                rows.operands += varying[k * width : (k + 1) * width]
+        else:
+            rows.operands += varying
+        begins = range(STAMPED + begin, STAMPED + begin + size * count, size or 1)
+        returned = [
+            range(begin + places.start, begin + places.stop)
+            for begin in begins
+            for places in binding.template.outputs
+        ]
         return chain.from_iterable(returned)
 
     def _first_call(
