@@ -23,7 +23,7 @@ from micrograd_plus.recordable import stamped
 
 def program(recording: Recording, parameters: list[Value]) -> Any:
     store = Store(parameters)
-    store.add(recording.parameters)
+    store.add(recording.graph)
     return lay_out(simplify(recording), store, len(recording.inputs))
 
 

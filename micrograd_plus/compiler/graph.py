@@ -121,6 +121,12 @@ class Graph:
         passes().mark(self.count, self.nodes, needed)
         return needed
 
+    def parameters_of(self, slots: array[int]) -> list[int]:
+        """The tags of the parameters on which an output depends, if their slots are UNKNOWN."""
+        tags = row(len(self.parameters))
+        found = passes().used_parameters(self.count, self.nodes, self.needed, slots, tags)
+        return tags[:found].tolist()
+
     def in_order(self) -> list[int]:
         """The needed nodes but vectors, each after its operands, a leaf before its first use."""
         kinds, needed = self.kinds, self.needed

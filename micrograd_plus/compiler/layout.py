@@ -24,7 +24,7 @@ import random
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, filterfalse, repeat
+from itertools import accumulate, repeat
 from typing import Any
 
 from ..engine import Value
@@ -32,7 +32,7 @@ from ..ops import Op
 from .dtypes import FLOAT64, Dtype
 from .graph import Graph, new_table, row
 from .native import passes
-from .passes import ACTIVE, NOWHERE, PER_EXAMPLE, RANDOM
+from .passes import ACTIVE, NO_SLOT, NOWHERE, PER_EXAMPLE, RANDOM, UNKNOWN
 from .passes import DOT as DOT_OP
 from .passes import PICK as PICKED
 from .tape import (
@@ -65,23 +65,25 @@ class Store:
     """
 
     def __init__(self, moved: Iterable[Value] = ()) -> None:
-        self.slots: dict[Value, int] = dict.fromkeys(moved, -1)  # none yet
+        self.slots: dict[Value, int] = dict.fromkeys(moved, NO_SLOT)
         self.moved = len(self.slots)
         self.next = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
         self._moved = frozenset(self.slots)
         self._listed: list[Value] = []  # for which there are rows
         self._rows: tuple[Row, Row] = array("q"), array("q")
 
-    def add(self, parameters: Iterable[Value]) -> None:
-        """Adds parameters that a program uses; they get their slots later."""
-        self.slots.update(zip(filterfalse(self.slots.__contains__, parameters), repeat(-1)))
+    def add(self, graph: Graph) -> None:
+        """Adds the parameters that a graph uses; they get their slots later."""
+        slots, _ = self.rows(graph.parameters)
+        for tag in graph.parameters_of(slots):
+            self.slots[graph.parameters[tag]] = slots[tag] = NO_SLOT
 
     def moves(self, parameters: Iterable[Value]) -> bool:
         """Whether the optimizer moves any of these."""
         return not self._moved.isdisjoint(parameters)
 
     def rows(self, parameters: list[Value]) -> tuple[Row, Row]:
-        """The slot of each of these, -1 for none, and whether it is moved.
+        """The slot of each of these, or NO_SLOT or UNKNOWN, and whether it is moved.
 
         They are kept for the next call with the same list, which may have grown.
         """
@@ -89,14 +91,14 @@ class Store:
             self._listed, self._rows = parameters, (array("q"), array("q"))
         slots, moved = self._rows
         new = parameters[len(slots) :]
-        slots.extend(map(self.slots.get, new, repeat(-1)))
+        slots.extend(map(self.slots.get, new, repeat(UNKNOWN)))
         moved.extend(map(self._moved.__contains__, new))
         return self._rows
 
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
         for parameter, slot in self.slots.items():
-            if slot < 0:
+            if slot == NO_SLOT:
                 which = 0 if parameter in self._moved else 1
                 self.slots[parameter] = self.next[which]
                 self.next[which] += 1

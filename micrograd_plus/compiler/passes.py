@@ -23,6 +23,7 @@ STAMP = -7  # what is recorded in place of the nodes of a template
 ADD, MUL, POW, SUM, DOT = 0, 1, 2, 3, 4  # the ops that are simplified
 
 PER_EXAMPLE, ACTIVE = 1, 2  # flags: depends on the example; a parameter's gradient flows through
+NO_SLOT, UNKNOWN = -1, -2  # in place of a parameter's slot
 NOWHERE = -(1 << 40)  # the place of a parameter that has no slot yet
 
 
@@ -168,11 +169,16 @@ def size(count: int, nodes: Nodes, needed: Integers) -> int:
     return found
 
 
-def used_parameters(count: int, nodes: Nodes, needed: Integers, tags: Integers) -> int:
-    """Writes the tags of the parameters that are marked; returns how many there are."""
+def used_parameters(
+    count: int, nodes: Nodes, needed: Integers, slots: Integers, tags: Integers
+) -> int:
+    """Writes the tags of the parameters that are marked and UNKNOWN; returns how many there are.
+
+    slots: of the parameters, by their tags.
+    """
     found = 0
     for i in range(count):
-        if needed[i] and nodes.kinds[i] == PARAMETER:
+        if needed[i] and nodes.kinds[i] == PARAMETER and slots[nodes.tags[i]] == UNKNOWN:
             tags[found] = nodes.tags[i]
             found += 1
     return found
@@ -588,7 +594,7 @@ def place_leaves(
 ) -> int:
     """The places of leaves; random numbers get none.
 
-    slots: of the parameters, by their tags, or -1; numbers: the place of the first plain number.
+    slots: of the parameters, by their tags; numbers: the place of the first plain number.
     tags: those of the plain numbers; returns how many there are.
     """
     found = 0

@@ -139,7 +139,7 @@ class Programs:
         self.accept(recording)
         check(self.function, recording, key, example, self.base)
         known = len(self.store)
-        self.store.add(recording.parameters)
+        self.store.add(recording.graph)
         if len(self.store) != known:  # the other programs have their numbers in these places
             self.entries.clear()
             self._forget_machine()

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import random
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -32,10 +33,9 @@ from ..context import recording
 from ..engine import Constant, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
-from .graph import Graph, row
-from .native import passes
+from .graph import Graph
 from .numbering import Base, graph_of, stamps_of
-from .passes import INPUT, NUMBER, OWN, PARAMETER, RANDOM, STAMPED
+from .passes import INPUT, NUMBER, OWN, PARAMETER, RANDOM, STAMPED, UNKNOWN
 from .recorded import Input, Random, Recorded, user_line, watched_class
 from .rows import VECTOR_OP, Result, Rows, results_of
 from .stamping import Binding, Key, flattened, flattened_rows
@@ -119,10 +119,13 @@ class Recording:
     @cached_property
     def parameters(self) -> list[Value]:
         """The leaves on which an output depends, but inputs and plain numbers."""
+        return list(self.used())
+
+    def used(self) -> Iterator[Value]:
+        """The same, one by one."""
         graph = self.graph
-        tags = row(len(graph.parameters))
-        found = passes().used_parameters(graph.count, graph.nodes, graph.needed, tags)
-        return [graph.parameters[tag] for tag in tags[:found]]
+        every = array("q", (UNKNOWN,)) * len(graph.parameters)
+        return map(graph.parameters.__getitem__, graph.parameters_of(every))
 
     def unknown(self) -> list[Value]:
         """The parameters that were not watched."""
