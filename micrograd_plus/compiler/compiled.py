@@ -256,7 +256,7 @@ class Compiled:
 
     def _known(self) -> Sequence[Value]:
         """The parameters that are known before recording."""
-        return list(self._programs.store.slots)
+        return self._programs.store.parameters
 
     def _accept(self, recording: Recording) -> None:
         """Raises an error if the function is not one that can be compiled so."""
@@ -531,7 +531,7 @@ class Training(Step):
     @property
     def parameters(self) -> list[Value]:
         """Those whose gradients an epoch sets."""
-        return list(self._programs.store.slots)
+        return self._programs.store.parameters
 
     def seeds(self, examples: Examples) -> list[int]:
         """New seeds for the random numbers of an epoch."""

@@ -121,11 +121,9 @@ class Graph:
         passes().mark(self.count, self.nodes, needed)
         return needed
 
-    def parameters_of(self, slots: array[int]) -> list[int]:
-        """The tags of the parameters on which an output depends, if their slots are UNKNOWN."""
-        tags = row(len(self.parameters))
-        found = passes().used_parameters(self.count, self.nodes, self.needed, slots, tags)
-        return tags[:found].tolist()
+    def claim(self, slots: array[int]) -> int:
+        """The parameters on which an output depends get NO_SLOT for UNKNOWN; how many they are."""
+        return passes().claim(self.count, self.nodes, self.needed, slots)  # type: ignore[no-any-return]
 
     def in_order(self) -> list[int]:
         """The needed nodes but vectors, each after its operands, a leaf before its first use."""

@@ -65,18 +65,17 @@ class Store:
     """
 
     def __init__(self, moved: Iterable[Value] = ()) -> None:
-        self.slots: dict[Value, int] = dict.fromkeys(moved, NO_SLOT)
-        self.moved = len(self.slots)
-        self.next = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
-        self._moved = frozenset(self.slots)
-        self._listed: list[Value] = []  # for which there are rows
+        self._slots: dict[Value, int] = dict.fromkeys(moved, NO_SLOT)
+        self.moved = self._count = len(self._slots)
+        self.free = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
+        self._moved = frozenset(self._slots)
+        self._listed: list[Value] = []  # for which there are rows, which are newer than `_slots`
         self._rows: tuple[Row, Row] = array("q"), array("q")
 
     def add(self, graph: Graph) -> None:
         """Adds the parameters that a graph uses; they get their slots later."""
         slots, _ = self.rows(graph.parameters)
-        for tag in graph.parameters_of(slots):
-            self.slots[graph.parameters[tag]] = slots[tag] = NO_SLOT
+        self._count += graph.claim(slots)
 
     def moves(self, parameters: Iterable[Value]) -> bool:
         """Whether the optimizer moves any of these."""
@@ -85,28 +84,42 @@ class Store:
     def rows(self, parameters: list[Value]) -> tuple[Row, Row]:
         """The slot of each of these, or NO_SLOT or UNKNOWN, and whether it is moved.
 
-        They are kept for the next call with the same list, which may have grown.
+        Who writes into the first row gives slots to parameters. The rows are kept for the next
+        call with the same list, which may have grown.
         """
         if parameters is not self._listed:
+            self._settle()
             self._listed, self._rows = parameters, (array("q"), array("q"))
         slots, moved = self._rows
         new = parameters[len(slots) :]
-        slots.extend(map(self.slots.get, new, repeat(UNKNOWN)))
+        slots.extend(map(self._slots.get, new, repeat(UNKNOWN)))
         moved.extend(map(self._moved.__contains__, new))
         return self._rows
 
+    def _settle(self) -> None:
+        """Notes what has been written into the rows."""
+        pairs = zip(self._listed, self._rows[0])
+        self._slots.update(pair for pair in pairs if pair[1] != UNKNOWN)
+
+    @property
+    def parameters(self) -> list[Value]:
+        """All parameters."""
+        self._settle()
+        return list(self._slots)
+
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
-        for parameter, slot in self.slots.items():
+        self._settle()
+        self._listed = []
+        for parameter, slot in self._slots.items():
             if slot == NO_SLOT:
                 which = 0 if parameter in self._moved else 1
-                self.slots[parameter] = self.next[which]
-                self.next[which] += 1
-        self._listed = []
-        return sorted(self.slots, key=self.slots.__getitem__)
+                self._slots[parameter] = self.free[which]
+                self.free[which] += 1
+        return sorted(self._slots, key=self._slots.__getitem__)
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return self._count
 
 
 @dataclass(slots=True)
@@ -181,7 +194,7 @@ class _Layout:
         self.run = passes()
         self.place = row(graph.count)  # the place of each node
         self.slots, self.is_moved = store.rows(graph.parameters)
-        self.new, self.found = row(len(graph.parameters)), row(3)  # what `locate` writes
+        self.found = row(2)  # what `locate` writes
         self.numbers_of_vectors = row(graph.count), row(graph.count)  # on either side of dots
         tags = row(len(graph.numbers))
         found = self.run.place_leaves(
@@ -254,15 +267,11 @@ class _Layout:
 
     def _places(self, nodes: Row, j: int, width: int, of_vectors: bool = False) -> Row:
         """The places of operand j of nodes, as `locate` writes them."""
-        graph, store = self.graph, self.store
         places = row(len(nodes) * (width if of_vectors else 1))
         self.run.locate(
-            len(nodes), nodes, graph.nodes, j, width, of_vectors, self.place, store.next,
-            self.is_moved, places, self.new, self.found,
+            len(nodes), nodes, self.graph.nodes, j, width, of_vectors, self.place, self.slots,
+            self.is_moved, self.store.free, places, self.found,
         )  # fmt: skip
-        for node in self.new[: self.found[0]]:
-            parameter = graph.parameters[graph.nodes.tags[node]]
-            store.slots[parameter] = self.slots[graph.nodes.tags[node]] = ~self.place[node]
         return places
 
     def _add(
@@ -300,7 +309,7 @@ class _Layout:
     def _pattern(self, nodes: Row, j: int, width: int, of_vectors: bool = False) -> Pattern:
         """The pattern of operand j of nodes: vectors of this width, or others, so many in a row."""
         places = self._places(nodes, j, width, of_vectors)
-        _, rule, active = self.found
+        rule, active = self.found
         return self._pattern_of(places, width, rule, self._flows(nodes) and active != 0)
 
     def _flows(self, nodes: Row) -> bool:

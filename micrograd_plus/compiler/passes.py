@@ -169,17 +169,15 @@ def size(count: int, nodes: Nodes, needed: Integers) -> int:
     return found
 
 
-def used_parameters(
-    count: int, nodes: Nodes, needed: Integers, slots: Integers, tags: Integers
-) -> int:
-    """Writes the tags of the parameters that are marked and UNKNOWN; returns how many there are.
+def claim(count: int, nodes: Nodes, needed: Integers, slots: Integers) -> int:
+    """Parameters that are marked and UNKNOWN will get a slot; returns how many they are.
 
     slots: of the parameters, by their tags.
     """
     found = 0
     for i in range(count):
         if needed[i] and nodes.kinds[i] == PARAMETER and slots[nodes.tags[i]] == UNKNOWN:
-            tags[found] = nodes.tags[i]
+            slots[nodes.tags[i]] = NO_SLOT
             found += 1
     return found
 
@@ -696,7 +694,7 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 
 def locate(
     count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
-    place: Integers, slots: Integers, is_moved: Integers, places: Integers, new: Integers,
+    place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Integers,
     found: Integers,
 ) -> None:  # fmt: skip
     """Writes the places of operand j of each of these nodes, or of the nodes if j is -1.
@@ -704,11 +702,11 @@ def locate(
     A vector has those of its `width` elements; of other operands, `width` are in a row. A
     parameter gets the next slot at its first use.
 
-    slots: the next slot of a parameter that is moved, and of another one; is_moved: by the tags
-    of parameters. new: the parameters that got a slot now. found: how many these are; in which
-    steps the rows go, as `find_steps` says; whether a gradient flows to any of the places.
+    slots, is_moved: of the parameters, by their tags; free: the next slot of one that is moved,
+    and of another one. found: in which steps the rows go, as `find_steps` says; whether a gradient
+    flows to any of the places.
     """
-    made = end = flags = 0
+    end = flags = 0
     for k in range(count):
         node = members[k] if j < 0 else nodes.operands[nodes.first[members[k]] + j]
         flags |= nodes.flags[node]
@@ -716,19 +714,19 @@ def locate(
         for e in range(width if is_vector else 1):
             element = nodes.operands[begin + e] if is_vector else node
             if place[element] == NOWHERE:
-                which = 0 if is_moved[nodes.tags[element]] else 1
-                place[element] = -1 - slots[which]
-                slots[which] += 1
-                new[made] = element
-                made += 1
+                tag = nodes.tags[element]
+                which = 0 if is_moved[tag] else 1
+                slots[tag] = free[which]
+                free[which] += 1
+                place[element] = -1 - slots[tag]
             places[end] = place[element]
             end += 1
-    found[0], found[1], found[2] = made, find_steps(end, width, places), flags & ACTIVE
+    found[0], found[1] = find_steps(end, width, places), flags & ACTIVE
 
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "add_up", "expand", "renumber", "mark", "size", "used_parameters", "mark_numbers",
+    "add_up", "expand", "renumber", "mark", "size", "claim", "mark_numbers",
     "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
     "put", "grid", "row_steps", "find_steps", "locate",

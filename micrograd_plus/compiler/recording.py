@@ -125,7 +125,8 @@ class Recording:
         """The same, one by one."""
         graph = self.graph
         every = array("q", (UNKNOWN,)) * len(graph.parameters)
-        return map(graph.parameters.__getitem__, graph.parameters_of(every))
+        graph.claim(every)
+        return (value for value, slot in zip(graph.parameters, every) if slot != UNKNOWN)
 
     def unknown(self) -> list[Value]:
         """The parameters that were not watched."""
