@@ -15,7 +15,7 @@ Integers = Any  # a row of 64-bit whole numbers: an array, or its address in mac
 
 # Where the spaces begin in which nodes are numbered while a function is recorded: see `rows.py`.
 SPACE = 1 << 40
-PARAMETERS, NUMBERS, ONCE, LEAVES, STAMPED, OWN = range(0, 6 * SPACE, SPACE)
+PARAMETERS, NUMBERS, ONCE, LEAVES, STAMPED, OWN = range(-5 * SPACE, SPACE, SPACE)
 
 # The kinds of nodes: leaves, vectors, picks; another kind is the place of an op in `Graph.ops`.
 PARAMETER, INPUT, RANDOM, NUMBER, VECTOR, PICK = -6, -5, -4, -3, -2, -1
@@ -142,11 +142,12 @@ def renumber(
     for k in range(count):
         number = numbers[k]
         if number >= OWN:
-            numbers[k] = own[number - OWN]
+            numbers[k] = own[number]
         elif number >= STAMPED:
             numbers[k] = stamped[number - STAMPED]
         else:
-            numbers[k] = begins[number >> 40] + (number & (SPACE - 1))
+            place = number - PARAMETERS
+            numbers[k] = begins[place >> 40] + (place & (SPACE - 1))
 
 
 # ---- which nodes are needed, and which are numbers

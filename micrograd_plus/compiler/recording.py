@@ -35,7 +35,7 @@ from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph
 from .numbering import Base, graph_of, stamps_of
-from .passes import INPUT, NUMBER, OWN, PARAMETER, RANDOM, STAMPED, UNKNOWN
+from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED, UNKNOWN
 from .recorded import Input, Random, Recorded, user_line, watched_class
 from .rows import VECTOR_OP, Result, Rows, results_of
 from .stamping import Binding, Key, flattened, flattened_rows
@@ -175,7 +175,7 @@ class _Recorder:
             for value in operands:
                 add(value.number if type(value) is results else places[value])
             result = _new(results)
-            result.number = OWN + len(ops)
+            result.number = len(ops)
             ops.append(op)
             return result
 
@@ -196,7 +196,7 @@ class _Recorder:
         rows = self.rows
         rows.ops.append(op)
         rows.operands += operands
-        return OWN - 1 + len(rows.ops)
+        return len(rows.ops) - 1
 
     def _result(self, number: int) -> Result:
         result = _new(self.places.results)
@@ -296,7 +296,7 @@ class _Recorder:
             if key not in self.unchecked:
                 structure = refilled(returned, repeat(None))
                 binding = templates.add(
-                    key, given, values, made, OWN + sizes[0], outputs, structure, self.places
+                    key, given, values, made, sizes[0], outputs, structure, self.places
                 )
             elif templates.check(key, made, self.places):
                 binding = templates.binding(key, given, self.places)

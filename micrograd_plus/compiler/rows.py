@@ -2,7 +2,8 @@
 
 A number begins with the space it counts in, so that all spaces can grow at the same time: the
 parameters, the numbers and nodes that layers have once, and of one recording the leaves, the nodes
-of stamps and all other nodes. `numbering` makes one space of them when all is known.
+of stamps and all other nodes. This last space, OWN, begins at 0, the others before it. `numbering`
+makes one space of them when all is known.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Self
 
 from ..engine import Value
 from ..ops import Op
-from .passes import LEAVES, OWN, STAMPED
+from .passes import LEAVES, OWN, PARAMETERS, STAMPED
 from .recorded import Recorded
 
 VECTOR_OP = "vector"  # what stands for the op of a vector; that of a pick is None
@@ -89,7 +90,7 @@ class Result(Recorded):
         """Called for an attribute that was not set."""
         if name == "op":
             number = self.number
-            return self.ops[number - OWN] if number >= OWN else self.stamped[number - STAMPED]
+            return self.ops[number] if number >= OWN else self.stamped[number - STAMPED]
         if name not in _DEFAULTS:
             raise AttributeError(name)
         return _DEFAULTS[name]
@@ -136,7 +137,7 @@ class Places(dict[Value, int]):
         """Adds the parameters that are new, to those that are known already."""
         if len(parameters) > len(self.parameters):
             new = [value for value in parameters if value not in self]
-            self.update(zip(new, count(len(self.parameters))))
+            self.update(zip(new, count(PARAMETERS + len(self.parameters))))
             self.parameters += new
             self.tags.extend(range(len(self.tags), len(self.parameters)))
 

@@ -18,7 +18,7 @@ from itertools import accumulate, chain, count, repeat
 from typing import Any
 
 from ..engine import Constant, Value
-from .passes import LEAVES, NUMBERS, STAMPED
+from .passes import LEAVES, NUMBERS, PARAMETERS, STAMPED
 from .rows import VECTOR_OP, Places, Rows
 
 Key = tuple[Any, ...]
@@ -244,7 +244,7 @@ def known(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
     """
     shapes, values = flattened(given) or (None, [])
     numbers = places.of(values)
-    return (None, []) if max(numbers, default=0) >= NUMBERS else (shapes, numbers)
+    return (None, []) if max(numbers, default=PARAMETERS) >= NUMBERS else (shapes, numbers)
 
 
 def are_same(a: float, b: float) -> bool:
