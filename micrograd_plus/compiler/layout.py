@@ -352,8 +352,11 @@ class _Layout:
         columns = self.run.grid(
             len(nodes), nodes, self.graph.nodes, *self.numbers_of_vectors, row(len(nodes)), cells
         )
-        if columns:  # the most common case
+        if columns > 0:  # the most common case
             self._matmul(cells, columns)
+            return
+        if columns < 0:
+            self._single_dots(nodes)
             return
         first, flags = self.graph.nodes.first, self.graph.nodes.flags
         sides = [self._column(nodes, j) for j in range(first[nodes[0] + 1] - first[nodes[0]])]
@@ -387,8 +390,11 @@ class _Layout:
 
     def _single_dots(self, nodes: Row) -> None:
         """Dots that share no vector; those whose vectors have the same steps go together."""
-        length, flags = self._length(nodes[0], 0), self.graph.nodes.flags
-        places = [self._places(nodes, j, length, True) for j in (0, 1)]
+        length = self._length(nodes[0], 0)
+        places, active = [], []
+        for j in (0, 1):
+            places.append(self._places(nodes, j, length, True))
+            active.append(self.found[1] != 0)
         steps = [row(len(nodes)) for _ in places]
         irregular = [self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]
         if any(irregular):
@@ -399,13 +405,13 @@ class _Layout:
         for numbers in alike.values():
             chosen = array("q", [nodes[number] for number in numbers])
             patterns = []
-            for j, side in enumerate(places):
-                own = array("q")
-                for number in numbers:
-                    own += side[number * length : (number + 1) * length]
+            for side, flows in zip(places, active):
+                own = side if len(numbers) == len(nodes) else array("q")
+                if own is not side:
+                    for number in numbers:
+                        own += side[number * length : (number + 1) * length]
                 rule = self.run.find_steps(len(own), length, own)
-                active = any(flags[vector] & ACTIVE for vector in self._column(chosen, j))
-                patterns.append(self._pattern_of(own, length, rule, self._flows(chosen) and active))
+                patterns.append(self._pattern_of(own, length, rule, self._flows(chosen) and flows))
             self._add(DOT, chosen, length, patterns + self._bias(chosen, 1))
 
     def _sort_irregular(self, length: int, places: list[Row], steps: list[Row]) -> None:

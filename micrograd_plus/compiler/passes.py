@@ -628,10 +628,10 @@ def grid(
 ) -> int:  # fmt: skip
     """Arranges dots in a grid, if they fill one; returns how many columns it has, or 0.
 
-    Each column has a left vector and a bias, and each row a right vector. columns, rows: 1 + the
+    -1 if no left vector is the same for all examples: there can be no grid. Each column has a left vector and a bias, and each row a right vector. columns, rows: 1 + the
     column or row of each vector; all 0 before and after. cells: the dots, row by row.
     """
-    made_columns = made_rows = misfits = 0
+    made_columns = made_rows = misfits = single = 0
     for k in range(count):
         begin, end = nodes.first[members[k]], nodes.first[members[k] + 1]
         left, right = nodes.operands[begin], nodes.operands[begin + 1]
@@ -643,9 +643,13 @@ def grid(
         if rows[right] == 0:
             made_rows += 1
             rows[right] = made_rows
-        if biases[columns[left] - 1] != bias or nodes.flags[left] & PER_EXAMPLE:
+        if biases[columns[left] - 1] != bias:
             misfits += 1
-    if misfits or count == 1 or made_columns * made_rows != count:
+        if nodes.flags[left] & PER_EXAMPLE:
+            single += 1
+    if single == count:
+        found = -1
+    elif single or misfits or count == 1 or made_columns * made_rows != count:
         found = 0
     else:
         found = made_columns
