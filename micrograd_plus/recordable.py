@@ -27,7 +27,7 @@ from .numbers import number_of
 from .support.checks import generator_or
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R = TypeVar("R")
 
 
 def rand(generator: random.Random | None = None) -> Value:

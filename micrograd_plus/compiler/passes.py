@@ -285,7 +285,9 @@ def most_links(count: int, nodes: Nodes) -> int:
     found = 0
     for i in range(count):
         kind, begin = nodes.kinds[i], nodes.first[i]
-        if kind == ADD or kind == DOT:
+        if kind == DOT:
+            found += 1
+        elif kind == ADD:
             found += 2
         elif kind == SUM:
             found += nodes.first[nodes.operands[begin] + 1] - nodes.first[nodes.operands[begin]]
@@ -628,8 +630,9 @@ def grid(
 ) -> int:  # fmt: skip
     """Arranges dots in a grid, if they fill one; returns how many columns it has, or 0.
 
-    -1 if no left vector is the same for all examples: there can be no grid. Each column has a left vector and a bias, and each row a right vector. columns, rows: 1 + the
-    column or row of each vector; all 0 before and after. cells: the dots, row by row.
+    It is -1 if every left vector is of the example: then there can be no grid. Each column has a
+    left vector and a bias, and each row a right vector. columns, rows: 1 + the column or row of
+    each vector; all 0 before and after. cells: the dots, row by row.
     """
     made_columns = made_rows = misfits = single = 0
     for k in range(count):

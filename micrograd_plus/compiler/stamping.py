@@ -56,7 +56,8 @@ class Template:
 class Binding:
     """A template with its fixed arguments: `given` as copies of the lists, and their numbers.
 
-    In `Rows.ops` it is a stamp. outside: the numbers of what its stamps use, once that has been added.
+    In `Rows.ops` it is a stamp. outside: the numbers of what its stamps use, once that has been
+    added.
     """
 
     template: Template
