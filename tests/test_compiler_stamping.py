@@ -108,6 +108,13 @@ def test_calls_of_each_that_differ_are_made_one_by_one() -> None:
         assert total.each([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0])[1].data == 42.0
 
 
+def test_many_calls_of_each_that_cannot_be_stamped() -> None:
+    w = [Value(0.5), Value(2.0)]
+    add = nn.attention.add  # one Value as two arguments: the first call makes no template
+    step = mp.compile(lambda x: mp.sum([mp.sum(row) for row in add([w] * 2000, [w] * 2000)]) * x)
+    assert step([1.0]) == 2 * 2000 * 2.5
+
+
 def test_a_recording_is_freed_at_once() -> None:
     model = nn.MLP(2, [4, 1])
     gc.collect()

@@ -32,6 +32,10 @@ class Kinds(dict[Any, int]):
             self.ops.append(op)
         return self[op]
 
+    def widths(self) -> array[int]:
+        """How many operands each op has."""
+        return array("q", map(width_of, self.ops))
+
 
 class Columns:
     """Nodes as arrays: kind and tag of each, the lengths of vectors, and all operands."""
@@ -83,12 +87,23 @@ class Base:
             binding.outside = [numbers[place] for place in template.uses]
         return binding.outside
 
-    def know_templates(self) -> None:
-        """Adds the nodes of the templates that are new."""
+    def nodes_of_templates(self) -> tuple[Nodes, list[int]]:
+        """The nodes of all templates, and how many operands those of each one have."""
         for template in self.templates.made[len(self.taken) :]:
             self.stamps += Columns(self.kinds, template.each)
             self.begins.append(len(self.stamps.kinds))
             self.taken.append(template.taken)
+        each = self.stamps
+        first = _add_up(each.kinds, self.kinds.widths(), each.lengths, len(each.kinds))
+        nodes = Nodes(each.kinds, each.tags, first, each.operands, row(0), row(0))
+        return nodes, [first[end] - first[begin] for begin, end in pairwise(self.begins)]
+
+
+def _add_up(kinds: array[int], widths: array[int], lengths: array[int], most: int) -> array[int]:
+    """Where the operands of nodes of these kinds begin and end, with room for `most` nodes."""
+    first = row(most + 1)
+    passes().add_up(len(kinds), kinds, widths, lengths, first)
+    return first
 
 
 def graph_of(
@@ -117,20 +132,16 @@ def graph_of(
             parameters = [*parameters, leaf]
         kinds.append(kind)
         tags.append(tag)
-    base.know_templates()
-    own, once, each, run = Columns(base.kinds, rows), base.nodes, base.stamps, passes()
-    widths = array("q", map(width_of, base.kinds.ops))
+    own, once, made, run = Columns(base.kinds, rows), base.nodes, len(kinds), passes()
+    templates, sizes = base.nodes_of_templates()
     stamps = array("q", [binding.template.number for binding in stamps_of(rows)])
-    first_of_each = row(len(each.kinds) + 1)
-    run.add_up(len(each.kinds), each.kinds, widths, each.lengths, first_of_each)
-    templates = Nodes(each.kinds, each.tags, first_of_each, each.operands, row(0), row(0))
-    sizes = [first_of_each[end] - first_of_each[begin] for begin, end in pairwise(base.begins)]
-    more = sum(sizes[template] - base.taken[template] for template in stamps)
-
-    made, count = len(kinds), len(kinds) + len(rows.ops) - len(stamps) + len(rows.stamped)
-    first, operands = row(count + 1), once.operands + row(len(own.operands) + more)
-    run.add_up(made, kinds, widths, once.lengths, first)
-    kinds, tags = kinds + row(count - made), tags + row(count - made)
+    count = made + len(rows.ops) - len(stamps) + len(rows.stamped)
+    room_of_operands = len(own.operands)
+    room_of_operands += sum(sizes[template] - base.taken[template] for template in stamps)
+    widths, operands = base.kinds.widths(), once.operands[:]
+    first = _add_up(kinds, widths, once.lengths, count)
+    for column, room in ((kinds, count - made), (tags, count - made), (operands, room_of_operands)):
+        column.extend(row(room))
     nodes = Nodes(kinds, tags, first, operands, row(0), row(0))
     own_numbers, stamped_numbers = row(len(rows.ops)), row(len(rows.stamped))
     run.expand(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -296,7 +297,8 @@ def _keep_freed_memory() -> None:
     glibc gives each large block back to the system when it is freed, until it has seen a larger
     one; and the system clears the next block again, page by page. Nothing is written here.
     """
-    bytes(31 << 20)  # glibc follows blocks of up to 32 MiB
+    if sys.platform == "linux":
+        bytes(31 << 20)  # glibc follows blocks of up to 32 MiB
 
 
 class _Collector:

@@ -234,13 +234,21 @@ class _Recorder:
             *[-1 if x is None else len(x) for x in given],
             shapes,
         )
-        templates = self.base.templates
-        if key not in templates.templates or key in self.unchecked:
-            size = len(values) // len(calls)
-            first = self._first_call(key, function, given, values[:size], calls[0])
-            rest = calls[1:] and self._calls(function, given, calls[1:], shapes, values[size:])
-            return [first, *rest]
-        binding = templates.binding(key, given, self.places)
+        templates, size, first = self.base.templates, len(values) // len(calls), list[Any]()
+        for k, varying in enumerate(calls):
+            if key in templates.templates and key not in self.unchecked:
+                break
+            own = values[k * size : (k + 1) * size]
+            first.append(self._first_call(key, function, given, own, varying))
+        calls, values = calls[len(first) :], values[len(first) * size :]
+        return [*first, *self._stamped(key, function, given, calls, values)] if calls else first
+
+    def _stamped(
+        self, key: Key, function: Callable[..., Any], given: Sequence[Any],
+        calls: Sequence[Sequence[Any]], values: list[Value],
+    ) -> list[Any]:  # fmt: skip
+        """What calls return for which there is a template, or that cannot be stamped."""
+        binding = self.base.templates.binding(key, given, self.places)
         if binding is None:
             return [function(*given, *varying) for varying in calls]
         template, kind, results = binding.template, self.places.results, []
