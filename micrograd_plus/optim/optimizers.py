@@ -66,14 +66,14 @@ class Optimizer:
             self._state = [{} for _ in self.parameters]
         return self._state
 
+    @state.setter
+    def state(self, state: list[dict[str, float]]) -> None:
+        self._state, self._fetch = state, None
+
     @property
     def has_no_state(self) -> bool:
         """Whether nothing has been remembered yet, or even asked for."""
         return self._state is None and self._fetch is None
-
-    @state.setter
-    def state(self, state: list[dict[str, float]]) -> None:
-        self._state, self._fetch = state, None
 
     def lend_state_to(self, fetch: Callable[[], list[dict[str, float]]]) -> None:
         """From now on the state is read from `fetch`, when it is needed: see the compiler."""
