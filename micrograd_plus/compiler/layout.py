@@ -98,8 +98,10 @@ class Store:
 
     def _settle(self) -> None:
         """Notes what has been written into the rows."""
-        pairs = zip(self._listed, self._rows[0])
-        self._slots.update(pair for pair in pairs if pair[1] != UNKNOWN)
+        pairs, some_unknown = zip(self._listed, self._rows[0]), UNKNOWN in self._rows[0]
+        self._slots.update(
+            [pair for pair in pairs if pair[1] != UNKNOWN] if some_unknown else pairs
+        )
 
     @property
     def parameters(self) -> list[Value]:
