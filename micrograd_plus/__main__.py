@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -22,6 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0, 1 if a check fails, 2 for bad input, 130 after Ctrl-C.
     """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(50_000)  # imports and graphs are many objects, and few of them are garbage
+    try:
+        return _run(arguments)
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="micrograd-plus",
         description="Train, draw, step through and check networks made of scalars.",

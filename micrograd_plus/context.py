@@ -158,11 +158,11 @@ def _name(node: Value) -> str:
 class Recorder(Protocol):
     """What `recording` gives each op to. It makes Values whose numbers are not known."""
 
-    def entered(self, owner: Any) -> None:
-        """Called when `with scope(owner):` begins."""
+    def reads_mode(self, module: Any) -> None:
+        """Called when somebody reads `module.training`."""
 
     def scope_changed(self) -> None:
-        """Called when it ends."""
+        """Called when a `with scope(owner):` begins or ends."""
 
     def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
         """The Value that stands for the result of `op`."""
@@ -262,13 +262,15 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
             raise RuntimeError(f"the scope {self.name!r} is open already: make a new one")
         self.parent, self.is_open = open_scope.get(), True
         open_scope.set(self)
-        if (active := recorder()) is not None:
-            active.entered(self.owner)
+        self._tell_recorder()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.is_open = False
         open_scope.set(self.parent)
+        self._tell_recorder()
+
+    def _tell_recorder(self) -> None:
         if (active := recorder()) is not None:
             active.scope_changed()
 

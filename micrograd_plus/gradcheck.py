@@ -226,18 +226,22 @@ def gradients_of(root: Value, order: Sequence[Value]) -> dict[Value, float]:
 
 def _as_function_of(leaf: Value, order: Sequence[Value]) -> Callable[[float], float]:
     """The root's number as a function of the leaf's: a forward pass over what depends on it."""
-    affected = {leaf}
+    places = {leaf: 0}  # of the values that depend on it, among the numbers of a pass
+    passes = []
     for node in order:
-        if not affected.isdisjoint(node.operands):
-            affected.add(node)
-    to_compute = [node for node in order if node in affected and node.op is not None]
+        if not places.keys().isdisjoint(node.operands):
+            changing = [(i, places[x]) for i, x in enumerate(node.operands) if x in places]
+            passes.append((node.op, [x.data for x in node.operands], changing))
+            places[node] = len(passes)
+    end, unaffected = places.get(order[-1]), order[-1].data
 
     def function(x: float) -> float:
-        numbers = {leaf: x}
-        for node in to_compute:
-            operands = [numbers.get(operand, operand.data) for operand in node.operands]
-            numbers[node] = node.op.forward(*operands)  # type: ignore[union-attr]
-        return numbers.get(order[-1], order[-1].data)
+        numbers = [x]
+        for op, operands, changing in passes:
+            for i, place in changing:
+                operands[i] = numbers[place]
+            numbers.append(op.forward(*operands))  # type: ignore[union-attr]
+        return unaffected if end is None else numbers[end]
 
     return function
 
@@ -253,8 +257,11 @@ def _check_op(node: Value) -> list[Check]:
         if isinstance(operand, Constant):
             continue
 
-        def function(x: float, i: int = i) -> float:
-            return op.forward(*numbers[:i], x, *numbers[i + 1 :])
+        changed = [*numbers]
+
+        def function(x: float, i: int = i, changed: list[float] = changed) -> float:
+            changed[i] = x
+            return op.forward(*changed)
 
         name = op.operands[i * len(op.operands) // len(numbers)]
         index = f"[{i % (len(numbers) // len(op.operands))}]" if op.nary else ""
@@ -290,15 +297,17 @@ def _compare(what: str, analytic: float, function: Callable[[float], float], x: 
     size = max(abs(analytic), abs(numeric))
     allowed = _RELATIVE * size + _ABSOLUTE * (1 + abs(height))
     allowed += _UNCERTAIN * min(error, _MOST_UNCERTAIN * size)
-    sides = _sides(function, x, step)
+    sides = _sides(function, x, height, step)
     if sides and min(sides) - allowed <= analytic <= max(sides) + allowed:
         return Check(what, analytic, numeric, KINK)
     right = math.isfinite(analytic) and abs(analytic - numeric) <= allowed
     return Check(what, analytic, numeric, RIGHT if right else WRONG)
 
 
-def _sides(function: Callable[[float], float], x: float, step: float) -> tuple[float, float] | None:
-    """The slopes to the left and to the right, if x is a kink.
+def _sides(
+    function: Callable[[float], float], x: float, height: float, step: float
+) -> tuple[float, float] | None:
+    """The slopes to the left and to the right, if x, where the function is `height`, is a kink.
 
     Where the function is smooth, the two come together as the step shrinks; at a kink they
     stay as far apart as they are.
@@ -306,8 +315,8 @@ def _sides(function: Callable[[float], float], x: float, step: float) -> tuple[f
     left, right, apart = 0.0, 0.0, 0.0
     for width in (step, step / _CLOSER):
         apart_before = apart
-        left = (function(x) - function(x - width)) / width
-        right = (function(x + width) - function(x)) / width
+        left = (height - function(x - width)) / width
+        right = (function(x + width) - height) / width
         apart = abs(left - right)
     size = max(abs(left), abs(right), _KINK)
     kink = apart > _STILL_APART * apart_before and apart > _KINK * size

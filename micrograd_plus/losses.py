@@ -180,14 +180,24 @@ def _class_index(index: Any, count: int) -> Any:
 
 def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool | None:
     """Whether a prediction is right, for a model trained with `loss`; None for regression."""
-    outputs = [number_of(output) for output in flatten(prediction)]
-    goals = list(flatten(target))
     if loss is cross_entropy:
-        return bool(outputs.index(max(outputs)) == goals[0])
+        outputs = _row(prediction)
+        return bool(outputs.index(max(outputs)) == _row(target)[0])
     if loss not in _BOUNDARIES:
         return None
     of_output, of_goal = _BOUNDARIES[loss]
-    return all((output > of_output) == (goal > of_goal) for output, goal in zip(outputs, goals))
+    pairs = zip(_row(prediction), _row(target))
+    return all((output > of_output) == (goal > of_goal) for output, goal in pairs)
+
+
+def _row(numbers: Any) -> list[float]:
+    """All numbers one after another; floats, of which fit has very many, are taken as they are."""
+    kind = type(numbers)
+    if kind is float or kind is int:
+        return [numbers]
+    if kind is list and {*map(type, numbers)} == {float}:
+        return numbers  # type: ignore[no-any-return]
+    return [x if isinstance(x, bool) else number_of(x) for x in flatten(numbers)]
 
 
 _BOUNDARIES: dict[Callable[..., Any], tuple[float, float]] = {

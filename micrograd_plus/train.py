@@ -142,7 +142,8 @@ def fit(
         checkpoints.begin()
         loggers.begin(checkpoints.training, {**settings, "epochs": epochs}, begun)
         for epoch in bar:
-            model.train()
+            if epoch == begun or callbacks:  # a callback may have changed the mode
+                model.train()
             run.epoch = run.epoch or run.begin_epoch(shuffler)
             for _ in run.steps_of(run.epoch, size):
                 checkpoints.write_if_due()

@@ -97,6 +97,15 @@ def window(windows: Windows) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests write the page that they open next.
+
+    One for all: Chromium keeps the compiled scripts of an address, as long as they are the same.
+    """
+    return tmp_path_factory.mktemp("page") / "page.html"
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this package, built from a copy of what a clone contains."""
     folder = tmp_path_factory.mktemp("wheel")
@@ -106,9 +115,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE", "tests/building.py"):
         (folder / "tree" / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(root / name, folder / "tree" / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    command += ["--wheel-dir", str(folder), str(folder / "tree")]
-    subprocess.run(command, check=True)
+    # Without pip, which first makes an environment with setuptools for it.
+    build = [sys.executable, "-c", "from setuptools import build_meta as b; b.build_wheel('..')"]
+    subprocess.run(build, cwd=folder / "tree", stdout=subprocess.DEVNULL, check=True)
     (built,) = folder.glob("*.whl")
     return built
 

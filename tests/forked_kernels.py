@@ -106,9 +106,14 @@ def prepare() -> None:
 
     import micrograd_plus as mp
 
+    with suppress(ImportError):
+        import sklearn.datasets  # noqa: F401
     weight = mp.Value(2.0)
     mp.draw(weight * weight)._repr_mimebundle_()
     mp.compile(lambda x: weight * x)([1.0])
+    model = mp.nn.MLP(1, [1])
+    model([1.0]).backward()
+    mp.plot_gradients(model)._repr_png_()  # with the fonts of text and of powers of ten
 
 
 def reap(*_: Any) -> None:

@@ -57,7 +57,7 @@ class Computing:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 
-    def entered(self, owner: Any) -> None:
+    def reads_mode(self, module: Any) -> None:
         pass
 
     def scope_changed(self) -> None:

@@ -461,6 +461,25 @@ def test_a_call_in_the_memory_of_the_last_one_is_as_strict(machine: str) -> None
     assert loss(rows.astype("f2"), targets.astype("i1")) == (0 + (1 + 2 * 3 + 4)) / 2
 
 
+def test_a_call_without_arguments_is_refused_whatever_came_before(machine: str) -> None:
+    w = Value(2.0)
+    loss = mp.compile(lambda x: w * mp.sum(x))
+    assert loss([[1.0], [1.0, 1.0]]) == 3.0
+    for _ in range(2):
+        with pytest.raises(TypeError, match="takes 1 arguments, x, and was given 0"):
+            loss()
+
+
+def test_memory_of_many_shapes_is_not_kept(machine: str) -> None:
+    w = Value(2.0)
+    loss = mp.compile(lambda x: w * mp.sum(x), cache_size=2)
+    for _ in range(2):
+        for count in range(1, 6):
+            for width in range(1, 4):
+                assert loss([[1.0] * width] * count) == 2 * width
+    assert len(loss._others) <= 2
+
+
 def test_a_call_keeps_none_of_its_arrays(machine: str) -> None:
     np = pytest.importorskip("numpy")
     w = Value(2.0)

@@ -218,15 +218,24 @@ KINDS = ["unary", "unary", "binary", "binary", "binary", "nary", "nary", "chain"
 number = st.integers(-12, 12).map(lambda n: n / 4)  # sums of such numbers are exact
 
 
+STEP = 13  # bytes: what to do, with which op, a number, and up to ten operands
+
+
 @st.composite
 def plans(draw: st.DrawFn, most: int) -> list[tuple[Any, ...]]:
-    """What to do, step by step; operands are counted back from the newest result."""
+    """What to do, step by step; operands are counted back from the newest result.
+
+    All steps are drawn as one string of bytes: a draw for each choice takes several times as long.
+    """
+    size = STEP * draw(st.integers(1, most))
+    drawn_ = draw(st.binary(min_size=size, max_size=size))
     steps = []
-    for _ in range(draw(st.integers(1, most))):
-        kind = draw(st.sampled_from(KINDS))
+    for at in range(0, size, STEP):
+        what, which, constant, *places = drawn_[at : at + STEP]
+        kind = KINDS[what % len(KINDS)]
         names = {"unary": UNARY, "binary": BINARY, "nary": NARY}.get(kind, [""])
-        operands = draw(st.lists(st.integers(0, 40), min_size=4, max_size=10))
-        steps.append((kind, draw(st.sampled_from(names)), operands, draw(number)))
+        operands = places[: 4 + places[-1] % 7]
+        steps.append((kind, names[which % len(names)], operands, (constant % 25 - 12) / 4))
     return steps
 
 
@@ -304,21 +313,21 @@ FILTERED = [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_
 
 
 @given(plans(25), PARAMETERS, st.sampled_from([1, 2, 7]))
-@settings(max_examples=300, suppress_health_check=FILTERED)
+@settings(max_examples=480, suppress_health_check=FILTERED)
 def test_random_graphs_in_machine_code(plan: Any, numbers: list[float], size: int) -> None:
     with on("native"):
         check_random_graph(plan, numbers, size)
 
 
 @given(plans(60), PARAMETERS, st.just(64))
-@settings(max_examples=25, suppress_health_check=FILTERED)
+@settings(max_examples=40, suppress_health_check=FILTERED)
 def test_large_random_graphs_in_machine_code(plan: Any, numbers: list[float], size: int) -> None:
     with on("native"):
         check_random_graph(plan, numbers, size)
 
 
 @given(plans(20), PARAMETERS, st.sampled_from([1, 2, 7]))
-@settings(max_examples=60, suppress_health_check=FILTERED)
+@settings(max_examples=120, suppress_health_check=FILTERED)
 def test_random_graphs_in_plain_python(plan: Any, numbers: list[float], size: int) -> None:
     with on("plain"):
         check_random_graph(plan, numbers, size)

@@ -579,6 +579,14 @@ def test_with_and_without_a_graph_is_not_the_same() -> None:
     assert names(simplified(loss, ())).count("tanh") == 2
 
 
+def test_a_first_call_inside_no_grad_is_recorded_with_gradients(machine: str) -> None:
+    w = Value(2.0)
+    step = mp.compile(lambda x: (w * x) ** 2, optim.SGD([w], lr=0.125))
+    with mp.no_grad():
+        assert step.loss([1.0]) == 4.0
+    assert (step([1.0]), w.grad, w.data) == (4.0, 4.0, 1.5)
+
+
 def test_numbers_are_computed_once_and_for_all() -> None:
     a = Value(2.0)
     graph = simplify(recorded(lambda x: a * (mp.exp(1.0) * 2 + mp.sum([1.0, 2.0])) * x, ()))
@@ -790,6 +798,14 @@ def test_a_dropout_of_a_loss_function_is_switched(machine: str) -> None:
     assert compiled([1.0] * 64) == 1.0
     dropout.train()
     assert compiled([1.0] * 64) != 1.0
+
+
+def test_a_mode_that_a_loss_function_reads(machine: str) -> None:
+    w, model = Value(1.0), nn.Linear(1, 1)  # which is not called
+    compiled = mp.compile(lambda x: w * x if model.training else -w * x)
+    for mode, expected in ((True, 3.0), (False, -3.0), (False, -3.0), (True, 3.0)):
+        model.train(mode)
+        assert compiled.loss([3.0]) == expected
 
 
 def test_checks_leave_generators_alone() -> None:

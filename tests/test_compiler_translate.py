@@ -53,6 +53,9 @@ def sums(x: int, y: int) -> int:
 
 def twice(x: int, y: int) -> int:
     return sums(sums(x, y), y)
+
+def divisor(x: int, y: int) -> int:
+    return divisor(y, x % y) if y else x
 """
 
 FLOATS = """

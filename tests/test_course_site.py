@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import LOCAL
 
 from micrograd_plus.course import site, source
 
@@ -94,14 +95,11 @@ def notebook(browser: Any, address: str) -> Iterator[Any]:
     context.set_default_timeout(240_000)
     asked: list[str] = []
 
-    def answer(route: Any) -> None:
-        if route.request.url.startswith((address, "data:", "about:", "blob:")):
-            route.continue_()
-        else:
-            asked.append(route.request.url)
-            route.abort()
+    def ask(request: Any) -> None:
+        if not request.url.startswith((address, *LOCAL)):
+            asked.append(request.url)
 
-    context.route("**/*", answer)
+    context.on("request", ask)
     page = context.new_page()
     page.goto(address)
     page.get_by_role("link", name="02 · Value and the chain rule").click()

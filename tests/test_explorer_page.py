@@ -28,14 +28,14 @@ PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
-def visit(window: Callable[..., Visit], tmp_path: Path) -> Open:
+def visit(window: Callable[..., Visit], page_file: Path) -> Open:
     """Opens an explorer's page."""
 
     def start(explorer: Explorer | Value | Path, **settings: Any) -> Any:
         if isinstance(explorer, Value):
             explorer = step_through(explorer)
         if isinstance(explorer, Explorer):
-            explorer = explorer.save(tmp_path / "page.html")
+            explorer = explorer.save(page_file)
         return window(**settings).go(explorer)
 
     return start
@@ -47,7 +47,7 @@ def small() -> Value:
 
 
 def folded() -> Explorer:
-    return step_through(mlp(2, 16, 16, 1), [0.5, -0.8], 1.0, losses.hinge)
+    return step_through(mlp(2, 12, 5, 1), [0.5, -0.8], 1.0, losses.hinge)
 
 
 def stop(page: Any) -> int:
@@ -273,36 +273,35 @@ def one_page(browser: Any) -> Iterator[Visit]:
     visit.close()
 
 
-FILL = """
-(numbers) => [...document.querySelectorAll("#leaf-list .number")].forEach((field, i) => {
-  field.value = numbers[i];
-  field.dispatchEvent(new Event("input", { bubbles: true }));
-})
+FILL = f"""
+(numbers) => {{
+  [...document.querySelectorAll("#leaf-list .number")].forEach((field, i) => {{
+    field.value = numbers[i];
+    field.dispatchEvent(new Event("input", {{ bubbles: true }}));
+  }});
+  return {NUMBERS};
+}}
 """
-"""Types a number into each leaf's field."""
+"""Types a number into each leaf's field, and gives what the page computes."""
 
 
 @given(LEAVES, STEPS, st.lists(st.floats(-3, 3), min_size=4, max_size=4))
-@settings(max_examples=12)  # `test_explorer` has more of them, without a browser
+@settings(max_examples=8)  # `test_explorer` has more of them, without a browser
 def test_random_graphs(
-    one_page: Visit,
-    tmp_path_factory: pytest.TempPathFactory,
-    numbers: list[float],
-    steps: Any,
-    others: list[float],
+    one_page: Visit, page_file: Path, numbers: list[float], steps: Any, others: list[float]
 ) -> None:
     root = build([Value(x) for x in numbers], steps[:8], ours)
-    page = one_page.go(step_through(root).save(tmp_path_factory.getbasetemp() / "random.html"))
-    found = page.evaluate("passes.steps")
-    assert [(step["kind"], step["node"]) for step in found] == [
-        (step.kind, topological_order(root).index(step.value)) for step in tape(root)
-    ]
+    page = one_page.go(step_through(root).save(page_file))
+    found, shown, count = page.evaluate(
+        f"""[passes.steps.map(({{ kind, node }}) => [kind, node]), {NUMBERS},
+          document.querySelectorAll("#leaf-list .number").length]"""
+    )
+    assert found == [[step.kind, topological_order(root).index(step.value)] for step in tape(root)]
     largest = max([1.0, *[abs(step.after) for step in tape(root)]])
-    assert_as_the_engine(page, root, largest)
-    count = page.locator("#leaf-list .number").count()
-    page.evaluate(FILL, [repr(number) for number in others])
+    assert_are_the_engines(shown, root, largest)
+    shown = page.evaluate(FILL, [repr(number) for number in others])
     recomputed(root, others[:count])
-    assert_as_the_engine(page, root, max(abs(step.after) for step in tape(root)))
+    assert_are_the_engines(shown, root, max(abs(step.after) for step in tape(root)))
 
 
 ROWS = [
@@ -313,22 +312,32 @@ ROWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_every_op(visit: Open, name: str) -> None:
-    op = TABLE[name]
-    leaves = [Value(x, label=f"x{i}") for i, x in enumerate(ROWS[0])]
-    leaves = leaves if op.nary else leaves[: len(op.operands)]
-    root = apply(op, *leaves)
-    page = visit(root)
+def test_every_op(visit: Open) -> None:
+    """All ops in one page, each with leaves of its own; their sum hands each the gradient 1."""
+    results, places = [], {}
+    for op in TABLE.values():
+        count = len(ROWS[0]) if op.nary else len(op.operands)
+        leaves = [Value(x, label=f"{op.name}{i}") for i, x in enumerate(ROWS[0][:count])]
+        places |= {leaf: i for i, leaf in enumerate(leaves)}
+        results.append(apply(op, *leaves))
+    root = sum(results[1:], results[0])
+    page = visit(step_through(root, fold=False))
     assert_as_the_engine(page, root)
-    set_leaves = "row.forEach((x, i) => { if (i < LEAVES.length) setLeaf(LEAVES[i], x); })"
+    in_order = [places[value] for value in topological_order(root) if value in places]
+    given = [[row[i] for i in in_order] for row in ROWS]
     found = page.evaluate(
-        f"(rows) => rows.map((row) => {{ {set_leaves}; return {NUMBERS}; }})", ROWS
+        f"""(given) => given.map((numbers) => {{
+          const left = [...numbers];
+          LESSON.nodes.forEach(({{ op }}, i) => {{ if (!op) shown.numbers[i] = left.shift(); }});
+          replay();
+          return {NUMBERS};
+        }})""",
+        given,
     )
-    for row, numbers in zip(ROWS, found, strict=True):
-        assert_are_the_engines(numbers, recomputed(root, row[: len(leaves)]), 1.0)
+    for row, numbers in zip(given, found, strict=True):
+        assert_are_the_engines(numbers, recomputed(root, row), 1.0)
     page.keyboard.press("End")
-    assert page.locator("#graph .box").count() == len(leaves) + 1
+    assert page.locator("#graph .box").count() == len(topological_order(root))
 
 
 # ---- paths
@@ -695,21 +704,27 @@ def test_contrast(visit: Open, name: str, scheme: str) -> None:
         *after_each_press(page, "ArrowRight", count, f"({CONTRASTS})()"),
     ]
     assert poor == [[]] * (count + 1)
-    page.evaluate("pick({ node: LEAVES[0] })")
-    page.evaluate("shown.nudged = LEAVES[0]; refresh()")
-    assert page.evaluate(CONTRASTS) == []
-    for number in ("inf", "nan", "-2", "1e-5"):
-        page.evaluate(f"setLeaf(LEAVES[0], readNumber('{number}'))")
-        page.evaluate("go(stops.length)")
-        assert page.evaluate(CONTRASTS) == []
-    page.click("#reset")
-    page.click("#mode-break")
-    page.check("[value=change_forward_only]")
-    page.evaluate("go(stops.length)")
-    assert page.evaluate(CONTRASTS) == []
-    page.click("#mode-predict")
-    answer(page, 1234)
-    assert page.evaluate(CONTRASTS) == []
+    # All in one call: the browser paints nothing in between.
+    poor = page.evaluate(
+        f"""() => {{
+          const show = [
+            () => {{ pick({{ node: LEAVES[0] }}); shown.nudged = LEAVES[0]; refresh(); }},
+            ...["inf", "nan", "-2", "1e-5"].map((number) => () => {{
+              setLeaf(LEAVES[0], readNumber(number));
+              go(stops.length);
+            }}),
+            () => {{
+              $("reset").click();
+              $("mode-break").click();
+              document.querySelector("[value=change_forward_only]").click();
+              go(stops.length);
+            }},
+            () => {{ $("mode-predict").click(); $("answer").value = "1234"; $("check").click(); }},
+          ];
+          return show.map((change) => (change(), ({CONTRASTS})()));
+        }}"""
+    )
+    assert poor == [[]] * 7
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -746,19 +761,21 @@ def test_hostile_labels_run_nothing(visit: Open, label: str) -> None:
     page = visit(step_through((a - b) * a, title=label))
     assert page.evaluate("document.title") == label.replace("\n", " ")
     assert page.text_content("h1") == label
-    page.keyboard.press("End")
-    page.evaluate(f"pick({{ node: {0} }})")
-    assert label in page.text_content("#live")
-    assert label in page.text_content("#paths h2")
-    assert label in page.text_content("#rule .reason")
-    assert label in page.text_content("#sentence")
-    page.click("#mode-break")
-    page.check("[value=overwrite_gradients]")
-    assert label in page.text_content("#fault-story")
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert label in page.text_content("#sheet")
-    for mode in ("predict", "step"):
-        page.click(f"#mode-{mode}")
+    texts = page.evaluate(
+        """() => {
+          const texts = (...all) => all.map((x) => document.querySelector(x).textContent);
+          go(stops.length);
+          pick({ node: 0 });
+          const step = texts("#live", "#paths h2", "#rule .reason", "#sentence");
+          $("mode-break").click();
+          document.querySelector("[value=overwrite_gradients]").click();
+          dispatchEvent(new Event("beforeprint"));
+          const broken = texts("#fault-story", "#sheet");
+          for (const mode of ["predict", "step"]) $(`mode-${mode}`).click();
+          return [...step, ...broken];
+        }"""
+    )
+    assert [label in text for text in texts] == [True] * 6
     assert page.evaluate("window.hacked") is None
     assert page.locator("img").count() == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from browser import Visit, after_each_press
-from pages import mlp
+from pages import in_the_page, mlp
 
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.engine import Value, topological_order
@@ -35,11 +36,11 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
 
 
 @pytest.fixture
-def visit(window: Callable[..., Visit], tmp_path: Path) -> Open:
+def visit(window: Callable[..., Visit], page_file: Path) -> Open:
     """Opens an explorer's page."""
 
     def start(explorer: Explorer, **settings: Any) -> Any:
-        return window(**settings).go(explorer.save(tmp_path / "page.html"))
+        return window(**settings).go(explorer.save(page_file))
 
     return start
 
@@ -91,7 +92,8 @@ def step(page: Any) -> Any:
 
 
 def run_steps(page: Any, count: int) -> None:
-    page.click(f'#training [data-steps="{count}"]')
+    """By the button; `test_several_steps_at_once_stay_at_their_place` clicks on it as one does."""
+    page.evaluate(f"document.querySelector('#training [data-steps=\"{count}\"]').click()")
 
 
 # ---- the same numbers as the eager optimizer
@@ -99,6 +101,26 @@ def run_steps(page: Any, count: int) -> None:
 
 @pytest.mark.parametrize("steps_before", [0, 3])
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_page_trains_as_the_optimizer_does(
+    run_javascript: Callable[[str], str], name: str, steps_before: int
+) -> None:
+    run = Run(OPTIMIZERS[name], steps_before)
+    trainings = """(() => {
+      let state = { numbers: NUMBERS, training: beginning() };
+      return [1, 1, 1, 10].map((count) =>
+        (state = trained(state.numbers, state.training, count)));
+    })()"""
+    found = json.loads(run_javascript(in_the_page(run.explorer, trainings)))
+    for steps, state in zip((1, 1, 1, 10), found, strict=True):
+        run.go_on(steps)
+        numbers = [state["numbers"][run.index[p]] for p in run.model.parameters()]
+        assert numbers == exactly(run.numbers())
+        assert state["training"]["losses"] == exactly(run.losses)
+    memory = [number for kept in found[-1]["training"]["memory"] for number in kept]
+    assert memory == exactly(run.memory())
+
+
+@pytest.mark.parametrize(("name", "steps_before"), [("SGD", 0), ("momentum", 0), ("Adam", 3)])
 def test_repeats_are_the_steps_of_the_optimizer(visit: Open, name: str, steps_before: int) -> None:
     run = Run(OPTIMIZERS[name], steps_before)
     page = visit(run.explorer)
@@ -208,7 +230,7 @@ def test_several_steps_at_once_stay_at_their_place(visit: Open) -> None:
     page = visit(run.explorer)
     page.keyboard.press("End")
     for count in (1, 10, 100):
-        run_steps(page, count)
+        page.click(f'#training [data-steps="{count}"]')
         run.go_on(count)
         assert step(page)["kind"] == "reward"
         assert run.numbers_in(page) == exactly(run.numbers())
@@ -384,16 +406,18 @@ def test_with_a_too_large_learning_rate_the_curve_rises(visit: Open) -> None:
     assert "NaN" not in page.inner_html("#curve")
 
 
-@pytest.mark.parametrize("given", ["", "fast", "-0.1", "inf", "nan"])
-def test_a_learning_rate_that_is_none_is_refused(visit: Open, given: str) -> None:
+def test_a_learning_rate_that_is_none_is_refused(visit: Open) -> None:
     run = sgd()
     page = visit(run.explorer)
-    page.fill("#rate", given)
-    assert page.get_attribute("#rate", "aria-invalid") == "true"
-    assert page.is_visible("#rate-problem")
-    assert page.evaluate("shown.training.rate") == 0.1
-    page.fill("#rate", "0,2")
-    assert not page.is_visible("#rate-problem")
+    rate = 0.1
+    for given in ("", "fast", "-0.1", "inf", "nan"):
+        page.fill("#rate", given)
+        assert page.get_attribute("#rate", "aria-invalid") == "true", given
+        assert page.is_visible("#rate-problem"), given
+        assert page.evaluate("shown.training.rate") == rate, given
+        page.fill("#rate", "0,2")
+        assert not page.is_visible("#rate-problem")
+        rate = 0.2
     page.keyboard.press("Escape")
     run_steps(page, 1)
     run.optimizer.lr = 0.2
@@ -585,9 +609,8 @@ def added(values: list[Value]) -> Value:
 # ---- the room that there is
 
 ROOMS = [
-    pytest.param({"width": width, "height": height}, scheme, id=f"{width}x{height} {scheme}")
+    pytest.param({"width": width, "height": height}, id=f"{width}x{height}")
     for width, height in [(1280, 720), (1920, 1080), (390, 844)]
-    for scheme in ("light", "dark")
 ]
 
 CROWDED = """
@@ -626,23 +649,27 @@ CROWDED = """
 """
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), ROOMS)
-def test_nothing_lies_on_another(visit: Open, viewport: dict[str, int], scheme: str) -> None:
-    run = Run(OPTIMIZERS["Adam"])
-    page = visit(run.explorer, viewport=viewport, color_scheme=scheme)
+@pytest.mark.parametrize("viewport", ROOMS)
+def test_nothing_lies_on_another(visit: Open, viewport: dict[str, int]) -> None:
+    def assert_room() -> None:
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(CROWDED) == [], scheme
+            assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+    page = visit(Run(OPTIMIZERS["Adam"]).explorer, viewport=viewport)
     assert page.evaluate(CROWDED) == []
     page.keyboard.press("End")
     assert page.evaluate(CROWDED) == []
     for count in (1, 10, 100):
         run_steps(page, count)
         assert page.evaluate(CROWDED) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert_room()
     page.fill("#rate", "1e5")
     run_steps(page, 10)
     page.fill("#rate", "-")
-    assert page.evaluate(CROWDED) == []
-    page = visit(gpt(), viewport=viewport, color_scheme=scheme)
+    assert_room()
+    page = visit(gpt(), viewport=viewport)
     page.locator("#leaf-list summary").last.click()
     page.keyboard.press("End")
-    assert page.evaluate(CROWDED) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert_room()

@@ -233,7 +233,6 @@ def open_page(browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def page(open_page: Visit, path: Path) -> Any:
     """The page, opened again in the same window."""
-    open_page.page.goto("about:blank")
     return open_page.go(path)
 
 
@@ -400,9 +399,14 @@ def test_each_example_opens_and_steps(page: Any, name: str) -> None:
     page.select_option("#example", name)
     assert page.title() == page.text_content("h1")
     page.click("#forward")
-    page.evaluate("while (shown.stop < stops.length) $('forward').click()")
-    assert page.evaluate("countAt(shown.stop) === passes.steps.length")
-    outside = page.evaluate(f"LESSON.views.map((_, view) => (open(view), ({TEXTS_OUTSIDE})()))")
+    at_the_end, outside = page.evaluate(
+        f"""() => {{
+          while (shown.stop < stops.length) $("forward").click();
+          return [countAt(shown.stop) === passes.steps.length,
+            LESSON.views.map((_, view) => (open(view), ({TEXTS_OUTSIDE})()))];
+        }}"""
+    )
+    assert at_the_end
     assert not any(outside)
     page.click("#mode-predict")
     assert page.inner_text("#result") == ""
@@ -467,10 +471,16 @@ def test_it_can_be_read_everywhere(
     for address_ in ("#example=moons", "#example=neuron", "#f=foo(a)"):
         page.goto(f"{path.as_uri()}{address_}")
         for on in ("true", "false"):
-            page.evaluate(f"present({on}); go(stops.length)")
-            assert page.evaluate(OUTSIDE) == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert page.evaluate(CONTRASTS) == []
+            outside, wide, poor = page.evaluate(
+                f"""() => {{
+                  present({on});
+                  go(stops.length);
+                  return [({OUTSIDE})(), document.documentElement.scrollWidth, ({CONTRASTS})()];
+                }}"""
+            )
+            assert outside == []
+            assert wide <= width
+            assert poor == []
 
 
 def test_a_sheet_is_printed_of_what_is_shown(page: Any) -> None:

@@ -81,8 +81,8 @@ json.dumps({
     "refused": refused,
     "network": mp.network(model).pipe("svg", encoding="utf-8"),
     "page": mp.step_through(c).html(),
-    "stopped": Guard(seconds=0.5).run(loops).told,
-    "blank": Guard(seconds=0.5).run(blank).told,
+    "stopped": Guard(seconds=0.1).run(loops).told,
+    "blank": Guard(seconds=0.1).run(blank).told,
     "failed": failed.pipe("svg", encoding="utf-8"),
 })
 """

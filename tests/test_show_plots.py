@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import re
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -348,9 +350,10 @@ def test_plot_attention(tmp_path):
         assert image.get_array().tolist() == weights
         assert image.get_clim() == (0, 1)
         assert [text.get_text() for text in axes.get_xticklabels()] == ["·", "a", "b"]
-        assert [text.get_text() for text in axes.get_yticklabels()] == ["·", "a", "b"]
         assert axes.get_xlabel() == "key"
+    assert [text.get_text() for text in heads[0].get_yticklabels()] == ["·", "a", "b"]
     assert heads[0].get_ylabel() == "query"
+    assert not heads[1].get_yticklabels()
     assert bar.get_ylabel() == "attention weight"
     assert min(png_size(tmp_path / "attention.png")[:2]) > 400
     assert smallest_text(figure) >= 12
@@ -367,6 +370,32 @@ def test_plot_attention_of_one_head_to_another_sequence():
 def test_plot_attention_of_many_heads():
     figure = plot_attention([[[1.0]]] * 6, "a")
     assert sum(axes.axison and bool(axes.images) for axes in figure.axes) == 6
+
+
+@pytest.mark.parametrize(
+    ("heads", "tokens", "keys"),
+    [
+        (1, "a b", None),
+        (1, "a", "abcdefghijklmnop"),
+        (2, ["who"], ["everybody", ""]),
+        (2, ["the", "longest", "of", "all", "words"], None),
+        (5, "abcdefghij", "a"),
+    ],
+)
+def test_no_part_of_an_attention_plot_is_cut_or_covered(heads, tokens, keys):
+    row = [1 / len(keys or tokens)] * len(keys or tokens)
+    figure = plot_attention([[row] * len(tokens)] * heads, tokens, keys)
+    places = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
+    for i, place in enumerate(places):
+        assert min(place.min) > 0
+        assert all(place.max < figure.bbox.max)
+        assert not any(place.overlaps(other) for other in places[:i])
+
+
+def test_plot_attention_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=re.escape('pip install "micrograd-plus[plot]"')):
+        plot_attention([[1.0]], "a")
 
 
 def test_plot_attention_with_other_lengths():

@@ -26,9 +26,10 @@ tanh, the loops that are written from the op table. After the last part, `run` a
 gradients and calls the optimizer's loop. Several threads can share this; `threads` starts them.
 
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
-and `examples` and `batches` say what they run on. Between calls the parameters' numbers and the
-optimizer's state stay in the machine: `parameter_memory` and `optimizer_memory` give them back to
-whoever looks. `profiling` measures how long each instruction takes.
+and `examples` and `batches` say what they run on; `reading` copies the lists and arrays of a call.
+Between calls the parameters' numbers and the optimizer's state stay in the machine:
+`parameter_memory` and `optimizer_memory` give them back to whoever looks. `profiling` measures how
+long each instruction takes.
 """
 
 from .compiled import Compiled, LossAndGradient, Predict, Step, compile

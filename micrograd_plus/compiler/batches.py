@@ -24,7 +24,7 @@ class Batches:
     groups: those examples of a step that run through one program.
     steps: where in `groups` each step begins; one more than there are steps.
     output_starts: where in `outputs` each example begins.
-    addresses: where a machine has the inputs and these four.
+    addresses: where a machine has these, in this order.
     """
 
     inputs: Any
@@ -36,7 +36,7 @@ class Batches:
     addresses: tuple[int, ...] = ()
 
 
-@dataclass
+@dataclass(eq=False)
 class Task:
     """How to run batches.
 
@@ -58,7 +58,7 @@ class Task:
     threads: int | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Outcome:
     """A number for each step that was completed, and one more where a guarded run ended.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import Parameter, signature
 from typing import Any, Protocol, overload
@@ -13,12 +14,11 @@ from typing import Any, Protocol, overload
 from ..context import recorder
 from ..engine import Value
 from ..support.checks import generator_or, whole_number
-from ..support.nested import shape
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
 from .batches import Batches, Outcome, Task, shuffled
 from .dtypes import FLOAT64, dtype_of
-from .examples import Examples, has_numpy
+from .examples import Examples, Sizes, has_numpy, sizes_of
 from .layout import Program
 from .programs import Entry, Key, Programs, outputs_of
 from .recording import Recording, Shape
@@ -171,9 +171,11 @@ class Compiled:
         if engine != "native" and threads is not None:
             raise ValueError(f"threads are for engine='native'; {engine} has its own")
         self.threads = None if threads is None else whole_number("threads", threads)
+        self._tasks = {d: Task(d, (), threads=self.threads) for d in (False, True)}
         self.dtype = dtype_of(dtype)
         self.argument_names = _argument_names(function)
-        self._spare: list[Examples] = []  # whose memory a call may use
+        self._spare: list[Examples] = []  # the last call's, whose memory the next may use
+        self._others: OrderedDict[Sizes | None, Examples] = OrderedDict()  # those of other sizes
         size = whole_number("cache_size", cache_size)
         self._programs = Programs(
             function, size, self._known, self._accept, optimizer, self.dtype, new_machine
@@ -228,13 +230,19 @@ class Compiled:
         names = names or [f"argument {i}" for i in range(len(batches))]
         return Examples(names, batches)
 
-    def _examples_of_a_call(self, batches: Sequence[Any]) -> Examples:
+    def _examples_of_a_call(self, batches: tuple[Any, ...]) -> Examples:
         """The examples of a call, in the memory of an earlier call's, if that can be."""
         try:
             examples = self._spare.pop()
         except IndexError:  # at the first call, or while that of another thread is not done
             return self.examples(batches)
-        return examples if examples.take(batches) else self.examples(batches)
+        if examples.take(batches):
+            return examples
+        self._others[examples.sizes] = examples
+        if len(self._others) > self._programs.most:
+            self._others.popitem(last=False)
+        known = self._others.pop(sizes_of(batches), None)
+        return known if known and known.take(batches) else self.examples(batches)
 
     def _keep_for_the_next_call(self, examples: Examples) -> None:
         """Keeps the memory of a call's examples, but not the user's lists and arrays."""
@@ -252,7 +260,10 @@ class Compiled:
 
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
-        return Task(differentiated, self._programs.seeds(), threads=self.threads)
+        seeds = self._programs.seeds()
+        if seeds:
+            return Task(differentiated, seeds, threads=self.threads)
+        return self._tasks[differentiated]
 
     def _known(self) -> Sequence[Value]:
         """The parameters that are known before recording."""
@@ -295,12 +306,10 @@ class Predict(Compiled):
         batch = programs.in_one_batch(examples, stored=True)
         programs.run(batch, 0, 1, self._task(differentiated=False))
         self._keep_for_the_next_call(examples)
-        if len(entries) == 1 and has_numpy():
+        if len(entries) == 1 and has_numpy() and (size := entries[0].output_shape) is not None:
             import numpy as np
 
-            with suppress(ValueError):  # lists of different lengths, as an LSTM gives, are no array
-                size = shape(entries[0].structure)
-                return np.reshape(batch.outputs, (examples.count, *size))
+            return np.reshape(batch.outputs, (examples.count, *size))
         return outputs_of(examples.kinds, entries, batch.outputs)
 
     def _known(self) -> Sequence[Value]:
@@ -331,7 +340,7 @@ class LossAndGradient(Compiled):
         """
         return self._mean_loss(batches, differentiated=False)
 
-    def _mean_loss(self, batches: Sequence[Any], differentiated: bool) -> float:
+    def _mean_loss(self, batches: tuple[Any, ...], differentiated: bool) -> float:
         self._refuse_recording()
         examples = self._examples_of_a_call(batches)
         programs = self._programs

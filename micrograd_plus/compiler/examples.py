@@ -11,14 +11,21 @@ import importlib.util
 import math
 from array import array
 from bisect import bisect
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from ctypes import addressof
 from functools import cache
+from itertools import accumulate, chain
 from typing import Any
 
 from ..numbers import as_number
 from ..support.nested import flatten, plain, shape
+from .native import is_installed, reader
+from .reading import VIEW
 from .recording import Requirement, Shape
+from .tape import Columns, address, structure
+
+Sizes = tuple[tuple[int, ...], ...]
+"""The shape of each argument, with the number of examples first."""
 
 
 class Examples:
@@ -35,13 +42,18 @@ class Examples:
         self.starts: Sequence[int]
         self.kinds: Sequence[int]
         self.shapes: list[tuple[Shape, ...]]
+        self.sizes: Sizes | None = None  # of what `take` takes
         self._columns: list[Any] = []  # each argument's place in `inputs`, if that is an array
+        self._read: Callable[[tuple[Any, ...]], bool] | None = None
         if not (has_numpy() and self._as_one_array()):
             self._one_by_one()
 
-    def take(self, batches: Sequence[Any]) -> bool:
+    def take(self, batches: tuple[Any, ...]) -> bool:
         """Takes other examples of these shapes into the same memory; False if they are none."""
-        if len(batches) != len(self._columns):
+        if self._read and self._read(batches):
+            self.batches = batches
+            return True
+        if sizes_of(batches) != self.sizes:
             return False
         for batch, column in zip(batches, self._columns):
             numbers = _as_array(batch)
@@ -50,6 +62,7 @@ class Examples:
             column[...] = numbers
         self.batches = batches
         self._refuse_any_nan()
+        self._read = self._read or _reader_of(self._columns, self.inputs)
         return True
 
     def __getitem__(self, i: int) -> list[Any]:
@@ -65,7 +78,8 @@ class Examples:
         if 0 in counts or len(counts) > 1:
             return False
         self.count = count = counts.pop()
-        self.shapes = [tuple([numbers.shape[1:] for numbers in arrays])]
+        self.sizes = tuple([numbers.shape for numbers in arrays])
+        self.shapes = [tuple([sizes[1:] for sizes in self.sizes])]
         self.kinds = bytes(count)
         width = sum(numbers.size for numbers in arrays) // count
         self.starts = range(0, count * width, width) if width else [0] * count
@@ -91,10 +105,10 @@ class Examples:
         inputs = array("d")
         starts, kinds = [], []
         known: dict[tuple[Shape, ...], int] = {}
-        for i in range(self.count):
+        for i, arguments in enumerate(zip(*self.batches)):
             starts.append(len(inputs))
             shapes = []
-            for name, argument in zip(self.names, self[i]):
+            for name, argument in zip(names, arguments):
                 try:
                     shapes.append(_add(argument, inputs))
                 except (TypeError, ValueError) as error:
@@ -123,30 +137,78 @@ class Examples:
         if self.count == 1:
             inputs = self.inputs.tolist()
             for requirement in requirements:
-                requirement.check((inputs[requirement.position],))
+                requirement.check(inputs[requirement.position])
             return
         starts = self.starts
-        if len(self.shapes) > 1 and requirements:
+        if len(self.shapes) > 1:
             starts = [start for start, own in zip(starts, self.kinds) if own == kind]
         for requirement in requirements:
-            column = self._column(requirement.position, starts)
+            position = requirement.position
+            column = (
+                self.inputs[position :: starts.step]
+                if isinstance(starts, range)  # at equal distances
+                else array("d", [self.inputs[start + position] for start in starts])
+            )
             if (given := column.tobytes()) != requirement.met_by:
-                requirement.check(set(column.tolist()))
+                for number in set(column.tolist()):
+                    requirement.check(number)
                 requirement.met_by = given
 
-    def _column(self, position: int, starts: Sequence[int]) -> Any:
-        """The numbers at this position of the examples that start there."""
-        if isinstance(starts, range):  # at equal distances
-            return self.inputs[position :: starts.step]
-        return array("d", [self.inputs[start + position] for start in starts])
+
+def _reader_of(columns: Sequence[Any], numbers: Any) -> Callable[[tuple[Any, ...]], bool]:
+    """`_Reader.read`, where there is machine code; else nothing can be read in this way."""
+    return _Reader(columns, numbers).read if is_installed() else lambda _: False
+
+
+class _Reader:
+    """Copies the arguments of a call to the columns of an array, as `reading` does."""
+
+    def __init__(self, columns: Sequence[Any], numbers: Any) -> None:
+        import numpy as np
+
+        shapes = [column.shape for column in columns]
+        ends = np.array(list(accumulate(map(len, shapes))), np.int64)
+        sizes = np.array(list(chain.from_iterable(shapes)), np.int64)
+        view = np.zeros(VIEW, np.int64)
+        self._kept = {"ends": ends, "sizes": sizes, "numbers": numbers, "view": view}
+        types = zip(
+            ("list", "tuple", "float", "int", "array"), (list, tuple, float, int, np.ndarray)
+        )
+        self._columns = structure(Columns)(
+            count=sizes[0],
+            width=len(numbers) // sizes[0],
+            arguments=len(shapes),
+            **{name: address(room) for name, room in self._kept.items()},
+            **{f"{name}_type": id(type_) for name, type_ in types},
+        )
+        self._at, self._read = addressof(self._columns), reader()
+
+    def read(self, batches: tuple[Any, ...]) -> bool:
+        """Copies them; False if they have other sizes or types, or a nan."""
+        return self._read(id(batches), self._at) == 1  # type: ignore[no-any-return]
+
+
+def sizes_of(batches: Sequence[Any]) -> Sizes:
+    """The `sizes` of examples that take these batches, if each has rows of one length."""
+    return tuple(map(_sizes_of_one, batches))
+
+
+def _sizes_of_one(batch: Any) -> tuple[int, ...]:
+    sizes = []
+    while isinstance(batch, (list, tuple)) and batch:
+        sizes.append(len(batch))
+        batch = batch[0]
+    return (*sizes, *getattr(batch, "shape", ()))
 
 
 def _add(argument: Any, inputs: array[float]) -> Shape:
     """Adds the numbers of an argument to the inputs; its shape."""
     if isinstance(argument, list) and {*map(type, argument)} <= {float, int}:
-        with suppress(OverflowError):  # for which there is a better error
+        try:
             inputs.extend(argument)
             return (len(argument),)
+        except OverflowError:
+            pass  # for which there is a better error below
     size = shape(argument)
     inputs.extend([as_number(number) for number in flatten(argument)])
     return size

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import kernels, machine_code
+from . import kernels, machine_code, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
@@ -101,6 +101,7 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
         "Doubles": row_of(DOUBLE),
         "Integers": INTEGERS,
         "Places": row_of(INT, ir.IntType(32)),
+        "Letters": row_of(INT, ir.IntType(8)),
         **{
             record.__name__: Record(
                 record.__name__,
@@ -121,12 +122,44 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
     return known
 
 
+def _memory(dtype: Dtype | None) -> dict[str, Any]:
+    """What gives functions the memory at an address, by its name.
+
+    floats(address), doubles(address), integers(address), places(address): the numbers there.
+    letters(address): the bytes there. pattern_at(address, i) and others: record i of those there.
+    """
+    from .translate import I64, Body, Record, Row, Typed
+
+    def numbers_at(kind: Any) -> Any:
+        def numbers(body: Body, address: Typed) -> Typed:
+            return Typed(kind, body.builder.inttoptr(address.ir, kind.ir))
+
+        return numbers
+
+    def record_at(kind: Any) -> Any:
+        def record(body: Body, address: Typed, i: Typed) -> Typed:
+            begin = body.builder.inttoptr(address.ir, kind.ir)
+            words = body.builder.mul(i.ir, I64(len(kind.fields)))
+            return Typed(kind, body.builder.gep(begin, [words]))
+
+        return record
+
+    kinds = _kinds(dtype).items()
+    return {
+        **{name.lower(): numbers_at(kind) for name, kind in kinds if isinstance(kind, Row)},
+        **{
+            f"{name.lower()}_at": record_at(kind)
+            for name, kind in kinds
+            if isinstance(kind, Record)
+        },
+    }
+
+
 @cache
 def operations(dtype: Dtype) -> dict[str, Any]:
     """What functions cannot express, in LLVM's language, by its name; for a dtype.
 
-    floats(address), doubles(address), integers(address), places(address): the numbers there.
-    pattern_at(address, i) and others: record i of those at an address.
+    floats(address) and others: as `_memory` has them.
     call(address, (arguments, …)): calls the loop of an op.
     loaded(address): the whole number there, and then all that other threads wrote before it.
     exchanged(address, old, new): whether `old` was there; then `new` is there instead.
@@ -180,20 +213,6 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             body.builder.call(function, [i32(number) for number in numbers])
 
         return called
-
-    def numbers_at(kind: Any) -> Any:
-        def numbers(body: Body, address: Typed) -> Typed:
-            return Typed(kind, body.builder.inttoptr(address.ir, kind.ir))
-
-        return numbers
-
-    def record_at(kind: Any) -> Any:
-        def record(body: Body, address: Typed, i: Typed) -> Typed:
-            begin = body.builder.inttoptr(address.ir, kind.ir)
-            words = body.builder.mul(i.ir, I64(len(kind.fields)))
-            return Typed(kind, body.builder.gep(begin, [words]))
-
-        return record
 
     def place(body: Body, base: Typed, start: Any, *steps: tuple[Any, Any]) -> Any:
         for count, step in steps:
@@ -279,11 +298,9 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pause = calls("llvm.x86.sse2.pause")
     elif _processor() == "aarch64":
         pause = calls("llvm.aarch64.hint", 1)
-    addressed = ("Floats", "Doubles", "Integers", "Places")
     return {
+        **_memory(dtype),
         **{f"tile_{rows}_{vectors}": tile(rows, vectors) for rows, vectors in shapes},
-        **{kind.lower(): numbers_at(kinds[kind]) for kind in addressed},
-        **{f"{r.__name__.lower()}_at": record_at(kinds[r.__name__]) for r in RECORDS},
         "call": call,
         "loaded": loaded,
         "exchanged": exchanged,
@@ -298,6 +315,55 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "below_one": dtype.below_one,
         "inf": math.inf,
         "nan": math.nan,
+    }
+
+
+@cache
+def _python() -> dict[str, Any]:
+    """What functions that read Python's objects find by name.
+
+    type_of(object): where its type is. PyList_Size(object) and others: functions of Python's C API.
+    """
+    from llvmlite import ir
+
+    from .translate import FLOAT64, I64, INT, Body, Typed
+
+    def type_of(body: Body, object_: Typed) -> Typed:
+        words = body.builder.inttoptr(object_.ir, I64.as_pointer())
+        last = object.__basicsize__ // 8 - 1  # of the words that all objects have
+        return Typed(INT, body.builder.load(body.builder.gep(words, [I64(last)])))
+
+    def function(name: str, result: Any, types: Sequence[Any]) -> Any:
+        def called(body: Body, *given: Typed) -> Typed:
+            builder = body.builder
+            numbers = [
+                builder.trunc(number.ir, i32) if type_ is i32 else number.ir
+                for number, type_ in zip(given, types)
+            ]
+            found = builder.call(body.module.declared(name, result, types), numbers)
+            if result is i32:
+                found = builder.sext(found, I64)
+            return Typed(FLOAT64 if result is FLOAT64.ir else INT, found)
+
+        return called
+
+    i32 = ir.IntType(32)
+    functions = {
+        "PyTuple_Size": (I64, [I64]),
+        "PyTuple_GetItem": (I64, [I64, I64]),
+        "PyList_Size": (I64, [I64]),
+        "PyList_GetItem": (I64, [I64, I64]),
+        "PyFloat_AsDouble": (FLOAT64.ir, [I64]),
+        "PyLong_AsDouble": (FLOAT64.ir, [I64]),
+        "PyErr_Occurred": (I64, []),
+        "PyErr_Clear": (ir.VoidType(), []),
+        "PyObject_GetBuffer": (i32, [I64, I64, i32]),
+        "PyBuffer_Release": (ir.VoidType(), [I64]),
+    }
+    return {
+        **_memory(None),
+        **{name: function(name, *types) for name, types in functions.items()},
+        "type_of": type_of,
     }
 
 
@@ -331,6 +397,17 @@ def loops_of(op: Op, dtype: Dtype) -> tuple[list[int], int]:
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
     addresses = _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
     return addresses, max(len(writer.kept) for writer in writers)
+
+
+@cache
+def reader() -> Any:
+    """`reading.read` as a function of two addresses, which keeps Python's lock."""
+    from ctypes import PYFUNCTYPE, c_int64
+
+    text = Path(reading.__file__).read_text(encoding="utf-8")
+    compiled = partial(_compiled, None, reading, {}, ["read"])
+    address = machine_code.load("reading", text, compiled)["read"]
+    return PYFUNCTYPE(c_int64, c_int64, c_int64)(address)
 
 
 @cache
@@ -431,8 +508,7 @@ def _compiled(
     names: dict[str, Any] = {}
     if python:
         names |= {name: number for name, number in vars(python).items() if isinstance(number, int)}
-    if dtype:
-        names |= operations(dtype)
+    names |= operations(dtype) if dtype else _python()
     module = Module(_kinds(dtype), names)
     symbols = {function: f"{name}_{function}" for function in exported}
     for node in ast.parse(text).body:

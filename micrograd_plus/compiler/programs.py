@@ -14,12 +14,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 from ..engine import Value
 from ..optim.updates import trace
+from ..support.nested import shape
 from .batches import Batches, Outcome, Task, in_batches
 from .checking import check
 from .dtypes import Dtype
@@ -43,7 +45,7 @@ class Entry:
     structure: what the function returned, to put the outputs into.
     recording_size: how many nodes were recorded.
     requirements: what the inputs must fulfil.
-    modules: those that took part; modes: whether each was in training.
+    modules: those whose mode it depends on; modes: whether each was in training.
     """
 
     program: Program
@@ -52,6 +54,14 @@ class Entry:
     requirements: list[Any]
     modules: list[Any]
     modes: list[bool]
+
+    @cached_property
+    def output_shape(self) -> Shape | None:
+        """The shape of what the function returned; None for lists of different lengths."""
+        try:
+            return shape(self.structure)
+        except ValueError:
+            return None
 
     def is_current(self) -> bool:
         """Whether all modules are in the mode in which they were recorded."""
@@ -91,30 +101,44 @@ class Programs:
         self.memory: Any = None  # of the parameters, in the machine
         self.state: Any = None  # of the optimizer, in the machine
         self.update: Any = None
-        self._settings: Any = None  # of the optimizer, when its update was traced
+        names = optimizer.settings.keys() - {"lr"} if optimizer else ()
+        self._settings_of = attrgetter("__class__", *names)  # what the update depends on
+        self._settings: Any = None  # these, when the update was traced
         self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
         self._generators: list[random.Random | None] = []  # of their random numbers
         self._whole: dict[Key, Batches] = {}  # the last step of all examples of a shape
+        self._ready: tuple[list[Key], list[Entry]] = [], []  # what was prepared last
 
     def prepare(self, examples: Examples) -> list[Entry]:
         """The programs for all shapes of these examples, recorded if they are new."""
+        self._trace_optimizer()
+        shapes, entries = self._ready
+        if examples.shapes != shapes or not all(map(Entry.is_current, entries)):
+            self._ready = [], []  # as long as an error may come
+            entries = self._prepare(examples)
+            self._ready = examples.shapes, entries
+        for kind, entry in enumerate(entries):
+            if entry.requirements:
+                examples.require(entry.requirements, kind)
+        return entries
+
+    def _prepare(self, examples: Examples) -> list[Entry]:
+        """As `prepare`, for other shapes than the last ones'."""
         if len(examples.shapes) > self.most:
             raise ValueError(
                 f"these examples have {len(examples.shapes)} different shapes, and the cache holds "
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
-        self._trace_optimizer()
         if any(map(self.lacks, examples.shapes)):
             self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
             _keep_freed_memory()
             with _collector.paused(), watching(self.watched):
                 self._record_missing(examples)
         entries, all_loaded = [], True
-        for kind, key in enumerate(examples.shapes):
+        for key in examples.shapes:
             self.entries.move_to_end(key)
             entry = self.entries[key]
             entries.append(entry)
-            examples.require(entry.requirements, kind)
             all_loaded &= self._loaded.get(key) is entry.program
         while len(self.entries) > self.most:
             self.entries.popitem(last=False)
@@ -169,8 +193,7 @@ class Programs:
         """Traces the optimizer's update if its settings are new; lr may change at any time."""
         if self.optimizer is None:
             return
-        settings = self.optimizer.settings
-        del settings["lr"]
+        settings = self._settings_of(self.optimizer)
         if settings != self._settings:
             self.update = trace(self.optimizer)
             self._settings = settings
@@ -209,7 +232,7 @@ class Programs:
 
     def _forget_machine(self) -> None:
         """The next programs get a new machine."""
-        self.machine, self._loaded = None, {}
+        self.machine, self._loaded, self._ready = None, {}, ([], [])
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps from step `first` on, with the parameters as they are now.
@@ -282,11 +305,13 @@ class Programs:
 def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> list[Any]:
     """The outputs of examples of these kinds, as the function returned them."""
     numbers, to = flat.tolist() if hasattr(flat, "tolist") else flat, 0
+    sizes = [len(entry.program.outputs) for entry in entries]
+    is_a_list = [entry.structure == [None] * size for entry, size in zip(entries, sizes)]
     rows = []
     for kind in kinds:
-        structure, size = entries[kind].structure, len(entries[kind].program.outputs)
-        rows.append(refilled(structure, iter(numbers[to : to + size])))
-        to += size
+        row = numbers[to : to + sizes[kind]]
+        rows.append(row if is_a_list[kind] else refilled(entries[kind].structure, iter(row)))
+        to += sizes[kind]
     return rows
 
 

@@ -29,8 +29,8 @@ from itertools import chain, islice, repeat
 from threading import RLock
 from typing import Any
 
-from ..context import recording
-from ..engine import Constant, Value, as_value, open_scope
+from ..context import recording, using
+from ..engine import Constant, Engine, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph
@@ -55,11 +55,10 @@ class Requirement:
     message: str
     met_by: bytes = b""
 
-    def check(self, numbers: Iterable[float]) -> None:
-        """ValueError if one of the numbers breaks the condition."""
-        for number in numbers:
-            if not (math.isfinite(number) and self.holds(number)):
-                raise ValueError(self.message.format(f"{number:g}"))
+    def check(self, number: float) -> None:
+        """ValueError if the number breaks the condition."""
+        if not (math.isfinite(number) and self.holds(number)):
+            raise ValueError(self.message.format(f"{number:g}"))
 
 
 @dataclass
@@ -71,7 +70,7 @@ class Recording:
     ends: the numbers of the Values that the function returned; outputs: these, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
     watched: the parameters whose numbers could not be read; base: what recordings share.
-    randoms: in the order in which they are drawn. modules: those that were called.
+    randoms: in the order in which they are drawn. modules: those whose mode was read.
     """
 
     rows: Rows
@@ -156,10 +155,8 @@ class _Recorder:
         self.vectors: dict[tuple[Value, ...], int] = {}
         self.scope_changed()
 
-    def entered(self, owner: Any) -> None:
-        self.scope_changed()
-        if hasattr(owner, "training"):
-            self.modules[id(owner)] = owner
+    def reads_mode(self, module: Any) -> None:
+        self.modules[id(module)] = module
 
     def scope_changed(self) -> None:
         self.rows.scopes.append((len(self.rows.ops), open_scope.get()))
@@ -467,7 +464,8 @@ def _record(
         return inputs[-1]
 
     try:
-        with watching(watched), recording(active):
+        # A program must not depend on the first caller, who may measure a loss inside no_grad.
+        with watching(watched), using(Engine()), recording(active):
             returned = function(*example(shapes, make))
         outputs = list(flatten(returned))
         for value in outputs:

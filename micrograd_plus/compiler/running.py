@@ -11,6 +11,7 @@ import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, c_int64
+from dataclasses import replace
 from functools import cache
 from threading import RLock
 from typing import Any
@@ -71,6 +72,7 @@ class NativeMachine:
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
         self.work = structure(Work)()
+        self.given: Any = None  # what the last run was given
         self._make_room(1)
         self.updates = [0, 0]  # for the first step, and for later ones
         if update:
@@ -177,17 +179,16 @@ class NativeMachine:
             np.array(batches.steps, np.int64),
             np.array(batches.output_starts, np.int64),
         )
-        inputs, outputs = self._rounded(batches.inputs), self._zeros(len(batches.outputs))
-        return Batches(inputs, outputs, *steps, addresses=tuple(map(address, (inputs, *steps))))
+        rows = self._rounded(batches.inputs), self._zeros(len(batches.outputs)), *steps
+        return Batches(*rows, addresses=tuple(map(address, rows)))
 
     def take_again(self, batches: Batches, inputs: Any) -> Batches:
         """Batches that `take` gave, for other examples of the same shapes."""
-        inputs = self._rounded(inputs)
         if inputs is batches.inputs and not len(batches.outputs):
             return batches
-        steps = batches.starts, batches.groups, batches.steps, batches.output_starts
-        addresses = address(inputs), *batches.addresses[1:]
-        return Batches(inputs, batches.outputs.copy(), *steps, addresses=addresses)
+        inputs, outputs = self._rounded(inputs), batches.outputs.copy()
+        addresses = address(inputs), address(outputs), *batches.addresses[2:]
+        return replace(batches, inputs=inputs, outputs=outputs, addresses=addresses)
 
     def parts(self, batches: Batches, step: int) -> int:
         """Into how many parts a step is cut, for several threads."""
@@ -209,21 +210,18 @@ class NativeMachine:
         """Runs `count` steps of the batches from step `first` on."""
         if count > len(self.losses):
             self._make_room(count)
+        given = batches.addresses, first, count, task
+        if given != self.given:
+            self.given = None  # if Ctrl-C comes in between
+            self._write(*given)
+            self.given = given
         work, moved = self.work, self.moved if task.differentiated else 0
         if moved:
-            self.rates[:count] = task.rates or self.optimizer.lr
-        if task.seeds:
-            seeds = self.np.array(task.seeds, self.np.int64)
-            work.seeds = address(seeds)
-        addresses = batches.addresses
-        work.inputs, work.starts, work.groups, work.steps, work.output_starts = addresses
-        work.stored = len(batches.outputs) > 0
-        if work.stored:
-            work.outputs = address(batches.outputs)
-        work.first_step, work.step_count = first, count
-        work.differentiated, work.moved = task.differentiated, moved
-        work.first_update = self.updates[self.remembers]
-        work.clip, work.guarded = task.clip, task.guarded
+            if task.rates:
+                self.rates[:count] = task.rates
+            else:
+                self.rates[:count].fill(self.optimizer.lr)
+            work.first_update = self.updates[self.remembers]
         work.completed = 0
         used = (self.tape, batches, self.losses, self.norms)
         try:
@@ -231,11 +229,26 @@ class NativeMachine:
                 self.run_kernel, self._useful_threads(batches, first, count, task), used
             )
         finally:  # also after Ctrl-C, which Python handles when the kernel returns
-            self.completed = work.completed
-            self.remembers = self.remembers or (self.completed > 0 and moved > 0)
-        shown = min(self.completed + 1, count)
+            self.completed = done = work.completed
+            self.remembers = self.remembers or (done > 0 and moved > 0)
+        shown = min(done + 1, count)
         norms = self.norms[:shown].tolist() if task.guarded else []
-        return Outcome(self.completed, self.losses[:shown].tolist(), norms)
+        return Outcome(done, self.losses[:shown].tolist(), norms)
+
+    def _write(self, addresses: tuple[int, ...], first: int, count: int, task: Task) -> None:
+        """Writes what the next run needs, and what it leaves for those that are given the same."""
+        work = self.work
+        if task.seeds:
+            self.seeds = self.np.array(task.seeds, self.np.int64)
+            work.seeds = address(self.seeds)
+        names = ("inputs", "outputs", "starts", "groups", "steps", "output_starts")
+        for name, where in zip(names, addresses):
+            setattr(work, name, where)
+        work.stored = work.outputs != 0
+        work.first_step, work.step_count = first, count
+        work.differentiated = task.differentiated
+        work.moved = self.moved if task.differentiated else 0
+        work.clip, work.guarded = task.clip, task.guarded
 
 
 @cache

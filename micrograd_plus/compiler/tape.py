@@ -216,7 +216,32 @@ class Work:
     squares: Address  # of the gradients, for each piece
 
 
-RECORDS = (Pattern, Instruction, Header, Group, Work)
+@dataclass(slots=True)
+class Columns:
+    """What `reading.read` copies, and to where: the arguments of `count` examples.
+
+    width: how many numbers an example has.
+    ends: where the sizes of each argument end; `sizes` has those of one after the other, each
+        from the outermost in.
+    numbers: where they are copied to. view: room for C's description of an array.
+    list_type and others: where Python's types are.
+    """
+
+    count: int
+    width: int
+    arguments: int
+    ends: Address
+    sizes: Address
+    numbers: Address
+    view: Address
+    list_type: Address
+    tuple_type: Address
+    float_type: Address
+    int_type: Address
+    array_type: Address
+
+
+RECORDS = (Pattern, Instruction, Header, Group, Work, Columns)
 
 
 @cache

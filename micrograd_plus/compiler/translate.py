@@ -112,9 +112,8 @@ class Module:
         # LLVM must not take a function for that of C with the same name.
         function = ir.Function(self.ir, type_, symbol or f"{source.name}.internal")
         function.linkage = "" if symbol else "internal"
-        callee = _Callee(function, parameters, result)
+        callee = self.names[source.name] = _Callee(function, parameters, result)
         Body(self, callee, source, tuple(flags))
-        self.names[source.name] = callee
 
     def declared(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
         """A function of C, or of LLVM, by its name."""

@@ -77,10 +77,12 @@ function showBoundary() {
     if (training) pauseTraining();
     return;
   }
+  const svg = $("points");
+  if (svg.passes === passes) return;
+  svg.passes = passes; // the same picture at each step
   const plane = planeOf(examples);
   const [width, height] = [plane.right - plane.left, plane.top - plane.bottom];
   $("plane").style.aspectRatio = `${width} / ${height}`;
-  const svg = $("points");
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const { width: columns, height: rows } = $("regions");
   const line = paintRegions(plane);

@@ -42,6 +42,8 @@ function setFault(fault) {
 function showFault() {
   const { fault } = shown;
   const story = $("fault-story");
+  if (story.passes === passes) return;
+  story.passes = passes; // the same story at each step
   story.innerHTML = fault
     ? `<p class="code"><s></s><br><code class="bad"></code></p><p class="story"></p><p class="first"></p>` +
       `<table><thead><tr><th>value</th><th>this engine</th><th>right</th></tr></thead><tbody></tbody></table>`

@@ -26,6 +26,12 @@ const MARGIN = { side: 12, below: 22 }; // around the picture, with room for a l
 const LETTER = 7.3; // the width of a letter on a label
 const CROWDED = 1.5; // lines for each box, from which on those that are not looked at are faint
 
+/** Points on a line, from its middle towards its ends. */
+function pointsOn(line) {
+  const length = line.getTotalLength();
+  return [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8].map((share) => line.getPointAtLength(share * length));
+}
+
 const hue = (x) => (!Number.isFinite(x) ? "wild" : x < 0 ? "negative" : "positive");
 
 const overlap = (a, b) =>
@@ -174,6 +180,8 @@ class Graph {
 
   /** Shows a state: `step` is the one just taken, `asked` the node whose number is asked for. */
   paint({ state, step, asked, selected, largest, wrong, first }) {
+    const active = step?.kind === "backward" ? this.edgeOf.get(`${step.user} ${step.position}`) : -1;
+    const points = active >= 0 ? pointsOn(this.edges[active].line) : []; // before anything is written
     this.corrections = [];
     this.view.boxes.forEach((box, i) => this.paintBox(this.boxes[i], box, {
       state, asked, largest, wrong,
@@ -181,7 +189,6 @@ class Graph {
       selected: selected !== undefined && this.placeOf.get(selected) === i,
       first: first !== undefined && this.placeOf.get(first) === i,
     }));
-    const active = step?.kind === "backward" ? this.edgeOf.get(`${step.user} ${step.position}`) : -1;
     this.view.edges.forEach((edge, i) => {
       const arriving = step?.kind === "forward" && this.placeOf.get(step.node) === edge.to;
       const flows = edge.pairs
@@ -196,7 +203,7 @@ class Graph {
       put(parts.line, "style", `--width: ${i === active ? Math.max(3, width) : width}`);
     });
     this.look("selected", this.placeOf.get(selected));
-    this.showChip(active, step, asked);
+    this.showChip(active, points, step, asked);
   }
 
   paintBox(drawn, box, { state, asked, largest, wrong, active, selected, first }) {
@@ -252,20 +259,18 @@ class Graph {
     this.corrections.push(drawn.right);
   }
 
-  /** The gradient that flows back along an edge, written on it, or above or below a box at its end. */
-  showChip(index, step, asked) {
+  /** The gradient that flows back along an edge, written near one of some points on it, or above or
+   * below a box at its end.
+   */
+  showChip(index, points, step, asked) {
     if (!(index >= 0)) {
       put(this.chip.group, "visibility", "hidden");
       return;
     }
-    const { line } = this.edges[index];
-    const length = line.getTotalLength();
     const ends = [this.view.edges[index].to, this.view.edges[index].from];
     this.showLabel(this.chip, asked ? "?" : format(step.flow), (width, height) => [
-      ...[0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8].flatMap((share) => {
-        const { x, y } = line.getPointAtLength(share * length);
-        return [-14, 14, 0, -27, 27, -40, 40, -54, 54].map((down) => [x, y + down]);
-      }),
+      ...points.flatMap(({ x, y }) =>
+        [-14, 14, 0, -27, 27, -40, 40, -54, 54].map((down) => [x, y + down])),
       ...ends.flatMap((end) => {
         const { x, y, w, h } = this.view.boxes[end];
         const [above, below] = [y - 1 - height / 2, y + h + 1 + height / 2];

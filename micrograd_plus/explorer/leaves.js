@@ -129,7 +129,7 @@ function setLeaf(i, x) {
   const behind = passes.steps.slice(0, countAt(shown.stop));
   if (behind.some(({ kind, node }) => kind === "update" && node === i)) {
     train(1);
-    recompute();
+    replay();
     shown.stop = stopAt(passes.steps.findIndex(({ kind }) => kind === "update"));
   }
   shown.numbers[i] = x;
@@ -142,17 +142,18 @@ function showGradients(state) {
     const i = Number(item.dataset.node);
     const [, number, drag, grad, button, slope] = item.children;
     if (document.activeElement !== number) {
-      number.value = String(Number(state.data[i].toPrecision(6)));
-      number.title = String(state.data[i]);
+      const words = String(Number(state.data[i].toPrecision(6)));
+      if (number.value !== words) number.value = words;
+      put(number, "title", String(state.data[i]));
       if (number.getAttribute("aria-invalid") === "true") $("leaf-problem").textContent = "";
       number.removeAttribute("aria-invalid");
     }
     if (document.activeElement !== drag) {
       const reach = 2 * Math.abs(state.data[i]);
       if (reach > 2 * drag.max && Number.isFinite(reach)) [drag.min, drag.max] = [-reach, reach];
-      drag.value = state.data[i];
+      if (Number(drag.value) !== state.data[i]) drag.value = state.data[i];
     }
-    grad.textContent = `grad ${known(state.grad[i])}`;
+    put(grad, "text", `grad ${known(state.grad[i])}`);
     button.hidden = shown.mode === "predict";
     slope.hidden = shown.nudged !== i || button.hidden;
     if (!slope.hidden) slope.innerHTML = nudgeOf(i, state);

@@ -78,14 +78,18 @@ function go(stop) {
   refresh();
 }
 
-/** Computes everything again, after a number or a rule has changed. */
+/** Computes everything again, after a number or a rule has changed, and shows it. */
 function recompute() {
+  replay();
+  refresh();
+}
+
+function replay() {
   const count = countAt(shown.stop);
   passes = play(shown.numbers, shown.fault, shown.training);
   stops = findStops();
   shown.stop = stopAt(Math.min(count, passes.steps.length));
   if (shown.mode === "predict") skipWhatIsNotAsked();
-  refresh();
 }
 
 function open(view) {
@@ -140,10 +144,11 @@ function pick({ node, view, nodes, output }) {
 
 /** Moves the picture to a step, once: what else changes on the page does not move it. */
 function follow({ node, user }) {
+  if (followed !== shown.stop) {
+    followed = shown.stop;
+    viewport.follow([node, user].map((k) => graph.elementOf(k)).filter((element) => element));
+  }
   viewport.mark([node, user].map((k) => graph.placeOf.get(k)));
-  if (followed === shown.stop) return;
-  followed = shown.stop;
-  viewport.follow([node, user].map((k) => graph.elementOf(k)).filter((element) => element));
 }
 
 function fit() {
@@ -152,6 +157,9 @@ function fit() {
   refresh();
 }
 
+/** Shows the state. What asks where things are comes first: when something has been written, the
+ * browser answers only after it has laid out the page again.
+ */
 function refresh() {
   const count = countAt(shown.stop);
   const step = passes.steps[count - 1];
@@ -159,6 +167,8 @@ function refresh() {
   const state = stateAfter(passes.steps, count, shown.numbers);
   const largest = Math.max(0, ...visibleNodes().map((i) => Math.abs(passes.grad[i])).filter(isFinite));
   const wrong = shown.fault ? wrongNumbers(state) : undefined;
+  const room = roomOfCurve();
+  follow(asked ?? step ?? passes.steps[0]);
   graph.paint({
     state, largest, wrong,
     step: asked ?? step,
@@ -171,10 +181,9 @@ function refresh() {
   $("slider").setAttribute("aria-valuetext", `${shown.stop} of ${stops.length}`);
   $("first").disabled = $("back").disabled = shown.stop === 0;
   $("last").disabled = $("forward").disabled = shown.stop === stops.length;
-  follow(asked ?? step ?? passes.steps[0]);
   showStep(asked ?? step, state, asked);
   showGradients(state);
-  showTraining();
+  showTraining(room);
   showPaths();
   if (shown.mode === "break") showFault();
   document.dispatchEvent(new Event("refreshed"));
@@ -257,7 +266,8 @@ function showPaths() {
   const { selected } = shown;
   const card = $("paths");
   card.hidden = selected === undefined || shown.mode === "predict";
-  if (card.hidden) return;
+  if (card.hidden || (card.selected === selected && card.passes === passes)) return;
+  Object.assign(card, { selected, passes }); // the same paths at each step
   const [title, body] = card.children;
   const { name } = LESSON.nodes[selected];
   title.textContent = `Where does ${name}.grad come from?`;
@@ -313,7 +323,7 @@ function setMode(mode) {
     shown.fault = null;
     listFaults();
   }
-  recompute();
+  replay();
   if (mode === "predict") {
     shown.stop = 0;
     shown.answers.clear();

@@ -44,7 +44,14 @@ function knownLosses() {
   return losses;
 }
 
-function showTraining() {
+/** How wide the curve is, and how large its text; 0 wide, if it is not shown. */
+const roomOfCurve = () => ({
+  width: $("curve").clientWidth,
+  size: parseFloat(getComputedStyle($("curve")).fontSize),
+});
+
+/** room: that of the curve, before the page began to change. */
+function showTraining(room) {
   $("training").hidden = !(passes.next || LESSON.examples) || shown.mode === "predict";
   const step = passes.steps[countAt(shown.stop) - 1];
   $("again").hidden = step?.kind !== "reward" || $("training").hidden;
@@ -56,7 +63,7 @@ function showTraining() {
     $("rate").removeAttribute("aria-invalid");
     $("rate-problem").hidden = true;
   }
-  drawCurve(losses);
+  drawCurve(losses, room.width ? room : roomOfCurve());
 }
 
 /** Round numbers, about as many as wanted, from the first to the last. */
@@ -75,10 +82,12 @@ const canBeDrawn = (loss) => Math.abs(loss) < 1e300; // and so is not nan; the s
 /** The losses over the training steps, on a linear scale while the training does not diverge.
  * A loss that cannot be drawn leaves a gap.
  */
-function drawCurve(losses) {
+function drawCurve(losses, { width, size }) {
   const svg = $("curve");
-  const size = parseFloat(getComputedStyle(svg).fontSize);
-  const [width, height] = [svg.clientWidth, 13 * size];
+  const drawn = [width, size, ...losses].join();
+  if (svg.drawn === drawn) return;
+  svg.drawn = drawn;
+  const height = 13 * size;
   const finite = losses.filter(canBeDrawn);
   const now = losses.length - 1;
   const isLog = Math.max(...finite) > DIVERGED * losses[0] && finite.every((loss) => loss > 0);

@@ -61,13 +61,23 @@ class Module:
     (5.0, {'slope': 2.0, 'intercept': -1.0})
     """
 
-    training = True
     in_tree = True  # whether repr lists it below its parent
 
     @property
     def stacked(self) -> Mapping[str, Mapping[str, str]]:
         """For a parameter that is several matrices one above the other: their letters and names."""
         return {}
+
+    @property
+    def training(self) -> bool:
+        """Whether the module is in training mode; a compiled function notes that this was read."""
+        if (active := recorder()) is not None:
+            active.reads_mode(self)
+        return vars(self).get("training", True)  # type: ignore[no-any-return]
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        vars(self)["training"] = mode
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Computes the output; a subclass defines it, and users call the module itself."""

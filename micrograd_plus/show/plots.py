@@ -43,26 +43,43 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "axes.titley": 1.0,  # where it is anyway: matplotlib would measure all labels to find that out
     "grid.color": "#e0e0e0",
     "lines.linewidth": 2.0,
 }
 
 
-@contextmanager
-def new_figure(
-    width: float, height: float, rows: int, columns: int, path: str | Path | None
-) -> Iterator[tuple[Plot, list[Any]]]:
-    """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`."""
+def _require_matplotlib() -> None:
+    """ImportError, with the command that installs it, if matplotlib is not there."""
     try:
-        import matplotlib
-
-        from .figure import Plot
+        import matplotlib  # noqa: F401
     except ImportError as error:
         command = 'pip install "micrograd-plus[plot]"'
         raise missing("plots are made with", "matplotlib", command) from error
+
+
+@contextmanager
+def new_figure(
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    path: str | Path | None,
+    places: dict[str, Any] | None = None,
+) -> Iterator[tuple[Plot, list[Any]]]:
+    """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`.
+
+    places: where the axes are, as `GridSpec` takes it; by default matplotlib finds room for them.
+    """
+    _require_matplotlib()
+    import matplotlib
+
+    from .figure import Plot
+
     with matplotlib.rc_context(_STYLE):
-        figure = Plot(figsize=(width, height), layout="constrained")
-        yield figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+        figure = Plot(figsize=(width, height), layout=None if places else "constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
+        yield figure, list(axes.flat)
     if path is not None:
         figure.save(path)
 
@@ -510,22 +527,43 @@ def plot_attention(
         )
     across = min(len(heads), 4)
     down = ceil(len(heads) / across)
-    cell = 0.36
-    width, height = 0.9 + cell * len(columns), 1.2 + cell * len(tokens)
-    size = (max(across * width, 4.2) + 1.0, max(down * height, 3.2))
-    with new_figure(*size, down, across, path) as (figure, axes):
+    # All in inches, so that matplotlib need not measure every text twice to find room for it.
+    label = _width(columns)
+    cell = max(0.36, min(1.6 / len(tokens), 2.4 / len(columns)), label + 0.12 if label < 0.5 else 0)
+    is_upright = label < cell
+    wide, high = cell * len(columns), cell * len(tokens)
+    left, right, gap = _width(tokens) + 0.6, 1.2, max(0.3, 1 - wide)
+    above, below = 0.45, (0.2 if is_upright else label) + 0.4
+    below = max(below, 2.7 - above - high)  # room for the colour bar
+    width, height = left + across * (wide + gap) - gap + right, down * (above + high + below)
+    places = {
+        **{"left": left / width, "right": 1 - right / width, "wspace": gap / wide},
+        **{"bottom": below / height, "top": 1 - above / height, "hspace": (above + below) / high},
+    }
+    with new_figure(width, height, down, across, path, places) as (figure, axes):
         for i, (ax, head) in enumerate(zip(axes, numbers)):
             image = ax.imshow(head, cmap="Blues", vmin=0, vmax=1)
-            ax.set_xticks(range(len(columns)), columns)
-            ax.set_yticks(range(len(tokens)), tokens)
+            ax.set_xticks(range(len(columns)), columns, rotation=0 if is_upright else 90)
             ax.tick_params(length=0)
-            ax.set(title=f"head {i}" if len(heads) > 1 else "", xlabel="key")
+            ax.set(title=f"head {i}" if len(heads) > 1 else "", xlabel="key", yticks=[])
             if i % across == 0:
+                ax.set_yticks(range(len(tokens)), tokens)
                 ax.set_ylabel("query")
         for ax in axes[len(heads) :]:
             ax.set_axis_off()
-        figure.colorbar(image, ax=axes, label="attention weight", shrink=0.8)
+        beside = (1 - (right - 0.25) / width, 0.15, 0.15 / width, 0.7)
+        figure.colorbar(image, cax=figure.add_axes(beside), label="attention weight")
     return figure
+
+
+def _width(texts: Sequence[str]) -> float:
+    """How many inches the widest of these labels of ticks takes."""
+    _require_matplotlib()
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=_STYLE["xtick.labelsize"])
+    return max(text_to_path.get_text_width_height_descent(t, font, False)[0] for t in texts) / 72
 
 
 def plot_residuals(

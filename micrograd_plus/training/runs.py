@@ -361,5 +361,10 @@ def _right(
 ) -> int | None:
     """The number of right predictions; None for regression."""
     rule = getattr(type(loss), "function", loss)  # the function of a loss module
-    decisions = [losses.is_correct(rule, p, t) for p, t in zip(predictions, targets)]
-    return None if None in decisions else sum(map(bool, decisions))
+    count = 0
+    for prediction, target in zip(predictions, targets):
+        is_right = losses.is_correct(rule, prediction, target)
+        if is_right is None:
+            return None
+        count += is_right
+    return count

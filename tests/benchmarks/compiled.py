@@ -9,7 +9,8 @@ all that comes before the first step, what a graph of 100,000 nodes costs, the f
 machine, and models of a million parameters; and, with no peer, what two threads gain. Every engine
 runs in processes of its own, in turn, so that a change in the machine's speed meets all of them;
 the figures are medians over the rounds. For float32 they are minima, of runs that alternate in one
-process. A peer that is not installed is left out.
+process. A peer that is not installed is left out. --quick only shows that all of this runs: the
+processes are forks that find the libraries imported, and each peer has one task of a kind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import gc
 import importlib
 import json
 import math
+import multiprocessing
 import os
 import random
 import statistics
@@ -29,6 +31,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +51,13 @@ NAMES = {
     "with_torch": "PyTorch, eager",
     "with_jax": "jax.jit",
     "with_jax_scan": "jax.jit over lax.scan, many steps a call",
+    "with_compile_lists": "ours: step(X, y), of lists",
     "with_compile_calls": "ours: step(X, y)",
     "with_compile": "ours: step.run",
 }
 PEERS = ("with_torch", "with_jax", "with_jax_scan")
-TRIED: set[tuple[str | None, ...]] = set()
-"""Function, module and engine of all that a quick run has measured."""
+TRIED: set[tuple[str, str]] = set()
+"""Module and engine of all that a quick run has measured."""
 MOONS = {"widths": [2, 16, 16, 1], "data": "moons", "examples": 100, "batch": 100, "penalty": 1e-4}
 DIGITS = {"widths": [64, 128, 64, 10], "data": "digits", "examples": 1792, "batch": 128}
 NOISE = {"data": "noise", "lr": 1e-3}
@@ -185,11 +189,13 @@ def time_of_threads(network: str, batch: int, seconds: float) -> dict[str, float
     steps = {"default": [step(None)], "one": [step(1)], "two": [step(2)]}
     steps["apart"] = [*steps["default"], step(None)]
     least = dict.fromkeys(steps, float("inf"))
-    end = time.perf_counter() + seconds
 
     def train(step: Any) -> int:
         return len(step.run(X, y, epochs=epochs, batch_size=batch, progress=False))
 
+    for one in (*steps["one"], *steps["two"], *steps["apart"]):
+        train(one)  # it is recorded before another thread changes the parameters
+    end = time.perf_counter() + seconds
     with ThreadPoolExecutor(2) as pool:
         while time.perf_counter() < end:
             for name, at_once in steps.items():
@@ -213,14 +219,17 @@ def sums_of_products() -> tuple[Any, list[mp.Value]]:
     return loss_fn, model.parameters()
 
 
-def tangle() -> tuple[Any, list[mp.Value]]:
-    """tanh(a * b - c) of any three of the last thousand values, in which little can be joined."""
+def tangle(count: int = 34_850) -> tuple[Any, list[mp.Value]]:
+    """tanh(a * b - c) of any three of the last thousand values, in which little can be joined.
+
+    By default it has 100,000 nodes, as not every value is used before it is replaced.
+    """
     parameters = [mp.Value(random.Random(i).uniform(-1, 1)) for i in range(1000)]
 
     def loss_fn(x: Any, y: Any) -> mp.Value:
         choice = random.Random(0).choice
         values = [p * x[0] for p in parameters]
-        for i in range(34_850):  # 100,000 nodes, as not every value is used before it is replaced
+        for i in range(count):
             a, b, c = (choice(values) for _ in range(3))
             values[i % len(values)] = mp.tanh(a * b - c)
         return sum(values) - y
@@ -228,7 +237,11 @@ def tangle() -> tuple[Any, list[mp.Value]]:
     return loss_fn, parameters
 
 
-GRAPHS = {"sums": sums_of_products, "tangle": tangle}
+GRAPHS = {
+    "sums": sums_of_products,
+    "tangle": tangle,
+    "small tangle": lambda: tangle(1_000),
+}
 ONE_EXAMPLE = [[random.Random(1).gauss(0, 1) for _ in range(128)]], [1.0]
 
 
@@ -330,17 +343,31 @@ JOBS: dict[str, Callable[..., Any]] = {
 }
 
 
+def do_job(function: str, arguments: dict[str, Any]) -> Any:
+    """What a function of JOBS returns, or which library it misses."""
+    try:
+        return JOBS[function](**arguments)
+    except ModuleNotFoundError as error:
+        return {"missing": str(error)}
+
+
 # ---- in the process that was started: the tables
 
 
-def in_a_process(function: str, arguments: dict[str, Any], **environment: str) -> Any:
-    """What a function of JOBS returns in a fresh process; None if it misses a library."""
-    command = [sys.executable, __file__, "--job", json.dumps([function, arguments])]
-    variables = {**os.environ, **ONE_THREAD, **environment}
-    printed = subprocess.run(
-        command, stdout=subprocess.PIPE, check=True, text=True, env=variables
-    ).stdout
-    result = json.loads(printed.splitlines()[-1])
+def in_a_process(
+    function: str, arguments: dict[str, Any], options: argparse.Namespace, **environment: str
+) -> Any:
+    """What a function of JOBS returns in a process of its own; None if it misses a library."""
+    if options.quick:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            result = pool.apply(do_job, (function, arguments))
+    else:
+        command = [sys.executable, __file__, "--job", json.dumps([function, arguments])]
+        variables = {**os.environ, **ONE_THREAD, **environment}
+        printed = subprocess.run(
+            command, stdout=subprocess.PIPE, check=True, text=True, env=variables
+        ).stdout
+        result = json.loads(printed.splitlines()[-1])
     if "missing" in result:
         left_out = NAMES[arguments["engine"]] if "engine" in arguments else function
         print(f"left out: {left_out}, {result['missing']}", flush=True)
@@ -348,12 +375,12 @@ def in_a_process(function: str, arguments: dict[str, Any], **environment: str) -
     return result
 
 
-def do_job(job: str) -> None:
-    function, arguments = json.loads(job)
-    try:
-        print(json.dumps(JOBS[function](**arguments)))
-    except ModuleNotFoundError as error:
-        print(json.dumps({"missing": str(error)}))
+def prepare_forks() -> None:
+    """Imports what takes long; not JAX, whose threads do not survive a fork."""
+    os.environ |= ONE_THREAD
+    for library in ("numpy", "torch"):
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(library)
 
 
 def medians(results: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -374,15 +401,15 @@ def in_turn(
 ) -> dict[str, dict[str, float]]:
     """Engine → the medians over the rounds of what a function of JOBS measures of it."""
     if options.quick:  # each peer once for each kind of task, and ours beside it
-        kind = (function, arguments.get("module"))
-        engines = [e for e in engines if e == engines[-1] or (*kind, e) not in TRIED]
-        TRIED.update((*kind, engine) for engine in engines)
+        kind = arguments.get("module", "gpt")
+        engines = [e for e in engines if e == engines[-1] or (kind, e) not in TRIED]
+        TRIED.update((kind, engine) for engine in engines)
     results: dict[str, list[Any]] = {engine: [] for engine in engines}
     if options.quick:
         results.pop("with_jax_scan", None)
     for _ in range(options.rounds):
         for engine in list(results):
-            result = in_a_process(function, {"engine": engine, **arguments})
+            result = in_a_process(function, {"engine": engine, **arguments}, options)
             if result is None:
                 del results[engine]
             else:
@@ -410,16 +437,16 @@ def in_words(seconds: float, decimals: int = 1) -> str:
 
 
 def moons(options: argparse.Namespace) -> None:
-    results = compare("mlp", list(NAMES), MOONS, 2 if options.quick else 3, options)
+    results = compare("mlp", list(NAMES), MOONS, 1 if options.quick else 3, options)
     print_table("one step of the moons network", results)
 
 
 def calls(options: argparse.Namespace) -> None:
-    engines = ("with_torch", "with_jax", "with_compile_calls")
-    results = compare("mlp", engines, MOONS, 2 if options.quick else 3, options)
+    engines = ("with_torch", "with_jax", "with_compile_lists", "with_compile_calls")
+    results = compare("mlp", engines, MOONS, 1 if options.quick else 3, options)
     print_table("a call of the moons network's step", results)
     arguments = {"width": 16, "turns": 3 if options.quick else 20}
-    rounds = [in_a_process("ways_to_run_names", arguments) for _ in range(options.rounds)]
+    rounds = [in_a_process("ways_to_run_names", arguments, options) for _ in range(options.rounds)]
     seconds = medians(rounds)
     plain, *_ = seconds.values()
     print(f"\n| {'a name of the GPT of width 16, in step.run':45} |       time |   more |")
@@ -449,7 +476,9 @@ def threads(options: argparse.Namespace) -> None:
     for network in NETWORKS:
         for batch in (128, 512)[: 1 if options.quick else 2]:
             arguments = {"network": network, "batch": batch, "seconds": 0.1 if options.quick else 6}
-            rounds = [in_a_process("time_of_threads", arguments) for _ in range(options.rounds)]
+            rounds = [
+                in_a_process("time_of_threads", arguments, options) for _ in range(options.rounds)
+            ]
             default, one, two, apart = medians(rounds).values()
             times = " | ".join(f"{in_words(seconds):>10}" for seconds in (default, one, two))
             gains = " | ".join((f"{default / two:4.2f} ×", f"{default / apart:5.2f} ×"))
@@ -468,7 +497,7 @@ def float32(options: argparse.Namespace) -> None:
     print(f"|{'-' * 36}|-----------:|-----------:|-------:|------------:|---------------:|")
     for title, (module, task) in list(tasks.items())[: 2 if options.quick else 4]:
         arguments = {"module": module, "task": task, "rounds": 1 if options.quick else 20}
-        times = in_a_process("times_in_float32", arguments)
+        times = in_a_process("times_in_float32", arguments, options)
         if times is None:
             return
         wide, narrow, theirs = (in_words(times[x]) for x in ("float64", "float32", "PyTorch"))
@@ -491,10 +520,11 @@ def graph(options: argparse.Namespace) -> None:
     print(f"\n| {'preparing a graph':40} |   nodes | first call | bytes per node | and lane |")
     print(f"|{'-' * 42}|--------:|-----------:|---------------:|---------:|")
     titles = {"tangle": "tanh(a*b - c), tangled", "sums": "w*x + …, one by one"}
-    for name, title in list(titles.items())[: 1 if options.quick else 2]:
-        rounds = [in_a_process("seconds_of_graph", {"graph": name}) for _ in range(options.rounds)]
+    for name, title in ({"small tangle": "a small one"} if options.quick else titles).items():
+        graph = {"graph": name}
+        rounds = [in_a_process("seconds_of_graph", graph, options) for _ in range(options.rounds)]
         few, many = (
-            in_a_process("bytes_of_graph", {"graph": name, "lanes": lanes})["bytes"]
+            in_a_process("bytes_of_graph", {**graph, "lanes": lanes}, options)["bytes"]
             for lanes in (16, 48)
         )
         lane, result = (many - few) / 32, medians(rounds)
@@ -512,7 +542,7 @@ def million(options: argparse.Namespace) -> None:
     hidden = 91 if options.quick else 990
     inputs, parameters = 16, hidden * (hidden + 19) + 1
     for batch in (32, 128)[: 1 if options.quick else 2]:
-        rounds = [in_a_process("peak_of_blas", {}) for _ in range(options.rounds)]
+        rounds = [in_a_process("peak_of_blas", {}, options) for _ in range(options.rounds)]
         peak = medians(rounds)["operations"]
         task = {"widths": [inputs, hidden, hidden, 1], "examples": batch, "batch": batch, **NOISE}
         results = compare("mlp", engines, task, 2, options)
@@ -529,14 +559,14 @@ def million(options: argparse.Namespace) -> None:
 
 def first(options: argparse.Namespace) -> None:
     if options.quick:  # the first on a machine takes ten seconds
-        in_a_process("first_call", {})
+        in_a_process("first_call", {}, options)
         return
     results: dict[str, list[Any]] = {"the first on a machine": [], "with the disk cache": []}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
             caches = {"MICROGRAD_PLUS_CACHE": folder}
             for measured in results.values():
-                measured.append(in_a_process("first_call", {}, **caches))
+                measured.append(in_a_process("first_call", {}, options, **caches))
     print(f"\n| {'compile and the first step, in a new process':45} |       time |")
     print(f"|{'-' * 47}|-----------:|")
     for title, measured in results.items():
@@ -648,8 +678,10 @@ def main() -> None:
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:
-        do_job(options.job)
+        print(json.dumps(do_job(*json.loads(options.job))))
         return
+    if options.quick:
+        prepare_forks()
     for name, section in SECTIONS.items():
         if options.only == name or (not options.only and (name != "growth" or options.chart)):
             section(options)

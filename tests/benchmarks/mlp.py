@@ -87,6 +87,12 @@ def with_compile_calls(task: Task, **how: Any) -> Train:
     return lambda epochs: [step(X, y) for _ in range(epochs)]
 
 
+def with_compile_lists(task: Task) -> Train:
+    step, *arrays = compiled(task)
+    X, y = (array.tolist() for array in arrays)
+    return lambda epochs: [step(X, y) for _ in range(epochs)]
+
+
 def with_micrograd(task: Task) -> Train:
     """The moons network alone, as eager.py has it."""
     import micrograd.engine
