@@ -379,6 +379,22 @@ def test_long_sums_and_dots(machine: str, length: int) -> None:
     assert_alike(lambda x: mp.max(w) * mp.max([wi * xi for wi, xi in zip(w, x)]), w, X)
 
 
+@pytest.mark.parametrize("examples", [8, 19])
+def test_examples_enough_for_the_vector_units(machine: str, examples: int) -> None:
+    """Reductions of several rows, where they are and packed; numbers that many others meet."""
+    weight, scale = [values(*drawn(3, seed)) for seed in range(4)], Value(0.7)
+
+    def loss(x: Any) -> Value:
+        scores = [[mp.dot(w, row) for w in weight] for row in x]
+        rows = [mp.logsumexp(row) for row in scores]
+        columns = [mp.max(column) for column in zip(*scores)]
+        shares = [s - rows[i] for i, row in enumerate(scores) for s in row]
+        return mp.mean(columns) - scale * mp.sum(rows) + mp.mean([s * scale for s in shares])
+
+    X = [[drawn(3, 10 * i + j) for j in range(2)] for i in range(examples)]
+    assert_alike(loss, [scale, *itertools.chain(*weight)], X, scale=examples)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 5, 17])
 @pytest.mark.parametrize("inner", [1, 2, 5, 33])
 def test_matrix_products(machine: str, rows: int, inner: int) -> None:
@@ -399,7 +415,7 @@ def test_matrix_products(machine: str, rows: int, inner: int) -> None:
 
 # Tiles, strips, panels and blocks of `kernels.multiply`: sizes at which each is used, begins again,
 # and is not whole. The limits are in `tape`.
-LARGE = [(16, 300, 128), (18, 300, 37), (7, 260, 3), (64, 130, 9), (5, 24, 12), (3, 9, 70)]
+LARGE = [(16, 300, 128), (18, 300, 37), (7, 260, 3), (64, 131, 9), (5, 24, 12), (3, 9, 70)]
 
 
 @pytest.mark.parametrize(("hidden", "inner", "size"), LARGE)

@@ -66,3 +66,16 @@ def test_the_state_of_a_run_is_one_argument() -> None:
     taking_work = [f for f in kernels_ if "work" in inspect.signature(f).parameters]
     assert len(taking_work) > 20
     assert max(len(inspect.signature(f).parameters) for f in taking_work) <= 8
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1000), (10**5,)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory_begins_a_line_of_the_cache(shape: tuple[int, ...], dtype: str) -> None:
+    np = pytest.importorskip("numpy")
+    numbers = tape.zeros(shape, dtype)
+    assert (numbers.shape, numbers.dtype) == (shape, np.dtype(dtype))
+    assert numbers.ctypes.data % tape.LINE == 0
+    assert not numbers.any()
+    fewest = tape.whole_lines(numbers.size)
+    assert fewest >= numbers.size
+    assert fewest * numbers.itemsize % tape.LINE == 0

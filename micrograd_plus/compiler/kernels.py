@@ -44,6 +44,7 @@ from .tape import (
     Work,
 )
 
+Real = Any  # a float of the dtype
 Floats = Any  # the address of floats of the dtype
 Doubles = Any  # of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
@@ -71,8 +72,8 @@ exchanged: Any = None
 increment: Any = None
 pause: Any = None
 give_way: Any = None
+tile_6_2: Any = None
 tile_4_2: Any = None
-tile_3_2: Any = None
 tile_2_2: Any = None
 tile_1_2: Any = None
 tile_1_1: Any = None
@@ -99,6 +100,12 @@ def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> Non
         target[to + i] = source[begin + i]
 
 
+def fill(target: Floats, to: int, count: int, number: Real) -> None:
+    """Sets `count` numbers to one."""
+    for i in range(count):
+        target[to + i] = number
+
+
 def move_out(source: Floats, target: Floats, count: int) -> None:
     """Copies `count` numbers and sets them to 0 where they were."""
     for i in range(count):
@@ -110,6 +117,14 @@ def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None
     """Adds `count` numbers to others."""
     for i in range(count):
         target[to + i] += source[begin + i]
+
+
+def sum_of_lanes(numbers: Floats, begin: int, count: int) -> Real:
+    """The sum of `count` numbers."""
+    total = zero
+    for i in range(begin, begin + count):
+        total += numbers[i]
+    return total
 
 
 # ---- matrix products
@@ -146,10 +161,38 @@ def copy_panel(
 def copy_block(
     rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
 ) -> None:
-    """Copies columns of a, whose numbers lie side by side: four of each, then the next four."""
-    for i in range(0, rows, 4):
+    """Copies columns of a, whose numbers lie side by side: six of each, then the next six."""
+    for i in range(0, rows, 6):
+        height = min(6, rows - i)
         for k in range(depth):
-            copy_4(a, a0 + i + k * a_inner, panel, to + i * depth + 4 * k)
+            at, place = a0 + i + k * a_inner, to + i * depth + 6 * k
+            if height == 6:
+                copy_4(a, at, panel, place)
+                panel[place + 4] = a[at + 4]
+                panel[place + 5] = a[at + 5]
+            else:
+                for r in range(height):
+                    panel[place + r] = a[at + r]
+
+
+def rest(
+    rows: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_inner: int,
+    c: Floats, c0: int, c_row: int,
+) -> None:  # fmt: skip
+    """c += a · b for fewer columns than a strip has, as `tiles` has them."""
+    for i in range(rows):
+        u, p, j = a0 + i * a_row, c0 + i * c_row, 0
+        if columns >= VECTOR:
+            tile_1_1(inner, a, u, a_row, a_inner, b, b0, b_inner, c, p, c_row)
+            j = VECTOR
+        while j < columns:
+            total = zero
+            for k in range(inner):
+                total += a[u + k * a_inner] * b[b0 + j + k * b_inner]
+            c[p + j] += total
+            j += 1
 
 
 def tiles(
@@ -160,39 +203,27 @@ def tiles(
 ) -> None:  # fmt: skip
     """c += a · b, in tiles of c, whose sums stay in registers.
 
-    A tile is at most four rows and a strip, which is two vectors. The columns of c, and those of a
+    A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
     strip, lie side by side.
     """
-    for i in range(0, rows, 4):
-        height = min(4, rows - i)
-        u, p = a0 + i // 4 * a_tile, c0 + i * c_row
-        j, q = 0, b0
-        while j + 2 * VECTOR <= columns:
-            if height == 4:
-                tile_4_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
-            elif height == 3:
-                tile_3_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
+    strip = 2 * VECTOR
+    for j in range(0, columns, strip):
+        i, u, q = 0, a0, b0 + j // strip * b_strip
+        while i < rows:
+            left, p = rows - i, c0 + i * c_row + j
+            height = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
+            if j + strip > columns:
+                rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+            elif height == 6:
+                tile_6_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+            elif height == 4:
+                tile_4_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 2:
-                tile_2_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
+                tile_2_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             else:
-                tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p + j, c_row)
-            j += 2 * VECTOR
-            q += b_strip
-        for _ in range(height):
-            at, to = q, j
-            if to + VECTOR <= columns:
-                tile_1_1(inner, a, u, a_row, a_inner, b, at, b_inner, c, p + to, c_row)
-                to += VECTOR
-                at += VECTOR
-            while to < columns:
-                total = zero
-                for k in range(inner):
-                    total += a[u + k * a_inner] * b[at + k * b_inner]
-                c[p + to] += total
-                to += 1
-                at += 1
-            u += a_row
-            p += c_row
+                tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+            i += height
+            u += a_tile if height == 6 else height * a_row
 
 
 def multiply_vectors(
@@ -233,9 +264,8 @@ def multiply(
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
-    a_stays = a_row != 1 or rows % 4 > 0 or inner * a_inner <= IN_PLACE // 2
+    a_stays = a_row != 1 or inner * a_inner <= IN_PLACE // 2
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
-    top = rows if a_stays and b_stays else HEIGHT
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
         whole = n if b_stays else n // strip * strip if c_column == 1 else 0  # added at once
@@ -245,13 +275,13 @@ def multiply(
             if not b_stays:
                 copy_panel(depth, n, b, y0, b_inner, b_column, panel)
                 y, y0, y_strip, y_inner = panel, 0, strip * depth, strip
-            for i in range(0, rows, top):
-                height = min(top, rows - i)
-                x, x0, x_tile = a, a0 + i * a_row + k * a_inner, 4 * a_row
+            for i in range(0, rows, HEIGHT):
+                height = min(HEIGHT, rows - i)
+                x, x0, x_tile = a, a0 + i * a_row + k * a_inner, 6 * a_row
                 x_row, x_inner = a_row, a_inner
                 if not a_stays:
                     copy_block(height, depth, a, x0, a_inner, panel, copied)
-                    x, x0, x_tile, x_row, x_inner = panel, copied, 4 * depth, 1, 4
+                    x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 tiles(
                     height, depth, whole, x, x0, x_tile, x_row, x_inner,
@@ -306,9 +336,9 @@ def row_begin(work: Work, x: Pattern, i: int, width: int) -> int:
 
 
 def in_place(x: Pattern, count: int, length: int, width: int) -> int:
-    """Whether all rows of an operand are side by side already."""
+    """Whether any `count` rows of an operand that follow each other are side by side already."""
     return (
-        x.rule == AFFINE
+        (x.rule == AFFINE or (x.rule == BY_ROW and count == 1))
         and (x.per_example or width == 1)
         and (length == 1 or x.stride == 1)
         and (count == 1 or x.row_stride == length)
@@ -335,6 +365,16 @@ def pack(
             )
             data[begin + i] = data[at]
         return
+    if length == 1:
+        for i in range(count):
+            at = begin_of(
+                where, lane_begin, rule, place, base, row_stride, per_example, first + i, width
+            )
+            if at >= lane_begin:
+                copy(data, at, data, begin + i * width, width)
+            else:
+                fill(data, begin + i * width, width, data[at])
+        return
     to_next = width * (count if by_element else 1)
     for i in range(count):
         row = first + i
@@ -348,12 +388,9 @@ def pack(
             if width == 1:
                 data[to] = data[at]
             elif per_example:
-                for lane in range(width):
-                    data[to + lane] = data[at + lane]
+                copy(data, at, data, to, width)
             else:
-                number = data[at]
-                for lane in range(width):
-                    data[to + lane] = number
+                fill(data, to, width, data[at])
             at += step
             to += to_next
 
@@ -374,6 +411,16 @@ def unpack(
             )
             grad[at] += grad[begin + i]
         return
+    if length == 1:
+        for i in range(count):
+            at = begin_of(
+                where, lane_begin, rule, place, base, row_stride, per_example, first + i, width
+            )
+            if at >= lane_begin:
+                add(grad, begin + i * width, grad, at, width)
+            else:
+                grad[at] += sum_of_lanes(grad, begin + i * width, width)
+        return
     to_next = width * (count if by_element else 1)
     for i in range(count):
         row = first + i
@@ -387,13 +434,9 @@ def unpack(
             if width == 1:
                 grad[at] += grad[to]
             elif per_example:
-                for lane in range(width):
-                    grad[at + lane] += grad[to + lane]
+                add(grad, to, grad, at, width)
             else:
-                total = zero
-                for lane in range(width):
-                    total += grad[to + lane]
-                grad[at] += total
+                grad[at] += sum_of_lanes(grad, to, width)
             at += step
             to += to_next
 
@@ -401,32 +444,39 @@ def unpack(
 # ---- ops number by number: the loops that are written from the op table
 
 
-def usable(instruction: Instruction, x: Pattern, width: int) -> int:
-    """Whether the loop of an op can read operand x where it is.
+def usable(instruction: Instruction, x: Pattern, rows: int, width: int) -> int:
+    """Whether the loop of an op can read so many rows of operand x where they are.
 
     The elements of a vector must follow each other with all rows side by side: one row alone.
     """
-    one_row = instruction.count == 1 or instruction.kind != REDUCE
-    return one_row and in_place(x, instruction.count, instruction.length, width)
+    return (rows == 1 or instruction.kind != REDUCE) and in_place(
+        x, rows, instruction.length, width
+    )
 
 
 def block_of(work: Work, instruction: Instruction, width: int) -> int:
-    """How many rows are done at a time: all, if no operand must be packed."""
+    """How many rows are done at a time: all, if no operand must be packed.
+
+    One, if that is a vector, and there are examples enough for the CPU's vector units.
+    """
+    if instruction.kind == REDUCE and width >= 8:
+        return 1
     for j in range(instruction.operand_count):
-        if not usable(instruction, pattern_at(work.patterns, instruction.first_operand + j), width):
+        x = pattern_at(work.patterns, instruction.first_operand + j)
+        if not usable(instruction, x, instruction.count, width):
             return min(instruction.count, max(1, BLOCK // (instruction.length * width)))
     return instruction.count
 
 
-def locate(work: Work, instruction: Instruction, i: int, n: int, width: int) -> None:
-    """Writes to `work.at` where n rows of each operand are, from row i on.
+def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, width: int) -> None:
+    """Writes to `work.at` where n rows of each operand are, from row i on, at most a block.
 
     Packs those that are not in place.
     """
     at = integers(work.at)
     for j in range(instruction.operand_count):
         x = pattern_at(work.patterns, instruction.first_operand + j)
-        if usable(instruction, x, width):
+        if usable(instruction, x, block, width):
             at[j] = row_begin(work, x, i, width)
         else:
             at[j] = work.scratch_begin + j * work.region
@@ -440,7 +490,7 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, width)
+        locate(work, instruction, i, n, block, width)
         loop = integers(work.loops)[instruction.loop]
         call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
         i += n
@@ -453,17 +503,17 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, width)
+        locate(work, instruction, i, n, block, width)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
-            if x.active and not usable(instruction, x, width):
+            if x.active and not usable(instruction, x, block, width):
                 clear(grad, at[j], n * instruction.length * width)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
                 loop = integers(work.loops)[instruction.loop + 1 + j]
                 call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
-                if not usable(instruction, x, width):
+                if not usable(instruction, x, block, width):
                     unpack(
                         work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE
                     )
@@ -485,8 +535,7 @@ def begin_with(
     for i in range(rows):
         for j in range(columns):
             number = data[~element(places(work.all_places), bias, i, j)]
-            for lane in range(width):
-                data[out + lane] = number
+            fill(data, out, width, number)
             out += width
 
 
@@ -501,10 +550,8 @@ def add_gradients(
     if bias.active:
         for i in range(rows):
             for j in range(columns):
-                total = zero
-                for lane in range(width):
-                    total += grad[out + lane]
-                grad[~element(places(work.all_places), bias, i, j)] += total
+                at = ~element(places(work.all_places), bias, i, j)
+                grad[at] += sum_of_lanes(grad, out, width)
                 out += width
 
 
@@ -848,12 +895,22 @@ def first_serial(step: int) -> int:
 def load_examples(work: Work, program: Header, first: int, serial: int, width: int) -> None:
     """Copies the inputs of `width` examples, and their random numbers, to their lanes."""
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
-    for begin in range(0, program.inputs, 8):  # a line of the CPU's cache
-        end = min(begin + 8, program.inputs)
-        for lane in range(width):
-            start, to = integers(work.starts)[first + lane], work.lane_begin + lane
-            for j in range(begin, end):
-                data[to + j * width] = inputs[start + j]
+    starts, lane = integers(work.starts), 0
+    while lane + 4 <= width:  # four at a time, as their numbers are side by side
+        to, i = work.lane_begin + lane, first + lane
+        p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
+        for j in range(program.inputs):
+            data[to] = inputs[p + j]
+            data[to + 1] = inputs[q + j]
+            data[to + 2] = inputs[r + j]
+            data[to + 3] = inputs[s + j]
+            to += width
+        lane += 4
+    while lane < width:
+        start, to = starts[first + lane], work.lane_begin + lane
+        for j in range(program.inputs):
+            data[to + j * width] = inputs[start + j]
+        lane += 1
     for lane in range(width):
         to = work.lane_begin + lane
         for j in range(program.randoms):

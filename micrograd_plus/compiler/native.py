@@ -62,7 +62,8 @@ def exp(x: Real) -> Real:
 {power}
     # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
     half = (k * {number(0.5)} + {to_whole}) - {to_whole}
-    return x if x != x else ({number(1)} + p) * power_of_2(half) * power_of_2(k - half)
+    first, second = power_of_2(half), power_of_2(k - half)
+    return x if x != x else (first * p + first) * second
 """,
         "tanh": f"""
 def tanh(x: Real) -> Real:
@@ -78,7 +79,7 @@ def tanh(x: Real) -> Real:
 # Of the kernels, those in which sums may be added in another order, and products fused with sums;
 # nothing else may change, so that inf and nan come out as they do in Python.
 _SUMS = dict.fromkeys(
-    ("unpack", "add_gradients", "tiles", "multiply_vectors", "dots_forward", "dots_backward"),
+    ("sum_of_lanes", "rest", "multiply_vectors", "dots_forward", "dots_backward"),
     ("reassoc", "contract"),
 )
 _FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
@@ -166,7 +167,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     increment(address): adds 1 to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(k): 2.0**k for a whole number k that is an exponent of the dtype, as a float.
-    tile_4_2(…) and smaller ones: a piece of a matrix product, of 4 rows and 2 vectors.
+    tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
@@ -238,8 +239,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 return vector_at(body, kind, c, start, (I64(i), c_row))
 
             sums = {at: body.room(kind) for at in grid}
-            for sum_ in sums.values():
-                builder.store(ir.Constant(kind, None), sum_)
+            for at, sum_ in sums.items():
+                builder.store(builder.load(of_c(*at), align=dtype.size), sum_)
             with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
@@ -255,11 +256,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
-            for at in grid:
-                before = builder.load(of_c(*at), align=dtype.size)
-                builder.store(
-                    builder.fadd(before, builder.load(sums[at])), of_c(*at), align=dtype.size
-                )
+            for at, sum_ in sums.items():
+                builder.store(builder.load(sum_), of_c(*at), align=dtype.size)
 
         return piece
 
@@ -291,7 +289,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             to = vector_at(body, four, c, c0.ir, (I64(i), c_row.ir))
             builder.store(column, to, align=dtype.size)
 
-    shapes = ((4, 2), (3, 2), (2, 2), (1, 2), (1, 1))
+    shapes = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))
     give_way = calls("SwitchToThread" if sys.platform == "win32" else "sched_yield")
     pause = give_way
     if _processor() == "x86_64":

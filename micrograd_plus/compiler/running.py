@@ -40,6 +40,8 @@ from .tape import (
     address,
     packed,
     structure,
+    whole_lines,
+    zeros,
 )
 from .threads import MOST_PARTS, Threads
 
@@ -81,7 +83,7 @@ class NativeMachine:
             self.updates = update_addresses(type(optimizer).__name__, update, dtype)
 
     def _zeros(self, *shape: int) -> Any:
-        return self.np.zeros(shape, self.dtype.name)
+        return zeros(shape, self.dtype.name)
 
     def _rounded(self, numbers: Any) -> Any:
         """The numbers as an array of the dtype; inf for those that are too large for it."""
@@ -94,9 +96,9 @@ class NativeMachine:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
         tape = _Encoder(programs, self.dtype)
-        lane_begin = max(program.own_end for program in programs)
-        lanes = max(program.slots * program.lanes for program in programs)
-        region = max(program.region for program in programs)
+        lane_begin = whole_lines(max(program.own_end for program in programs))
+        lanes = whole_lines(max(program.slots * program.lanes for program in programs))
+        region = whole_lines(max(program.region for program in programs))
         most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
         room = lane_begin + lanes + region * most_operands
         size = room + BLOCK * tape.kept  # no loop computes more than BLOCK results at a time

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from ctypes import Structure, addressof, c_char, c_double, c_int64
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from operator import attrgetter
 from typing import Any
 
@@ -29,8 +30,9 @@ AFFINE, BY_ROW, BY_ELEMENT = range(3)  # how an operand's numbers are found
 BLOCK = 1024  # how many numbers are packed at a time
 
 # Matrix products: up to how many numbers the second matrix is read where it is; how many its panel
-# holds, in how many rows at most; and how many rows of the first matrix are taken at a time.
-IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 16
+# holds, in how many rows at most; and how many rows of the first matrix are taken at a time, which
+# is some tiles of six.
+IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 18
 PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 32  # with what is copied, and the sums of a strip
 
 
@@ -272,6 +274,23 @@ def packed(record: type, rows: Iterable[Any]) -> Any:
 def address(numbers: Any) -> int:
     """Where a NumPy array is in memory; the fastest way to ask."""
     return addressof(c_char.from_buffer(numbers)) if numbers.size else 0
+
+
+LINE = 64  # bytes of the CPU's cache; a vector that lies in two lines is read more slowly
+
+
+def whole_lines(numbers: int) -> int:
+    """As many numbers, or a few more, as fill whole lines, whatever their dtype."""
+    return -(-numbers // 16) * 16
+
+
+def zeros(shape: Sequence[int], dtype: str) -> Any:
+    """A NumPy array of zeros that begins a line of the CPU's cache."""
+    import numpy as np
+
+    room = np.zeros(prod(shape) * np.dtype(dtype).itemsize + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    return room[begin : begin + room.size - LINE].view(dtype).reshape(shape)
 
 
 def path_of(opened: scope | None) -> str:

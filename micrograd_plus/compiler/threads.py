@@ -12,7 +12,7 @@ from ctypes import addressof
 from functools import cache
 from typing import Any
 
-from .tape import BLOCK, address
+from .tape import BLOCK, address, zeros
 
 MOST_PARTS = 8  # of a step: more threads than this do not help
 MOST_PIECES = 64  # of the parameters
@@ -115,7 +115,8 @@ class Threads:
         self.work.claimed, self.work.finished = address(counters), address(counters[_APART:])
         while len(self.own) < count:
             *floats, at = self.own[0]
-            self.own.append((*map(self.np.zeros_like, floats), at.copy()))
+            own = [zeros(row.shape, row.dtype.name) for row in floats]
+            self.own.append((*own, at.copy()))
         works = [type(self.work).from_buffer_copy(self.work) for _ in range(1, count)]
         used = (used, works, counters, self)
         try:
