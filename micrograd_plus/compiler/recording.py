@@ -95,6 +95,12 @@ class Recording:
         """The bindings of the calls that were not run, or are as if they had not been."""
         return stamps_of(self.rows)
 
+    @property
+    def owners(self) -> list[Any]:
+        """The owners of the scopes that were open, as modules that were called, the first first."""
+        scopes = [scope for _, scope in self.rows.scopes if scope is not None]
+        return list({id(scope.owner): scope.owner for scope in scopes}.values())
+
     @cached_property
     def order(self) -> list[Value]:
         """Every Value on which an output depends, each after its operands, which it has."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..compiler.layout import Store, lay_out
 from ..compiler.recording import Recording, Shape
 from ..compiler.simplify import simplify
 from ..compiler.tape import MAP, PICK, REDUCE, Instruction, path_of
+from ..nn import Module
 from ..support.nested import shape
 from ..symbols import Expression, Symbol
 from .array_code import gradient, is_short
@@ -38,9 +40,9 @@ class ArrayFile(ArrayProgram):
         self.structure, self.is_model = recording.structure, is_model
         self.values = store.in_order()
         names: dict[Any, str] = {}
-        for module in recording.modules:
-            for name, value in module.named_parameters():
-                names.setdefault(value, name)
+        modules = [owner for owner in recording.owners if isinstance(owner, Module)]
+        for name, value in chain.from_iterable(module.named_parameters() for module in modules):
+            names.setdefault(value, name)
         labels = [names.get(value, value.label) for value in self.values]
         super().__init__(program, library, list(zip(arguments, map(prod, key))), labels)
         self.has_gradient: set[Array] = set()  # of which the lines of the backward pass know one
