@@ -90,13 +90,14 @@ def main() -> None:
         show(history.loss)
         return
     address, count, number = sys.argv[1:]
+    jax.config.update("jax_enable_recoverability", True)  # else JAX aborts at the end of this
     jax.distributed.initialize(address, int(count), int(number), heartbeat_timeout_seconds=10)
     try:
         while True:
             show(trained("all"))
     except RuntimeError as error:
         show(str(error))
-        os._exit(3)  # at its end JAX waits for the others
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from every_op import sum_of_every_op
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.engine import Value
+from micrograd_plus.engines.jax_code import JaxCode
 
 np = pytest.importorskip("numpy")
 jax = pytest.importorskip("jax")
@@ -116,6 +117,51 @@ TRAININGS = {
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_training_is_the_same(name: str) -> None:
     assert_alike(TRAININGS[name])
+
+
+def test_what_is_computed_in_holes_stays_there() -> None:
+    """Where attention hides what comes later, exp is inf here; the gradient must not be nan."""
+    x, y = [[[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]]], [0.0]
+    w = [Value(1000.0), Value(0.5)]
+
+    def loss(rows: Any, t: Any) -> Value:
+        keys = [[w[0] * place, w[1] * one] for place, one in rows]
+        total = t
+        for i, (place, one) in enumerate(rows):
+            fits = [mp.dot([one, place], key) for key in keys[: i + 1]]
+            shares = [(fit - mp.logsumexp(fits)).exp() for fit in fits]
+            total = total + mp.dot(shares, [key[0] for key in keys[: i + 1]])
+        return total
+
+    def gradient(engine: str) -> Numbers:
+        step = mp.compile(loss, engine=engine)
+        value = step(x, y)
+        if engine == "jax":
+            (code,) = step._programs.machine.codes.values()
+            assert code.spread
+        return [value, *[p.grad for p in w]]
+
+    assert all(map(math.isfinite, gradient("native")))
+    assert_alike(gradient)
+
+
+@pytest.mark.parametrize(
+    ("make", "X", "y"), [(mlp, noise(5, 2), [0, 1, 2, 1, 0]), (gpt, TEXTS, TEXTS)]
+)
+def test_no_number_is_taken_by_an_index(make: Callable[[], nn.Module], X: Any, y: Any) -> None:
+    """XLA is slow with it, and with parameters that are joined in each step."""
+    model = make()
+    weights = model.parameters()
+
+    def loss(x: Any, t: Any) -> Value:
+        return losses.cross_entropy(model(x), t) + 0.1 * mp.dot(weights, weights)
+
+    step = mp.compile(loss, optim.SGD(weights))
+    step.prepare(step.examples([X, y]))
+    for program in step.programs.values():
+        source = JaxCode(program, "float64").source
+        assert "taken(" not in source
+        assert "concatenate(" not in source
 
 
 def test_float32_to_four_digits() -> None:

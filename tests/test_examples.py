@@ -42,13 +42,17 @@ def test_a_new_op_has_an_example_too():
         del TABLE["cube"], Methods.cube
 
 
-@pytest.mark.parametrize("name", ["to_torch", "from_torch"])
-def test_an_example_that_needs_pytorch_runs(name):
-    """It is left out where PyTorch may be missing: `pytest micrograd_plus`."""
-    pytest.importorskip("torch")
+@pytest.mark.parametrize(
+    ("name", "library", "count"),
+    [("to_torch", "torch", 2), ("from_torch", "torch", 2), ("compile", "jax", 9)],
+)
+def test_an_example_that_needs_a_library_runs(name, library, count):
+    """It is left out where the library may be missing: `pytest micrograd_plus`."""
+    pytest.importorskip(library)
     test = examples_of(name, getattr(mp, name))
-    for example in test.examples:
-        assert example.options.pop(doctest.SKIP)
+    left_out = [example.options.pop(doctest.SKIP, False) for example in test.examples]
+    assert any(left_out)
+    test.globs.update(vars(inspect.getmodule(getattr(mp, name))))
     runner = doctest.DocTestRunner()
     runner.run(test)
-    assert runner.summarize(verbose=False) == (0, 2)
+    assert runner.summarize(verbose=False) == (0, count)

@@ -122,13 +122,20 @@ def compile(
     over the batch, JAX finds the gradients, and the update is traced. Calls, errors and numbers
     are the same, random numbers too: they depend on the generators alone. In float32 the results
     differ in the last digits. The first call with a shape, or with another batch size, takes
-    seconds. JAX's settings stay as they are. It needs pip install "micrograd-plus[jax]".
+    seconds; so does the first `run`, after a call with one batch. JAX's settings stay as they are.
+    It needs pip install "micrograd-plus[jax]".
+
+    >>> in_jax = compile(step.function, optimizer, engine="jax")  # doctest: +SKIP
+    >>> round(in_jax(X, y), 3)  # doctest: +SKIP
+    0.0
 
     devices: for engine="jax", how many share each batch, or "all"; by default JAX's first device
     takes it whole. A batch that cannot be shared equally is filled up with examples that do not
     count. After jax.distributed.initialize() "all" means those of all processes. Each process
     makes the same calls with all examples, and gets the same results. If one of them ends, the
-    others raise RuntimeError.
+    others raise RuntimeError; they can catch it, save, and end. JAX then aborts the program at its
+    end, with its own exit status, unless jax.config.update("jax_enable_recoverability", True)
+    comes before initialize.
 
     The numbers are those of eager code but for the order in which sums are added, with one
     exception. The gradient of what is computed once for each batch is summed over the examples

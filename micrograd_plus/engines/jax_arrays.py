@@ -8,9 +8,9 @@ By default the gradient of what is taken by an index is added up number by numbe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from .merging import PADDING
@@ -26,11 +26,39 @@ Steps = tuple[tuple[int, int], ...]
 def steps_of(index: Sequence[int]) -> tuple[int, Steps] | None:
     """The first number and the steps by which one comes from it to all others, if there are any.
 
-    None, too, if two different steps lead to the same number.
+    None, too, if two different steps lead to the same number. A number below 0 stands for any.
     """
     import numpy as np
 
-    numbers, steps = np.array(index), []
+    numbers = np.array(index)
+    return next(filter(None, map(_steps_of, _without_gaps(numbers))), None)
+
+
+def _without_gaps(numbers: Any) -> Iterator[Any]:
+    """The numbers with others for those below 0: each row, first a long one, has equal steps."""
+    import numpy as np
+
+    known = numbers >= 0
+    if known.all():
+        yield numbers
+        return
+    for length in range(len(numbers), 0, -1):
+        if len(numbers) % length:
+            continue
+        rows, has = numbers.reshape(-1, length), known.reshape(-1, length)
+        if has.any(axis=1).all():
+            steps = np.diff(rows)[has[:, 1:] & has[:, :-1]]
+            at = has.argmax(axis=1)[:, None]
+            away = np.arange(length) - at
+            filled = np.take_along_axis(rows, at, 1) + away * (steps[0] if len(steps) else 0)
+            if (filled == rows)[has].all() and filled.min() >= 0:
+                yield filled.ravel()
+
+
+def _steps_of(numbers: Any) -> tuple[int, Steps] | None:
+    import numpy as np
+
+    steps = []
     while len(numbers) > 1:
         differences = np.diff(numbers)
         step = int(differences[0])
@@ -53,21 +81,32 @@ def steps_of(index: Sequence[int]) -> tuple[int, Steps] | None:
 
 
 def strided(x: Any, first: int, steps: Steps, size: tuple[int, ...]) -> Any:
-    """The numbers of the last axis of x that `steps_of` found, in this size."""
+    """The numbers of the last axis of x that `steps_of` found, in this size.
+
+    With the steps 48 and 4, x is [..., n, 12, 4]: the numbers are a part of each axis.
+    """
     import jax.numpy as jnp
 
     lead = x.shape[:-1]
     moving = sorted([pair for pair in steps if pair[1]], key=lambda pair: -pair[1])
     if moving:
-        end = first + moving[0][0] * moving[0][1]
-        x = x[..., first:end]
-        missing = end - first - x.shape[-1]
-        if missing:
-            x = jnp.pad(x, [*[(0, 0)] * len(lead), (0, missing)])
-        widths = [moving[0][0] * moving[0][1], *[step for _, step in moving]]
-        inner = [wide // narrow for wide, narrow in pairwise(widths)]
-        x = x.reshape(*lead, *inner, moving[-1][1])
-        x = x[(..., *[slice(length) for length, _ in moving], 0)]
+        lengths, widths = zip(*moving)
+        sizes = [wide // narrow for wide, narrow in pairwise(widths)]
+        begins, rest = [], first
+        for width in widths:
+            begin, rest = divmod(rest, width)
+            begins.append(begin)
+        if any(
+            map(lambda begin, length, size: begin + length > size, begins[1:], lengths[1:], sizes)
+        ):
+            x, begins, rest = x[..., first:], [0] * len(widths), 0
+        end = (begins[0] + lengths[0]) * widths[0]
+        if x.shape[-1] % widths[0] or x.shape[-1] < end:
+            x = x[..., :end]
+            x = jnp.pad(x, [*[(0, 0)] * len(lead), (0, end - x.shape[-1])])
+        x = x.reshape(*lead, -1, *sizes, widths[-1])
+        parts = [slice(begin, begin + length) for begin, length in zip(begins, lengths)]
+        x = x[(..., *parts, rest)]
     else:
         x = x[..., first]
     axes = [len(lead) + moving.index(pair) for pair in steps if pair[1]]
@@ -75,6 +114,23 @@ def strided(x: Any, first: int, steps: Steps, size: tuple[int, ...]) -> Any:
     repeated = [len(lead) + i for i, (_, step) in enumerate(steps) if not step]
     x = jnp.broadcast_to(jnp.expand_dims(x, repeated), (*lead, *[length for length, _ in steps]))
     return x.reshape(*lead, *size)
+
+
+def filled(x: Any, index: Any) -> Any:
+    """x, but for an index of -1 - i: `PADDING[i]`. Nothing else goes there, and no gradient back.
+
+    What is computed in the place of holes may be inf or nan.
+    """
+    import jax.numpy as jnp
+
+    return jnp.where(index < 0, _padding(index).astype(x.dtype), x)
+
+
+def _padding(index: Any) -> Any:
+    """The number that fills up a place, for an index below 0."""
+    import numpy as np
+
+    return np.array(PADDING)[np.minimum(index, -1) * -1 - 1]
 
 
 def taken(x: Any, index: Any, width: int) -> Any:
@@ -90,7 +146,7 @@ def taken(x: Any, index: Any, width: int) -> Any:
         found = x.at[..., np.maximum(index, 0)].get(mode="promise_in_bounds")
         return jnp.where(index < 0, filler.astype(x.dtype), found) if (index < 0).any() else found
 
-    filler, places = np.array(PADDING)[np.minimum(index, -1) * -1 - 1], _places(index, width)
+    filler, places = _padding(index), _places(index, width)
 
     @jax.custom_vjp  # type: ignore[untyped-decorator]
     def take(x: Any) -> Any:
@@ -122,8 +178,8 @@ def _places(index: Any, width: int) -> Any:
 class Grids:
     """Dots as the products of pairs of matrices of one size: `count` pairs of them.
 
-    left, right: the rows of all matrices; lefts, rights: how many of these each matrix has.
-    index: where among all products the dots are.
+    lefts, rights: how many rows each matrix has. left, right: all of them, in the order in which
+    `products` takes them. index: where among all products the dots are.
     """
 
     count: int
@@ -163,19 +219,24 @@ def grids_of(left: Sequence[Any], right: Sequence[Any]) -> Grids | None:
     ((lefts, rights),) = sizes
     if len(left) < LEAST * len(used) * lefts * rights:
         return None
-    all_rows = [[vector for pair in used for vector in pair[side]] for side in (0, 1)]
-    at = [{vector: i for i, vector in enumerate(vectors)} for vectors in all_rows]
+    sides = [[list(pair[side]) for pair in used] for side in (0, 1)]
+    at = [{v: i for i, v in enumerate(chain(*matrices))} for matrices in sides]
     index = [at[0][a] * rights + at[1][b] % rights for a, b in zip(left, right)]
-    return Grids(len(used), lefts, rights, all_rows[0], all_rows[1], index)
+    rows_of = [[*chain(*zip(*matrices))] for matrices in sides]
+    return Grids(len(used), lefts, rights, rows_of[0], rows_of[1], index)
 
 
 def products(left: Any, right: Any, count: int) -> Any:
-    """For each example the products of so many pairs of matrices, in one row."""
+    """For each example the products of so many pairs of matrices, in one row.
+
+    left, right: the first row of each matrix, then the second row of each, and so on. XLA brings
+    them into the order in which its products are fast; in that of the matrices it does not.
+    """
     import jax.numpy as jnp
 
     examples, _, length = left.shape
-    left, right = (x.reshape(examples, count, -1, length) for x in (left, right))
-    return jnp.einsum("bgik,bgjk->bgij", left, right).reshape(examples, -1)
+    left, right = (x.reshape(examples, -1, count, length) for x in (left, right))
+    return jnp.einsum("bigk,bjgk->bgij", left, right).reshape(examples, -1)
 
 
 def picked(rows: Any, index: Any, some: int, batched: bool) -> Any:
@@ -202,5 +263,5 @@ def picked(rows: Any, index: Any, some: int, batched: bool) -> Any:
     return jnp.where(is_picked[:, :, None, :], rows, 0.0).sum(-1).reshape(examples, -1)
 
 
-FUNCTIONS = (strided, taken, products, picked)
+FUNCTIONS = (strided, filled, taken, products, picked)
 """What the lines of a program call."""

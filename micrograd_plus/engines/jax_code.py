@@ -21,17 +21,19 @@ def outputs(parameters, inputs, randoms):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from ..compiler.layout import Program
-from ..compiler.tape import DOT, PICK, Instruction
+from ..compiler.tape import DOT, MAP, PICK, Instruction
 from ..export.array_code import ArrayCode
 from ..export.array_program import ArrayProgram
-from ..export.operands import Array, Operand, Piece, grids, operand, places
+from ..export.operands import Array, Operand, Piece, grids, mirrored, places
 from ..optim.updates import Update
 from . import jax_arrays
 from .merging import PADDING, merged
+from .pieces import Pieces
 
 
 class JaxCode(ArrayProgram):
@@ -40,6 +42,8 @@ class JaxCode(ArrayProgram):
     source: its text; outputs: the function itself. It takes the arrays of the parameters by their
     names, a row of inputs and one of random numbers for each example, and returns a row of outputs
     for each, the loss first.
+
+    spread: for results with holes, by name: which of the results is at each place; -1 for none.
     """
 
     def __init__(self, program: Program, dtype: str) -> None:
@@ -48,7 +52,9 @@ class JaxCode(ArrayProgram):
         self.dtype = dtype
         self.taken |= {function.__name__ for function in jax_arrays.FUNCTIONS}
         self.padding = Array(self._name("PADDING"), (len(PADDING),), False, False)
-        self._add(self.padding, [~(program.own_end + i) for i in range(len(PADDING))])
+        padding = range(program.own_end, program.own_end + len(PADDING))
+        self.arrays.add(self.padding, mirrored(padding))
+        self.spread: dict[str, list[int]] = {}
         self.source = self._written()
 
     @cached_property
@@ -70,7 +76,7 @@ class JaxCode(ArrayProgram):
     def _written(self) -> str:
         lines = [f'{array.name} = parameters["{array.name}"]' for array in self.weights]
         lines += [line for line in self._forward() if line]
-        found = operand([[self.arrays[place] for place in self.program.outputs]], False, False)
+        found = self._operand([self.program.outputs], False)
         text = self._read(found)
         lines += [*self._taken_lines()]
         lines.append(f"return {text if found.batched else f'join(len(inputs), {text})'}")
@@ -92,79 +98,120 @@ class JaxCode(ArrayProgram):
 
     def _by_index(self, found: Operand, text: str) -> str:
         """As steps through an array where that is possible: XLA is slow with an index."""
-        width = sum(piece.array.size for piece in found.pieces)
-        steps = jax_arrays.steps_of(found.index) if min(found.index) >= 0 else None
-        if steps:
-            return f"strided({text}, {steps[0]}, {steps[1]}, {found.size})"
-        return f"taken({text}, {self._index(found)}, {width})"
+        steps = jax_arrays.steps_of(found.index)
+        if not steps:
+            width = sum(map(len, found.pieces))
+            return f"taken({text}, {self._index(found)}, {width})"
+        text = f"strided({text}, {steps[0]}, {steps[1]}, {found.size})"
+        return f"filled({text}, {self._index(found)})" if min(found.index) < 0 else text
 
-    def _cut(self, slots: list[int]) -> list[list[int]]:
-        """With the parameters between, if they are in no other array: few and long arrays."""
-        if not slots:
-            return []
-        between = list(range(slots[0], slots[-1] + 1))
-        return super()._cut(slots) if any(~slot in self.arrays for slot in between) else [between]
+    def _cut(self, slots: Sequence[int]) -> Sequence[Sequence[int]]:
+        """As one array, in the order in which the operand has them."""
+        return [slots] if slots else []
 
-    def _value(self, instruction: Instruction, operands: list[Operand]) -> str:
-        """The expression for the result; dots that share vectors are products of matrices."""
-        if instruction.kind == PICK:
-            return self._picks(instruction)
-        grids_ = self._grids(instruction) if instruction.kind == DOT else ""
-        return grids_ + self._bias(operands) if grids_ else super()._value(instruction, operands)
-
-    def _picks(self, instruction: Instruction) -> str:
-        """Picks by several indices, each from as many rows, in the order of the indices."""
+    def _operands(self, instruction: Instruction) -> list[Operand]:
+        """Those of picks are all indices, and the rows from which each of them picks."""
+        if instruction.kind != PICK:
+            return super()._operands(instruction)
         at, values = instruction.operands
         indices = [*at.places] or [at.place(0, 0)]
         rows = places(values, instruction.count, instruction.length)
         some = len(rows) // len(indices)
         if rows == rows[:some] * len(indices):  # by each index from the same rows
             rows = rows[:some]
-        index = operand([[self.arrays[place] for place in indices]], False, False)
-        given = operand([[self.arrays[place] for place in row] for row in rows], True, False)
-        return f"picked({self._read(given)}, {self._read(index)}, {some}, {given.batched})"
+        return [self._operand([indices], False), self._operand(rows, True)]
 
-    def _grids(self, instruction: Instruction) -> str:
+    def _value(self, instruction: Instruction, operands: list[Operand], result: Array) -> str:
+        """The expression for the result; dots that share vectors are products of matrices."""
+        if instruction.kind == PICK:
+            index, given = operands
+            some = instruction.count // index.size[0]
+            return f"picked({self._read(given)}, {self._read(index)}, {some}, {given.batched})"
+        if instruction.kind == MAP:
+            operands = self._spread_out(operands, result)
+        found = ""
+        if instruction.kind == DOT and instruction.per_example:
+            found = self._grids(instruction, operands, result)
+        elif instruction.kind == DOT and instruction.count == 1:
+            found = self._by_pieces(operands)
+        return found or super()._value(instruction, operands, result)
+
+    def _keep(self, instruction: Instruction, result: Array) -> None:
+        """Says where the numbers of a result are."""
+        if result.name not in self.spread:
+            super()._keep(instruction, result)
+            return
+        layout = self.spread[result.name]
+        wide = replace(result, shape=(len(layout),))
+        self.arrays.add(wide, [None if i < 0 else instruction.out + i for i in layout])
+
+    def _spread_out(self, operands: list[Operand], result: Array) -> list[Operand]:
+        """The operands of an op of numbers, like the first of them that has holes."""
+        layouts = [self.spread.get(found.pieces[0].array.name) for found in operands]
+        for layout, found in zip(layouts, operands):
+            if layout and found.index == _places_in(layout):
+                self.spread[result.name] = layout
+                return [self._like(layout, operand) for operand in operands]
+        return operands
+
+    def _like(self, layout: list[int], found: Operand) -> Operand:
+        """An operand whose numbers are where this layout has them, with 0 in the holes."""
+        if found.repeated or found.size == (1,):
+            return found
+        piece = found.pieces[0]
+        if self.spread.get(piece.array.name) == layout and found.index == _places_in(layout):
+            return Operand([piece], (len(layout),), False, [])
+        index = found.index or range(sum(map(len, found.pieces)))
+        return Operand(
+            found.pieces, (len(layout),), False, [-1 if i < 0 else index[i] for i in layout]
+        )
+
+    def _by_pieces(self, operands: list[Operand]) -> str:
+        """A dot of vectors that would have to be joined as a sum of dots; "" for others."""
+        left, right, *_ = operands
+        both = list(zip(left.pieces, right.pieces))
+        if left.index or right.index or len(both) == 1 or any(len(a) != len(b) for a, b in both):
+            return ""
+        texts = [
+            [self._read(Operand([piece], (1, len(piece)), False, [])) for piece in pair]
+            for pair in both
+        ]
+        return " + ".join(f"dot({a}, {b})" for a, b in texts) + self._bias(operands)
+
+    def _grids(self, instruction: Instruction, operands: list[Operand], result: Array) -> str:
         """The dots of each example as products of matrices; "" if too many would not be used.
 
         The causal attention of several heads is one: a product for each head, of which half the
-        numbers are taken.
+        numbers are used. The others stay where they are, as holes.
         """
         sides = [list(map(tuple, places(*grid))) for grid in grids(instruction)[:2]]
         has_own = [any(place >= 0 for row in rows for place in row) for rows in sides]
-        if not instruction.per_example or not all(has_own):
+        if not all(has_own):
             return ""
         found = jax_arrays.grids_of(*sides)
         if not found or found.lefts * found.rights == 1:
             return ""
-        texts = [
-            self._read(operand([[self.arrays[p] for p in row] for row in rows], True, False))
-            for rows in (found.left, found.right)
-        ]
+        texts = [self._read(self._operand(rows, True)) for rows in (found.left, found.right)]
         product = f"products({texts[0]}, {texts[1]}, {found.count})"
-        width = found.count * found.lefts * found.rights
-        if found.index == list(range(width)):
-            return product
-        array = Array("", (width,), True, False)
-        size = (len(found.index),)
-        return self._by_index(Operand([Piece(array, 0, width)], size, False, found.index), product)
+        width, size = found.count * found.lefts * found.rights, len(found.index)
+        if size == width or len({*found.index}) < size:
+            if found.index != list(range(width)):
+                array = Array("", (width,), True, False)
+                there = Operand([Piece(array, 0, width)], (size,), False, found.index)
+                product = self._by_index(there, product)
+            return product + self._bias(operands)
+        number = {place: i for i, place in enumerate(found.index)}
+        layout = self.spread[result.name] = [number.get(place, -1) for place in range(width)]
+        holes = Operand([], (width,), False, layout)
+        biases = [self._like(layout, bias) for bias in operands[2:]]
+        return f"filled({product}, {self._index(holes)})" + self._bias([*operands[:2], *biases])
 
-    def bounds(self) -> set[int]:
-        """The slots at which its arrays of parameters begin, or before which they end."""
-        ends = [(slots[0], slots[-1] + 1) for slots in self.weights.values()]
-        return {bound for pair in ends for bound in pair}
-
-    def arrays_of(self, pieces: Sequence[Any], bounds: Sequence[int]) -> dict[str, Any]:
-        """The arrays of parameters by name, of the pieces between these bounds."""
-        import jax.numpy as jnp
-
-        arrays = {}
-        for array, slots in self.weights.items():
-            first, end = bounds.index(slots[0]), bounds.index(slots[-1] + 1)
-            own = pieces[first:end]
-            joined = own[0] if len(own) == 1 else jnp.concatenate(own)
-            arrays[array.name] = joined.reshape(array.shape)
-        return arrays
+    def arrays_of(self, pieces: Pieces, data: Sequence[Any]) -> dict[str, Any]:
+        """The arrays of parameters by name, of the numbers of each piece."""
+        return {
+            array.name: pieces.array(data, slots).reshape(array.shape)
+            for array, slots in self.weights.items()
+        }
 
 
 def update_function(update: Update, formulas: dict[str, Any], dtype: str) -> Callable[..., Any]:
@@ -192,6 +239,11 @@ def update_function(update: Update, formulas: dict[str, Any], dtype: str) -> Cal
         "spread": lambda numbers, data: jnp.broadcast_to(numbers, data.shape),
     }
     return _run([source], names)["update"]
+
+
+def _places_in(layout: Sequence[int]) -> list[int]:
+    """Where a layout has each of its numbers."""
+    return sorted((place for place, i in enumerate(layout) if i >= 0), key=layout.__getitem__)
 
 
 def _run(definitions: list[str], names: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The machine that runs programs in JAX, with the methods that every machine has.
 
-All parameters are one array on the device, and so are their gradients. A run is one call of
+The parameters are on the device, in a few arrays, and so are their gradients. A run is one call of
 compiled code for up to a thousand steps.
 """
 
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..optim.updates import Update
 from ..support.checks import whole_number
 from .jax_code import JaxCode
 from .jax_steps import AXIS, MOST_STEPS, Kind, State, Steps, compiled
+from .pieces import Pieces
 
 
 @dataclass
@@ -68,27 +68,28 @@ class JaxMachine:
         self.widest: dict[JaxCode, int] = {}  # the most examples that a batch of several had
         self.completed = 0  # how many steps of the last run were completed
         self.lock = RLock()  # held while a program runs, and while numbers come or go
-        self.bounds = sorted({0, moved, parameters})  # of the pieces of the parameters
+        self.pieces = Pieces(parameters, moved, [])
         zeros = np.zeros(parameters, dtype.name)
         with self._in_jax():
             counted = {name: np.float64(0.0) for name in self.counted}
-            memory = dict.fromkeys(self.kept, self._pieces(zeros[:moved]))
-            state = State(
-                self._pieces(zeros), self._pieces(zeros), memory, counted, np.bool_(False)
-            )
-            self.state = self._everywhere(state)
-        self.before = self.state  # the last update of a guarded run
+            memory = dict.fromkeys(self.kept, self.pieces.cut(zeros[:moved]))
+            data = self.pieces.cut(zeros)
+            self.state, self.grad = self._everywhere((State(data, memory, counted), data))
+        self.started = False  # whether the optimizer has moved the parameters
+        self.before = self.state, self.started  # the last update of a guarded run
 
     @contextmanager
     def _in_jax(self) -> Iterator[None]:
         """JAX with 64 bits, and float32 products with all their digits, whatever the user's are.
 
-        An error that ends a run on several machines is one that says so.
+        An error that ends a run on several machines is one that says so; JAX raises ValueError
+        where a program has no loop.
         """
-        with self.jax.enable_x64(True), self.jax.default_matmul_precision("highest"):
+        precision = "highest" if self.dtype.name == "float32" else None
+        with self.jax.enable_x64(True), self.jax.default_matmul_precision(precision):
             try:
                 yield
-            except self.jax.errors.JaxRuntimeError as error:
+            except (self.jax.errors.JaxRuntimeError, ValueError) as error:
                 if self.jax.process_count() == 1:
                     raise
                 raise RuntimeError(
@@ -120,20 +121,10 @@ class JaxMachine:
         with self.np.errstate(over="ignore"):
             return self.np.asarray(numbers, self.dtype.name)
 
-    def _pieces(self, numbers: Any) -> list[Any]:
-        """The numbers of the parameters, or of those that are moved, cut at the bounds."""
-        pairs = pairwise(self.bounds)
-        return [numbers[begin:end] for begin, end in pairs if end <= len(numbers)]
-
-    def _whole(self, pieces: Sequence[Any]) -> Any:
-        """The pieces as one NumPy array."""
-        none = self.np.zeros(0, self.dtype.name)
-        return self.np.concatenate([none, *map(self.np.asarray, pieces)])
-
     @property
     def data(self) -> Any:
         """The numbers of all parameters, as a NumPy array."""
-        return self._whole(self.state.data)
+        return self.pieces.whole(self.state.data, self.dtype.name)
 
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
@@ -145,60 +136,62 @@ class JaxMachine:
         alive = set(self.codes.values())
         self.loops = {key: loop for key, loop in self.loops.items() if alive.issuperset(key[0])}
         self.widest = {code: widest for code, widest in self.widest.items() if code in alive}
-        own = [{0, self.moved, self.parameters}, *[code.bounds() for code in alive]]
-        bounds = sorted(set().union(*own))
-        if bounds != self.bounds:
-            numbers, grad, states = self.data, self._whole(self.state.grad), self.read_state()
-            self.bounds, self.loops = bounds, {}
-            self.write(numbers, grad)
+        arrays = [code.weights.values() for code in self.codes.values()]
+        pieces = Pieces(self.parameters, self.moved, arrays)
+        if pieces != self.pieces:
+            numbers, states = self.read(), self.read_state()
+            self.pieces, self.loops = pieces, {}
+            self.write(*numbers)
             self.write_state(states)
-            self.before = self.state
+            self.before = self.state, self.started
 
     # ---- what the user sees
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
-        return self.data.tolist(), self._whole(self.state.grad).tolist()
+        return self.data.tolist(), self.pieces.whole(self.grad, self.dtype.name).tolist()
 
     def write(self, data: Sequence[float], grad: Sequence[float]) -> None:
         """Sets the numbers and the gradients of all parameters."""
         with self._in_jax():
-            both = self._pieces(self._rounded(data)), self._pieces(self._rounded(grad))
-            own, gradients = self._everywhere(both)
-            self.state = self.state._replace(data=own, grad=gradients)
+            both = [self.pieces.cut(self._rounded(numbers)) for numbers in (data, grad)]
+            own, self.grad = self._everywhere(both)
+            self.state = self.state._replace(data=own)
 
     def copy_from(self, other: Any, places: Sequence[int]) -> None:
         """Sets the numbers of all parameters to those at these places of another machine."""
         with self._in_jax():
             numbers = self._rounded(self.np.take(other.data, places))
-            self.state = self.state._replace(data=self._everywhere(self._pieces(numbers)))
+            self.state = self.state._replace(data=self._everywhere(self.pieces.cut(numbers)))
 
     def read_state(self) -> list[dict[str, float]]:
         """The optimizer's state for each parameter that it moves."""
-        if not self.state.started:
+        if not self.started:
             return [{} for _ in range(self.moved)]
         memory, counted = self.state.memory, self.state.counted
-        rows = self.np.array([self._whole(memory[name]) for name in self.kept])
+        rows = self.np.array(
+            [self.pieces.whole(memory[name], self.dtype.name) for name in self.kept]
+        )
         return states_of(
             self.kept, rows.reshape(-1, self.moved), self.counted, list(counted.values())
         )
 
     def write_state(self, states: Sequence[dict[str, float]]) -> None:
         """Sets the optimizer's state: for all parameters, or for none."""
-        started = any(states)
+        self.started = any(states)
         rows: Any = self.np.zeros((len(self.kept), self.moved))
         counts: Any = self.np.zeros(len(self.counted))
-        if started:
+        if self.started:
             rows, counts = numbers_of(self.kept, self.counted, states)
-        memory = dict(zip(self.kept, map(self._pieces, self._rounded(rows))))
+        memory = dict(zip(self.kept, map(self.pieces.cut, self._rounded(rows))))
         counted = dict(zip(self.counted, map(self.np.float64, counts)))
         with self._in_jax():
-            placed = self._everywhere((memory, counted, self.np.bool_(started)))
-            self.state = self.state._replace(**dict(zip(("memory", "counted", "started"), placed)))
+            memory, counted = self._everywhere((memory, counted))
+            self.state = self.state._replace(memory=memory, counted=counted)
 
     def restore(self) -> None:
         """Undoes the last update of a guarded run."""
-        self.state = self.before._replace(grad=self.state.grad)
+        self.state, self.started = self.before
 
     # ---- batches
 
@@ -242,8 +235,9 @@ class JaxMachine:
             examples = firsts[:, None] + lanes
             taken.masked = taken.masked or bool((sizes[k] < widest).any())
             order = starts[examples][:, :, None] + np.arange(code.program.inputs)
-            taken.order.append(order)
             taken.rows.append(self._shared(inputs[order]))
+            is_all = order.size == len(inputs) and bool((np.diff(order.ravel()) == 1).all())
+            taken.order.append(None if is_all else order)
             if len(taken.outputs):
                 places = output_starts[examples][:, :, None] + np.arange(len(code.program.outputs))
                 taken.places.append(places)
@@ -258,11 +252,15 @@ class JaxMachine:
     def take_again(self, batches: Rows, inputs: Any) -> Rows:
         """Batches that `take` gave, for other examples of the same shapes."""
         numbers = self._rounded(inputs)
-        with self._in_jax():
-            rows = [numbers[order] for order in batches.order]
-            if self.mesh is not None:  # else the call takes them there, which is faster
+        rows = [
+            numbers.reshape(rows.shape) if order is None else numbers[order]
+            for rows, order in zip(batches.rows, batches.order)
+        ]
+        if self.mesh is not None:  # else the call takes them there, which is faster
+            with self._in_jax():
                 rows = list(map(self._shared, rows))
-        return replace(batches, rows=rows, outputs=self.np.zeros_like(batches.outputs))
+        outputs = self.np.zeros_like(batches.outputs)
+        return Rows(**{**vars(batches), "rows": rows, "outputs": outputs})
 
     def parts(self, batches: Rows, step: int) -> int:
         """Into how many parts a step is cut for threads: JAX has its own."""
@@ -290,10 +288,9 @@ class JaxMachine:
         self, batches: Rows, first: int, count: int, task: Task, rates: Sequence[float]
     ) -> Outcome:
         """Runs as many steps as one call of the loop can."""
-        np = self.np
-        codes = list(self.codes.values())
-        own = [codes[program] for program in batches.programs]
+        np, codes = self.np, list(self.codes.values())
         kind = Kind(
+            loops=batches.table.shape[2] > 1,
             differentiated=task.differentiated,
             guarded=task.guarded,
             clips=task.clip > 0,
@@ -301,21 +298,22 @@ class JaxMachine:
             masked=batches.masked,
             devices=self.shares,
         )
-        numbers = np.array([first, count, task.clip])
-        all_rates = np.zeros(MOST_STEPS)
+        numbers = np.zeros(4 + kind.most)
+        numbers[:4] = first, count, task.clip, self.started
         if task.differentiated and self.optimizer:
-            all_rates[:count] = rates or self.optimizer.lr
-        ends = np.cumsum([len(code.program.generators) for code in codes])
-        seeds = [
-            np.array(task.seeds[ends[p] - len(codes[p].program.generators) : ends[p]], np.int64)
-            for p in batches.programs
-        ]
+            numbers[4 : 4 + count] = rates or self.optimizer.lr
+        seeds, state, before = [], self.state, None
+        if task.seeds:
+            ends = np.cumsum([len(code.program.generators) for code in codes])
+            drawn = np.split(np.array(task.seeds, np.int64), ends)
+            seeds = [drawn[program] for program in batches.programs]
+        if task.guarded:
+            before, _ = self.before
+        if not task.differentiated:
+            state = State(state.data, {}, {})
         with self._in_jax():
-            loop = self._loop(tuple(own), kind)
-            before = self.before if task.guarded else None  # each array of a call takes its time
-            result = loop(
-                self.state, before, batches.rows, batches.table, numbers, all_rates, seeds
-            )
+            loop = self._loop(tuple([codes[program] for program in batches.programs]), kind)
+            result = loop(state, before, batches.rows, batches.table, numbers, seeds)
             completed = int(result.completed) if task.guarded else count
             shown = min(completed + 1, count)
             losses = np.asarray(result.losses)[:shown].tolist()
@@ -325,14 +323,19 @@ class JaxMachine:
             run = groups[sizes > 0]
             batches.outputs[batches.places[k][run]] = np.asarray(outputs)[run]
         if task.differentiated:
-            self.state, self.before = result.state, result.before or result.state
+            if not task.guarded:
+                self.before = result.state, True
+            elif completed:
+                self.before = result.before, self.started or completed > 1
+            self.state, self.grad = result.state, result.grad
+            self.started |= bool(self.update) and completed > 0
         return Outcome(completed, losses, norms)
 
     def _loop(self, codes: tuple[JaxCode, ...], kind: Kind) -> Callable[..., Any]:
         """The compiled loop for these programs."""
         key = codes, kind
         if key not in self.loops:
-            steps = Steps(codes, self.bounds, self.moved, self.update, self.dtype, kind)
+            steps = Steps(codes, self.pieces, self.update, self.dtype, kind)
             self.loops[key] = compiled(steps, self.mesh)
         return self.loops[key]
 

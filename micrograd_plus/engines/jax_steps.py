@@ -2,6 +2,7 @@
 
 The loop is a `while_loop`: how many steps it runs is a number, so that one compiled program serves
 every count, and a guarded run can end early. `lax.scan` would be compiled again for each count.
+Batches of one step have a program without the loop, which a CPU begins faster.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ..compiler.dtypes import Dtype
 from ..compiler.kernels import first_serial, uniform
 from ..optim.updates import Update
 from .jax_code import JaxCode, update_function
+from .pieces import Pieces
 
 MOST_STEPS = 1024  # that one call of the loop runs
 AXIS = "batch"  # of the mesh of devices
@@ -22,25 +24,26 @@ AXIS = "batch"  # of the mesh of devices
 class State(NamedTuple):
     """What a step changes.
 
-    data, grad: of all parameters, in pieces: those that the program uses as one array.
+    data: of all parameters, in pieces: those that the program uses as one array.
     memory: what the optimizer keeps of each piece that it moves, by name; counted: what it counts,
-    by name; started: whether it has moved them before.
+    by name.
     """
 
     data: list[Any]
-    grad: list[Any]
     memory: dict[str, list[Any]]
     counted: dict[str, Any]
-    started: Any
 
 
 class Result(NamedTuple):
     """What a call of the loop returns.
 
-    before: the state before the last update of a guarded run, or None.
+    state, grad: None if nothing is differentiated. before: the state before the last update;
+    completed, norms: the steps done, and the gradient's length for each. These three are None
+    unless a run is guarded. Each array of a result takes its time.
     """
 
-    state: State
+    state: State | None
+    grad: list[Any] | None
     before: State | None
     completed: Any
     losses: Any
@@ -51,10 +54,12 @@ class Result(NamedTuple):
 class Kind(NamedTuple):
     """How a call of the loop treats its steps; each kind is a compiled program of its own.
 
-    masked: whether some batches are filled up with examples that do not count. devices: how many
-    share each batch. The others are as in `batches.Task`.
+    loops: whether there may be more than one. masked: whether some batches are filled up with
+    examples that do not count. devices: how many share each batch. The others are as in
+    `batches.Task`.
     """
 
+    loops: bool
     differentiated: bool
     guarded: bool
     clips: bool
@@ -62,43 +67,48 @@ class Kind(NamedTuple):
     masked: bool
     devices: int
 
+    @property
+    def most(self) -> int:
+        """How many steps one call runs at most."""
+        return MOST_STEPS if self.loops else 1
+
 
 class Steps:
     """The loop for examples of one shape, or of several, each with its program.
 
-    bounds: the slots between which the pieces of the parameters are; moved: how many slots, and
-    then how many pieces, the optimizer moves.
+    pieces: how the parameters are cut.
     """
 
     def __init__(
-        self, codes: Sequence[JaxCode], bounds: Sequence[int], moved: int, update: Update | None,
-        dtype: Dtype, kind: Kind,
+        self, codes: Sequence[JaxCode], pieces: Pieces, update: Update | None, dtype: Dtype,
+        kind: Kind,
     ) -> None:  # fmt: skip
-        self.codes, self.bounds, self.update, self.dtype = codes, bounds, update, dtype
-        self.moved, self.kind = bounds.index(moved), kind
+        self.codes, self.pieces, self.update, self.dtype = codes, pieces, update, dtype
+        self.moved, self.kind = pieces.moved_pieces, kind
         if update:
             self.first = update_function(update, update.first, dtype.name)
             self.later = update_function(update, update.later, dtype.name)
 
     def __call__(
         self, state: State, before: State | None, rows: list[Any], table: Any, numbers: Any,
-        rates: Any, seeds: list[Any],
+        seeds: list[Any],
     ) -> Result:  # fmt: skip
         """Runs the steps.
 
         rows: for each program [groups, examples, inputs]. table: [3, programs, steps]: the group
         that a step takes, how many of its examples count, and how many come before them.
-        numbers: the first step, their count, and the largest norm of the gradient. rates: of each
-        step. seeds: for each program those of its random numbers.
+        numbers: the first step, their count, the largest norm of the gradient, 1 if the optimizer
+        has moved the parameters before, and the learning rate of each step. seeds: for each program
+        those of its random numbers.
         """
         import jax
         import jax.numpy as jnp
 
         at, put = jax.lax.dynamic_index_in_dim, jax.lax.dynamic_update_index_in_dim
         first, count = numbers[0].astype("int64"), numbers[1].astype("int64")
-        zeros = jnp.zeros(MOST_STEPS, "float64")
-        outputs = self._room(rows)
-        start = (Result(state, before, jnp.int64(0), zeros, zeros, outputs), jnp.bool_(True))
+        zeros, none = jnp.zeros(self.kind.most, "float64"), jnp.int64(0)
+        grad = list(map(jnp.zeros_like, state.data))
+        start = Result(state, grad, before, none, zeros, zeros, self._room(rows)), jnp.bool_(True)
 
         def goes_on(carry: Any) -> Any:
             result, is_finite = carry
@@ -123,22 +133,30 @@ class Steps:
                 scale = jnp.minimum(numbers[2] / (norm + 1e-6), 1.0)
                 scale = scale.astype(self.dtype.name)
                 grad = [g * scale if j < self.moved else g for j, g in enumerate(grad)]
-            after = self._updated(now._replace(grad=grad), at(rates, i, keepdims=False))
+            lr, started = at(numbers, 4 + i, keepdims=False), (numbers[3] > 0) | (i > 0)
+            after = self._updated(now, grad, lr, started)
             if not self.kind.guarded:
-                return done._replace(state=after, completed=i + 1), is_finite
+                return done._replace(state=after, grad=grad, completed=i + 1), is_finite
             is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-            chosen = [
+            state, before = (
                 jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), *pair)
-                for pair in ((after, now._replace(grad=grad)), (now, done.before))
-            ]
-            state, before = map(State._make, chosen)
-            return done._replace(state=state, before=before, completed=i + is_finite), is_finite
+                for pair in ((after, now), (now, done.before))
+            )
+            return (
+                done._replace(state=state, grad=grad, before=before, completed=i + is_finite),
+                is_finite,
+            )
 
-        result, _ = jax.lax.while_loop(goes_on, step, start)
+        loop = partial(jax.lax.while_loop, goes_on, step) if self.kind.loops else step
+        result, _ = loop(start)
         if self.kind.devices > 1:
             gather = jax.lax.all_gather
             outputs = [gather(out, AXIS, axis=1, tiled=True) for out in result.outputs]
             result = result._replace(outputs=outputs)
+        if not self.kind.differentiated:
+            result = result._replace(state=None, grad=None)
+        if not self.kind.guarded:
+            result = result._replace(completed=None, norms=None)
         return result
 
     def _room(self, rows: list[Any]) -> list[Any]:
@@ -172,7 +190,7 @@ class Steps:
                 size,
                 examples,
                 serial + offset,
-                seeds[k],
+                seeds[k] if seeds else (),
             )
             part_of = partial(self._part, code)
             if len(self.codes) == 1:
@@ -200,8 +218,8 @@ class Steps:
             lanes = lanes + len(rows) * jax.lax.axis_index(AXIS)
         randoms = self._randoms(serial + lanes, seeds)
 
-        def loss_of(pieces: list[Any]) -> tuple[Any, Any]:
-            outputs = code.outputs(code.arrays_of(pieces, self.bounds), rows, randoms)
+        def loss_of(data: list[Any]) -> tuple[Any, Any]:
+            outputs = code.outputs(code.arrays_of(self.pieces, data), rows, randoms)
             losses = outputs[:, 0]
             if self.kind.masked:
                 losses = jnp.where(lanes < size, losses, 0.0)
@@ -224,7 +242,7 @@ class Steps:
         numbers: Any = jnp.stack(drawn, axis=1)
         return jnp.minimum(numbers, self.dtype.below_one).astype(self.dtype.name)
 
-    def _updated(self, state: State, lr: Any) -> State:
+    def _updated(self, state: State, grad: list[Any], lr: Any, started: Any) -> State:
         """The state after the optimizer's update."""
         import jax.numpy as jnp
 
@@ -234,16 +252,16 @@ class Steps:
         memory = {name: list(rows) for name, rows in state.memory.items()}
         for j in range(self.moved):
             kept = {name: rows[j] for name, rows in state.memory.items()}
-            given = {"lr": lr, "gradient": state.grad[j], "data": data[j], **kept, **state.counted}
+            given = {"lr": lr, "gradient": grad[j], "data": data[j], **kept, **state.counted}
             new = self.later(**given)
             if not self.update.starts_at_zero:
                 first = self.first(**given)
-                new = {name: jnp.where(state.started, new[name], first[name]) for name in new}
+                new = {name: jnp.where(started, new[name], first[name]) for name in new}
             data[j] = new["data"]
             for name, rows in memory.items():
                 rows[j] = new[name]
             counted = {name: new[name] for name in counted}
-        return State(data, state.grad, memory, counted, jnp.bool_(True))
+        return State(data, memory, counted)
 
 
 def _zeros_like(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -263,7 +281,7 @@ def compiled(steps: Steps, mesh: Any) -> Callable[..., Result]:
     if mesh is None:
         return jax.jit(steps.__call__)
     everywhere, shared = PartitionSpec(), PartitionSpec(None, AXIS)
-    given = (everywhere, everywhere, shared, *[everywhere] * 4)
+    given = (everywhere, everywhere, shared, *[everywhere] * 3)
     return jax.jit(
         jax.shard_map(
             steps.__call__, mesh=mesh, in_specs=given, out_specs=everywhere, check_vma=False

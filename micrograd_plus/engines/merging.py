@@ -82,11 +82,13 @@ def _as_one(group: list[Instruction], padding: int) -> list[Instruction]:
     return group
 
 
-def _filled(row: list[int], length: int, place: int) -> list[int]:
-    return row + [place] * (length - len(row))
+def _filled(row: Sequence[int], length: int, place: int) -> Sequence[int]:
+    return [*row, *[place] * (length - len(row))]
 
 
-def _filled_dots(sides: Sequence[list[list[int]]], length: int, zero: int) -> list[list[list[int]]]:
+def _filled_dots(
+    sides: Sequence[list[Sequence[int]]], length: int, zero: int
+) -> list[list[Sequence[int]]]:
     """Both sides of dots in rows of this length: where one is 0, the other may be any number.
 
     So it goes on as a longer row that begins like it, if there is one: then dots share vectors.
@@ -95,7 +97,7 @@ def _filled_dots(sides: Sequence[list[list[int]]], length: int, zero: int) -> li
         {tuple(row[:k]): row for row in side if len(row) == length for k in range(1, length)}
         for side in sides
     ]
-    rows: list[list[list[int]]] = [[], []]
+    rows: list[list[Sequence[int]]] = [[], []]
     for pair in zip(*sides):
         known = [own.get(tuple(row)) for own, row in zip(longer, pair)]
         extended = 1 if known[1] else 0 if known[0] else None

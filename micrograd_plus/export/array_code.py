@@ -21,7 +21,7 @@ from typing import Any
 
 from ..formulas.writers import CALL, Python, Writer, is_reduction, name_shared_parts, walk
 from ..ops import Op
-from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, flow
+from ..symbols import FUNCTIONS, Expression, Form, Function, Reduction, Symbol, exp, flow
 
 PREFIX = {"numpy": "np", "jax": "jnp", "torch": "torch"}
 """The libraries, and the name by which each is called."""
@@ -88,6 +88,8 @@ class ArrayCode(Python):
     def backward_function(self, name: str, op: Op, j: int) -> str:
         """The function that takes a gradient from an op's result to its operand j."""
         formula = gradient(op, j)
+        if self.library == "jax":
+            formula = _with_its_exponentials(formula, op)
         lines = ["g, out = g[..., None], out[..., None]"] if op.nary else []
         if not isinstance(formula, Expression) or (op.nary and not _mentions(formula, op.operands)):
             formula = formula * Symbol(f"np.ones_like({op.operands[j]})")
@@ -133,6 +135,23 @@ def _without_ones(formula: Any) -> Any:
     if formula.name == "*" and not isinstance(args[1], Expression) and abs(args[1]) == 1:
         return args[0] if args[1] > 0 else -args[0]
     return Expression(formula.name, *args)
+
+
+def _with_its_exponentials(formula: Any, op: Op) -> Any:
+    """The formula with exp(a - b) / c for exp(a - out), if an op's result, out, is b + log(c).
+
+    XLA computes once what the result and its gradient have in common, and exponentials are slow.
+    """
+    if not isinstance(formula, Expression) or not formula.args:
+        return formula
+    result, inner = op.expression, formula.args[0]
+    if formula.name == "exp" and getattr(inner, "name", "") == "-" and result.name == "+":
+        (a, out), (b, logarithm) = inner.args, result.args
+        if getattr(out, "name", "") == "out" and getattr(logarithm, "name", "") == "log":
+            return exp(a - b) / logarithm.args[0]
+    return Expression(
+        formula.name, *[_with_its_exponentials(argument, op) for argument in formula.args]
+    )
 
 
 def _mentions(formula: Any, names: tuple[str, ...]) -> bool:

@@ -22,7 +22,7 @@ from ..symbols import Expression, Symbol
 from .array_code import gradient, is_short
 from .array_program import ArrayProgram, column, heading
 from .helpers import IMPORTS, array_of, nested
-from .operands import Array, Operand, Piece, operand
+from .operands import Array, Operand, Piece
 
 
 class ArrayFile(ArrayProgram):
@@ -78,7 +78,7 @@ class ArrayFile(ArrayProgram):
 
     def _outputs(self) -> list[str]:
         """The lines that return the outputs of a model."""
-        found = operand([[self.arrays[place] for place in self.program.outputs]], False, False)
+        found = self._operand([self.program.outputs], False)
         text = self._read(found)
         count = f"len({self.arguments[0]})"
         if not found.batched:
@@ -100,7 +100,7 @@ class ArrayFile(ArrayProgram):
 
     @property
     def _root(self) -> Operand:
-        return operand([[self.arrays[self.program.outputs[0]]]], False)
+        return self._operand([self.program.outputs[:1]], False)
 
     # ---- the lines of the backward pass
 

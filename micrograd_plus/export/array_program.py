@@ -7,7 +7,7 @@ written by `array_code.py`. `array_file.py` makes a file of the lines; the engin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -17,7 +17,18 @@ from ..ops import Op
 from ..symbols import Symbol
 from .array_code import PREFIX, ArrayCode, backward_name, is_plain_reduction, is_short
 from .helpers import helpers
-from .operands import Array, Operand, Piece, grids, operand, places, runs
+from .operands import (
+    Array,
+    Arrays,
+    Operand,
+    Piece,
+    grids,
+    mirrored,
+    one_after_the_other,
+    operand,
+    places,
+    runs,
+)
 
 _MOST_JOINED = 3  # words in the name of an array
 _WIDTH = 96  # of the lines of a function
@@ -43,7 +54,7 @@ class ArrayProgram:
         self.code, self.helpers = ArrayCode(library), helpers(library)
         self.taken = {"jax", "math", "functools", "g", "parameters", "loss", "PARAMETERS"}
         self.taken |= {*PREFIX.values(), *self.helpers, "predict", "loss_and_gradients"}
-        self.arrays: dict[int, tuple[Array, int]] = {}
+        self.arrays = Arrays()
         self.indices: dict[tuple[tuple[int, ...], tuple[int, ...]], str] = {}
         self.joins: dict[tuple[Piece, ...], str] = {}  # the names of arrays that are joined
         self.read: set[str] = set()  # the names of arrays that some line reads
@@ -54,25 +65,18 @@ class ArrayProgram:
         begin = 0
         for name, (_, size) in zip(self.arguments, arguments):
             end = begin + size
-            self._add(Array(name, (size,), True, False), range(begin, end))
+            self.arrays.add(Array(name, (size,), True, False), range(begin, end))
             begin = end
         self._name_weights()
         own = range(program.own_begin, program.own_begin + len(program.numbers))
         self.numbers = Array(self._name("NUMBERS"), (len(own),), False, False)
-        self._add(self.numbers, [~slot for slot in own])
+        self.arrays.add(self.numbers, mirrored(own))
         self.results: list[Array] = []
         for instruction in [*program.shared, *program.per_example]:
-            first = instruction.out if instruction.per_example else ~instruction.out
+            name = self._name(f"v{len(self.results) + 1}")
             active = any(pattern.active for pattern in instruction.operands)
-            result = Array(
-                self._name(f"v{len(self.results) + 1}"),
-                (instruction.count,),
-                instruction.per_example,
-                active,
-            )
+            result = Array(name, (instruction.count,), instruction.per_example, active)
             self.results.append(result)
-            step = 1 if instruction.per_example else -1
-            self._add(result, range(first, first + step * instruction.count, step))
 
     # ---- names
 
@@ -85,34 +89,31 @@ class ArrayProgram:
         self.taken |= {name, f"d_{name}"}
         return name
 
-    def _add(self, array: Array, own: Iterable[int]) -> None:
-        """Says at which places the numbers of an array are."""
-        for offset, place in enumerate(own):
-            self.arrays[place] = array, offset
-
     def _name_weights(self) -> None:
         """Makes arrays of the parameters: of those together that an operand uses first."""
-        self.weights: dict[Array, list[int]] = {}
+        self.weights: dict[Array, Sequence[int]] = {}
         program = self.program
-        used = [
+        operands: list[tuple[Sequence[Sequence[int]], bool]] = [
             (places(*grid), instruction.kind != MAP and j < 2)
             for instruction in [*program.per_example, *program.shared]
             for j, grid in enumerate(grids(instruction))
         ]
-        for rows, as_matrix in [*used, ([program.outputs], False)]:
-            given = [~place for row in rows for place in row]
-            new = {slot for slot in given if slot in range(len(self.labels))}
-            for slots in self._cut(sorted(slot for slot in new if ~slot not in self.arrays)):
-                whole = as_matrix and slots == given
+        own = range(-len(self.labels), 0)
+        for rows, as_matrix in [*operands, ([program.outputs], False)]:
+            given = used = one_after_the_other(rows)
+            if not (isinstance(given, range) and given[0] in own and given[-1] in own):
+                used = [place for place in given if place in own]
+            for slots in self._cut(mirrored(self.arrays.lacks(used))):
+                whole = as_matrix and list(slots) == list(mirrored(given))
                 size = (len(rows), len(rows[0])) if whole else (len(slots),)
                 name = self._name(_common([self.labels[slot] for slot in slots]))
                 array = Array(name, size, False, True)
                 self.weights[array] = slots
-                self._add(array, [~slot for slot in slots])
+                self.arrays.add(array, mirrored(slots))
 
-    def _cut(self, slots: list[int]) -> list[list[int]]:
+    def _cut(self, slots: Sequence[int]) -> Sequence[Sequence[int]]:
         """The slots of parameters that one operand is the first to use, one list for each array."""
-        return runs(slots)
+        return runs(sorted(slots))
 
     def _index(self, found: Operand) -> str:
         """The name of the index array of an operand."""
@@ -128,22 +129,27 @@ class ArrayProgram:
         kind, found = instruction.kind, []
         product = self._is_product(instruction)
         given = [places(*grid) for grid in grids(instruction)]
-        if kind == DOT and instruction.count == 1:  # in the order of the places
-            pairs = sorted(zip(given[0][0], given[1][0]), key=lambda pair: [*map(abs, pair)])
-            given[:2] = [[list(side)] for side in zip(*pairs)]
+        if kind == DOT and instruction.count == 1:  # in the order of the arrays
+            order = self.arrays.order
+            pairs = sorted(zip(given[0][0], given[1][0]), key=lambda pair: [*map(order, pair)])
+            given[:2] = [[side] for side in zip(*pairs)]
         for j, own in enumerate(given):
-            rows = len(own)
-            elements = [[self.arrays[place] for place in row] for row in own]
             as_matrix = j < 2 if kind in (DOT, MATMUL) else kind == REDUCE or (kind, j) == (PICK, 1)
-            if product and j == 1 and rows == 1 and instruction.per_example:
+            if product and j == 1 and len(own) == 1 and instruction.per_example:
                 as_matrix = False  # a row of each example: the batch is the matrix
-            if kind == MATMUL and j == 2 and all(row == elements[0] for row in elements):
-                elements = elements[:1]
+            if kind == MATMUL and j == 2 and all(row == own[0] for row in own):
+                own = own[:1]
             elif kind == MATMUL and j == 2:
                 as_matrix = True
             may_repeat = kind == MAP or j == 2 or (kind == DOT and not product)
-            found.append(operand(elements, as_matrix, may_repeat))
+            found.append(self._operand(own, as_matrix, may_repeat))
         return found
+
+    def _operand(
+        self, rows: Sequence[Sequence[int]], as_matrix: bool, may_repeat: bool = False
+    ) -> Operand:
+        """The operand that has the numbers at these places."""
+        return operand(self.arrays, rows, as_matrix, may_repeat)
 
     def _is_product(self, instruction: Instruction) -> bool:
         """Whether an instruction is a matrix product: a dot with parameters is one, too."""
@@ -211,11 +217,17 @@ class ArrayProgram:
             lines += heading(path, before)
             before = path
             operands = self._operands(instruction)
-            value = self._value(instruction, operands)
+            value = self._value(instruction, operands, result)
             if not result.active and any(found.active for found in operands):
                 value = self._without_gradient(value)
             lines += [*self._taken_lines(), f"{result.name} = {value}"]
+            self._keep(instruction, result)
         return lines
+
+    def _keep(self, instruction: Instruction, result: Array) -> None:
+        """Says where the numbers of a result are, for the instructions that follow."""
+        own = range(instruction.out, instruction.out + instruction.count)
+        self.arrays.add(result, own if instruction.per_example else mirrored(own))
 
     def _taken_lines(self) -> list[str]:
         """The lines that must come before the next one."""
@@ -226,7 +238,7 @@ class ArrayProgram:
         detached = {"jax": f"jax.lax.stop_gradient({value})", "torch": f"({value}).detach()"}
         return detached.get(self.library, value)
 
-    def _value(self, instruction: Instruction, operands: list[Operand]) -> str:
+    def _value(self, instruction: Instruction, operands: list[Operand], result: Array) -> str:
         """The expression for the result of an instruction."""
         if instruction.kind == MAP and instruction.op:
             terms = list(map(self._term, operands))

@@ -7,12 +7,13 @@ operand, a list of places, becomes an expression that reads these arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from math import prod
 
-from ..compiler.tape import DOT, MATMUL, PICK, Instruction, Pattern
+from ..compiler.tape import BY_ELEMENT, DOT, MATMUL, PICK, Instruction, Pattern
 
 _MOST_PIECES = 8  # that are read one after the other; more are taken by an index
 
@@ -101,29 +102,88 @@ class Operand:
         return is_as_it_is and piece.array.shape == self.size and len(self.size) == 2
 
 
+_NOWHERE = range(0), Array("", (), False, False), 0
+
+
+class Arrays:
+    """For each place of a number its array, and which of the array's numbers it is.
+
+    It keeps runs of places that are side by side, of which there are few.
+    """
+
+    def __init__(self) -> None:
+        self._begins: list[int] = []  # the lowest place of each run
+        self._runs: list[tuple[range, Array, int]] = []  # and where in the array it begins
+        self._numbers: dict[Array, int] = {}  # in the order in which they came
+
+    def add(self, array: Array, places: Sequence[int | None]) -> None:
+        """Says at which place each number of an array is; None for one that has none."""
+        self._numbers[array] = len(self._numbers)
+        for offset, run in _side_by_side(places):
+            begin = min(run[0], run[-1])
+            at = bisect(self._begins, begin)
+            self._begins.insert(at, begin)
+            self._runs.insert(at, (run, array, offset))
+
+    def __getitem__(self, place: int) -> tuple[Array, int]:
+        run, array, offset = self._run(place)
+        return array, offset + run.index(place)
+
+    def order(self, place: int) -> tuple[int, int]:
+        """A key that sorts places by their arrays."""
+        array, offset = self[place]
+        return self._numbers[array], offset
+
+    def __contains__(self, place: int) -> bool:
+        return place in self._run(place)[0]
+
+    def lacks(self, places: Sequence[int]) -> list[int] | range:
+        """Those of these places where no array is, each once."""
+        if isinstance(places, range):
+            ends = {bisect(self._begins, place) for place in (places[0], places[-1])}
+            if len(ends) == 1 and places[0] not in self and places[-1] not in self:
+                return places
+        return [place for place in dict.fromkeys(places) if place not in self]
+
+    def piece(self, places: Sequence[int]) -> Piece | None:
+        """The numbers in a run of equal steps through one array, if it has them all."""
+        if not isinstance(places, range) or places[-1] not in self._run(places[0])[0]:
+            return None
+        (array, begin), (_, end) = self[places[0]], self[places[-1]]
+        step = (end - begin) // max(len(places) - 1, 1) or 1
+        return Piece(array, begin, end + 1, step) if step > 0 else None
+
+    def _run(self, place: int) -> tuple[range, Array, int]:
+        at = bisect(self._begins, place) - 1
+        return self._runs[at] if at >= 0 else _NOWHERE
+
+
 def operand(
-    rows: Sequence[Sequence[tuple[Array, int]]], as_matrix: bool, may_repeat: bool = True
+    arrays: Arrays, rows: Sequence[Sequence[int]], as_matrix: bool, may_repeat: bool = True
 ) -> Operand:
-    """The operand that has these elements, each a number of an array.
+    """The operand that has the numbers at these places.
 
     as_matrix: in rows; else one after the other. may_repeat: whether it may be broadcast.
     """
+    places = one_after_the_other(rows)
     if not as_matrix:
-        rows = [[element] for row in rows for element in row]
+        rows = [[place] for place in places]
     repeated = may_repeat and len(rows) > 1 and all(row == rows[0] for row in rows)
     if repeated:
         rows = rows[:1]
+        places = rows[0]
     size = (len(rows), len(rows[0])) if as_matrix else (len(rows),)
-    elements = [element for row in rows for element in row]
-    arrays = list(dict.fromkeys(array for array, _ in elements))
-    if len(arrays) == 1:
+    piece = arrays.piece(places)
+    if piece:
+        return Operand([piece], size, repeated, [])
+    elements = [arrays[place] for place in places]
+    names = list(dict.fromkeys(array for array, _ in elements))
+    if len(names) == 1:
         offsets = [offset for _, offset in elements]
         steps = {b - a for a, b in pairwise(offsets)} or {1}
         step = steps.pop()
         if not steps and step > 0:
-            return Operand(
-                [Piece(arrays[0], offsets[0], offsets[-1] + 1, step)], size, repeated, []
-            )
+            return Operand([Piece(names[0], offsets[0], offsets[-1] + 1, step)], size, repeated, [])
     pieces: list[Piece] = []
     for array, offset in elements:
         last = pieces[-1] if pieces else None
@@ -131,13 +191,13 @@ def operand(
             pieces[-1] = Piece(array, last.begin, offset + 1)
         else:
             pieces.append(Piece(array, offset, offset + 1))
-    if len(arrays) > 1 and len(pieces) <= _MOST_PIECES:
+    if len(names) > 1 and len(pieces) <= _MOST_PIECES:
         return Operand(pieces, size, repeated, [])
     begins, end = {}, 0
-    for array in arrays:
+    for array in names:
         begins[array], end = end, end + array.size
     index = [begins[array] + offset for array, offset in elements]
-    return Operand([Piece(array, 0, array.size) for array in arrays], size, repeated, index)
+    return Operand([Piece(array, 0, array.size) for array in names], size, repeated, index)
 
 
 def grids(instruction: Instruction) -> list[tuple[Pattern, int, int]]:
@@ -155,17 +215,56 @@ def grids(instruction: Instruction) -> list[tuple[Pattern, int, int]]:
     return [(pattern, *size) for pattern, size in zip(operands, sizes)]
 
 
-def places(pattern: Pattern, rows: int, length: int) -> list[list[int]]:
-    """The places of an operand's numbers."""
-    return [[pattern.place(i, k) for k in range(length)] for i in range(rows)]
+def places(pattern: Pattern, rows: int, length: int) -> list[Sequence[int]]:
+    """The places of an operand's numbers; a row in equal steps is a range."""
+    return [_row(pattern, i, length) for i in range(rows)]
 
 
-def runs(slots: Iterable[int]) -> list[list[int]]:
-    """The slots, which are sorted, in lists of those that are side by side."""
-    found: list[list[int]] = []
-    for slot in slots:
-        if found and found[-1][-1] + 1 == slot:
-            found[-1].append(slot)
-        else:
-            found.append([slot])
-    return found
+def _row(pattern: Pattern, i: int, length: int) -> Sequence[int]:
+    first = pattern.place(i, 0)
+    if pattern.rule == BY_ELEMENT:
+        begin = i * pattern.row_stride
+        return list(pattern.places[begin : begin + length])
+    if length > 1 and pattern.stride == 0:
+        return [first] * length
+    step = (pattern.stride or 1) * (1 if pattern.per_example else -1)
+    return range(first, first + step * length, step)
+
+
+def mirrored(numbers: Sequence[int]) -> Sequence[int]:
+    """The places of shared slots, or the slots at shared places."""
+    if isinstance(numbers, range):
+        return range(~numbers.start, ~numbers.stop, -numbers.step)
+    return [~number for number in numbers]
+
+
+def one_after_the_other(rows: Sequence[Sequence[int]]) -> Sequence[int]:
+    """The places in rows as one row, which is a range if they are in equal steps."""
+    first = rows[0]
+    if isinstance(first, range) and len(first) > 1:
+        size, step = len(first) * first.step, first.step
+        expected = (range(begin, begin + size, step) for begin in count(first.start, size))
+        if all(row == whole for row, whole in zip(rows, expected)):
+            return range(first.start, first.start + len(rows) * size, step)
+    return list(chain.from_iterable(rows))
+
+
+def _side_by_side(places: Sequence[int | None]) -> Iterator[tuple[int, range]]:
+    """Runs of places that follow each other, up or down, and where in `places` each begins."""
+    begin = 0
+    if isinstance(places, range) and places and abs(places.step) == 1:
+        yield 0, places
+        begin = len(places)
+    while begin < len(places):
+        first, end = places[begin], begin + 1
+        if first is not None:
+            step = -1 if end < len(places) and places[end] == first - 1 else 1
+            while end < len(places) and places[end] == first + step * (end - begin):
+                end += 1
+            yield begin, range(first, first + step * (end - begin), step)
+        begin = end
+
+
+def runs(slots: Sequence[int]) -> list[range]:
+    """The slots, which are sorted, in ranges of those that are side by side."""
+    return [run for _, run in _side_by_side(slots)]

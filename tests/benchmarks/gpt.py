@@ -178,7 +178,7 @@ def with_jax_scan(width: int, names: Sequence[str], batch: int) -> Train:
 def jax_update(width: int, names: Sequence[str], batch: int) -> tuple[Any, Any, Any, Any]:
     """What Adam starts with, its step, and all tokens and targets.
 
-    Names of different lengths are padded to the context, and the loss leaves the padding out,
+    Names of different lengths are padded to the longest, and the loss leaves the padding out,
     so that one compiled program serves them all.
     """
     import jax
@@ -218,10 +218,11 @@ def jax_update(width: int, names: Sequence[str], batch: int) -> tuple[Any, Any, 
 
         return (jax.tree.map(moved, w, m, v), m, v, t), total
 
-    def padded(row: list[int], filler: int) -> list[int]:
-        return row + [filler] * (CONTEXT - len(row))
-
     X, y = zip(*in_batches(names, batch))
+
+    def padded(row: list[int], filler: int) -> list[int]:
+        return row + [filler] * (max(map(len, X)) - len(row))
+
     if batch == 1:
         X, y = [padded(tokens, 0) for tokens in X], [padded(targets, -1) for targets in y]
     w = {name: jnp.array(numbers) for name, numbers in first_weights(width).items()}

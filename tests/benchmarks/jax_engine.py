@@ -4,9 +4,10 @@
 
 The rows of the README's table, in float64 unless --float32 is given: training steps, optimizer
 included, many in a call (mlp.py and gpt.py have both sides; by hand it is jax.jit over lax.scan).
-"calls" is a call for each step. Where JAX sees a GPU, also batches of 32 to 65,536 and GPTs with a
-width of 16 to 1,024. Both sides run in one process, in turn; each figure is the least of all turns:
-of the time on a GPU, of the processor's time without one.
+"calls" is a call for each step, which takes NumPy arrays and returns the loss as a float. Where JAX
+sees a GPU, also batches of 32 to 65,536 and GPTs with a width of 16 to 1,024. Both sides run in one
+process, in turn; each figure is the least of all turns: of the time on a GPU, of the processor's
+time without one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def rows(quick: bool, has_gpu: bool) -> list[Row]:
     def names(width: int, batch: int, count: int) -> tuple[Any, ...]:
         return width, chosen_names(max(width, 100), batch)[: max(count // batch, 1) * batch], batch
 
-    calls = ("with_compile_calls", "with_jax")
+    calls = ("with_compile_calls", "with_jax_calls")
     found = [
         Row("moons", mlp, (mlp.Task(**MOONS),), 1000),
         Row("moons, calls", mlp, (mlp.Task(**MOONS),), 1000, *calls),
