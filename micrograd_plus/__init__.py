@@ -36,10 +36,10 @@ __version__ = "1.0.0"
 
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first used; or an op of the table, as a function."""
+    if name in TABLE:
+        return vars(functional).get(name) or functional.function_of(TABLE[name])  # as getattr does
     if name == "__all__":  # for `from micrograd_plus import *`, which leaves builtins as they are
         return [public for public in __dir__() if not hasattr(builtins, public)]
-    if name in TABLE:
-        return getattr(functional, name)
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if find_spec(f"{__name__}.{name}"):

@@ -161,11 +161,22 @@ class Recorder(Protocol):
     def reads_mode(self, module: Any) -> None:
         """Called when somebody reads `module.training`."""
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
+    def scope_changed(self) -> None:
+        """Called when a `with scope(owner):` begins or ends."""
+
+    def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
         """The Value that stands for the result of `op`."""
+
+    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        """The same, inside `no_grad`."""
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
         """What a function that is `recordable.stamped` returns."""
+
+    def call_each(
+        self, function: Callable[..., Any], given: Sequence[Any], calls: Sequence[Sequence[Any]]
+    ) -> list[Any]:
+        """What such a function returns for these varying arguments, after those that are given."""
 
     def random(self, generator: random.Random | None) -> Value:
         """The result of `rand`."""
@@ -180,7 +191,7 @@ class Recorder(Protocol):
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
     """Inside `with recording(recorder):` the recorder is given each op, which is not computed."""
-    # The recording goes below the layers: inside no_grad, the recorder is told keeps_graph=False.
+    # The recording goes below the layers: inside no_grad, the recorder is asked for a constant.
     with using(_over(_Recording(recorder), current_engine.get())):
         yield
 
@@ -208,9 +219,7 @@ class _Recording(Engine):
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.node = recorder.node  # type: ignore[method-assign]  # without a call in between
-
-    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
-        return self.recorder.node(op, operands, False)
+        self.constant = recorder.constant  # type: ignore[method-assign]
 
     def backward(self, root: Value, gradient: float) -> None:
         raise TypeError(
@@ -253,11 +262,17 @@ class scope:  # noqa: N801 - used as a function, as no_grad is
             raise RuntimeError(f"the scope {self.name!r} is open already: make a new one")
         self.parent, self.is_open = open_scope.get(), True
         open_scope.set(self)
+        self._tell_recorder()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.is_open = False
         open_scope.set(self.parent)
+        self._tell_recorder()
+
+    def _tell_recorder(self) -> None:
+        if (active := recorder()) is not None:
+            active.scope_changed()
 
 
 def current_scope() -> scope | None:

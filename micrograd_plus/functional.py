@@ -27,7 +27,7 @@ Vector = Iterable[Operand]
 def __getattr__(name: str) -> Callable[..., Value]:
     if name not in TABLE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _function(TABLE[name])
+    return function_of(TABLE[name])
 
 
 def __dir__() -> list[str]:
@@ -35,7 +35,7 @@ def __dir__() -> list[str]:
 
 
 @cache
-def _function(op: Op) -> Callable[..., Value]:
+def function_of(op: Op) -> Callable[..., Value]:
     """`op` as a function of Values and numbers."""
 
     def function(*operands: Operand, **named: Operand) -> Value:
@@ -78,7 +78,7 @@ def _example(op: Op) -> str:
 
 def _call(op: Op, *operands: Operand | Vector, **named: Operand) -> Value:
     """The result of `op` for Values and numbers, as `swish(v)` for a new op."""
-    return _function(op)(*operands, **named)
+    return function_of(op)(*operands, **named)
 
 
 Op.__call__ = _call  # type: ignore[method-assign, assignment]
@@ -93,7 +93,7 @@ def _row(op: Op, vector: Vector) -> Sequence[Operand]:
         ) from None
 
 
-_sum, _logsumexp = _function(TABLE["sum"]), _function(TABLE["logsumexp"])
+_sum, _logsumexp = function_of(TABLE["sum"]), function_of(TABLE["logsumexp"])
 
 
 def where(condition: Operand | bool, a: Operand, b: Operand) -> Value:

@@ -18,14 +18,16 @@ import operator
 import random
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from itertools import repeat
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from .context import recorder, recorder_of_calls
 from .engine import Constant, Operand, Value
 from .numbers import number_of
 from .support.checks import generator_or
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def rand(generator: random.Random | None = None) -> Value:
@@ -67,7 +69,21 @@ def pick(values: Sequence[Any], index: Any) -> Any:
     return values[i]
 
 
-def stamped(fixed: int) -> Callable[[F], F]:
+class Stamped(Protocol[P, R]):
+    """A function that is `stamped`."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The function itself."""
+
+    def each(self, *arguments: Any) -> list[R]:
+        """What it returns in several calls.
+
+        The fixed arguments come first. Of any other, there is a list with one for each call; or
+        it is a setting, which is the same in all calls.
+        """
+
+
+def stamped(fixed: int) -> Callable[[Callable[P, R]], Stamped[P, R]]:
     """Marks a function that a recorder runs once for each shape of its arguments.
 
     fixed: how many of the first arguments are the same from call to call, as the weights of a
@@ -78,15 +94,23 @@ def stamped(fixed: int) -> Callable[[F], F]:
     such lists, and settings.
     """
 
-    def mark(function: F) -> F:
+    def mark(function: Callable[P, R]) -> Stamped[P, R]:
         @wraps(function)
         def call(*arguments: Any) -> Any:
             active = recorder_of_calls()
             if active is None:
-                return function(*arguments)
+                return function(*arguments)  # type: ignore[call-arg]
             return active.call(function, fixed, arguments)
 
-        return call  # type: ignore[return-value]
+        def each(*arguments: Any) -> list[Any]:
+            active, given, varying = recorder_of_calls(), arguments[:fixed], arguments[fixed:]
+            columns = [x if isinstance(x, (list, tuple)) else repeat(x) for x in varying]
+            if active is None:
+                return [function(*given, *call) for call in zip(*columns)]  # type: ignore[call-arg]
+            return active.call_each(function, given, list(zip(*columns)))
+
+        call.each = each  # type: ignore[attr-defined]
+        return cast(Stamped[P, R], call)
 
     return mark
 

@@ -60,14 +60,27 @@ class Computing:
     def reads_mode(self, module: Any) -> None:
         pass
 
-    def node(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
-        self.asked.append((op.name, keeps_graph))
+    def scope_changed(self) -> None:
+        pass
+
+    def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        self.asked.append((op.name, True))
+        return self._computed(op, operands)
+
+    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        self.asked.append((op.name, False))
+        return self._computed(op, operands)
+
+    def _computed(self, op: Op, operands: tuple[Value, ...]) -> Value:
         node = Sealed(op.forward(*[reveal(x) for x in operands]))
         node.op, node.operands = op, operands
         return node
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Any) -> Any:
         return function(*arguments)
+
+    def call_each(self, function: Callable[..., Any], given: Any, calls: Any) -> Any:
+        return [function(*given, *varying) for varying in calls]
 
     def random(self, generator: random.Random | None) -> Value:
         self.asked.append(("random", generator))

@@ -620,7 +620,7 @@ def test_a_square_is_a_product() -> None:
 def program(function: Callable[..., Any], parameters: list[Value], *shapes: Any) -> Any:
     recording = record(function, shapes, parameters)
     store = Store(parameters)
-    store.add(recording.parameters)
+    store.add(recording.graph)
     return lay_out(simplify(recording), store, len(recording.inputs))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +25,7 @@ from micrograd_plus.recordable import stamped
 
 def program(recording: Recording, parameters: list[Value]) -> Any:
     store = Store(parameters)
-    store.add(recording.parameters)
+    store.add(recording.graph)
     return lay_out(simplify(recording), store, len(recording.inputs))
 
 
@@ -60,6 +62,70 @@ def test_a_call_runs_once_for_all_tokens_and_all_lengths() -> None:
     assert len(runs) == 2  # once to record it, and once to check the function
     assert step([tokens[:3], tokens[:2], tokens[1:]]) == (28.5 + 14.0 + 43.5) / 3
     assert len(runs) == 2
+
+
+def test_the_calls_of_each_run_once_for_each_shape() -> None:
+    runs = []
+
+    @stamped(fixed=1)
+    def scaled(weights: list[Value], x: list[Value], power: int) -> list[Value]:
+        runs.append(len(x))
+        return [w * v**power for w, v in zip(weights, x)]
+
+    w = [Value(0.5), Value(2.0)]
+
+    def loss(tokens: Any, alone: Any) -> Value:
+        rows = scaled.each(w, [*tokens, [alone]], 3)
+        return mp.sum([mp.sum(row) for row in rows])
+
+    tokens = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    eager = loss(tokens, 7.0)
+    eager.backward()
+    gradients = [v.grad for v in w]
+    del runs[:]
+    assert mp.compile(loss)([tokens], [7.0]) == pytest.approx(eager.data, rel=1e-12)
+    assert [v.grad for v in w] == pytest.approx(gradients, rel=1e-12)
+    assert runs == [2, 1] * 2  # to record them, and to check the function
+
+
+def test_calls_of_each_that_differ_are_made_one_by_one() -> None:
+    @stamped(fixed=0)
+    def total(x: Any, y: Any) -> Value:
+        return mp.sum(x) * y
+
+    w = Value(0.5)
+
+    def loss(x: Any) -> Value:
+        several = [
+            total.each([[w, x[0]], [x[1], w]], [w, x[0]]),  # a Value is no setting
+            total.each([[w, 1.0], [x[1], 2.0]], 3.0),  # a number among Values
+            total.each([[w, x[0]], [x[1]]], 2.0),
+        ]
+        return mp.sum([value for values in several for value in values])
+
+    assert mp.compile(loss)([[0.3, -0.7]]) == pytest.approx(loss([0.3, -0.7]).data, rel=1e-12)
+    with mp.no_grad():
+        assert total.each([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0])[1].data == 42.0
+
+
+def test_many_calls_of_each_that_cannot_be_stamped() -> None:
+    w = [Value(0.5), Value(2.0)]
+    add = nn.attention.add  # one Value as two arguments: the first call makes no template
+    step = mp.compile(lambda x: mp.sum([mp.sum(row) for row in add([w] * 2000, [w] * 2000)]) * x)
+    assert step([1.0]) == 2 * 2000 * 2.5
+
+
+def test_a_recording_is_freed_at_once() -> None:
+    model = nn.MLP(2, [4, 1])
+    gc.collect()
+    gc.disable()
+    try:
+        recording = record(model, [(2,)], model.parameters(), Base())
+        rows = weakref.ref(recording.rows)
+        del recording
+        assert rows() is None
+    finally:
+        gc.enable()
 
 
 GENERATOR = random.Random(0)
@@ -218,6 +284,23 @@ def test_a_module_that_changes_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="not do the same every time"):
         step([[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("second", ["another op", "another number", "more"])
+def test_a_stamped_call_that_changes_is_refused(second: str) -> None:
+    calls = []
+
+    @stamped(fixed=0)
+    def changing(x: Value) -> Value:
+        calls.append(1)
+        if len(calls) == 1:
+            return x * 2.0
+        made = {"another op": x / 2.0, "another number": x * 3.0, "more": x * 2.0 * x}
+        return made[second]
+
+    w = Value(1.0)
+    with pytest.raises(ValueError, match="not do the same every time"):
+        mp.compile(lambda x: changing(w * x) + changing(x))([1.0])
 
 
 def test_a_function_that_changes_for_a_later_shape_is_refused() -> None:

@@ -274,7 +274,7 @@ class Compiled:
 
     def _known(self) -> Sequence[Value]:
         """The parameters that are known before recording."""
-        return list(self._programs.store.slots)
+        return self._programs.store.parameters
 
     def _accept(self, recording: Recording) -> None:
         """Raises an error if the function is not one that can be compiled so."""
@@ -283,7 +283,7 @@ class Compiled:
                 f"{name_of(self.function)} is compiled as the loss of one example, and returned "
                 "a list: return one Value; for predictions, compile a Module"
             )
-        if not recording.parameters:
+        if next(recording.used(), None) is None:
             raise ValueError(
                 f"the loss that {name_of(self.function)} returns depends on no parameter: nothing "
                 "could be learned"
@@ -517,7 +517,7 @@ class Step(LossAndGradient):
 
     def _accept(self, recording: Recording) -> None:
         super()._accept(recording)
-        if not self._programs.store.moves(recording.parameters):
+        if not self._programs.store.moves(recording.used()):
             raise ValueError(
                 "the optimizer moves none of the parameters that the loss depends on: make it "
                 "from model.parameters() of this model"
@@ -547,7 +547,7 @@ class Training(Step):
     @property
     def parameters(self) -> list[Value]:
         """Those whose gradients an epoch sets."""
-        return list(self._programs.store.slots)
+        return self._programs.store.parameters
 
     def seeds(self, examples: Examples) -> list[int]:
         """New seeds for the random numbers of an epoch."""

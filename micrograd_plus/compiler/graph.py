@@ -24,10 +24,12 @@ from __future__ import annotations
 import random
 import struct
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from ..engine import Value
@@ -62,7 +64,7 @@ class Graph:
     ops: the ops, which the kinds of nodes count.
     parameters, numbers, generators: the leaves, which the tags of nodes count; the tag of an
         input is its position.
-    scopes: the scope in which a node was made, by its origin.
+    scopes: the origins from which on nodes were made in another scope, and that scope.
     outputs: the nodes that the function returned.
     """
 
@@ -72,7 +74,7 @@ class Graph:
     parameters: list[Value]
     numbers: list[float]
     generators: list[random.Random | None]
-    scopes: Sequence[Any]
+    scopes: Sequence[tuple[int, Any]]
     outputs: list[int]
 
     def __len__(self) -> int:
@@ -88,6 +90,11 @@ class Graph:
         """The op of a node; None for a leaf, a vector or a pick."""
         kind = self.nodes.kinds[i]
         return self.ops[kind] if kind >= 0 else None
+
+    def scope(self, i: int) -> Any:
+        """The scope in which a node was made."""
+        found = bisect_right(self.scopes, self.nodes.origins[i], key=itemgetter(0))
+        return self.scopes[found - 1][1]
 
     def operands(self, i: int) -> list[int]:
         """The operands of a node: nodes, or vectors."""
@@ -113,6 +120,10 @@ class Graph:
         needed = self.marked_outputs()
         passes().mark(self.count, self.nodes, needed)
         return needed
+
+    def claim(self, slots: array[int]) -> int:
+        """The parameters on which an output depends get NO_SLOT for UNKNOWN; how many they are."""
+        return passes().claim(self.count, self.nodes, self.needed, slots)  # type: ignore[no-any-return]
 
     def in_order(self) -> list[int]:
         """The needed nodes but vectors, each after its operands, a leaf before its first use."""

@@ -24,7 +24,7 @@ import random
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, filterfalse, repeat
+from itertools import accumulate, repeat
 from typing import Any
 
 from ..engine import Value
@@ -32,7 +32,7 @@ from ..ops import Op
 from .dtypes import FLOAT64, Dtype
 from .graph import Graph, new_table, row
 from .native import passes
-from .passes import ACTIVE, NOWHERE, PER_EXAMPLE, RANDOM
+from .passes import ACTIVE, NO_SLOT, NOWHERE, PER_EXAMPLE, RANDOM, UNKNOWN
 from .passes import DOT as DOT_OP
 from .passes import PICK as PICKED
 from .tape import (
@@ -65,46 +65,63 @@ class Store:
     """
 
     def __init__(self, moved: Iterable[Value] = ()) -> None:
-        self.slots: dict[Value, int] = dict.fromkeys(moved, -1)  # none yet
-        self.moved = len(self.slots)
-        self.next = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
-        self._moved = frozenset(self.slots)
-        self._listed: list[Value] = []  # for which there are rows
+        self._slots: dict[Value, int] = dict.fromkeys(moved, NO_SLOT)
+        self.moved = self._count = len(self._slots)
+        self.free = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
+        self._moved = frozenset(self._slots)
+        self._listed: list[Value] = []  # for which there are rows, which are newer than `_slots`
         self._rows: tuple[Row, Row] = array("q"), array("q")
 
-    def add(self, parameters: Iterable[Value]) -> None:
-        """Adds parameters that a program uses; they get their slots later."""
-        self.slots.update(zip(filterfalse(self.slots.__contains__, parameters), repeat(-1)))
+    def add(self, graph: Graph) -> None:
+        """Adds the parameters that a graph uses; they get their slots later."""
+        slots, _ = self.rows(graph.parameters)
+        self._count += graph.claim(slots)
 
     def moves(self, parameters: Iterable[Value]) -> bool:
         """Whether the optimizer moves any of these."""
         return not self._moved.isdisjoint(parameters)
 
     def rows(self, parameters: list[Value]) -> tuple[Row, Row]:
-        """The slot of each of these, -1 for none, and whether it is moved.
+        """The slot of each of these, or NO_SLOT or UNKNOWN, and whether it is moved.
 
-        They are kept for the next call with the same list, which may have grown.
+        Who writes into the first row gives slots to parameters. The rows are kept for the next
+        call with the same list, which may have grown.
         """
         if parameters is not self._listed:
+            self._settle()
             self._listed, self._rows = parameters, (array("q"), array("q"))
         slots, moved = self._rows
         new = parameters[len(slots) :]
-        slots.extend(map(self.slots.get, new, repeat(-1)))
+        slots.extend(map(self._slots.get, new, repeat(UNKNOWN)))
         moved.extend(map(self._moved.__contains__, new))
         return self._rows
 
+    def _settle(self) -> None:
+        """Notes what has been written into the rows."""
+        pairs, some_unknown = zip(self._listed, self._rows[0]), UNKNOWN in self._rows[0]
+        self._slots.update(
+            [pair for pair in pairs if pair[1] != UNKNOWN] if some_unknown else pairs
+        )
+
+    @property
+    def parameters(self) -> list[Value]:
+        """All parameters."""
+        self._settle()
+        return list(self._slots)
+
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
-        for parameter, slot in self.slots.items():
-            if slot < 0:
-                which = 0 if parameter in self._moved else 1
-                self.slots[parameter] = self.next[which]
-                self.next[which] += 1
+        self._settle()
         self._listed = []
-        return sorted(self.slots, key=self.slots.__getitem__)
+        for parameter, slot in self._slots.items():
+            if slot == NO_SLOT:
+                which = 0 if parameter in self._moved else 1
+                self._slots[parameter] = self.free[which]
+                self.free[which] += 1
+        return sorted(self._slots, key=self._slots.__getitem__)
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return self._count
 
 
 @dataclass(slots=True)
@@ -179,7 +196,7 @@ class _Layout:
         self.run = passes()
         self.place = row(graph.count)  # the place of each node
         self.slots, self.is_moved = store.rows(graph.parameters)
-        self.new = row(len(graph.parameters))
+        self.found = row(2)  # what `locate` writes
         self.numbers_of_vectors = row(graph.count), row(graph.count)  # on either side of dots
         tags = row(len(graph.numbers))
         found = self.run.place_leaves(
@@ -215,7 +232,7 @@ class _Layout:
             inputs=self.inputs,
             generators=self.generators,
             slots=self.next_per_example,
-            outputs=self._places(array("q", graph.outputs)).tolist(),
+            outputs=self._places(array("q", graph.outputs), -1, 1).tolist(),
             nodes=len(graph),
             dtype=dtype,
         )
@@ -244,34 +261,19 @@ class _Layout:
         self.run.column(len(nodes), nodes, self.graph.nodes, j, column)
         return column
 
-    def _elements(self, vectors: Row) -> Row:
-        """The elements of vectors of one length, one vector after another."""
-        length = self._length(vectors[0])
-        elements = row(len(vectors) * length)
-        self.run.elements(len(vectors), vectors, length, self.graph.nodes, elements)
-        return elements
-
-    def _length(self, vector: int) -> int:
-        """How many elements a vector has."""
+    def _length(self, node: int, j: int) -> int:
+        """How many elements a vector has, which is operand j of a node."""
         first = self.graph.nodes.first
+        vector = self.graph.nodes.operands[first[node] + j]
         return first[vector + 1] - first[vector]  # type: ignore[no-any-return]
 
-    def _places(self, nodes: Row) -> Row:
-        """The places of nodes; a parameter's slot is given at its first use."""
-        graph, store, places = self.graph, self.store, row(len(nodes))
-        found = self.run.locate(
-            len(nodes),
-            nodes,
-            graph.nodes.tags,
-            self.place,
-            store.next,
-            self.is_moved,
-            places,
-            self.new,
-        )
-        for node in self.new[:found]:
-            parameter = graph.parameters[graph.nodes.tags[node]]
-            store.slots[parameter] = self.slots[graph.nodes.tags[node]] = ~self.place[node]
+    def _places(self, nodes: Row, j: int, width: int, of_vectors: bool = False) -> Row:
+        """The places of operand j of nodes, as `locate` writes them."""
+        places = row(len(nodes) * (width if of_vectors else 1))
+        self.run.locate(
+            len(nodes), nodes, self.graph.nodes, j, width, of_vectors, self.place, self.slots,
+            self.is_moved, self.store.free, places, self.found,
+        )  # fmt: skip
         return places
 
     def _add(
@@ -302,20 +304,23 @@ class _Layout:
                 operands=operands,
                 rows=rows,
                 columns=columns,
-                scope=graph.scopes[graph.nodes.origins[sample]],
+                scope=graph.scope(sample),
             )
         )
 
-    def _pattern(self, user: int, operands: Iterable[int], elements: Row, length: int) -> Pattern:
-        """The pattern of `elements`, rows of `length` after one another, as operands of `user`."""
-        flags = self.graph.nodes.flags
-        flows = bool(flags[user] & ACTIVE) and any(flags[x] & ACTIVE for x in operands)
-        return self._pattern_of(self._places(elements), length, flows)
+    def _pattern(self, nodes: Row, j: int, width: int, of_vectors: bool = False) -> Pattern:
+        """The pattern of operand j of nodes: vectors of this width, or others, so many in a row."""
+        places = self._places(nodes, j, width, of_vectors)
+        rule, active = self.found
+        return self._pattern_of(places, width, rule, self._flows(nodes) and active != 0)
 
-    def _pattern_of(self, places: Row, length: int, active: bool) -> Pattern:
-        """The simplest rule that gives these places, in rows of `length`."""
+    def _flows(self, nodes: Row) -> bool:
+        """Whether a gradient flows through nodes, of which all are alike."""
+        return bool(self.graph.nodes.flags[nodes[0]] & ACTIVE)
+
+    def _pattern_of(self, places: Row, length: int, rule: int, active: bool) -> Pattern:
+        """The pattern of these places, in rows of `length` that go as `find_steps` says."""
         per_example, sign = places[0] >= 0, 1 if places[0] >= 0 else -1
-        rule = self.run.find_steps(len(places), length, places)
         if rule == BY_ELEMENT:
             return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", places))
         stride = sign * (places[1] - places[0]) if length > 1 else 0
@@ -331,21 +336,15 @@ class _Layout:
 
     def _each(self, op: Op, nodes: Row) -> None:
         """Any op but dot: operand j of all nodes is one pattern."""
-        patterns, length = [], 1
-        for j in range(len(op.operands)):
-            operands = self._column(nodes, j)
-            elements = self._elements(operands) if op.nary else operands
-            length = len(elements) // len(nodes)
-            patterns.append(self._pattern(nodes[0], operands, elements, length))
+        length = self._length(nodes[0], 0) if op.nary else 1
+        patterns = [self._pattern(nodes, j, length, op.nary) for j in range(len(op.operands))]
         self._add(REDUCE if op.nary else MAP, nodes, length, patterns)
 
     def _picks(self, nodes: Row) -> None:
         """Picks by the same index, which is the first operand of each."""
-        indices, vectors = self._column(nodes, 0), self._column(nodes, 1)
-        length = self._length(vectors[0])
-        index = self._pattern(nodes[0], (), indices, 1)
-        values = self._pattern(nodes[0], vectors, self._elements(vectors), length)
-        self._add(PICK, nodes, length, [index, values])
+        length = self._length(nodes[0], 1)
+        patterns = [self._pattern(nodes, 0, 1), self._pattern(nodes, 1, length, True)]
+        self._add(PICK, nodes, length, patterns)
 
     # ---- dots
 
@@ -355,8 +354,11 @@ class _Layout:
         columns = self.run.grid(
             len(nodes), nodes, self.graph.nodes, *self.numbers_of_vectors, row(len(nodes)), cells
         )
-        if columns:  # the most common case
+        if columns > 0:  # the most common case
             self._matmul(cells, columns)
+            return
+        if columns < 0:
+            self._single_dots(nodes)
             return
         first, flags = self.graph.nodes.first, self.graph.nodes.flags
         sides = [self._column(nodes, j) for j in range(first[nodes[0] + 1] - first[nodes[0]])]
@@ -382,47 +384,46 @@ class _Layout:
 
     def _matmul(self, nodes: Row, columns: int) -> None:
         """The dots of a grid: a row shares its right vector, a column its left one."""
-        lefts, rights = self._column(nodes[:columns], 0), self._column(nodes[::columns], 1)
-        length = self._length(lefts[0])
-        patterns = [
-            self._pattern(nodes[0], side, self._elements(side), length) for side in (lefts, rights)
-        ]
+        length = self._length(nodes[0], 0)
+        sides = nodes[:columns], nodes[::columns]
+        patterns = [self._pattern(side, j, length, True) for j, side in enumerate(sides)]
         patterns += self._bias(nodes, columns)
-        self._add(MATMUL, nodes, length, patterns, len(rights), columns)
+        self._add(MATMUL, nodes, length, patterns, len(nodes) // columns, columns)
 
     def _single_dots(self, nodes: Row) -> None:
         """Dots that share no vector; those whose vectors have the same steps go together."""
-        length = self._length(self._column(nodes, 0)[0])
-        sides = [self._elements(self._column(nodes, j)) for j in (0, 1)]
-        places = [self._places(side) for side in sides]
-        steps = [row(len(nodes)) for _ in sides]
+        length = self._length(nodes[0], 0)
+        places, active = [], []
+        for j in (0, 1):
+            places.append(self._places(nodes, j, length, True))
+            active.append(self.found[1] != 0)
+        steps = [row(len(nodes)) for _ in places]
         irregular = [self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]
         if any(irregular):
-            self._sort_irregular(length, sides, places, steps)
+            self._sort_irregular(length, places, steps)
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, key in enumerate(zip(*steps)):
             alike.setdefault(key, []).append(number)
         for numbers in alike.values():
             chosen = array("q", [nodes[number] for number in numbers])
             patterns = []
-            for side in sides:
-                elements = array("q")
-                for number in numbers:
-                    elements += side[number * length : (number + 1) * length]
-                patterns.append(self._pattern(chosen[0], elements, elements, length))
+            for side, flows in zip(places, active):
+                own = side if len(numbers) == len(nodes) else array("q")
+                if own is not side:
+                    for number in numbers:
+                        own += side[number * length : (number + 1) * length]
+                rule = self.run.find_steps(len(own), length, own)
+                patterns.append(self._pattern_of(own, length, rule, self._flows(chosen) and flows))
             self._add(DOT, chosen, length, patterns + self._bias(chosen, 1))
 
-    def _sort_irregular(
-        self, length: int, sides: list[Row], places: list[Row], steps: list[Row]
-    ) -> None:
+    def _sort_irregular(self, length: int, places: list[Row], steps: list[Row]) -> None:
         """Sorts the products of dots whose vectors have no steps: in another order they may."""
         for number, key in enumerate(zip(*steps)):
             if NOWHERE in key:
                 own = slice(number * length, (number + 1) * length)
-                both = (*places, *sides)
-                pairs = sorted(zip(*[rows[own] for rows in both]))
-                for rows, column in zip(both, zip(*pairs)):
-                    rows[own] = array("q", column)
+                pairs = sorted(zip(*[side[own] for side in places]))
+                for side, column in zip(places, zip(*pairs)):
+                    side[own] = array("q", column)
         for pair in zip(places, steps):
             self.run.row_steps(len(steps[0]), length, *pair)
 
@@ -431,5 +432,4 @@ class _Layout:
         first = self.graph.nodes.first
         if first[nodes[0] + 1] - first[nodes[0]] < 3:
             return []
-        biases = self._column(nodes, 2)
-        return [self._pattern(nodes[0], biases, biases, columns)]
+        return [self._pattern(nodes, 2, columns)]

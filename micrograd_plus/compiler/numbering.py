@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from itertools import repeat
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
-from ..engine import Constant, Value
+from ..engine import Constant, Value, open_scope
 from ..ops import Op
 from .graph import SIMPLIFIED, Graph, Numbers, row
 from .native import passes
-from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes
+from .passes import INPUT, NUMBER, NUMBERS, ONCE, PARAMETER, PICK, RANDOM, STAMP, VECTOR, Nodes
 from .recorded import Input, Random
-from .rows import NUMBERS, ONCE, VECTOR_OP, Places, Rows, same_scope
+from .rows import VECTOR_OP, Places, Rows, width_of
 from .stamping import Binding, Templates
 
 
@@ -25,14 +26,19 @@ class Kinds(dict[Any, int]):
         super().__init__({op: kind for kind, op in enumerate(SIMPLIFIED)})
         self.update({None: PICK, VECTOR_OP: VECTOR})
 
-    def __missing__(self, op: Op) -> int:
-        self[op] = len(self.ops)
-        self.ops.append(op)
+    def __missing__(self, op: Op | Binding) -> int:
+        self[op] = STAMP if isinstance(op, Binding) else len(self.ops)
+        if isinstance(op, Op):
+            self.ops.append(op)
         return self[op]
+
+    def widths(self) -> array[int]:
+        """How many operands each op has."""
+        return array("q", map(width_of, self.ops))
 
 
 class Columns:
-    """Nodes as arrays: kind, tag and number of operands of each, and all operands."""
+    """Nodes as arrays: kind and tag of each, the lengths of vectors, and all operands."""
 
     def __init__(self, kinds: Kinds, rows: Rows) -> None:
         self.kinds = array("q", map(kinds.__getitem__, rows.ops))
@@ -46,43 +52,58 @@ class Columns:
             column += vars(other)[name]
         return self
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Columns) and vars(self) == vars(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Base:
     """What all recordings of one function have: the parameters, and what layers have once.
 
-    numbers, nodes: those that bindings have once; scopes: of the nodes.
-    like: another base, with the same numbers for parameters and ops.
+    numbers, nodes: those that bindings have once; scopes: of the nodes, as in `Rows`.
+    stamps: the nodes of all templates; begins: where each one's begin; taken: how many operands
+        its stamps have.
     """
 
-    def __init__(self, like: Base | None = None) -> None:
-        self.places: Places = Places() if like is None else like.places
-        self.kinds: Kinds = Kinds() if like is None else like.kinds
+    def __init__(self) -> None:
+        self.places, self.kinds = Places(), Kinds()
         self.templates = Templates()
         self.numbers = Numbers()
         self.nodes = Columns(self.kinds, Rows())
-        self.scopes: list[Any] = []
+        self.scopes: list[tuple[int, Any]] = []
+        self.stamps = Columns(self.kinds, Rows())
+        self.begins, self.taken = row(1), row(0)
 
     def outside(self, binding: Binding) -> list[int]:
         """The numbers of what a binding's stamps use, which is added at the first of them."""
         if binding.outside is None:
-            template, rows, begin = binding.template, Rows(), ONCE + len(self.scopes)
+            template, rows, begin = binding.template, Rows(), len(self.nodes.kinds)
             numbers = [
-                *range(begin, begin + len(template.once.ops)),
+                *range(ONCE + begin, ONCE + begin + len(template.once.ops)),
                 *binding.numbers,
                 *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
-            rows.add(
-                template.once, template.once.take(numbers), same_scope(binding.scope, template.once)
+            rows += replace(
+                template.once, operands=[numbers[place] for place in template.once.operands]
             )
             self.nodes += Columns(self.kinds, rows)
-            self.scopes += rows.scopes
-            binding.outside = [numbers[code] for code in template.uses]
+            self.scopes.append((begin, open_scope.get()))
+            binding.outside = [numbers[place] for place in template.uses]
         return binding.outside
+
+    def nodes_of_templates(self) -> tuple[Nodes, list[int]]:
+        """The nodes of all templates, and how many operands those of each one have."""
+        for template in self.templates.made[len(self.taken) :]:
+            self.stamps += Columns(self.kinds, template.each)
+            self.begins.append(len(self.stamps.kinds))
+            self.taken.append(template.taken)
+        each = self.stamps
+        first = _add_up(each.kinds, self.kinds.widths(), each.lengths, len(each.kinds))
+        nodes = Nodes(each.kinds, each.tags, first, each.operands, row(0), row(0))
+        return nodes, [first[end] - first[begin] for begin, end in pairwise(self.begins)]
+
+
+def _add_up(kinds: array[int], widths: array[int], lengths: array[int], most: int) -> array[int]:
+    """Where the operands of nodes of these kinds begin and end, with room for `most` nodes."""
+    first = row(most + 1)
+    passes().add_up(len(kinds), kinds, widths, lengths, first)
+    return first
 
 
 def graph_of(
@@ -111,22 +132,39 @@ def graph_of(
             parameters = [*parameters, leaf]
         kinds.append(kind)
         tags.append(tag)
-    begins.append(len(kinds))
-    own, once = Columns(base.kinds, rows), base.nodes
-    run, operands, ends = passes(), once.operands + own.operands, array("q", outputs)
+    own, once, made, run = Columns(base.kinds, rows), base.nodes, len(kinds), passes()
+    templates, sizes = base.nodes_of_templates()
+    stamps = array("q", [binding.template.number for binding in stamps_of(rows)])
+    count = made + len(rows.ops) - len(stamps) + len(rows.stamped)
+    room_of_operands = len(own.operands)
+    room_of_operands += sum(sizes[template] - base.taken[template] for template in stamps)
+    widths, operands = base.kinds.widths(), once.operands[:]
+    first = _add_up(kinds, widths, once.lengths, count)
+    for column, room in ((kinds, count - made), (tags, count - made), (operands, room_of_operands)):
+        column.extend(row(room))
+    nodes = Nodes(kinds, tags, first, operands, row(0), row(0))
+    own_numbers, stamped_numbers = row(len(rows.ops)), row(len(rows.stamped))
+    run.expand(
+        len(rows.ops), own.kinds, own.tags, widths, own.lengths, own.operands, stamps, templates,
+        base.begins, base.taken, made, nodes, own_numbers, stamped_numbers,
+    )  # fmt: skip
+    ends = array("q", outputs)
     for numbered in (operands, ends):
-        run.renumber(len(numbered), numbered, begins)
-    lengths = row(begins[2]) + once.lengths + row(len(leaves)) + own.lengths
-    first = row(len(lengths) + 1)
-    run.add_up(len(lengths), lengths, first)
-    nodes = Nodes(kinds + own.kinds, tags + own.tags, first, operands, row(0), row(0))
+        run.renumber(len(numbered), numbered, begins, own_numbers, stamped_numbers)
+    scopes = [(begins[2] + place, scope) for place, scope in base.scopes]
+    scopes += [(own_numbers[place], scope) for place, scope in rows.scopes if place < len(rows.ops)]
     return Graph(
         nodes=nodes,
-        count=len(lengths),
+        count=count,
         ops=base.kinds.ops,
         parameters=parameters,
         numbers=numbers.list,
         generators=[drawn.generator for drawn in randoms],
-        scopes=[*repeat(None, begins[2]), *base.scopes, *repeat(None, len(leaves)), *rows.scopes],
+        scopes=scopes,
         outputs=ends.tolist(),
     )
+
+
+def stamps_of(rows: Rows) -> list[Binding]:
+    """The stamps among what was recorded, in order."""
+    return [op for op in rows.ops if isinstance(op, Binding)] if rows.stamped else []

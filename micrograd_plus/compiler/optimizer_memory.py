@@ -48,8 +48,9 @@ class OptimizerMemory:
 
     def push(self) -> None:
         """Copies the optimizer's state into the machine; ValueError if it is not whole."""
-        update = self.update
-        states, names = self.optimizer.state, [*update.kept, *update.counted]
+        update, new = self.update, self.optimizer.has_no_state
+        states = [{}] * len(self.slots) if new else self.optimizer.state
+        names = [*update.kept, *update.counted]
         begun = any(states)
         for state in states:
             if begun and state.keys() != {*names}:

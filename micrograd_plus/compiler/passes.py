@@ -13,11 +13,17 @@ from .tape import AFFINE, BY_ELEMENT, BY_ROW
 
 Integers = Any  # a row of 64-bit whole numbers: an array, or its address in machine code
 
+# Where the spaces begin in which nodes are numbered while a function is recorded: see `rows.py`.
+SPACE = 1 << 40
+PARAMETERS, NUMBERS, ONCE, LEAVES, STAMPED, OWN = range(-5 * SPACE, SPACE, SPACE)
+
 # The kinds of nodes: leaves, vectors, picks; another kind is the place of an op in `Graph.ops`.
 PARAMETER, INPUT, RANDOM, NUMBER, VECTOR, PICK = -6, -5, -4, -3, -2, -1
+STAMP = -7  # what is recorded in place of the nodes of a template
 ADD, MUL, POW, SUM, DOT = 0, 1, 2, 3, 4  # the ops that are simplified
 
 PER_EXAMPLE, ACTIVE = 1, 2  # flags: depends on the example; a parameter's gradient flows through
+NO_SLOT, UNKNOWN = -1, -2  # in place of a parameter's slot
 NOWHERE = -(1 << 40)  # the place of a parameter that has no slot yet
 
 
@@ -58,20 +64,93 @@ class Terms(NamedTuple):
     following: Integers
 
 
-# ---- which nodes are needed, and which are numbers
+# ---- from what was recorded to a graph
 
 
-def renumber(count: int, numbers: Integers, begins: Integers) -> None:
-    """Numbers that count in spaces, as `rows` says, count from where each space begins."""
-    for k in range(count):
-        numbers[k] = begins[numbers[k] >> 40] + (numbers[k] & ((1 << 40) - 1))
+def add_up(
+    count: int, kinds: Integers, widths: Integers, lengths: Integers, first: Integers
+) -> None:
+    """Writes where the operands of each node begin, and those of the last one end.
 
-
-def add_up(count: int, lengths: Integers, first: Integers) -> None:
-    """Writes where each row begins, and the last one ends, from their lengths."""
+    widths: how many operands the ops have; lengths: how many elements the vectors have, in order.
+    """
     first[0] = 0
+    vectors = 0
     for i in range(count):
-        first[i + 1] = first[i] + lengths[i]
+        kind, width = kinds[i], 0
+        if kind >= 0:
+            width = widths[kind]
+        elif kind == PICK:
+            width = 2
+        elif kind == VECTOR:
+            width = lengths[vectors]
+            vectors += 1
+        first[i + 1] = first[i] + width
+
+
+def expand(
+    count: int, kinds: Integers, tags: Integers, widths: Integers, lengths: Integers,
+    operands: Integers, stamps: Integers, templates: Nodes, begins: Integers, taken: Integers,
+    made: int, new: Nodes, own: Integers, stamped: Integers,
+) -> None:  # fmt: skip
+    """Writes what was recorded from node `made` on, with the nodes of its template for each stamp.
+
+    kinds to operands: what was recorded, and the lengths of its vectors; stamps: the template of
+    each stamp. begins: where the nodes of each template begin, and taken: how many operands its
+    stamps have; what its nodes take is one of these, or a node of it, as ~place.
+    own, stamped: the nodes that were recorded, and those of templates, by their new numbers.
+    """
+    end, taking, vectors, stamp, copied = new.first[made], 0, 0, 0, 0
+    for i in range(count):
+        own[i] = made
+        kind = kinds[i]
+        if kind == STAMP:
+            template = stamps[stamp]
+            stamp += 1
+            first = STAMPED + copied
+            for node in range(begins[template], begins[template + 1]):
+                for k in range(templates.first[node], templates.first[node + 1]):
+                    code = templates.operands[k]
+                    new.operands[end] = operands[taking + code] if code >= 0 else first - 1 - code
+                    end += 1
+                new.kinds[made], new.tags[made] = templates.kinds[node], templates.tags[node]
+                stamped[copied] = made
+                copied += 1
+                made += 1
+                new.first[made] = end
+            taking += taken[template]
+        else:
+            width = 2 if kind == PICK else 0
+            if kind >= 0:
+                width = widths[kind]
+            elif kind == VECTOR:
+                width = lengths[vectors]
+                vectors += 1
+            for k in range(taking, taking + width):
+                new.operands[end] = operands[k]
+                end += 1
+            taking += width
+            new.kinds[made], new.tags[made] = kind, tags[i]
+            made += 1
+            new.first[made] = end
+
+
+def renumber(
+    count: int, numbers: Integers, begins: Integers, own: Integers, stamped: Integers
+) -> None:
+    """Numbers that count in spaces become those of the nodes: each space has its begin."""
+    for k in range(count):
+        number = numbers[k]
+        if number >= OWN:
+            numbers[k] = own[number]
+        elif number >= STAMPED:
+            numbers[k] = stamped[number - STAMPED]
+        else:
+            place = number - PARAMETERS
+            numbers[k] = begins[place >> 40] + (place & (SPACE - 1))
+
+
+# ---- which nodes are needed, and which are numbers
 
 
 def mark(count: int, nodes: Nodes, needed: Integers) -> None:
@@ -91,12 +170,15 @@ def size(count: int, nodes: Nodes, needed: Integers) -> int:
     return found
 
 
-def used_parameters(count: int, nodes: Nodes, needed: Integers, tags: Integers) -> int:
-    """Writes the tags of the parameters that are marked; returns how many there are."""
+def claim(count: int, nodes: Nodes, needed: Integers, slots: Integers) -> int:
+    """Parameters that are marked and UNKNOWN will get a slot; returns how many they are.
+
+    slots: of the parameters, by their tags.
+    """
     found = 0
     for i in range(count):
-        if needed[i] and nodes.kinds[i] == PARAMETER:
-            tags[found] = nodes.tags[i]
+        if needed[i] and nodes.kinds[i] == PARAMETER and slots[nodes.tags[i]] == UNKNOWN:
+            slots[nodes.tags[i]] = NO_SLOT
             found += 1
     return found
 
@@ -198,12 +280,35 @@ def join(
 # ---- sums of products
 
 
+def most_links(count: int, nodes: Nodes) -> int:
+    """How many links the terms of all sums may need."""
+    found = 0
+    for i in range(count):
+        kind, begin = nodes.kinds[i], nodes.first[i]
+        if kind == DOT:
+            found += 1
+        elif kind == ADD:
+            found += 2
+        elif kind == SUM:
+            found += nodes.first[nodes.operands[begin] + 1] - nodes.first[nodes.operands[begin]]
+    return found
+
+
 def link_sums(count: int, nodes: Nodes, uses: Integers, terms: Terms) -> None:
-    """Links the terms of every sum, after merging those terms that nothing else uses."""
+    """Links the terms of every sum, after merging those terms that nothing else uses.
+
+    A dot is a sum of one term.
+    """
     made = 0
     for i in range(count):
         terms.heads[i] = terms.tails[i] = -1
         kind = nodes.kinds[i]
+        if kind == DOT:
+            terms.heads[i] = terms.tails[i] = made
+            terms.lefts[made] = nodes.operands[nodes.first[i]]
+            terms.rights[made] = nodes.operands[nodes.first[i] + 1]
+            terms.following[made] = -1
+            made += 1
         if kind != ADD and kind != SUM:
             continue
         listed = nodes.operands[nodes.first[i]] if kind == SUM else i
@@ -227,7 +332,7 @@ def link_sums(count: int, nodes: Nodes, uses: Integers, terms: Terms) -> None:
                 made += 1
                 terms.following[tail] = -1
                 terms.lefts[tail], terms.rights[tail] = term, -1
-                if own and (nodes.kinds[term] == MUL or nodes.kinds[term] == DOT):
+                if own and nodes.kinds[term] == MUL:
                     terms.lefts[tail] = nodes.operands[begin]
                     terms.rights[tail] = nodes.operands[begin + 1]
             if terms.heads[i] < 0:
@@ -278,41 +383,71 @@ def write_factors(
     return end
 
 
+def products_of(head: int, nodes: Nodes, terms: Terms) -> int:
+    """How many products there are among the terms from `head` on."""
+    found = 0
+    while head >= 0:
+        left = terms.lefts[head]
+        if terms.rights[head] >= 0:
+            is_dot = nodes.kinds[left] == VECTOR
+            found += nodes.first[left + 1] - nodes.first[left] if is_dot else 1
+        head = terms.following[head]
+    return int(found)
+
+
+def others_of(head: int, terms: Terms) -> int:
+    """How many of the terms from `head` on are no products."""
+    found = 0
+    while head >= 0:
+        found += terms.rights[head] < 0
+        head = terms.following[head]
+    return found
+
+
+def lone_dot(head: int, nodes: Nodes, terms: Terms) -> int:
+    """The term that is a dot and has all products, if its vectors stay as they are; else -1."""
+    found = -1
+    while head >= 0:
+        if terms.rights[head] >= 0:
+            if found >= 0:
+                return -1
+            found = head
+        head = terms.following[head]
+    if found >= 0:
+        left = terms.lefts[found]
+        if nodes.kinds[left] != VECTOR or nodes.flags[left] & PER_EXAMPLE:
+            return -1
+    return int(found)
+
+
+def room(count: int, nodes: Nodes, terms: Terms, needed: Integers, sizes: Integers) -> None:
+    """Writes how many nodes, and how many operands, `rebuild` makes at most."""
+    sizes[0] = sizes[1] = 0
+    for i in range(count):
+        if needed[i]:
+            head = terms.heads[i]
+            sizes[0] += 1 if head < 0 else 6
+            sizes[1] += nodes.first[i + 1] - nodes.first[i] if head < 0 else 8
+            sizes[1] += others_of(head, terms)
+            if lone_dot(head, nodes, terms) < 0:
+                sizes[1] += 2 * products_of(head, nodes, terms)
+
+
 def rebuild(
     count: int, nodes: Nodes, terms: Terms, needed: Integers, renamed: Integers, new: Nodes,
-    table: Table, most: int, most_operands: int,
+    table: Table,
 ) -> int:  # fmt: skip
-    """Writes the needed nodes, each sum as few ops; returns how many, or -1 if they do not fit."""
+    """Writes the needed nodes, each sum as few ops; returns how many."""
     made = 0
     new.first[0] = 0
-    spare = 2 * nodes.first[count]  # a link that is no term of a sum
     for i in range(count):
         if not needed[i]:
             continue
         kind, tag, origin = nodes.kinds[i], nodes.tags[i], nodes.origins[i]
-        begin, size = nodes.first[i], nodes.first[i + 1] - nodes.first[i]
         head = terms.heads[i]
-        if kind == DOT:  # a sum of one term
-            head = spare
-            terms.following[head] = -1
-            terms.lefts[head], terms.rights[head] = nodes.operands[begin], nodes.operands[begin + 1]
-        products = others = 0
-        term = head
-        while term >= 0:
-            if terms.rights[term] < 0:
-                others += 1
-            elif nodes.kinds[terms.lefts[term]] == VECTOR:
-                left = terms.lefts[term]
-                products += nodes.first[left + 1] - nodes.first[left]
-            else:
-                products += 1
-            term = terms.following[term]
-        if made + 6 > most or new.first[made] + size + 2 * (products + others) + 8 > most_operands:
-            return -1
-
         if head < 0:
             end = new.first[made]
-            for k in range(begin, begin + size):
+            for k in range(nodes.first[i], nodes.first[i + 1]):
                 new.operands[end] = renamed[nodes.operands[k]]
                 end += 1
             renamed[i] = add(new, table, made, kind, tag, end, origin)
@@ -320,9 +455,13 @@ def rebuild(
             continue
 
         # the products: a dot, or one mul
+        products, others = products_of(head, nodes, terms), others_of(head, terms)
         is_dot = products > 1 or kind == DOT
         left = right = product = -1
-        if is_dot:
+        dot = lone_dot(head, nodes, terms)
+        if dot >= 0:
+            left, right = renamed[terms.lefts[dot]], renamed[terms.rights[dot]]
+        elif is_dot:
             end = write_factors(nodes, terms, head, 0, renamed, new, new.first[made])
             left = add(new, table, made, VECTOR, 0, end, origin)
             made += left == made
@@ -456,7 +595,7 @@ def place_leaves(
 ) -> int:
     """The places of leaves; random numbers get none.
 
-    slots: of the parameters, by their tags, or -1; numbers: the place of the first plain number.
+    slots: of the parameters, by their tags; numbers: the place of the first plain number.
     tags: those of the plain numbers; returns how many there are.
     """
     found = 0
@@ -479,14 +618,6 @@ def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Intege
         operands[k] = nodes.operands[nodes.first[members[k]] + j]
 
 
-def elements(count: int, vectors: Integers, length: int, nodes: Nodes, found: Integers) -> None:
-    """Writes the elements of vectors of this length, one vector after another."""
-    for k in range(count):
-        begin = nodes.first[vectors[k]]
-        for j in range(length):
-            found[k * length + j] = nodes.operands[begin + j]
-
-
 def put(count: int, members: Integers, begin: int, step: int, place: Integers) -> None:
     """Gives each of these nodes the next place."""
     for k in range(count):
@@ -499,10 +630,11 @@ def grid(
 ) -> int:  # fmt: skip
     """Arranges dots in a grid, if they fill one; returns how many columns it has, or 0.
 
-    Each column has a left vector and a bias, and each row a right vector. columns, rows: 1 + the
-    column or row of each vector; all 0 before and after. cells: the dots, row by row.
+    It is -1 if every left vector is of the example: then there can be no grid. Each column has a
+    left vector and a bias, and each row a right vector. columns, rows: 1 + the column or row of
+    each vector; all 0 before and after. cells: the dots, row by row.
     """
-    made_columns = made_rows = misfits = 0
+    made_columns = made_rows = misfits = single = 0
     for k in range(count):
         begin, end = nodes.first[members[k]], nodes.first[members[k] + 1]
         left, right = nodes.operands[begin], nodes.operands[begin + 1]
@@ -514,9 +646,13 @@ def grid(
         if rows[right] == 0:
             made_rows += 1
             rows[right] = made_rows
-        if biases[columns[left] - 1] != bias or nodes.flags[left] & PER_EXAMPLE:
+        if biases[columns[left] - 1] != bias:
             misfits += 1
-    if misfits or count == 1 or made_columns * made_rows != count:
+        if nodes.flags[left] & PER_EXAMPLE:
+            single += 1
+    if single == count:
+        found = -1
+    elif single or misfits or count == 1 or made_columns * made_rows != count:
         found = 0
     else:
         found = made_columns
@@ -527,28 +663,6 @@ def grid(
     for k in range(count):
         begin = nodes.first[members[k]]
         columns[nodes.operands[begin]] = rows[nodes.operands[begin + 1]] = 0
-    return found
-
-
-def locate(
-    count: int, elements: Integers, tags: Integers, place: Integers, slots: Integers,
-    is_moved: Integers, places: Integers, new: Integers,
-) -> int:  # fmt: skip
-    """The places of nodes; a parameter gets the next slot at its first use.
-
-    slots: the next slot of a parameter that is moved, and of another one; is_moved: by the tags
-    of parameters. new: the parameters that got a slot now; returns how many.
-    """
-    found = 0
-    for k in range(count):
-        node = elements[k]
-        if place[node] == NOWHERE:
-            which = 0 if is_moved[tags[node]] else 1
-            place[node] = -1 - slots[which]
-            slots[which] += 1
-            new[found] = node
-            found += 1
-        places[k] = place[node]
     return found
 
 
@@ -586,10 +700,42 @@ def find_steps(count: int, length: int, places: Integers) -> int:
     return rule
 
 
+def locate(
+    count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
+    place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Integers,
+    found: Integers,
+) -> None:  # fmt: skip
+    """Writes the places of operand j of each of these nodes, or of the nodes if j is -1.
+
+    A vector has those of its `width` elements; of other operands, `width` are in a row. A
+    parameter gets the next slot at its first use.
+
+    slots, is_moved: of the parameters, by their tags; free: the next slot of one that is moved,
+    and of another one. found: in which steps the rows go, as `find_steps` says; whether a gradient
+    flows to any of the places.
+    """
+    end = flags = 0
+    for k in range(count):
+        node = members[k] if j < 0 else nodes.operands[nodes.first[members[k]] + j]
+        flags |= nodes.flags[node]
+        begin = nodes.first[node]
+        for e in range(width if is_vector else 1):
+            element = nodes.operands[begin + e] if is_vector else node
+            if place[element] == NOWHERE:
+                tag = nodes.tags[element]
+                which = 0 if is_moved[tag] else 1
+                slots[tag] = free[which]
+                free[which] += 1
+                place[element] = -1 - slots[tag]
+            places[end] = place[element]
+            end += 1
+    found[0], found[1] = find_steps(end, width, places), flags & ACTIVE
+
+
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "renumber", "add_up", "mark", "size", "used_parameters", "mark_numbers",
-    "join", "link_sums", "mark_terms", "rebuild",
+    "add_up", "expand", "renumber", "mark", "size", "claim", "mark_numbers",
+    "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
-    "elements", "put", "grid", "locate", "row_steps", "find_steps",
+    "put", "grid", "row_steps", "find_steps", "locate",
 )  # fmt: skip

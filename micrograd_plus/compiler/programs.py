@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import prod
 from operator import attrgetter
 from typing import Any
@@ -92,8 +93,7 @@ class Programs:
         self.function, self.most = function, most
         self.known, self.accept = known, accept
         self.optimizer, self.dtype, self.new_machine = optimizer, dtype, new_machine
-        base = Base()
-        self.bases = base, Base(base)  # what recordings leave for the next one, and checks
+        self.base = Base()  # what recordings leave for the next one
         self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())
@@ -131,6 +131,7 @@ class Programs:
             )
         if any(map(self.lacks, examples.shapes)):
             self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
+            _keep_freed_memory()
             with _collector.paused(), watching(self.watched):
                 self._record_missing(examples)
         entries, all_loaded = [], True
@@ -158,13 +159,12 @@ class Programs:
         return entry is None or not entry.is_current()
 
     def _record(self, key: Key, example: Sequence[Any]) -> Entry:
-        first, second = self.bases
-        recording = record(self.function, key, self.watched, first)
+        recording = record(self.function, key, self.watched, self.base)
         self.watched = recording.watched
         self.accept(recording)
-        check(self.function, recording, key, example, second)
+        check(self.function, recording, key, example, self.base)
         known = len(self.store)
-        self.store.add(recording.parameters)
+        self.store.add(recording.graph)
         if len(self.store) != known:  # the other programs have their numbers in these places
             self.entries.clear()
             self._forget_machine()
@@ -313,6 +313,17 @@ def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> lis
         rows.append(row if is_a_list[kind] else refilled(entries[kind].structure, iter(row)))
         to += sizes[kind]
     return rows
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Has the C library keep memory that is freed, for the next row of numbers.
+
+    glibc gives each large block back to the system when it is freed, until it has seen a larger
+    one; and the system clears the next block again, page by page. Nothing is written here.
+    """
+    if sys.platform == "linux":
+        bytes(31 << 20)  # glibc follows blocks of up to 32 MiB
 
 
 class _Collector:

@@ -20,11 +20,12 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from threading import RLock
 from typing import Any
 
@@ -32,13 +33,12 @@ from ..context import recording, using
 from ..engine import Constant, Engine, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
-from .graph import Graph, row
-from .native import passes
-from .numbering import Base, graph_of
-from .passes import INPUT, NUMBER, PARAMETER, RANDOM
+from .graph import Graph
+from .numbering import Base, graph_of, stamps_of
+from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED, UNKNOWN
 from .recorded import Input, Random, Recorded, user_line, watched_class
-from .rows import OWN, VECTOR_OP, Result, Rows, results_of, same_scope
-from .stamping import Binding, flattened
+from .rows import VECTOR_OP, Result, Rows, results_of
+from .stamping import Binding, Key, flattened, flattened_rows
 
 Shape = tuple[int, ...]
 
@@ -69,7 +69,6 @@ class Recording:
         parameters.
     ends: the numbers of the Values that the function returned; outputs: these, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
-    stamps: the bindings of the calls that were not run.
     watched: the parameters whose numbers could not be read; base: what recordings share.
     randoms: in the order in which they are drawn. modules: those whose mode was read.
     """
@@ -79,7 +78,6 @@ class Recording:
     ends: list[int]
     outputs: list[Value]
     structure: Any
-    stamps: list[Binding]
     watched: dict[Value, None]
     base: Base
     inputs: list[Input]
@@ -91,6 +89,17 @@ class Recording:
     def graph(self) -> Graph:
         """The same by numbers."""
         return graph_of(self.rows, self.leaves, self.randoms, self.ends, self.base)
+
+    @property
+    def stamps(self) -> list[Binding]:
+        """The bindings of the calls that were not run, or are as if they had not been."""
+        return stamps_of(self.rows)
+
+    @property
+    def owners(self) -> list[Any]:
+        """The owners of the scopes that were open, as modules that were called, the first first."""
+        scopes = [scope for _, scope in self.rows.scopes if scope is not None]
+        return list({id(scope.owner): scope.owner for scope in scopes}.values())
 
     @cached_property
     def order(self) -> list[Value]:
@@ -115,10 +124,14 @@ class Recording:
     @cached_property
     def parameters(self) -> list[Value]:
         """The leaves on which an output depends, but inputs and plain numbers."""
+        return list(self.used())
+
+    def used(self) -> Iterator[Value]:
+        """The same, one by one."""
         graph = self.graph
-        tags = row(len(graph.parameters))
-        found = passes().used_parameters(graph.count, graph.nodes, graph.needed, tags)
-        return [graph.parameters[tag] for tag in tags[:found]]
+        every = array("q", (UNKNOWN,)) * len(graph.parameters)
+        graph.claim(every)
+        return (value for value, slot in zip(graph.parameters, every) if slot != UNKNOWN)
 
     def unknown(self) -> list[Value]:
         """The parameters that were not watched."""
@@ -136,57 +149,57 @@ _new: Callable[[type[Result]], Result] = Result.__new__
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self, base: Base, stamps_calls: bool) -> None:
+    def __init__(self, base: Base, stamps_calls: bool, checks: bool) -> None:
         self.base, self.stamps_calls = base, stamps_calls
+        self.unchecked = base.templates.unchecked if checks else {}
         self.places, self.rows = base.places, Rows()
         self.places.results = results_of(self.rows)
         self.node = self._maker_of_nodes()
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
-        self.stamps: list[Binding] = []
         self.vectors: dict[tuple[Value, ...], int] = {}
+        self.scope_changed()
 
     def reads_mode(self, module: Any) -> None:
         self.modules[id(module)] = module
 
+    def scope_changed(self) -> None:
+        self.rows.scopes.append((len(self.rows.ops), open_scope.get()))
+
     def _maker_of_nodes(self) -> Callable[..., Value]:
         """`node`, which is called for each operator: it has all that it needs at hand."""
         places, results = self.places, self.places.results
-        ops, lengths, frozen = self.rows.ops, self.rows.lengths, self.rows.frozen
-        operands_of, scopes = self.rows.operands, self.rows.scopes
+        ops, add = self.rows.ops, self.rows.operands.append
 
-        def node(op: Op, operands: tuple[Value, ...], keeps_graph: bool = True) -> Value:
+        def node(op: Op, operands: tuple[Value, ...]) -> Value:
             if op.nary:
-                return self._node_of_vectors(op, operands, keeps_graph)
+                return self._node_of_vectors(op, operands)
             for value in operands:
-                operands_of.append(value.number if type(value) is results else places[value])
+                add(value.number if type(value) is results else places[value])
             result = _new(results)
-            result.number = OWN + len(ops)
-            if not keeps_graph:
-                frozen.append(len(ops))
+            result.number = len(ops)
             ops.append(op)
-            lengths.append(len(operands))
-            scopes.append(open_scope.get())
             return result
 
         return node
 
-    def _node_of_vectors(self, op: Op, operands: tuple[Value, ...], keeps_graph: bool) -> Value:
+    def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
+        result = self.node(op, operands)
+        self.rows.frozen.append(len(self.rows.ops) - 1)
+        return result
+
+    def _node_of_vectors(self, op: Op, operands: tuple[Value, ...]) -> Value:
         size = len(operands) // len(op.operands)
         vectors = [self._vector(operands[k : k + size]) for k in range(0, len(operands), size)]
-        if not keeps_graph:
-            self.rows.frozen.append(len(self.rows.ops))
         return self._result(self._add(op, vectors))
 
     def _add(self, op: Op | str | None, operands: list[int]) -> int:
         """The number of a new node."""
         rows = self.rows
         rows.ops.append(op)
-        rows.lengths.append(len(operands))
         rows.operands += operands
-        rows.scopes.append(open_scope.get())
-        return OWN - 1 + len(rows.ops)
+        return len(rows.ops) - 1
 
     def _result(self, number: int) -> Result:
         result = _new(self.places.results)
@@ -198,68 +211,111 @@ class _Recorder:
         number = self.vectors.get(values)
         if number is None:
             number = self.vectors[values] = self._add(VECTOR_OP, self.places.of(values))
+            self.rows.lengths.append(len(values))
         return number
 
     def call(self, function: Callable[..., Any], fixed: int, arguments: Sequence[Any]) -> Any:
-        found = flattened(arguments[fixed:]) if self.stamps_calls else None
-        if found is None:
-            return function(*arguments)
-        shapes, values = found
-        given = list(arguments[:fixed])
+        given, varying = arguments[:fixed], arguments[fixed:]
+        if self.stamps_calls and (found := flattened(varying)) is not None:
+            return self._calls(function, given, [varying], *found)[0]
+        return function(*arguments)
+
+    def call_each(
+        self, function: Callable[..., Any], given: Sequence[Any], calls: Sequence[Sequence[Any]]
+    ) -> list[Any]:
+        if self.stamps_calls and (found := flattened_rows(calls)) is not None:
+            return self._calls(function, given, calls, *found)
+        return [self.call(function, len(given), (*given, *varying)) for varying in calls]
+
+    def _calls(
+        self, function: Callable[..., Any], given: Sequence[Any], calls: Sequence[Sequence[Any]],
+        shapes: Key, values: list[Value],
+    ) -> list[Any]:  # fmt: skip
+        """What the calls return, whose varying arguments have these shapes, and Values in a row."""
         key = (
             getattr(function, "__func__", function),
             *[-1 if x is None else len(x) for x in given],
             shapes,
         )
-        templates = self.base.templates
-        if key not in templates.templates:
-            return self._first_call(key, function, given, values, arguments)
-        binding = templates.binding(key, given, self.places)
+        templates, size, first = self.base.templates, len(values) // len(calls), list[Any]()
+        for k, varying in enumerate(calls):
+            if key in templates.templates and key not in self.unchecked:
+                break
+            own = values[k * size : (k + 1) * size]
+            first.append(self._first_call(key, function, given, own, varying))
+        calls, values = calls[len(first) :], values[len(first) * size :]
+        return [*first, *self._stamped(key, function, given, calls, values)] if calls else first
+
+    def _stamped(
+        self, key: Key, function: Callable[..., Any], given: Sequence[Any],
+        calls: Sequence[Sequence[Any]], values: list[Value],
+    ) -> list[Any]:  # fmt: skip
+        """What calls return for which there is a template, or that cannot be stamped."""
+        binding = self.base.templates.binding(key, given, self.places)
         if binding is None:
-            return function(*arguments)
-        template = binding.template
-        results = []
-        for number in self._stamp(binding, values):  # as `_result`, without a call for each
-            result = _new(self.places.results)
+            return [function(*given, *varying) for varying in calls]
+        template, kind, results = binding.template, self.places.results, []
+        for number in self._stamp(binding, values, len(calls)):  # `_result`, without a call
+            result = _new(kind)
             result.number = number
             results.append(result)
-        return results if template.is_list else refilled(template.structure, iter(results))
+        if template.is_list:
+            size = len(template.structure)
+            return [results[k : k + size] for k in range(0, len(results), size)]
+        made = iter(results)
+        return [refilled(template.structure, made) for _ in calls]
 
-    def _stamp(self, binding: Binding, values: list[Value]) -> list[int]:
-        """Adds the nodes of a call; the numbers of what it returns."""
-        rows, template = self.rows, binding.template
-        begin = OWN + len(rows.ops)
-        mine = range(begin, begin + len(template.each.ops))
-        numbers = [*self.base.outside(binding), *mine, *self.places.of(values)]
-        scopes = same_scope(open_scope.get(), template.each)
-        rows.add(template.each, template.each.take(numbers), scopes)
-        self.stamps.append(binding)
-        return [begin + place for place in template.outputs]
+    def _stamp(self, binding: Binding, values: list[Value], count: int) -> Iterable[int]:
+        """Adds the nodes of so many calls; the numbers of what they return."""
+        rows, varying, each = self.rows, self.places.of(values), binding.template.each
+        outside, begin, size = self.base.outside(binding), len(rows.stamped), len(each.ops)
+        rows.ops += repeat(binding, count)
+        rows.stamped += each.ops * count
+        if outside:
+            width = len(varying) // count
+            for k in range(count):
+                rows.operands += outside
+                rows.operands += varying[k * width : (k + 1) * width]
+        else:
+            rows.operands += varying
+        begins = range(STAMPED + begin, STAMPED + begin + size * count, size or 1)
+        returned = [
+            range(begin + places.start, begin + places.stop)
+            for begin in begins
+            for places in binding.template.outputs
+        ]
+        return chain.from_iterable(returned)
 
     def _first_call(
-        self, key: Any, function: Callable[..., Any], given: list[Any], values: list[Value],
-        arguments: Sequence[Any],
+        self, key: Any, function: Callable[..., Any], given: Sequence[Any], values: list[Value],
+        varying: Sequence[Any],
     ) -> Any:  # fmt: skip
-        """Calls the function; what it adds becomes a template if it does nothing else."""
-        begin, vectors, leaves = len(self.rows.ops), self.vectors, len(self.places.leaves)
+        """Calls the function; what it adds becomes a template if it does nothing else.
+
+        If there is a template that is unchecked, what it adds must be the same as that.
+        """
+        sizes, vectors, begin = self.rows.sizes(), self.vectors, len(self.places.leaves)
         others = len(self.requirements), len(self.randoms), len(self.modules)
         self.stamps_calls, self.vectors = False, {}
         try:
-            returned = function(*arguments)
+            returned = function(*given, *varying)
         finally:
             self.stamps_calls, self.vectors = True, vectors
-        made = self.rows.cut(begin)
+        made, templates = self.rows.cut(sizes), self.base.templates
         outputs, binding = list(flatten(returned)), None
         if others == (len(self.requirements), len(self.randoms), len(self.modules)):
-            structure = refilled(returned, repeat(None))
-            binding = self.base.templates.add(
-                key, given, values, made, OWN + begin, outputs, structure, self.places
-            )
+            if key not in self.unchecked:
+                structure = refilled(returned, repeat(None))
+                binding = templates.add(
+                    key, given, values, made, sizes[0], outputs, structure, self.places
+                )
+            elif templates.check(key, made, self.places):
+                binding = templates.binding(key, given, self.places)
         if binding is None:
-            self.rows.add(made, made.operands, made.scopes)
+            self.rows += made
         else:
-            self.places.forget(leaves)
-            for value, number in zip(outputs, self._stamp(binding, values)):
+            self.places.forget(begin)
+            for value, number in zip(outputs, self._stamp(binding, values, 1)):
                 value.number = number
         return returned
 
@@ -279,11 +335,13 @@ class _Recorder:
             lambda number: number == int(number) and 0 <= number < count,
             f"there is no index {{}} in {count} values: 0 to {count - 1}",
         )
+        if type(next(flatten(values), None)) is self.places.results:
+            return self._picked(values, index)  # which no other call will pick from
         return self.call(self._picked, 1, (values, index))
 
     def _picked(self, values: Sequence[Any], index: Value) -> Any:
         """The Value, or row, that an index takes from `values`."""
-        rows = [list(flatten(row)) for row in values]
+        rows = [[row] if isinstance(row, Value) else list(flatten(row)) for row in values]
         if len({len(row) for row in rows}) != 1:
             raise ValueError(f"mp.pick takes values, or rows of one length ({user_line()})")
         (place,) = self.places.of([index])
@@ -354,8 +412,12 @@ def record_again(
     recording: Recording,
     base: Base | None = None,
 ) -> Recording:
-    """What the function that was recorded does in another call."""
-    return _record(function, shapes, recording.watched, base)
+    """What the function that was recorded does in another call.
+
+    base: that of the recording. Calls that have been run only once are run again, and must do the
+    same as their templates.
+    """
+    return _record(function, shapes, recording.watched, base, checks=True)
 
 
 def with_numbers(recording: Recording) -> Recording:
@@ -396,10 +458,11 @@ def _record(
     shapes: Sequence[Shape],
     watched: dict[Value, None],
     base: Base | None,
+    checks: bool = False,
 ) -> Recording:
     shared = Base() if base is None else base
     shared.places.know(watched)
-    active = _Recorder(shared, stamps_calls=base is not None)
+    active = _Recorder(shared, base is not None, checks)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:
@@ -419,6 +482,7 @@ def _record(
         ends = shared.places.of(outputs)
     finally:
         leaves = shared.places.forget()
+        del active.node  # which refers to `active`: together they would stay until a collection
     own = {*inputs, *active.randoms}
     for leaf in leaves:
         if isinstance(leaf, Recorded) and leaf not in own:
@@ -433,7 +497,6 @@ def _record(
         ends=ends,
         outputs=outputs,
         structure=refilled(returned, repeat(None)),
-        stamps=active.stamps,
         watched=watched,
         base=shared,
         inputs=inputs,

@@ -1,23 +1,23 @@
 """Rows: nodes by their numbers, while a function is recorded.
 
 A number begins with the space it counts in, so that all spaces can grow at the same time: the
-parameters, the numbers and nodes that layers have once, and the leaves and nodes of one recording.
-`numbering` puts the spaces one behind the other when all is known.
+parameters, the numbers and nodes that layers have once, and of one recording the leaves, the nodes
+of stamps and all other nodes. This last space, OWN, begins at 0, the others before it. `numbering`
+makes one space of them when all is known.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count, repeat
-from typing import Any
+from itertools import count
+from typing import Any, Self
 
 from ..engine import Value
+from ..ops import Op
+from .passes import LEAVES, OWN, PARAMETERS, STAMPED
 from .recorded import Recorded
-
-SPACE = 1 << 40  # the size of a space
-PARAMETERS, NUMBERS, ONCE, LEAVES, OWN = range(0, 5 * SPACE, SPACE)
 
 VECTOR_OP = "vector"  # what stands for the op of a vector; that of a pick is None
 
@@ -26,36 +26,50 @@ VECTOR_OP = "vector"  # what stands for the op of a vector; that of a pick is No
 class Rows:
     """Nodes in the order in which they were made.
 
-    ops: the op of each; lengths: how many operands it has; operands: these, one node's after
-        another's; scopes: in which it was made.
+    ops: the op of each, or a stamp, which stands for many nodes; operands: one node's after
+        another's. stamped: the ops of the nodes of stamps.
+    lengths: of the vectors; any other node has as many operands as its op.
     frozen: the places of those through which no gradient flows.
+    scopes: the places from which on nodes were made in another scope, and that scope.
     """
 
     ops: list[Any] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
     operands: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
-    scopes: list[Any] = field(default_factory=list, compare=False)
+    scopes: list[tuple[int, Any]] = field(default_factory=list, compare=False)
+    stamped: list[Any] = field(default_factory=list)
 
-    def add(self, other: Rows, operands: Iterable[int], scopes: Iterable[Any]) -> None:
-        """Adds the nodes of others, with these operands and scopes."""
+    def __iadd__(self, other: Rows) -> Self:
+        """Adds the nodes of others."""
         self.frozen += [len(self.ops) + place for place in other.frozen]
         self.ops += other.ops
+        self.operands += other.operands
         self.lengths += other.lengths
-        self.operands += operands
-        self.scopes += scopes
+        self.scopes += other.scopes
+        return self
 
-    def cut(self, begin: int) -> Rows:
-        """Removes the nodes from this place on, and returns them."""
-        first = len(self.operands) - sum(self.lengths[begin:])
-        frozen = [place - begin for place in self.frozen if place >= begin]
-        removed = Rows(
-            self.ops[begin:], self.lengths[begin:], self.operands[first:], frozen,
-            self.scopes[begin:],
-        )  # fmt: skip
-        del self.ops[begin:], self.lengths[begin:], self.operands[first:], self.scopes[begin:]
-        del self.frozen[len(self.frozen) - len(frozen) :]
+    def sizes(self) -> list[int]:
+        """How much there is in each list."""
+        return [len(column) for column in vars(self).values()]
+
+    def cut(self, sizes: Sequence[int]) -> Rows:
+        """Removes what came after `sizes()` was this, and returns it."""
+        removed = Rows(*[column[size:] for column, size in zip(vars(self).values(), sizes)])
+        for column, size in zip(vars(self).values(), sizes):
+            del column[size:]
+        removed.frozen = [place - sizes[0] for place in removed.frozen]
         return removed
+
+    def widths(self) -> list[int]:
+        """How many operands each node has."""
+        lengths = iter(self.lengths)
+        return [next(lengths) if op == VECTOR_OP else width_of(op) for op in self.ops]
+
+
+def width_of(op: Op | None) -> int:
+    """How many operands a node of this op has; a pick has an index and a vector."""
+    return len(op.operands) if op else 2
 
 
 class Result(Recorded):
@@ -63,16 +77,20 @@ class Result(Recorded):
 
     Each recording has a subclass of its own, so that a result that a module has kept from another
     one is not taken for one of this one. Few of its attributes are ever read, and are set.
+
+    ops, stamped: those of the rows.
     """
 
     __slots__ = ("number",)
     number: int
-    rows: Rows
+    ops: list[Any]
+    stamped: list[Any]
 
     def __getattr__(self, name: str) -> Any:
         """Called for an attribute that was not set."""
         if name == "op":
-            return self.rows.ops[self.number - OWN]
+            number = self.number
+            return self.ops[number] if number >= OWN else self.stamped[number - STAMPED]
         if name not in _DEFAULTS:
             raise AttributeError(name)
         return _DEFAULTS[name]
@@ -83,7 +101,8 @@ _DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "operands": ()}
 
 def results_of(rows: Rows) -> type[Result]:
     """A new class, for the results of these rows."""
-    return type("Result", (Result,), {"__slots__": (), "rows": rows})
+    members = {"__slots__": (), "ops": rows.ops, "stamped": rows.stamped}
+    return type("Result", (Result,), members)
 
 
 class Places(dict[Value, int]):
@@ -110,11 +129,15 @@ class Places(dict[Value, int]):
         results = self.results
         return [value.number if type(value) is results else self[value] for value in values]
 
+    def leaves_at(self, numbers: Iterable[int]) -> list[Value]:
+        """The leaves of one recording that have these numbers."""
+        return [self.leaves[number - LEAVES] for number in numbers]
+
     def know(self, parameters: Collection[Value]) -> None:
         """Adds the parameters that are new, to those that are known already."""
         if len(parameters) > len(self.parameters):
             new = [value for value in parameters if value not in self]
-            self.update(zip(new, count(len(self.parameters))))
+            self.update(zip(new, count(PARAMETERS + len(self.parameters))))
             self.parameters += new
             self.tags.extend(range(len(self.tags), len(self.parameters)))
 
@@ -125,8 +148,3 @@ class Places(dict[Value, int]):
         for leaf in removed:
             del self[leaf]
         return removed
-
-
-def same_scope(scope: Any, nodes: Rows) -> Iterable[Any]:
-    """This scope for each of the nodes."""
-    return repeat(scope, len(nodes.ops))

@@ -71,17 +71,15 @@ def _joined(graph: Graph) -> tuple[Graph, array[int]]:
 def _rebuilt(graph: Graph, uses: array[int]) -> Graph:
     """The nodes on which an output depends, with each sum as few ops."""
     size, run = graph.count, passes()
-    links = 2 * graph.nodes.first[size] + 1  # of a sum and of one without a graph, and one more
+    links = run.most_links(size, graph.nodes)
     terms = Terms(row(size), row(size), row(links), row(links), row(links))
     run.link_sums(size, graph.nodes, uses, terms)
     needed = graph.marked_outputs()
     run.mark_terms(size, graph.nodes, terms, needed)
-    most, most_operands, count = size // 2 + 64, links // 2 + 64, -1
-    while count < 0:  # until there is room
-        most, most_operands, renamed = 2 * most, 2 * most_operands, row(size)
-        nodes = new_nodes(most, most_operands)
-        count = run.rebuild(
-            size, graph.nodes, terms, needed, renamed, nodes, new_table(most), most, most_operands
-        )
+    sizes = row(2)
+    run.room(size, graph.nodes, terms, needed, sizes)
+    most, most_operands = sizes
+    nodes, renamed = new_nodes(most, most_operands), row(size)
+    count = run.rebuild(size, graph.nodes, terms, needed, renamed, nodes, new_table(most))
     outputs = [renamed[output] for output in graph.outputs]
     return replace(graph, nodes=nodes, count=count, outputs=outputs)

@@ -12,78 +12,84 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, chain, count, repeat
-from operator import itemgetter
 from typing import Any
 
-from ..engine import Constant, Value, open_scope
-from .rows import LEAVES, NUMBERS, OWN, Places, Rows
+from ..engine import Constant, Value
+from .passes import LEAVES, NUMBERS, PARAMETERS, STAMPED
+from .rows import VECTOR_OP, Places, Rows
 
 Key = tuple[Any, ...]
-
-
-class Part(Rows):
-    """Nodes of a template that are added together: their operands are codes.
-
-    A code is a place in the list of numbers that `Template` says.
-    """
-
-    @cached_property
-    def take(self) -> Callable[[Sequence[int]], Sequence[int]]:
-        """Takes the operands of all nodes from that list."""
-        if len(self.operands) < 2:  # for which itemgetter returns no tuple
-            return lambda numbers: [numbers[code] for code in self.operands]
-        return itemgetter(*self.operands)
 
 
 @dataclass
 class Template:
     """What a call added.
 
-    once: the nodes that depend on no varying argument. Their codes count these nodes, the fixed
-        Values, and the constants.
-    each: the other nodes. Their codes count `uses`, these nodes, and the varying Values.
-    uses: the codes of what `each` takes from `once`.
+    number: which template it is, of those that are made.
+    once: the nodes that depend on no varying argument. Their operands are places in a list of
+        these nodes, the fixed Values, and the constants.
+    each: the other nodes. Their operands are places in a list of `uses` and the varying Values;
+        or a node of `each`, as ~place.
+    uses: what `each` takes from the first list; taken: how long the second list is.
     constants: leaves that the call made or reached.
     fixed: the shapes of the fixed arguments.
-    outputs: which of the nodes of `each` the call returned; structure: how they were nested, and
-        whether they were one list.
+    outputs: which of the nodes of `each` the call returned, most of them one after another;
+        structure: how they were nested, and whether they were one list.
     """
 
-    once: Part
-    each: Part
+    number: int
+    once: Rows
+    each: Rows
     uses: list[int]
+    taken: int
     constants: list[Value]
     fixed: Key
-    outputs: list[int]
+    outputs: list[range]
     structure: Any
     is_list: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class Binding:
     """A template with its fixed arguments: `given` as copies of the lists, and their numbers.
 
-    scope: the scope in which they were seen first.
-    outside: the numbers of what its stamps use, once that has been added.
+    In `Rows.ops` it is a stamp. outside: the numbers of what its stamps use, once that has been
+    added.
     """
 
     template: Template
-    given: list[Any]
+    given: tuple[Any, ...]
     numbers: list[int]
-    scope: Any
     outside: list[int] | None = None
 
 
 class Templates:
-    """The templates and bindings of all calls that were recorded for one compiled function."""
+    """The templates and bindings of all calls that were recorded for one compiled function.
+
+    unchecked: the nodes that first calls added, and the numbers of the template's constants, until
+        another call has done the same.
+    """
 
     def __init__(self) -> None:
         self.templates: dict[Key, Template | None] = {}  # None: the call cannot be stamped
+        self.made: list[Template] = []
         self.bindings: dict[Key, list[Binding]] = {}
+        self.unchecked: dict[Key, tuple[Rows, list[int]]] = {}
+
+    def check(self, key: Key, nodes: Rows, places: Places) -> bool:
+        """Whether another call has added the same as the first one, from which the template is."""
+        template, (first, numbers) = self.templates[key], self.unchecked[key]
+        constants = template.constants if template else []
+        if nodes != first or not all(
+            isinstance(again, Constant) and are_same(again.data, constant.data)
+            for again, constant in zip(places.leaves_at(numbers), constants)
+        ):
+            return False
+        del self.unchecked[key]
+        return True
 
     def binding(self, key: Key, given: Sequence[Any], places: Places) -> Binding | None:
         """The binding for these fixed arguments; None if there is no template for them."""
@@ -100,7 +106,7 @@ class Templates:
         self, key: Key, template: Template, given: Sequence[Any], numbers: list[int]
     ) -> Binding:
         """A new binding."""
-        binding = Binding(template, list(map(copied, given)), numbers, open_scope.get())
+        binding = Binding(template, tuple(map(copied, given)), numbers)
         self.bindings[key].append(binding)
         return binding
 
@@ -114,14 +120,15 @@ class Templates:
         """
         shapes, fixed = known(given, places)
         varying_numbers = places.of(varying)
-        if shapes is None or len({*fixed, *varying_numbers}) < len(fixed) + len(varying):
+        arguments = {*fixed, *varying_numbers}
+        if shapes is None or len(arguments) < len(fixed) + len(varying):
             return None  # one Value is two arguments, as a state of zeros; the next call may differ
         self.templates[key], self.bindings[key] = None, []
         if {*map(type, returned)} != {places.results}:
             return None
+        widths = nodes.widths()
         operands = [
-            nodes.operands[end - length : end]
-            for end, length in zip(accumulate(nodes.lengths), nodes.lengths)
+            nodes.operands[end - width : end] for end, width in zip(accumulate(widths), widths)
         ]
         moving = set(varying_numbers)
         once: list[int] = []
@@ -132,42 +139,55 @@ class Templates:
             else:
                 each.append(place)
                 moving.add(begin + place)
-        arguments = {*fixed, *varying_numbers}
-        used = [number for number in dict.fromkeys(nodes.operands) if number < begin]
-        reached = [number for number in used if number not in arguments]
-        if not all(LEAVES <= number < OWN for number in reached):
+        others = set(nodes.operands) - arguments
+        reached = sorted(number for number in others if number < begin)
+        if not all(LEAVES <= number < STAMPED for number in reached):
             return None  # the call reached a Value that is no argument
-        constants = [places.leaves[number - LEAVES] for number in reached]
+        constants = places.leaves_at(reached)
         outputs = [value.number - begin for value in returned]
         if not all(isinstance(value, Constant) for value in constants) or not {*outputs} <= {*each}:
             return None
-        made_once, made_each = ([begin + place for place in part] for part in (once, each))
-        code_once = dict(zip(chain(made_once, fixed, reached), count()))
+        code_once = dict(zip(chain([begin + place for place in once], fixed, reached), count()))
         taken = chain.from_iterable(operands[place] for place in each)
         outside = list(dict.fromkeys(number for number in taken if number not in moving))
-        code_each = dict(zip(chain(outside, made_each, varying_numbers), count()))
+        code_each = dict(zip(chain(outside, varying_numbers), count()))
+        code_each |= {begin + place: ~k for k, place in enumerate(each)}
         template = self.templates[key] = Template(
+            number=len(self.made),
             once=_part(nodes, once, operands, code_once),
             each=_part(nodes, each, operands, code_each),
             uses=[code_once[number] for number in outside],
+            taken=len(outside) + len(varying),
             constants=constants,
             fixed=shapes,
-            outputs=[code_each[begin + place] - len(outside) for place in outputs],
+            outputs=ranges([~code_each[begin + place] for place in outputs]),
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
+        self.made.append(template)
+        self.unchecked[key] = nodes, reached
         return self._bound(key, template, given, fixed)
+
+
+def ranges(places: Iterable[int]) -> list[range]:
+    """Places that follow one another, put together."""
+    found: list[range] = []
+    for place in places:
+        begin = found.pop().start if found and found[-1].stop == place else place
+        found.append(range(begin, place + 1))
+    return found
 
 
 def _part(
     nodes: Rows, chosen: Sequence[int], operands: Sequence[Sequence[int]], code: dict[int, int]
-) -> Part:
+) -> Rows:
     """The nodes at the chosen places."""
     frozen = {*nodes.frozen}
-    return Part(
-        ops=[nodes.ops[place] for place in chosen],
-        lengths=[nodes.lengths[place] for place in chosen],
+    ops = [nodes.ops[place] for place in chosen]
+    return Rows(
+        ops=ops,
         operands=list(map(code.__getitem__, chain.from_iterable(operands[k] for k in chosen))),
+        lengths=[len(operands[k]) for k, op in zip(chosen, ops) if op == VECTOR_OP],
         frozen=[k for k, place in enumerate(chosen) if place in frozen],
     )
 
@@ -196,6 +216,28 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
     return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
 
 
+def flattened_rows(calls: Sequence[Sequence[Any]]) -> tuple[Key, list[Value]] | None:
+    """The shapes of the arguments of calls, and the Values of all calls in one list.
+
+    None if the shapes differ from call to call, or if an argument is neither a list of Values nor
+    a setting that is the same in all calls.
+    """
+    shapes: list[Any] = []
+    columns: list[Sequence[Any]] = []
+    for column in zip(*calls):
+        is_setting = not isinstance(column[0], (list, tuple))
+        if not is_setting:
+            columns.append(column)
+        sizes = {*(column if is_setting else map(len, column))}
+        if len(sizes) != 1 or isinstance(column[0], Value):
+            return None
+        shapes += sizes
+    rows = columns[0] if len(columns) == 1 else chain.from_iterable(zip(*columns))
+    values = list(chain.from_iterable(rows))
+    kinds = {*map(type, values)}
+    return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
+
+
 def known(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
     """The shapes of fixed arguments, and the numbers of their Values.
 
@@ -203,7 +245,7 @@ def known(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
     """
     shapes, values = flattened(given) or (None, [])
     numbers = places.of(values)
-    return (None, []) if max(numbers, default=0) >= NUMBERS else (shapes, numbers)
+    return (None, []) if max(numbers, default=PARAMETERS) >= NUMBERS else (shapes, numbers)
 
 
 def are_same(a: float, b: float) -> bool:

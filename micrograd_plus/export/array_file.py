@@ -8,13 +8,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
+from itertools import chain
 from math import prod
 from typing import Any
 
 from ..compiler.layout import Store, lay_out
 from ..compiler.recording import Recording, Shape
 from ..compiler.simplify import simplify
-from ..compiler.tape import MAP, PICK, REDUCE, Instruction, path_of, scopes_of
+from ..compiler.tape import MAP, PICK, REDUCE, Instruction, path_of
 from ..nn import Module
 from ..support.nested import shape
 from ..symbols import Expression, Symbol
@@ -39,12 +40,9 @@ class ArrayFile(ArrayProgram):
         self.structure, self.is_model = recording.structure, is_model
         self.values = store.in_order()
         names: dict[Any, str] = {}
-        instructions = [*program.shared, *program.per_example]
-        scopes = {scope: None for each in instructions for scope in scopes_of(each.scope)}
-        for scope in scopes:
-            if isinstance(scope.owner, Module):
-                for name, value in scope.owner.named_parameters():
-                    names.setdefault(value, name)
+        modules = [owner for owner in recording.owners if isinstance(owner, Module)]
+        for name, value in chain.from_iterable(module.named_parameters() for module in modules):
+            names.setdefault(value, name)
         labels = [names.get(value, value.label) for value in self.values]
         super().__init__(program, library, list(zip(arguments, map(prod, key))), labels)
         self.has_gradient: set[Array] = set()  # of which the lines of the backward pass know one

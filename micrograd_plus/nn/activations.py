@@ -29,15 +29,18 @@ class Elementwise(Module):
     def forward(self, x: Any) -> Any:
         """The output for each number, in nested lists of the same shape."""
         x = plain(x)
-        if is_nested(x):
+        if not isinstance(x, (list, tuple)):
+            return self.one(as_value(x))
+        if not is_nested(x):
+            return self.rows([list(map(as_value, x))])[0]
+        x = [plain(item) for item in x]
+        if any(map(is_nested, x)):
             return [self.forward(item) for item in x]
-        if isinstance(x, (list, tuple)):
-            return self.row(list(map(as_value, x)))
-        return self.one(as_value(x))
+        return self.rows([list(map(as_value, item)) for item in x])
 
-    def row(self, values: Sequence[Value]) -> list[Value]:
-        """The outputs for a list of Values."""
-        return [self.one(value) for value in values]
+    def rows(self, x: Sequence[Sequence[Value]]) -> list[list[Value]]:
+        """The outputs for lists of Values."""
+        return [[self.one(value) for value in row] for row in x]
 
 
 @stamped(fixed=0)
@@ -52,9 +55,9 @@ class _Activation(Elementwise):
     def one(self, value: Value) -> Value:
         return apply(TABLE[self.op], value, *self.config().values())
 
-    def row(self, values: Sequence[Value]) -> list[Value]:
-        """The outputs for a list of Values."""
-        return _each(TABLE[self.op], values, *self.config().values())
+    def rows(self, x: Sequence[Sequence[Value]]) -> list[list[Value]]:
+        """The outputs for lists of Values."""
+        return _each.each(TABLE[self.op], x, *self.config().values())
 
 
 class ReLU(_Activation):

@@ -345,7 +345,7 @@ class MultiHeadAttention(Module):
         own = slice(part * self.embed_dim, (part + 1) * self.embed_dim)
         rows = [row_of_values(plain(row), self.embed_dim) for row in x]
         weight, bias = self.in_proj_weight[own], (self.in_proj_bias or [])[own]
-        return [weighted_sums(weight, bias, row) for row in rows]
+        return weighted_sums.each(weight, bias, rows)
 
     def _head(
         self, head: int, queries: Rows, keys: Rows, values: Rows, seen: list[list[int]]
@@ -436,8 +436,10 @@ class TransformerBlock(Module):
 def add(x: Any, y: Any) -> Any:
     """Returns x + y, number by number, for nested lists of the same shape."""
     x, y = plain(x), plain(y)
-    if is_nested(x):
+    if _is_batch(x):
         return [add(a, b) for a, b in zip(x, y)]
+    if is_nested(x):
+        return _sums.each(list(map(plain, x)), list(map(plain, y)))
     return _sums(x, y) if isinstance(x, (list, tuple)) else x + y
 
 

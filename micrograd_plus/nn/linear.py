@@ -63,6 +63,11 @@ class Linear(Rowwise):
         """A list of `out_features` Values."""
         return weighted_sums(self.weight, self.bias, row_of_values(x, self.in_features))
 
+    def rows(self, x: Sequence[Any]) -> list[list[Value]]:
+        """A list of `out_features` Values for each example."""
+        values = [row_of_values(item, self.in_features) for item in x]
+        return weighted_sums.each(self.weight, self.bias, values)
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         shape = {"in_features": self.in_features, "out_features": self.out_features}

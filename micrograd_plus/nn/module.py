@@ -307,16 +307,26 @@ def _numbers(member: Any) -> Any:
 
 
 class Rowwise(Module):
-    """Applies the method `row` to every example; a subclass defines it."""
+    """Applies the method `row` to every example; a subclass defines it.
+
+    One that computes many examples by fewer calls defines `rows` as well.
+    """
 
     def row(self, x: Any) -> Any:
         """The output for one example."""
         raise NotImplementedError
 
+    def rows(self, x: Sequence[Any]) -> list[Any]:
+        """The outputs for several examples."""
+        return [self.row(item) for item in x]
+
     def forward(self, x: Any) -> Any:
         """The output for one example; for a batch, a list of outputs."""
         x = plain(x)
-        return [self.forward(item) for item in x] if is_nested(x) else self.row(x)
+        if not is_nested(x):
+            return self.row(x)
+        x = [plain(item) for item in x]
+        return [self.forward(item) for item in x] if any(map(is_nested, x)) else self.rows(x)
 
 
 def row_of_values(x: Any, width: int, of: str = "example") -> list[Value]:

@@ -86,10 +86,15 @@ class RMSNorm(Rowwise):
 
     def row(self, x: Any) -> list[Value]:
         """A row of as many Values."""
-        scaled = _to_unit_size(row_of_values(x, self.normalized_shape), self.eps)
+        return self.rows([x])[0]
+
+    def rows(self, x: Sequence[Any]) -> list[list[Value]]:
+        """A row of as many Values for each example."""
+        values = [row_of_values(item, self.normalized_shape) for item in x]
+        scaled = _to_unit_size.each(values, self.eps)
         if self.weight is None:
             return scaled
-        return [value * weight for value, weight in zip(scaled, self.weight)]
+        return [[value * weight for value, weight in zip(row, self.weight)] for row in scaled]
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""

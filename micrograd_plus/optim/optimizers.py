@@ -49,7 +49,7 @@ class Optimizer:
             setting = getattr(self, name)
             if not isinstance(setting, (list, tuple)) and not setting >= 0:
                 raise ValueError(f"{name} must not be below 0, but is {setting!r}")
-        self._state: list[dict[str, float]] = [{} for _ in self.parameters]
+        self._state: list[dict[str, float]] | None = None  # not before it is needed
         self._fetch: Callable[[], list[dict[str, float]]] | None = None
 
     @property
@@ -62,11 +62,18 @@ class Optimizer:
         """The state: one dictionary per parameter, empty before the first step."""
         if self._fetch:
             self._state, self._fetch = self._fetch(), None
+        if self._state is None:
+            self._state = [{} for _ in self.parameters]
         return self._state
 
     @state.setter
     def state(self, state: list[dict[str, float]]) -> None:
         self._state, self._fetch = state, None
+
+    @property
+    def has_no_state(self) -> bool:
+        """Whether nothing has been remembered yet, or even asked for."""
+        return self._state is None and self._fetch is None
 
     def lend_state_to(self, fetch: Callable[[], list[dict[str, float]]]) -> None:
         """From now on the state is read from `fetch`, when it is needed: see the compiler."""

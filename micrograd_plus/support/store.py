@@ -47,7 +47,8 @@ def content_of(path: Path) -> bytes:
     if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
         raise ValueError(f"{path} is damaged")
     with suppress(OSError):
-        os.utime(path)  # it is in use
+        if time.time() - path.stat().st_mtime > _DAY:
+            os.utime(path)  # it is in use
     return content[_DIGEST:]
 
 
@@ -58,7 +59,8 @@ def remove_unused(path: Path, pattern: str) -> None:
             other.unlink(missing_ok=True)
 
 
-_MONTH = 30 * 24 * 3600  # seconds; several versions in use at a time do not remove each other's
+_DAY = 24 * 3600  # seconds
+_MONTH = 30 * _DAY  # several versions in use at a time do not remove each other's
 
 
 def folder() -> Path:
