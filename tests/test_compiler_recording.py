@@ -7,6 +7,7 @@ import gc
 import math
 import random
 import re
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -873,6 +874,33 @@ def test_two_threads_record_functions_of_the_same_parameters() -> None:
         thread.join()
     assert sorted(results) == [2.0 * n for n in range(1, 9)]
     assert (w.data, type(w)) == (2.0, Value)
+
+
+def test_a_thread_records_a_function_whose_parameters_another_thread_trains() -> None:
+    weights = [Value(2.0) for _ in range(300)]
+    losses: list[float] = []
+
+    def train() -> None:
+        step = mp.compile(lambda x: (mp.sum(weights) - x) ** 2, mp.optim.SGD(weights, lr=0.0))
+        while not done.is_set():
+            losses.append(step([599.0]))
+
+    done, thread, interval = (
+        threading.Event(),
+        threading.Thread(target=train),
+        sys.getswitchinterval(),
+    )
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        results = [mp.compile(lambda x, n=n: mp.sum(weights) * x * n)([1.0]) for n in range(30)]
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+    assert results == [600.0 * n for n in range(30)]
+    assert {*losses} == {1.0}
+    assert {(w.data, type(w)) for w in weights} == {(2.0, Value)}
 
 
 def test_where_a_sum_over_examples_meets_an_infinite_derivative() -> None:

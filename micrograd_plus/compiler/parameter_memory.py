@@ -10,11 +10,15 @@ nothing is copied.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..engine import Value
+
+class_changes = Lock()
+"""Held while parameters at home get another class: two threads may use the same parameters."""
 
 
 class ParameterMemory:
@@ -91,10 +95,11 @@ class ParameterMemory:
 
         It may have a `data` of its own. So has a parameter while it is recorded in a thread.
         """
-        if set(map(type, self.parameters)) != {Value}:
-            return False
-        for parameter in reversed(self.parameters):
-            parameter.__class__ = self.kind
+        with class_changes:
+            if set(map(type, self.parameters)) != {Value}:
+                return False
+            for parameter in reversed(self.parameters):
+                parameter.__class__ = self.kind
         return True
 
     def _places_in(self, owner: ParameterMemory) -> array[int] | None:
@@ -110,6 +115,11 @@ class ParameterMemory:
             found = array("q", [places[p] for p in self.parameters]) if known else None
             self._places[owner] = found
         return self._places[owner]
+
+
+def at_home(parameters: Iterable[Value]) -> bool:
+    """Whether none of the parameters has its number in a machine."""
+    return not any(hasattr(kind, "_memory") for kind in {*map(type, parameters)})
 
 
 def _class_while_away(memory: ParameterMemory) -> Any:

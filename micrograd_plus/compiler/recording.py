@@ -35,6 +35,7 @@ from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph
 from .numbering import Base, graph_of, stamps_of
+from .parameter_memory import at_home, class_changes
 from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED, UNKNOWN
 from .recorded import Input, Random, Recorded, user_line, watched_class
 from .rows import VECTOR_OP, Result, Rows, results_of
@@ -520,21 +521,31 @@ def watching(parameters: dict[Value, None]) -> Iterator[None]:
         if parameters is _watched_now[-1]:
             yield
             return
-        for parameter in parameters:
-            _ = parameter.data  # which brings it home, if a machine has it
-        kinds = {kind: watched_class(kind) for kind in {*map(type, parameters)}}
-        changed = [value for value in parameters if kinds[type(value)] is not type(value)]
-        usual = {watched: kind for kind, watched in kinds.items() if watched is not kind}
+        changed, usual = _watch(parameters)
         _watched_now.append(parameters)
         try:
-            for parameter in changed:
-                parameter.__class__ = kinds[type(parameter)]
             yield
         finally:
             _watched_now.pop()
-            for parameter in changed:  # but for those in another thread's machine
-                kind = type(parameter)
-                parameter.__class__ = usual.get(kind, kind)
+            for parameter in changed:
+                parameter.__class__ = usual[type(parameter)]
+
+
+def _watch(
+    parameters: dict[Value, None],
+) -> tuple[list[Value], dict[type[Value], type[Value]]]:
+    """Gives parameters their watched class; those that had another, and which one had which."""
+    while True:
+        for parameter in parameters:
+            _ = parameter.data  # which brings it home, if a machine has it
+        with class_changes:
+            if not at_home(parameters):  # another thread has begun a step with them
+                continue
+            kinds = {kind: watched_class(kind) for kind in {*map(type, parameters)}}
+            changed = [value for value in parameters if kinds[type(value)] is not type(value)]
+            for parameter in changed:
+                parameter.__class__ = kinds[type(parameter)]
+            return changed, {watched: kind for kind, watched in kinds.items()}
 
 
 def _short(returned: Any) -> str:
