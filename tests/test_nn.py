@@ -678,6 +678,18 @@ def test_train_and_eval_reach_every_module():
     assert all(m.training for m in model.modules())
 
 
+def test_a_class_that_would_hide_the_mode_of_its_modules() -> None:
+    with pytest.raises(TypeError, match=r"of Frozen hides the mode.*in __init__"):
+        type("Frozen", (Module,), {"training": False})
+
+    class Evaluated(Module):
+        def __init__(self) -> None:
+            self.training = False
+
+    assert not Evaluated().training
+    assert Evaluated().train().training
+
+
 def test_dropout():
     n = 4000
     dropout = nn.Dropout(0.25, generator=seeded(1))

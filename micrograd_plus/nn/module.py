@@ -63,6 +63,14 @@ class Module:
 
     in_tree = True  # whether repr lists it below its parent
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "training" in vars(cls):
+            raise TypeError(
+                f"the class attribute training of {cls.__name__} hides the mode of its modules: "
+                "assign self.training in __init__"
+            )
+
     @property
     def stacked(self) -> Mapping[str, Mapping[str, str]]:
         """For a parameter that is several matrices one above the other: their letters and names."""
