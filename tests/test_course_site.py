@@ -104,6 +104,8 @@ def notebook(browser: Any, address: str) -> Iterator[Any]:
     page.goto(address)
     page.get_by_role("link", name="02 · Value and the chain rule").click()
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.wait_for()
+    # Before the page knows its kernel, it ignores that cells are to be run.
+    page.locator(".jp-Toolbar-kernelName", has_text="Python (Pyodide)").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".jp-OutputArea-output, .jp-RenderedText", has_text="reached the end").wait_for(
