@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import marshal
 import math
 import os
@@ -353,6 +354,19 @@ def test_ctrl_c_leaves_the_last_whole_step(fast: None) -> None:
             break
     assert loss_at_left in path
     assert all(map(math.isfinite, left))
+
+
+def test_a_run_begins_with_parts_as_long_as_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", itertools.count(0, 0.001).__next__)  # of each part
+    w = Value(1.0)
+    step = mp.compile(lambda x: (w - x) ** 2, optim.SGD([w], lr=0.1))
+
+    def steps_of_parts(batch_size: int) -> list[int]:
+        return [*map(len, step.parts([[0.5, 0.25]], 1000, batch_size, progress=False))]
+
+    assert steps_of_parts(2) == [1, 8, 64, 512, 415]
+    assert steps_of_parts(2) == [1000]
+    assert steps_of_parts(1)[:3] == [1, 8, 64]
 
 
 def test_reentrance_from_a_callback(fast: None) -> None:

@@ -391,6 +391,7 @@ class Step(LossAndGradient):
         devices: int | str | None = None,
     ) -> None:
         self.optimizer = optimizer
+        self._pace: tuple[tuple[Any, ...], int] = (), 1  # of the last run: its kind, a part's steps
         super().__init__(function, cache_size, threads, dtype, engine, devices, optimizer)
 
     def __repr__(self) -> str:
@@ -457,19 +458,23 @@ class Step(LossAndGradient):
                         examples, [range(examples.count)], size, repeat=at_once
                     )
                 task = self._task()
-                for outcome in self._in_parts(batches_, at_once * steps_each, task, schedule):
+                kind = (size, *examples.shapes)
+                for outcome in self._in_parts(batches_, at_once * steps_each, task, kind, schedule):
                     bar.update(len(outcome.losses))
                     yield outcome.losses
                 done += at_once
 
     def _in_parts(
-        self, batches: Batches, count: int, task: Task, schedule: Any = None, first: int = 0
-    ) -> Iterator[Outcome]:
+        self, batches: Batches, count: int, task: Task, kind: tuple[Any, ...],
+        schedule: Any = None, first: int = 0,
+    ) -> Iterator[Outcome]:  # fmt: skip
         """Runs steps `first` to `count` in parts of about 0.1 s: Ctrl-C is handled between them.
 
-        A guarded run ends early after a step that could not be completed.
+        kind: what a step takes; the first part is as long as the last one's time suggests if the
+        last run was of the same kind. A guarded run ends early after a step that could not be
+        completed.
         """
-        done, part = first, 1
+        done, part = first, self._pace[1] if self._pace[0] == kind else 1
         while done < count:
             started = time.perf_counter()
             at_once = min(part, count - done)
@@ -480,7 +485,8 @@ class Step(LossAndGradient):
             if outcome.completed < at_once:
                 return
             taken = max(time.perf_counter() - started, 1e-6)
-            part = int(max(1, min(8 * part, part * _PART / taken)))
+            part = int(max(1, min(8 * part, at_once * _PART / taken)))
+            self._pace = kind, part
 
     def _run_steps(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps from step `first` on."""
@@ -576,7 +582,8 @@ class Training(Step):
         sizes = [len(entry.program.outputs) for entry in entries]
         begin = first * batch_size
         stored = sum(sizes[kind] for kind in kinds[:begin])
-        for outcome in self._in_parts(batches, -(-len(order) // batch_size), task, first=first):
+        kind, count = (batch_size, *examples.shapes), -(-len(order) // batch_size)
+        for outcome in self._in_parts(batches, count, task, kind, first=first):
             part = kinds[begin : begin + len(outcome.losses) * batch_size]
             end = stored + sum(sizes[kind] for kind in part)
             rows = outputs_of(part, entries, batches.outputs[stored:end])

@@ -7,13 +7,13 @@ compiled code for up to a thousand steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
 from ..compiler.batches import Batches, Outcome, Task
-from ..compiler.dtypes import Dtype
+from ..compiler.dtypes import FLOAT64, Dtype
 from ..compiler.layout import Program
 from ..compiler.optimizer_memory import numbers_of, states_of
 from ..optim.updates import Update
@@ -78,20 +78,21 @@ class JaxMachine:
         self.started = False  # whether the optimizer has moved the parameters
         self.before = self.state, self.started  # the last update of a guarded run
 
-    @contextmanager
-    def _in_jax(self) -> Iterator[None]:
-        """JAX with 64 bits, and float32 products with all their digits, whatever the user's are.
+    def _in_jax(self) -> AbstractContextManager[Any]:
+        """JAX with 64 bits, whatever the user's are."""
+        with_64_bits: AbstractContextManager[Any] = self.jax.enable_x64(True)
+        return with_64_bits if self.jax.process_count() == 1 else self._with_others(with_64_bits)
 
-        An error that ends a run on several machines is one that says so; JAX raises ValueError
-        where a program has no loop.
+    @contextmanager
+    def _with_others(self, with_64_bits: AbstractContextManager[Any]) -> Iterator[None]:
+        """As `_in_jax`, where an error that ends a run on several machines is one that says so.
+
+        JAX raises ValueError where a program has no loop.
         """
-        precision = "highest" if self.dtype.name == "float32" else None
-        with self.jax.enable_x64(True), self.jax.default_matmul_precision(precision):
+        with with_64_bits:
             try:
                 yield
             except (self.jax.errors.JaxRuntimeError, ValueError) as error:
-                if self.jax.process_count() == 1:
-                    raise
                 raise RuntimeError(
                     f"process {self.jax.process_index()} of {self.jax.process_count()} lost the "
                     "others: one of them ended, or cannot be reached. Start all of them again, "
@@ -118,6 +119,8 @@ class JaxMachine:
 
     def _rounded(self, numbers: Any) -> Any:
         """The numbers as an array of the dtype; inf for those that are too large for it."""
+        if self.dtype is FLOAT64:
+            return self.np.asarray(numbers, float)
         with self.np.errstate(over="ignore"):
             return self.np.asarray(numbers, self.dtype.name)
 
@@ -259,7 +262,7 @@ class JaxMachine:
         if self.mesh is not None:  # else the call takes them there, which is faster
             with self._in_jax():
                 rows = list(map(self._shared, rows))
-        outputs = self.np.zeros_like(batches.outputs)
+        outputs = self.np.empty_like(batches.outputs)
         return Rows(**{**vars(batches), "rows": rows, "outputs": outputs})
 
     def parts(self, batches: Rows, step: int) -> int:

@@ -18,6 +18,7 @@ from .jax_code import JaxCode, update_function
 from .pieces import Pieces
 
 MOST_STEPS = 1024  # that one call of the loop runs
+SMALL = 16_384  # how many numbers a gradient has at most that a call joins
 AXIS = "batch"  # of the mesh of devices
 
 
@@ -37,7 +38,8 @@ class State(NamedTuple):
 class Result(NamedTuple):
     """What a call of the loop returns.
 
-    state, grad: None if nothing is differentiated. before: the state before the last update;
+    state, grad: None if nothing is differentiated; a small gradient of a call that has no loop is
+    one array. before: the state before the last update;
     completed, norms: the steps done, and the gradient's length for each. These three are None
     unless a run is guarded. Each array of a result takes its time.
     """
@@ -155,6 +157,8 @@ class Steps:
             result = result._replace(outputs=outputs)
         if not self.kind.differentiated:
             result = result._replace(state=None, grad=None)
+        elif not self.kind.loops and sum(map(len, result.grad)) <= SMALL:
+            result = result._replace(grad=[jnp.concatenate(result.grad)])
         if not self.kind.guarded:
             result = result._replace(completed=None, norms=None)
         return result
@@ -179,6 +183,8 @@ class Steps:
         import jax.numpy as jnp
 
         examples = table[1].sum()
+        if len(self.codes) == 1 and not self.kind.masked:  # a number that XLA knows
+            examples = rows[0].shape[1] * self.kind.devices
         at, put = jax.lax.dynamic_index_in_dim, jax.lax.dynamic_update_index_in_dim
         loss, grad = jnp.float64(0.0), list(map(jnp.zeros_like, data))
         outputs = list(outputs)
@@ -274,16 +280,23 @@ def _zeros_like(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def compiled(steps: Steps, mesh: Any) -> Callable[..., Result]:
-    """The loop, compiled for each shape of what it is given; with a mesh, for all its devices."""
+    """The loop, compiled for each shape of what it is given; with a mesh, for all its devices.
+
+    Products of float32 numbers have all their digits, whatever the user's settings are.
+    """
     import jax
     from jax.sharding import PartitionSpec
 
+    precision = "highest" if steps.dtype.name == "float32" else None
+
+    def run(*given: Any) -> Result:
+        with jax.default_matmul_precision(precision):
+            return steps(*given)
+
     if mesh is None:
-        return jax.jit(steps.__call__)
+        return jax.jit(run)
     everywhere, shared = PartitionSpec(), PartitionSpec(None, AXIS)
     given = (everywhere, everywhere, shared, *[everywhere] * 3)
     return jax.jit(
-        jax.shard_map(
-            steps.__call__, mesh=mesh, in_specs=given, out_specs=everywhere, check_vma=False
-        )
+        jax.shard_map(run, mesh=mesh, in_specs=given, out_specs=everywhere, check_vma=False)
     )

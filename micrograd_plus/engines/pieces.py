@@ -62,12 +62,16 @@ class Pieces:
         return [numbers[slots] for slots in self.slots if slots[0] < len(numbers)]
 
     def whole(self, arrays: Sequence[Any], dtype: str) -> Any:
-        """The numbers of some or all pieces, from the first on, as one NumPy array."""
+        """The numbers of some or all pieces, from the first on, as one NumPy array.
+
+        arrays: of the pieces, or of several pieces one after the other.
+        """
         import numpy as np
 
-        numbers = np.empty(sum(len(slots) for slots in self.slots[: len(arrays)]), dtype)
-        for slots, array in zip(self.slots, arrays):
-            numbers[slots] = array
+        given = np.concatenate([np.empty(0, dtype), *arrays])
+        order = np.concatenate([np.empty(0, np.int64), *self.slots])
+        numbers = np.empty_like(given)
+        numbers[order[: len(given)]] = given
         return numbers
 
     def array(self, arrays: Sequence[Any], slots: Sequence[int]) -> Any:
