@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from any_text import ANY_TEXT
 from hostile import hostile_answers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -584,7 +585,7 @@ def test_ids_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- plain data
 
 ROWS = st.recursive(
-    st.one_of(st.floats(allow_nan=False), st.integers(), st.booleans(), st.text(), st.none()),
+    st.one_of(st.floats(allow_nan=False), st.integers(), st.booleans(), ANY_TEXT, st.none()),
     lambda inner: st.lists(inner, max_size=4),
     max_leaves=8,
 )

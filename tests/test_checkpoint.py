@@ -152,7 +152,8 @@ def test_going_on_from_each_checkpoint(make, engine, folder, monkeypatch):
 
     monkeypatch.setattr(Checkpoints, "write", write_and_copy)
     expected = train(folder, **make(), **how)
-    for copy in copies[:: 5 if engine == "jax" else 1]:  # which compiles anew for each
+    few = copies[1 :: len(copies) // 2]  # JAX compiles again for each
+    for copy in few if engine == "jax" else copies:
         options = {"resume": True, "checkpoint_seconds": 1e9, **how}
         assert train(copy, **make(), **options) == expected, copy.name
     epochs = len(expected[0].loss)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from any_text import ANY_TEXT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograd_plus.text import CharacterTokenizer
 
 
-@given(st.lists(st.text(), min_size=1).filter(any))
+@given(st.lists(ANY_TEXT, min_size=1).filter(any))
 def test_what_is_encoded_can_be_decoded(texts):
     letters = CharacterTokenizer(texts)
     X, y = letters.examples(texts)
