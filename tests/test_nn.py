@@ -14,6 +14,7 @@ from sealed import Computing, reveal, sealed
 from micrograd_plus import Constant, Value, functional, gradcheck, nn, no_grad, optim
 from micrograd_plus.context import recording
 from micrograd_plus.nn import MLP, Layer, Linear, Module, Neuron, Sequential, init
+from micrograd_plus.support.nested import plain
 
 ACTIVATIONS = [
     nn.ReLU(),
@@ -555,7 +556,7 @@ def test_a_module_of_your_own():
     assert names[:5] == ("scale", "table[0][0]", "table[0][1]", "table[1][0]", "table[1][1]")
     assert module(3.0).data == 6.0
     assert module(3.0, factor=2.0).data == 12.0  # options reach forward
-    new = {name: nn.activations.plain(_shifted(n)) for name, n in STATE.items()}
+    new = {name: plain(_shifted(n)) for name, n in STATE.items()}
     module.load_state_dict(new)
     assert module.state_dict() == new
     module.eval()

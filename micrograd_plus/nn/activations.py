@@ -14,33 +14,24 @@ from ..engine import Value, apply, as_value
 from ..functional import softmax, where
 from ..ops import TABLE, Op
 from ..recordable import rand, stamped
-from ..support.nested import is_nested, plain
 from .init import GLOBAL, generator_or
-from .module import Module, Rowwise
+from .module import Rowwise
 
 
-class Elementwise(Module):
+class Elementwise(Rowwise):
     """Applies the method `one` to every number; a subclass defines it."""
 
     def one(self, value: Value) -> Value:
         """The output for one Value."""
         raise NotImplementedError
 
-    def forward(self, x: Any) -> Any:
-        """The output for each number, in nested lists of the same shape."""
-        x = plain(x)
-        if not isinstance(x, (list, tuple)):
-            return self.one(as_value(x))
-        if not is_nested(x):
-            return self.rows([list(map(as_value, x))])[0]
-        x = [plain(item) for item in x]
-        if any(map(is_nested, x)):
-            return [self.forward(item) for item in x]
-        return self.rows([list(map(as_value, item)) for item in x])
+    def row(self, x: Any) -> Any:
+        """The output for one number, or for each number of a list."""
+        return self.rows([x])[0] if isinstance(x, (list, tuple)) else self.one(as_value(x))
 
-    def rows(self, x: Sequence[Sequence[Value]]) -> list[list[Value]]:
-        """The outputs for lists of Values."""
-        return [[self.one(value) for value in row] for row in x]
+    def rows(self, x: Sequence[Any]) -> list[list[Value]]:
+        """The outputs for lists of numbers."""
+        return [[self.one(as_value(number)) for number in row] for row in x]
 
 
 @stamped(fixed=0)
@@ -55,9 +46,10 @@ class _Activation(Elementwise):
     def one(self, value: Value) -> Value:
         return apply(TABLE[self.op], value, *self.config().values())
 
-    def rows(self, x: Sequence[Sequence[Value]]) -> list[list[Value]]:
-        """The outputs for lists of Values."""
-        return _each.each(TABLE[self.op], x, *self.config().values())
+    def rows(self, x: Sequence[Any]) -> list[list[Value]]:
+        """The outputs for lists of numbers."""
+        values = [list(map(as_value, row)) for row in x]
+        return _each.each(TABLE[self.op], values, *self.config().values())
 
 
 class ReLU(_Activation):
