@@ -212,8 +212,7 @@ def flattened(arguments: Sequence[Any]) -> tuple[Key, list[Value]] | None:
         else:
             shapes.append(len(argument))
             values += argument
-    kinds = {*map(type, values)}
-    return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
+    return _if_values(shapes, values)
 
 
 def flattened_rows(calls: Sequence[Sequence[Any]]) -> tuple[Key, list[Value]] | None:
@@ -233,7 +232,11 @@ def flattened_rows(calls: Sequence[Sequence[Any]]) -> tuple[Key, list[Value]] | 
             return None
         shapes += sizes
     rows = columns[0] if len(columns) == 1 else chain.from_iterable(zip(*columns))
-    values = list(chain.from_iterable(rows))
+    return _if_values(shapes, list(chain.from_iterable(rows)))
+
+
+def _if_values(shapes: list[Any], values: list[Any]) -> tuple[Key, list[Value]] | None:
+    """Both, if all are Values."""
     kinds = {*map(type, values)}
     return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
 

@@ -122,15 +122,10 @@ def filled(x: Any, index: Any) -> Any:
     What is computed in the place of holes may be inf or nan.
     """
     import jax.numpy as jnp
-
-    return jnp.where(index < 0, _padding(index).astype(x.dtype), x)
-
-
-def _padding(index: Any) -> Any:
-    """The number that fills up a place, for an index below 0."""
     import numpy as np
 
-    return np.array(PADDING)[np.minimum(index, -1) * -1 - 1]
+    padding = np.array(PADDING)[np.minimum(index, -1) * -1 - 1]
+    return jnp.where(index < 0, padding.astype(x.dtype), x)
 
 
 def taken(x: Any, index: Any, width: int) -> Any:
@@ -139,22 +134,21 @@ def taken(x: Any, index: Any, width: int) -> Any:
     The gradient of each number is the sum over where it was taken to: by an index, too.
     """
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
-    def at(x: Any, index: Any, filler: Any) -> Any:
+    def at(x: Any, index: Any) -> Any:
         found = x.at[..., np.maximum(index, 0)].get(mode="promise_in_bounds")
-        return jnp.where(index < 0, filler.astype(x.dtype), found) if (index < 0).any() else found
+        return filled(found, index) if (index < 0).any() else found
 
-    filler, places = _padding(index), _places(index, width)
+    places = _places(index, width)  # whose -1 is the 0 of PADDING
 
     @jax.custom_vjp  # type: ignore[untyped-decorator]
     def take(x: Any) -> Any:
-        return at(x, index, filler)
+        return at(x, index)
 
     def back(_: None, g: Any) -> tuple[Any]:
         g = g.reshape(*g.shape[: g.ndim - index.ndim], index.size)
-        own = at(g, places, np.zeros(places.shape))
+        own = at(g, places)
         return (own[..., 0] if places.shape[1] == 1 else own.sum(-1),)
 
     take.defvjp(lambda x: (take(x), None), back)
