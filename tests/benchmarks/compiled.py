@@ -293,10 +293,10 @@ def first_call() -> dict[str, float]:
 
 def ways_to_run_names(width: int, turns: int) -> dict[str, float]:
     """Seconds for a name, in `step.run`: the fastest of several turns of each way."""
-    from gpt import ADAM, NAMES, examples, model_of
+    from gpt import NAMES, adam_of, examples, model_of
 
     model = model_of(width)
-    adam = mp.optim.Adam(model.parameters(), **ADAM)
+    adam = mp.optim.Adam(model.parameters(), **adam_of(width))
     step = mp.compile(lambda tokens, targets: mp.losses.cross_entropy(model(tokens), targets), adam)
     by_length = sorted(NAMES, key=len)
     half = len(by_length) // 2
