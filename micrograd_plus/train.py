@@ -94,11 +94,11 @@ def fit(
         the last. After Ctrl-C there is one, too: the training ends after the step in progress, or
         at once after a second Ctrl-C. A folder that has the checkpoint of a training is refused
         without `resume`.
-    resume: goes on from the newest checkpoint in the folder; from the beginning if there is none.
+    resume: continues from the newest checkpoint in the folder; from the beginning if there is none.
         Then a training that was killed or interrupted, and is called again with the same arguments,
         ends with the numbers that it would have had, to the last bit on the same machine. Only
-        `epochs`, `callbacks` and `logger` may change: with more epochs a finished training goes on.
-        The random generators that go on are `generator`, those that modules have as attributes,
+        `epochs`, `callbacks` and `logger` may change: with more epochs a finished training continues.
+        The random generators that continue are `generator`, those that modules have as attributes,
         and Python's own.
     logger: one of `loggers`, or a list of several. They get the settings, and the numbers of each
         epoch. One that fails after the beginning is left out, with a RuntimeWarning.

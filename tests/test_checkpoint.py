@@ -474,7 +474,7 @@ def test_a_damaged_file(folder, stop_after, damage):
     assert newest not in folder.iterdir()
     for path in folder.iterdir():
         path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"are damaged: there is no checkpoint to go on from"):
+    with pytest.raises(ValueError, match=r"are damaged: there is no checkpoint to continue from"):
         train(folder, resume=True)
 
 

@@ -1,4 +1,4 @@
-'''The cells of a notebook: where a solution stands in one, and which exercise one checks.
+'''The cells of a notebook: where a solution is in one, and which exercise one checks.
 
 The marks are nbgrader's: a line `### BEGIN SOLUTION` and a line `### END SOLUTION`.
 

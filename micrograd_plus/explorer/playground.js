@@ -1,4 +1,4 @@
-// The playground: what the visitor types or chooses becomes a lesson, and stands in the address.
+// The playground: what the visitor types or chooses becomes a lesson, and is kept in the address.
 //
 // The address ends with #f=tanh(x*w)&x=2&w=-1, or with #example=moons&x1=0.5: a formula or an
 // example, and then the numbers of leaves.

@@ -27,7 +27,7 @@ from ..show.folding import (
 )
 from .lesson import Lesson
 
-MOST_IN_ONE = 400  # boxes of any view: more is no picture
+MOST_IN_ONE = 400  # boxes of any view: more cannot be read
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
 
 

@@ -10,7 +10,7 @@ the op table. Functions such as `max(a, b, c)` take any number of values; `dot(a
 dot product of the first half with the second half. For anything else the ValueError points at the
 place of the error.
 
-What the language is stands in tables: the operators with the precedence that the writers give them,
+Tables define the language: the operators with the precedence that the writers give them,
 how numbers are written, and the messages. `grammar()` returns them as data, for the page that reads
 expressions as well (`explorer/reading.js`).
 """

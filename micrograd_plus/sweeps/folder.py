@@ -34,7 +34,7 @@ class Folder:
         return found
 
     def write(self, task: Task, outcome: Outcome) -> None:
-        """Keeps a finished run, with its settings for whoever opens the file."""
+        """Keeps a finished run, with its settings, for a person who opens the file."""
         settings, seed = task
         content = {
             "settings": {name: words.setting(value) for name, value in settings.items()},

@@ -83,7 +83,7 @@ def outcomes_of(
             alone = len(waiting) == count
 
 
-_DIED = "the process of this run ended, for lack of memory or by a fault in native code"
+_DIED = "the process of this run ended: too little memory, or a fault in native code"
 
 
 def _in_parallel(

@@ -383,7 +383,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 ),
                 (
                     lambda x1, x2: 1 - _relu(x1 + x2) - _relu(-x1 - x2),
-                    "This is 1 − |x1 + x2|, a stripe between two lines. Take |x1| and |x2| apart.",
+                    "This is 1 − |x1 + x2|, a stripe between two lines. Use |x1| and |x2| separately.",
                 ),
                 (
                     lambda x1, x2: 1 - max(abs(x1), abs(x2)),

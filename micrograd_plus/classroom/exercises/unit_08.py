@@ -228,7 +228,7 @@ EXERCISES = (
             _lines,
             (
                 (5, "x is one leaf and has one line, however often it is used."),
-                (4, "Count leaves and operations apart: how many different leaves are there?"),
+                (4, "Count leaves and operations separately: how many different leaves are there?"),
                 (
                     2,
                     "These are the operations. What else has a line in the list of the neuron?",
@@ -409,7 +409,7 @@ EXERCISES = (
                 ),
                 (
                     lambda program, x: gradients(program, x, upstream=lambda gradient: 1.0),
-                    "These are local slopes. A line hands on its own gradient times the slope.",
+                    "These are local slopes. A line passes on its own gradient times the slope.",
                 ),
                 (
                     lambda program, x: gradients(program, x)[::-1],

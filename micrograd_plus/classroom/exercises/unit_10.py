@@ -327,7 +327,7 @@ EXERCISES = (
                         o * (f * c + i * g).tanh(),
                         (f * c + i * g).tanh(),
                     ),
-                    "The memory goes on without a tanh: this is why its gradient survives.",
+                    "The memory passes through no tanh: this is why its gradient survives.",
                 ),
                 (
                     lambda f, i, g, o, c: cell(1 - f, i, g, o, c),
@@ -374,7 +374,7 @@ EXERCISES = (
             (
                 (
                     lambda xs, w, u: slope_of_u(xs, w, u, back=lambda w, u: 0.0),
-                    "Only the last step contributes. The gradient goes on to the state before, "
+                    "Only the last step contributes. The gradient also flows to the state before, "
                     "and from there to u once more.",
                 ),
                 (
@@ -418,7 +418,7 @@ EXERCISES = (
                 ),
                 (
                     lambda xs, w, u: slope_of_u(xs, w, u, back=lambda w, u: 1.0),
-                    "From a state to the one before it there is a factor besides the slope.",
+                    "From a state to the one before it there is one more factor than the slope.",
                 ),
             ),
         ),

@@ -28,7 +28,7 @@ class Site(NamedTuple):
 def build_site(out: str | Path) -> Site:
     """Writes the site into the folder `out`, which is made, or whose site is replaced.
 
-    What somebody has put beside an earlier site, such as `.git`, stays. ValueError if the folder
+    What somebody has put next to an earlier site, such as `.git`, stays. ValueError if the folder
     has other files and no site. ImportError without JupyterLite; FileNotFoundError without the npm
     package pyodide; OSError if pip cannot fetch a wheel.
     """

@@ -64,7 +64,7 @@ def _copy_figures(figures: Path, folder: Path) -> None:
 def needs(code: str) -> set[str]:
     """The libraries that a cell needs, and that do not run in the browser.
 
-    What stands in a lambda does not count: notebook 00 tries out in this way what is there.
+    Code in a lambda does not count: in this way notebook 00 tries what is installed.
     """
     found = set[str]()
     for node in _without_lambdas(ast.parse(code)):
@@ -78,7 +78,7 @@ def needs(code: str) -> set[str]:
 
 
 def _without_lambdas(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it, but nothing that stands in a lambda."""
+    """The node and all below it, but nothing inside a lambda."""
     if not isinstance(node, ast.Lambda):
         yield node
         for child in ast.iter_child_nodes(node):

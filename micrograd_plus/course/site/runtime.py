@@ -21,7 +21,7 @@ _LOCK = "pyodide-lock.json"
 _FROM_THE_LOCK = ("ipython", "jedi", "micropip", "tqdm")
 """What the kernel and `fit` import, in the versions that Pyodide was tested with."""
 _FROM_PYPI = ("comm", "ipython-pygments-lexers")
-"""What the kernel imports beside them."""
+"""What the kernel also imports."""
 _PACKAGE = Path(__file__).parents[2]
 
 
