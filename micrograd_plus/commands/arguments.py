@@ -60,7 +60,7 @@ def checkpoint_of(options: argparse.Namespace, training: str = "") -> dict[str, 
     training: the name of the folder inside, for a command that has several trainings.
     """
     if options.resume and options.checkpoint is None:
-        raise ValueError("--resume needs --checkpoint FOLDER, which says from where to continue")
+        raise ValueError("--resume needs --checkpoint FOLDER, the folder with the checkpoint")
     folder = options.checkpoint and options.checkpoint / training
     return {"checkpoint": folder, "resume": options.resume}
 

@@ -28,8 +28,8 @@ gradients and calls the optimizer's loop. Several threads can share this; `threa
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
 and `examples` and `batches` say what they run on; `reading` copies the lists and arrays of a call.
 Between calls the parameters' numbers and the optimizer's state stay in the machine:
-`parameter_memory` and `optimizer_memory` give them back when somebody reads them. `profiling` measures how
-long each instruction takes.
+`parameter_memory` and `optimizer_memory` give them back when somebody reads them. `profiling`
+measures how long each instruction takes.
 """
 
 from .compiled import Compiled, LossAndGradient, Predict, Step, compile

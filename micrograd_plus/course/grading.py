@@ -1,7 +1,8 @@
 """Grades a folder of submissions: runs each notebook in a process of its own, and judges here.
 
 The process with the student's code is told what to run, and gives what came out as plain data. It
-has neither the solutions nor any influence on the result: the cases are made again, and compared here.
+has neither the solutions nor any influence on the result: the cases are made again and compared
+here.
 So a notebook that prints "right", changes `check`, or writes to the channel gains nothing.
 """
 

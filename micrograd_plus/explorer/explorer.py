@@ -106,7 +106,7 @@ class Explorer:
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
     ) -> dict[str, str]:
-        """For a notebook: the page in a frame of its own, and below it a picture to fall back on.
+        """For a notebook: the page in a frame of its own, and below it a picture.
 
         Where a viewer shows no frames, as it does not trust the notebook, the picture stays.
         """
@@ -176,7 +176,7 @@ def step_through(
     fold: whether the calls of modules and scopes are drawn as boxes that open on a click; None,
         if the graph has more than 40 values.
     around, depth: draw only the values at most `depth` operations away from this one.
-    title: what stands above; the formula, if it is short.
+    title: the line above; the formula, if it is short.
 
     ValueError for a graph that is too large to be looked at, with advice.
 

@@ -197,7 +197,7 @@ function numberIn(name, number) {
   const read = readNumber(number);
   if (Number.isFinite(read)) return read;
   throw new Unreadable(
-    `the address says ${name}=${number}; a finite number must stand there, as in ${name}=2.5`);
+    `the address says ${name}=${number}; a finite number must be there, as in ${name}=2.5`);
 }
 
 async function copyLink() {

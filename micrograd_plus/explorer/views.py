@@ -1,8 +1,8 @@
 """What the page draws: the boxes and edges of the whole graph, or of a large one folded.
 
 A graph is folded by the rules of `show.folding`, as in a picture. Each folded box opens as a view
-of its own, in which no more is folded than it takes to be readable. How large the boxes are and
-where they stand is computed by the page, when a view opens (`boxes.js` and `layout.js`).
+of its own, in which only as much is folded as makes it readable. How large the boxes are and
+where they are is computed by the page, when a view opens (`boxes.js` and `layout.js`).
 """
 
 from __future__ import annotations

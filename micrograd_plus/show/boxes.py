@@ -50,7 +50,7 @@ class Box:
 
     values: the Values whose number and gradient are in the box.
     sign: the op's; empty for a leaf and for a group.
-    lines: what else stands there.
+    lines: the other lines.
     """
 
     kind: str  # value, constant, bundle or group

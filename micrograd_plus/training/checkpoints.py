@@ -86,7 +86,9 @@ class Checkpoints:
         """
         if self.folder is None:
             if resume:
-                raise ValueError("resume=True needs checkpoint=FOLDER, which says from where to continue")
+                raise ValueError(
+                    "resume=True needs checkpoint=FOLDER, the folder with the checkpoint"
+                )
             return
         path, content = self._newest(self.folder)
         if path is None:

@@ -160,7 +160,7 @@ EXERCISES = (
                 ),
                 (
                     lambda x, w: convolve(x, w[::-1]),
-                    "Your kernel lies the wrong way round: its first weight belongs on the first "
+                    "Your kernel is the wrong way round: its first weight belongs on the first "
                     "of the numbers below it.",
                 ),
                 (

@@ -461,7 +461,7 @@ EXERCISES = (
                 "a": "A forget gate of 0 would do that: it says how much is kept.",
                 "b": "c' = 1 · c + 0 · g.",
                 "c": "For that the input gate would be 1 and the forget gate 0.",
-                "d": "What comes out is decided by the output gate.",
+                "d": "The output gate decides about the output.",
             },
         ),
     ),
