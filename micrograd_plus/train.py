@@ -97,7 +97,7 @@ def fit(
     resume: continues from the newest checkpoint in the folder; from the beginning if there is none.
         Then a training that was killed or interrupted, and is called again with the same arguments,
         ends with the numbers that it would have had, to the last bit on the same machine. Only
-        `epochs`, `callbacks` and `logger` may change. A finished training continues with more epochs.
+        `epochs`, `callbacks` and `logger` may change; more epochs continue a finished training.
         The random generators that continue are `generator`, those that modules have as attributes,
         and Python's own.
     logger: one of `loggers`, or a list of several. They get the settings, and the numbers of each

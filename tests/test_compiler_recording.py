@@ -10,11 +10,11 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from machines import MACHINES, on, values
+from machines import on, values
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
@@ -26,12 +26,6 @@ from micrograd_plus.compiler.simplify import simplify
 from micrograd_plus.engine import Value
 
 nan, inf = math.nan, math.inf
-
-
-@pytest.fixture(params=MACHINES)
-def machine(request: pytest.FixtureRequest) -> Iterator[str]:
-    with on(request.param):
-        yield request.param
 
 
 class Watched:
