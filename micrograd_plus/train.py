@@ -169,17 +169,12 @@ def fit(
             if any(wishes):
                 history.stopped = f"by a callback after epoch {epoch + 1}"
                 break
-            if patience:
-                watched = (history.val_loss or history.loss)[-1]
-                if watched < run.best.loss:  # the training loss is of before the last update
-                    numbers = run.snapshot() if validation else run.good()
-                    run.best = Best(watched, epoch, numbers)
-                elif epoch - run.best.epoch >= patience:
-                    history.stopped = (
-                        f"no improvement for {patience} epochs; the parameters are those of "
-                        f"epoch {run.best.epoch + 1}"
-                    )
-                    break
+            if patience and _epochs_since_the_best(run) >= patience:
+                history.stopped = (
+                    f"no improvement for {patience} epochs; the parameters are those of "
+                    f"epoch {run.best.epoch + 1}"
+                )
+                break
             checkpoints.write_if_due()
         checkpoints.write_if_due(last=True)
         if run.best.numbers:
@@ -301,6 +296,17 @@ def _examples(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
     X, y = list(plain(X)), list(plain(y))
     check_lengths(X, y)
     return X, y
+
+
+def _epochs_since_the_best(run: Run) -> int:
+    """How long the loss has not improved; keeps the parameters of the best epoch."""
+    history = run.history
+    epoch = len(history.loss) - 1
+    watched = (history.val_loss or history.loss)[-1]
+    if watched < run.best.loss:  # the training loss is of before the last update
+        numbers = run.snapshot() if history.val_loss else run.good()
+        run.best = Best(watched, epoch, numbers)
+    return epoch - run.best.epoch
 
 
 def _postfix(history: History) -> str:

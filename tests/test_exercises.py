@@ -96,6 +96,14 @@ def test_functions_and_classes(exercise: Exercise) -> None:
     assert_hints([hint for _, hint in test.mistakes])
 
 
+@pytest.mark.parametrize("exercise", of_kind(Behaviour))
+def test_answers_of_another_kind_are_wrong(exercise: Exercise) -> None:
+    for answer in (7, "text", [], [None], {}, lambda *_: "text", lambda *_: [1.0], lambda *_: None):
+        result = checked(exercise, answer)
+        assert result.status in ("wrong", "not yet"), (answer, result)
+        assert not result.hint or result.hint[-1] in ".?!`)"
+
+
 def assert_hints(hints: list[str]) -> None:
     """At least three, and all different."""
     assert len(hints) >= 3
