@@ -96,7 +96,7 @@ def trained(made: Callable[[], Made], threads: int | None, batch_size: int | Non
         (every_op, None, None),
         (lambda: layers(3, 5, 2), 1, None),
         (lambda: layers(3, 5, 2), 2, None),
-        (lambda: layers(9, 17, 3), None, 7),
+        (lambda: layers(9, 17, 3), None, None),
         (lambda: layers(20, 3, 9, examples=2), None, 1),
         (texts, None, 3),
         (images, None, None),

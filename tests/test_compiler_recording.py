@@ -940,7 +940,9 @@ def test_a_backward_of_a_value_that_the_function_makes_is_refused() -> None:
         made.backward()
         return made * x
 
-    with pytest.raises(TypeError, match="backward.. cannot be called inside a function that is"):
+    with pytest.raises(
+        TypeError, match=r"backward\(\) cannot be called inside a function that is compiled"
+    ):
         mp.compile(loss)([1.0])
 
 
@@ -973,5 +975,5 @@ def test_a_compiled_model_is_a_part_of_another_function() -> None:
 
 
 def test_an_input_too_large_for_a_float_is_refused() -> None:
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(TypeError, match="larger than the largest float"):
         mp.compile(lambda x: x[0] * 2.0)([[10**400], [1, 2]])
