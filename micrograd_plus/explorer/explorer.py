@@ -170,7 +170,7 @@ def step_through(
 
     `step_through(model, x, y, loss)` steps through one training step of a model: its loss
     `loss(model(x), y)`, the optimizer's step, SGD(lr=0.1) if none is given, and the loss after it.
-    The page repeats the step as often as one likes, and draws the loss curve. The parameters
+    The page repeats the step as often as the reader wants, and draws the loss curve. The parameters
     themselves, and the optimizer, are left as they are.
 
     fold: whether the calls of modules and scopes are drawn as boxes that open on a click; None,

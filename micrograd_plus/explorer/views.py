@@ -97,7 +97,7 @@ class Views:
             self._add_around(around, depth)
         else:
             self._add(None, None)
-            for view in self.views:  # grows meanwhile
+            for view in self.views:  # to which others are added in the loop
                 for box in view.boxes:
                     if isinstance(box, _Group):
                         self._add(box.call, self.views.index(view))

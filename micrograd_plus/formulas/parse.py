@@ -124,7 +124,7 @@ class _Reader:
     """Reads from left to right: complete values, and the signs and brackets that wait for more.
 
     A sign is applied as soon as one comes that binds less than its right operand: Dijkstra's
-    "shunting yard" of 1961. Nothing is recursive: brackets may be nested as deeply as one likes.
+    "shunting yard" of 1961. Nothing is recursive: brackets may be nested to any depth.
     """
 
     def __init__(self, text: str, numbers: Mapping[str, float]) -> None:

@@ -420,7 +420,7 @@ EXERCISES: tuple[Exercise, ...] = (
             {
                 "a": "A single layer with thousands of parameters still has a straight line.",
                 "b": "Yes: in the plane of the hidden neurons one line is enough.",
-                "c": "The learning rate says how training proceeds, not what a network can do.",
+                "c": "The learning rate says how large the steps are, not what a network can do.",
                 "d": "The last neuron had no activation in this notebook.",
             },
         ),
