@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..support import words
-from .plots import MARKERS, PALETTE, new_figure
+from .style import MARKERS, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from .figure import Plot
