@@ -57,7 +57,7 @@ def __dir__() -> list[str]:
 
 
 def _content(value: Any) -> dict[str, Any]:
-    """What a notebook shows of an object beside its text."""
+    """What a notebook shows of an object in addition to its text."""
     from .notebook import content
 
     return content(value)

@@ -36,8 +36,8 @@ _MEANINGS = (
 )
 
 _RELATIVE = 1e-6  # allowed between the chain rule and the differences, relative to the slope
-_ABSOLUTE = 1e-9  # allowed besides, relative to the function's value: its last digits are noise
-_UNCERTAIN = 3.0  # allowed besides: this many times the estimated error of the differences,
+_ABSOLUTE = 1e-9  # also allowed, relative to the function's value: its last digits are noise
+_UNCERTAIN = 3.0  # also allowed: this many times the estimated error of the differences,
 _MOST_UNCERTAIN = 1e-4  # of which at most this counts, relative to the slope
 
 _STEPS = (1e-3, 1e-5, 1e-7)  # relative to x; narrower where the function is steep or ends nearby
@@ -175,7 +175,7 @@ def gradcheck(
 
     order = topological_order(result)
     functions = {argument: with_another(argument) for argument in arguments}
-    for leaf in _leaves(order):  # what the function reaches besides, as a model's parameters
+    for leaf in _leaves(order):  # what the function also reaches, as a model's parameters
         functions.setdefault(leaf, _as_function_of(leaf, order))
     return _report(result, order, functions)
 

@@ -50,9 +50,9 @@ class Logger(Protocol):
     """
 
     def begin(self, training: str, settings: Mapping[str, Any], epoch: int) -> None:
-        """Called first: the training begins, or goes on after `epoch` epochs.
+        """Called first: the training begins, or continues after `epoch` epochs.
 
-        training: its name, the same when it goes on and different for every other training. What
+        training: its name, the same when it continues and different for every other training. What
             is known of its epochs after `epoch` must be dropped: they come again.
         settings: numbers, texts and nested dictionaries, by their names in `fit`.
         """

@@ -37,7 +37,7 @@ _SIGNS = {"ok": "✓", "WRONG": "✗"}
 
 
 def content(value: Any) -> dict[str, Any]:
-    """What a notebook shows of `value` beside its text, by MIME type."""
+    """What a notebook shows of `value` in addition to its text, by MIME type."""
     html = _html(value)
     return {"text/html": html} if html else {}
 

@@ -94,11 +94,11 @@ def fit(
         the last. After Ctrl-C there is one, too: the training ends after the step in progress, or
         at once after a second Ctrl-C. A folder that has the checkpoint of a training is refused
         without `resume`.
-    resume: goes on from the newest checkpoint in the folder; from the beginning if there is none.
+    resume: continues from the newest checkpoint in the folder; from the beginning if there is none.
         Then a training that was killed or interrupted, and is called again with the same arguments,
         ends with the numbers that it would have had, to the last bit on the same machine. Only
-        `epochs`, `callbacks` and `logger` may change: with more epochs a finished training goes on.
-        The random generators that go on are `generator`, those that modules have as attributes,
+        `epochs`, `callbacks` and `logger` may change; more epochs continue a finished training.
+        The random generators that continue are `generator`, those that modules have as attributes,
         and Python's own.
     logger: one of `loggers`, or a list of several. They get the settings, and the numbers of each
         epoch. One that fails after the beginning is left out, with a RuntimeWarning.
@@ -169,17 +169,12 @@ def fit(
             if any(wishes):
                 history.stopped = f"by a callback after epoch {epoch + 1}"
                 break
-            if patience:
-                watched = (history.val_loss or history.loss)[-1]
-                if watched < run.best.loss:  # the training loss is of before the last update
-                    numbers = run.snapshot() if validation else run.good()
-                    run.best = Best(watched, epoch, numbers)
-                elif epoch - run.best.epoch >= patience:
-                    history.stopped = (
-                        f"no improvement for {patience} epochs; the parameters are those of "
-                        f"epoch {run.best.epoch + 1}"
-                    )
-                    break
+            if patience and _epochs_since_the_best(run) >= patience:
+                history.stopped = (
+                    f"no improvement for {patience} epochs; the parameters are those of "
+                    f"epoch {run.best.epoch + 1}"
+                )
+                break
             checkpoints.write_if_due()
         checkpoints.write_if_due(last=True)
         if run.best.numbers:
@@ -301,6 +296,17 @@ def _examples(X: Any, y: Any) -> tuple[list[Any], list[Any]]:
     X, y = list(plain(X)), list(plain(y))
     check_lengths(X, y)
     return X, y
+
+
+def _epochs_since_the_best(run: Run) -> int:
+    """How long the loss has not improved; keeps the parameters of the best epoch."""
+    history = run.history
+    epoch = len(history.loss) - 1
+    watched = (history.val_loss or history.loss)[-1]
+    if watched < run.best.loss:  # the training loss is of before the last update
+        numbers = run.snapshot() if history.val_loss else run.good()
+        run.best = Best(watched, epoch, numbers)
+    return epoch - run.best.epoch
 
 
 def _postfix(history: History) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import hypothesis
 import pytest
 from browser import Visit, Windows, chromium
+from machines import MACHINES, on
 
 # The same examples in every run: a failure that one run shows, every run shows.
 hypothesis.settings.register_profile(
@@ -53,6 +54,19 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
     report = yield
     _forbid_skip(report, collector.config)
     return report
+
+
+@pytest.fixture(params=MACHINES)
+def machine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Once in machine code, where llvmlite is installed, and once in plain Python."""
+    with on(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def fast() -> None:
+    """For a test of machine code alone."""
+    pytest.importorskip("llvmlite")
 
 
 @pytest.fixture(scope="session")

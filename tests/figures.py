@@ -10,7 +10,7 @@ from pathlib import Path
 
 import micrograd_plus as mp
 from micrograd_plus import Value, nn
-from micrograd_plus.show.plots import new_figure
+from micrograd_plus.show.style import new_figure
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "figures"
 

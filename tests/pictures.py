@@ -16,6 +16,15 @@ DEMO = [
 ]
 
 
+def smallest_text(figure):
+    """The font size of the smallest text in a plot."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    texts = figure.findobj(lambda artist: isinstance(artist, Text))
+    return min(text.get_fontsize() for text in texts if text.get_visible() and text.get_text())
+
+
 def png_size(path):
     """Width, height and the number of different bytes in the pixels of a PNG file."""
     content = Path(path).read_bytes()

@@ -474,7 +474,7 @@ def test_a_damaged_file(folder, stop_after, damage):
     assert newest not in folder.iterdir()
     for path in folder.iterdir():
         path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"are damaged: there is no checkpoint to go on from"):
+    with pytest.raises(ValueError, match=r"are damaged: there is no checkpoint to continue from"):
         train(folder, resume=True)
 
 
@@ -582,4 +582,7 @@ def test_a_command_that_goes_on_after_ctrl_c(
 def test_resume_needs_a_folder(model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", *model.split(), "--resume"]) == 2
-    assert "--resume needs --checkpoint FOLDER, which says where" in capsys.readouterr().err
+    assert (
+        "--resume needs --checkpoint FOLDER, the folder with the checkpoint"
+        in capsys.readouterr().err
+    )

@@ -13,11 +13,11 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from machines import MACHINES, on, values
+from machines import values
 from optimizers import SCHEDULES
 
 import micrograd_plus as mp
@@ -26,12 +26,6 @@ from micrograd_plus.compiler.interpreter import PlainMachine
 from micrograd_plus.compiler.running import NativeMachine
 
 X, Y = data.moons(20, seed=1)
-
-
-@pytest.fixture(params=MACHINES)
-def machine(request: pytest.FixtureRequest) -> Iterator[str]:
-    with on(request.param):
-        yield request.param
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import math
 import random
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from machines import MACHINES, on, values
+from machines import on, values
 from optimizers import CASES, ids, start, valley
 from parity import gpt_in_torch, numbers, pytorch, seeded, train, twin_of
 
@@ -29,17 +29,6 @@ from micrograd_plus.ops import TABLE
 inf, nan = math.inf, math.nan
 EDGES = [0.0, -0.0, 1.0, -1.0, 30.0, -30.0, inf, -inf, nan]
 WIDTHS = {name: len(op.operands) * (3 if op.nary else 1) for name, op in TABLE.items()}
-
-
-@pytest.fixture(params=MACHINES)
-def machine(request: pytest.FixtureRequest) -> Iterator[str]:
-    with on(request.param):
-        yield request.param
-
-
-@pytest.fixture
-def fast() -> None:
-    pytest.importorskip("llvmlite")
 
 
 def rounded(number: float) -> float:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from machines import MACHINES, on, values
+from machines import on, values
 from micrograd_nn import nn_over
+from parity import seeded
 
 import micrograd_plus as mp
 from micrograd_plus import engine, losses, nn, optim
@@ -27,12 +28,6 @@ EDGES = [
     0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 30.0, -30.0, 700.0, -750.0, 1e-9, -1e-9, 1e-160,
     5e-324, -5e-324, 1e16, 1e160, 1e308, -1e308, inf, -inf, nan,
 ]  # fmt: skip
-
-
-@pytest.fixture(params=MACHINES)
-def machine(request: pytest.FixtureRequest) -> Iterator[str]:
-    with on(request.param):
-        yield request.param
 
 
 # ---- what is compared
@@ -627,10 +622,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "softmax": nn.Softmax,
     "dropout": lambda: nn.Dropout(0.5).eval(),
 }
-
-
-def seeded(seed: int = 0) -> random.Random:
-    return random.Random(seed)
 
 
 def sequential(activation: str, outputs: int) -> nn.Module:

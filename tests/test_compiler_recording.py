@@ -10,11 +10,11 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from machines import MACHINES, on, values
+from machines import on, values
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
@@ -26,12 +26,6 @@ from micrograd_plus.compiler.simplify import simplify
 from micrograd_plus.engine import Value
 
 nan, inf = math.nan, math.inf
-
-
-@pytest.fixture(params=MACHINES)
-def machine(request: pytest.FixtureRequest) -> Iterator[str]:
-    with on(request.param):
-        yield request.param
 
 
 class Watched:
@@ -938,3 +932,48 @@ def test_objects_count_as_old_after_a_recording_and_garbage_goes() -> None:
         assert gc.get_count()[0] < 1000
     assert gc.get_freeze_count() == 0
     assert [reference() for reference in gone[:3]] == [None] * 3
+
+
+def test_a_backward_of_a_value_that_the_function_makes_is_refused() -> None:
+    def loss(x: Any) -> Value:
+        made = Value(2.0)
+        made.backward()
+        return made * x
+
+    with pytest.raises(
+        TypeError, match=r"backward\(\) cannot be called inside a function that is compiled"
+    ):
+        mp.compile(loss)([1.0])
+
+
+def test_a_pick_of_rows_of_different_lengths_is_refused() -> None:
+    w = values(1.0, 2.0)
+    with pytest.raises(ValueError, match="pick takes values, or rows of one length"):
+        mp.compile(lambda i: mp.sum(mp.pick([w, w[:1]], i)))([0])
+
+
+def test_a_number_of_results_that_changes_is_refused() -> None:
+    class Growing(nn.Module):
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __call__(self, x: Any) -> list[Value]:
+            self.calls += 1
+            return [x * 2.0] * self.calls
+
+    with pytest.raises(ValueError, match="returned 1 Values when it was recorded, and 2 when"):
+        mp.compile(Growing())([1.0])
+
+
+def test_a_compiled_model_is_a_part_of_another_function() -> None:
+    layer, w = nn.Linear(2, 1, generator=random.Random(0)), Value(3.0)
+    predict = mp.compile(layer)
+    X = [[1.0, -2.0], [0.5, 4.0]]
+    wanted = [layer(x)[0].data * 3.0 for x in X]
+    loss = mp.compile(lambda x: predict(x)[0] * w)
+    assert [loss([x]) for x in X] == pytest.approx(wanted)
+
+
+def test_an_input_too_large_for_a_float_is_refused() -> None:
+    with pytest.raises(TypeError, match="larger than the largest float"):
+        mp.compile(lambda x: x[0] * 2.0)([[10**400], [1, 2]])

@@ -29,22 +29,6 @@ from micrograd_plus.support import store
 STEPS = 200
 
 
-@pytest.fixture(params=["native", "plain"])
-def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Once in machine code, where llvmlite is installed, and once in plain Python."""
-    if request.param == "native":
-        pytest.importorskip("llvmlite")
-    else:
-        monkeypatch.setattr(running, "is_native", lambda: False)
-        monkeypatch.setattr(running, "_note_slowness", lambda: None)
-    return str(request.param)
-
-
-@pytest.fixture
-def fast() -> None:
-    pytest.importorskip("llvmlite")
-
-
 def network(seed: int = 0, activation: str = "tanh") -> nn.MLP:
     return nn.MLP(2, [6, 5, 1], activation=activation, generator=random.Random(seed))
 

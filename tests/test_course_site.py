@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from browser import LOCAL
 
-from micrograd_plus.course import site, source
+from micrograd_plus.course import source
+from micrograd_plus.course.site import Site, build_site, building, runtime
+from micrograd_plus.course.site.notebooks import needs
 
 MORE = """
 mp.step_through(mp.Value(2.0, label="a") * mp.Value(-3.0, label="b"))
@@ -42,11 +44,11 @@ print(sys.platform, "reached the end")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> site.Site:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The site with notebook 00, and with 02 and a few cells more."""
     pytest.importorskip("jupyterlite_core")
     pytest.importorskip("jupyterlite_pyodide_kernel")
-    if site.pyodide_package() is None:
+    if runtime.pyodide_package() is None:
         pytest.skip("needs the npm package pyodide: npm install pyodide")
     folder = tmp_path_factory.mktemp("course")
     (path,) = source.folder().glob("02-value-*.ipynb")
@@ -59,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> site.Site:
     shutil.copytree(source.folder() / "figures", folder / "figures")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "folder", lambda: folder)
-        return site.build_site(folder / "built")
+        return build_site(folder / "built")
 
 
 def right_letter() -> str:
@@ -77,7 +79,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(built: site.Site) -> Iterator[str]:
+def address(built: Site) -> Iterator[str]:
     """A plain file server, as `python -m http.server` is one."""
     handler = partial(Quiet, directory=str(built.folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -170,20 +172,20 @@ def test_what_does_not_run_says_so(notebook: Any) -> None:
     assert said in outputs(notebook, "application/vnd.jupyter.stdout")[-2]
 
 
-def test_the_solutions_are_not_in_the_notebooks(built: site.Site) -> None:
+def test_the_solutions_are_not_in_the_notebooks(built: Site) -> None:
     texts = [path.read_text("utf-8") for path in built.folder.glob("files/*.ipynb")]
     assert len(texts) == 2
     assert not any("### BEGIN SOLUTION" in text for text in texts)
 
 
-def test_the_start_page_says_what_runs(built: site.Site) -> None:
+def test_the_start_page_says_what_runs(built: Site) -> None:
     page = (built.folder / "index.html").read_text("utf-8")
     assert "$" not in page
     assert "Runs; 1 plot not shown" in page
 
 
 @pytest.mark.parametrize(
-    ("code", "needs"),
+    ("code", "wanted"),
     [
         ("import math, torch\nfrom jax import numpy as jnp", {"torch", "jax"}),
         ("mp.plot_loss(history)\nmp.data.digits()", {"matplotlib", "scikit-learn"}),
@@ -196,15 +198,15 @@ def test_the_start_page_says_what_runs(built: site.Site) -> None:
         ("import micrograd_plus as mp\nmp.draw(mp.Value(1.0))", set()),
     ],
 )
-def test_what_a_cell_needs(code: str, needs: set[str]) -> None:
-    assert site._needs(code) == needs
+def test_what_a_cell_needs(code: str, wanted: set[str]) -> None:
+    assert needs(code) == wanted
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "jupyter-lite.json", ".micrograd-plus-site.json"])
 def test_another_folder_is_not_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(ValueError, match="neither empty nor an earlier site: name another folder"):
-        site.build_site(tmp_path)
+        build_site(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 
 
@@ -216,7 +218,7 @@ def test_an_earlier_site_is_replaced_and_what_is_beside_it_stays(tmp_path: Path)
         (made / "files").mkdir(parents=True)
         (made / "files" / page).touch()
         (made / page).touch()
-        site._replace(out, made)
+        building._replace(out, made)
         (out / ".git").mkdir(exist_ok=True)
         shutil.rmtree(made)
     found = {str(path.relative_to(out)) for path in out.rglob("*")}
@@ -228,6 +230,6 @@ def test_without_the_npm_package_the_command_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("jupyterlite_pyodide_kernel")
-    monkeypatch.setattr(site, "pyodide_package", lambda: None)
+    monkeypatch.setattr(runtime, "pyodide_package", lambda: None)
     with pytest.raises(FileNotFoundError, match="npm install pyodide"):
-        site.build_site(tmp_path / "site")
+        build_site(tmp_path / "site")

@@ -21,6 +21,7 @@ from every_op import sum_of_every_op
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.engine import Value
+from micrograd_plus.engines import jax_arrays
 from micrograd_plus.engines.jax_code import JaxCode
 
 np = pytest.importorskip("numpy")
@@ -51,6 +52,59 @@ def assert_alike(training: Training, near: dict[str, float] = NEAR, **how: Any) 
     given = {engine: training(engine=engine, **how) for engine in ("native", "jax")}
     assert len(given["jax"]) > 1
     assert given["jax"] == pytest.approx(given["native"], **near)
+
+
+# ---- numbers in another order
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [5, 5, 5],
+        [1, 9, 17, 3, 11, 19],
+        [6, 7, 8, 9, 14, 15, 16, 17, 22, 23, 24, 25],  # over the end of a row of 8
+    ],
+)
+def test_numbers_that_follow_in_steps(index: list[int]) -> None:
+    found = jax_arrays.steps_of(index)
+    assert found
+    x = np.arange(52.0).reshape(2, 26)
+    np.testing.assert_array_equal(jax_arrays.strided(x, *found, (len(index),)), x[:, index])
+
+
+@pytest.mark.parametrize("length", [5, jax_arrays.LONG + 1])
+@pytest.mark.parametrize("own", [False, True], ids=["all from the same", "each from its own"])
+def test_picked_numbers(own: bool, length: int) -> None:
+    """Three indices for each of four examples; each picks from two rows."""
+    generator = np.random.default_rng(0)
+    index = generator.integers(0, length, (4, 3))
+    rows = jax.numpy.asarray(generator.normal(size=(6 if own else 2, length)), "float32")
+    wanted = [
+        [rows[2 * i * own + r, chosen] for i, chosen in enumerate(chosens) for r in range(2)]
+        for chosens in index
+    ]
+    np.testing.assert_allclose(jax_arrays.picked(rows, index, 2, False), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "are_grids"),
+    [
+        ("abac", "xyyx", True),  # the third dot joins the first two
+        ("abb", "xyz", False),  # grids of two sizes
+        ("abbccddee", "ppqqrrsst", False),  # a grid of 25 dots for 9
+    ],
+)
+def test_dots_in_grids(left: str, right: str, are_grids: bool) -> None:
+    grids = jax_arrays.grids_of(left, right)
+    assert (grids is not None) == are_grids
+    if grids is None:
+        return
+    generator = np.random.default_rng(0)
+    vectors = {name: generator.normal(size=3) for name in {*left, *right}}
+    rows = [np.array([[vectors[name] for name in side]]) for side in (grids.left, grids.right)]
+    dots = jax_arrays.products(*rows, grids.count)[0][np.array(grids.index)]
+    wanted = [vectors[a] @ vectors[b] for a, b in zip(left, right)]
+    np.testing.assert_allclose(dots, wanted, rtol=1e-5)
 
 
 # ---- models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -19,6 +20,12 @@ from micrograd_plus.classroom.exercises.exercise import (
 
 EXERCISES = [exercise for number in UNITS for exercise in unit(number)]
 SEEDS = (0, 1)
+
+
+@pytest.fixture(autouse=True)
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer here is endless; and the guard's tracing would hide them from a coverage report."""
+    monkeypatch.setattr(sys, "settrace", lambda trace: None)
 
 
 def of_kind(*kinds: type) -> list[Any]:
@@ -87,6 +94,14 @@ def test_functions_and_classes(exercise: Exercise) -> None:
             result = checked(exercise, answer, seed)
             assert (result.status, result.hint) == ("wrong", hint), result
     assert_hints([hint for _, hint in test.mistakes])
+
+
+@pytest.mark.parametrize("exercise", of_kind(Behaviour))
+def test_answers_of_another_kind_are_wrong(exercise: Exercise) -> None:
+    for answer in (7, "text", [], [None], {}, lambda *_: "text", lambda *_: [1.0], lambda *_: None):
+        result = checked(exercise, answer)
+        assert result.status in ("wrong", "not yet"), (answer, result)
+        assert not result.hint or result.hint[-1] in ".?!`)"
 
 
 def assert_hints(hints: list[str]) -> None:

@@ -1,10 +1,13 @@
-"""A file is written whole or not at all."""
+"""A file is written whole or not at all; and where files that are kept are."""
 
 from __future__ import annotations
+
+import sys
 
 import pytest
 
 from micrograd_plus.__main__ import main
+from micrograd_plus.support import store
 from micrograd_plus.support.files import write_atomically
 
 
@@ -62,3 +65,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("platform", "variable", "place"),
+    [
+        ("linux", "XDG_CACHE_HOME", "own"),
+        ("linux", "", "home/.cache"),
+        ("darwin", "", "home/Library/Caches"),
+        ("win32", "LOCALAPPDATA", "own"),
+        ("win32", "", "home/AppData/Local"),
+    ],
+)
+def test_machine_code_is_kept_where_the_system_keeps_caches(
+    platform, variable, place, tmp_path, monkeypatch
+):
+    for name in ("MICROGRAD_PLUS_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path / "own"))
+    assert store.folder() == tmp_path / place / "micrograd_plus"

@@ -360,6 +360,12 @@ def test_arrays_and_tensors_count_as_lists():
     assert numbers(ours) == numbers(expected)
 
 
+def test_a_cache_is_for_one_sequence():
+    attention, X = nn.MultiHeadAttention(4, 2), [[[1.0] * 4] * 2]
+    with pytest.raises(ValueError, match="cannot use a cache with a batch"):
+        attention(X, cache=([], []))
+
+
 def test_a_cache_continues_a_sequence():
     attention = nn.MultiHeadAttention(4, 2, generator=seeded())
     x = noise(5, 4)

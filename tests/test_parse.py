@@ -208,7 +208,7 @@ def test_brackets_and_operators_may_be_nested_deeply(text: str) -> None:
         ("a * (a + 2", "this bracket was never closed", "(a + 2"),
         ("a * tanh(a", "this bracket was never closed", "tanh(a"),
         ("a + 2) * a", "this bracket was never opened", ") * a"),
-        ("a * (a, a)", "a comma stands only between the values of a function", ", a)"),
+        ("a * (a, a)", "a comma is only allowed between the values of a function", ", a)"),
         ("a * / a", "a number, a name or an opening bracket is missing here", "/ a"),
         ("a + ", "a number, a name or an opening bracket is missing here", ""),
         ("2 a", "an operator, such as + or *, is missing here", "a"),

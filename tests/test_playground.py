@@ -340,8 +340,8 @@ def test_a_link_opens_with_its_numbers(open_page: Visit, path: Path) -> None:
     [
         ("#f=tanh(", "missing here"),
         ("#f=a*b&c=2", "There is no c in 'a*b'."),
-        ("#f=a&a=two", "The address says a=two; a finite number must stand there, as in a=2.5."),
-        ("#f=a&a=1e999", "a finite number must stand there"),
+        ("#f=a&a=two", "The address says a=two; a finite number must be there, as in a=2.5."),
+        ("#f=a&a=1e999", "a finite number must be there"),
         ("#example=nothing", "There is no example nothing; the examples are neuron, gate"),
         ("#example=attention&z=1", "There is no z in the example attention."),
         ("#formel=a", "An address begins with #f=formula or #example=name"),

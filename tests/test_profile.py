@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from machines import MACHINES, on
+from machines import on
 
 import micrograd_plus as mp
 from micrograd_plus import data, losses, nn, optim
@@ -22,12 +22,6 @@ X, Y = data.moons(20, seed=1)
 def few_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiling, "_MOST_TURNS", 3)
     monkeypatch.setattr(profiling, "_AT_ONCE", 0.0)
-
-
-@pytest.fixture(params=MACHINES)
-def machine(request: pytest.FixtureRequest) -> Iterator[str]:
-    with on(request.param):
-        yield request.param
 
 
 @pytest.fixture

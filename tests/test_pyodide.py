@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from drawings import read_svg
 
-from micrograd_plus.course.site import pyodide_package
+from micrograd_plus.course.site.runtime import pyodide_package
 
 HERE = Path(__file__).parent
 

@@ -109,6 +109,12 @@ def test_every_module_is_tested():
     assert {type(m).__name__ for m in EVERY_MODULE} | {"Module", "LanguageModel"} == classes
 
 
+def test_what_is_no_module_is_not_saved(path):
+    with pytest.raises(TypeError, match=r"save takes a model, a Module, not \[1\]"):
+        save([1], path)
+    assert not path.exists()
+
+
 def test_the_loaded_model_computes_the_same(path):
     model = MLP(2, [3, 1], activation="tanh")
     save(model, str(path))  # a path may be a str

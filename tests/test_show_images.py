@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from pictures import png_size
+from pictures import png_size, smallest_text
 
 from micrograd_plus import nn
 from micrograd_plus.engine import Value
@@ -37,12 +37,6 @@ def tiles(axes):
         (int(image.get_extent()[0]), image.get_extent()[3]): image.get_array().tolist()
         for image in axes.images
     }
-
-
-def smallest_text(figure):
-    figure.canvas.draw()
-    texts = figure.findobj(lambda artist: isinstance(artist, matplotlib.text.Text))
-    return min(text.get_fontsize() for text in texts if text.get_visible() and text.get_text())
 
 
 def test_filters(tmp_path):

@@ -9,7 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from pictures import png_size
+from pictures import png_size, smallest_text
 
 from micrograd_plus import nn
 from micrograd_plus.engine import Value
@@ -29,12 +29,6 @@ pytestmark = pytest.mark.usefixtures("matplotlib_as_it_was")
 
 def curves(axes):
     return {line.get_label(): list(line.get_ydata()) for line in axes.lines}
-
-
-def smallest_text(figure):
-    figure.canvas.draw()
-    texts = figure.findobj(lambda artist: isinstance(artist, matplotlib.text.Text))
-    return min(text.get_fontsize() for text in texts if text.get_visible() and text.get_text())
 
 
 # ---- loss

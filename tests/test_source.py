@@ -316,3 +316,15 @@ def test_what_cannot_be_exported() -> None:
         mp.as_source(lambda x: model(x), "numpy", [1.0, 2.0])
     with pytest.raises(ValueError, match="depends on no parameter"):
         mp.as_source(lambda x: x * x, "numpy", 1.0)
+
+
+def test_matrix_products_that_depend_on_no_example(library: str) -> None:
+    generator = random.Random(0)
+    w = [[Value(generator.uniform(-1, 1)) for _ in range(3)] for _ in range(4)]
+    v = [[Value(generator.uniform(-1, 1)) for _ in range(3)] for _ in range(2)]
+
+    def loss(x: Any) -> Value:
+        products = [mp.dot(a, b) for a in w for b in v]
+        return mp.mean([(p * x).tanh() for p in products]) + mp.sum([p * p for p in products])
+
+    assert_alike(library, loss, [value for row in w + v for value in row], [0.5, -1.0])

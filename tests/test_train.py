@@ -8,6 +8,7 @@ import warnings
 import pytest
 
 from micrograd_plus import Value, data, evaluate, fit, losses, nn, no_grad, optim
+from micrograd_plus.support.progress import bar
 from micrograd_plus.train import LOSSES, History
 
 
@@ -516,6 +517,13 @@ def test_progress_bar(capsys):
     assert f"loss {history.loss[-1]:.4f}" in shown
     assert f"accuracy {history.accuracy[-1]:.1%}" in shown
     assert f"val_loss {history.val_loss[-1]:.4f}" in shown
+
+
+def test_a_bar_that_appears_late_shows_all_steps(capsys):
+    with bar(3, "step", wanted=True, delay=1e-9) as late:
+        for _ in range(3):
+            late.update(1)
+    assert "3/3" in capsys.readouterr().err
 
 
 def test_no_progress_bar(capsys):

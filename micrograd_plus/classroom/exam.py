@@ -63,7 +63,9 @@ class Exam:
 
 
 def make_exam(names: Sequence[str], seed: int) -> Exam:
-    """An exam for these students; the same seed gives the same exam, whoever is added at the end.
+    """An exam for these students; the same seed gives the same exam.
+
+    Students who are added at the end change nothing for the others.
 
     In every graph all numbers of both passes have at most two digits, and none is 0.
     """

@@ -39,7 +39,7 @@ class Fault:
     assigns: a new gradient replaces the old one instead of being added.
     recurses: each value passes its gradient on as soon as it receives a part of it.
     keeps: nothing sets gradients to 0 between two passes.
-    drops_minus: a derivative of -1 is taken for 1.
+    drops_minus: a derivative of -1 becomes 1.
     doubled: the op whose forward pass returns twice its formula.
 
     >>> a = Value(3.0)

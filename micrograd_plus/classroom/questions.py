@@ -172,7 +172,7 @@ def _solution(step: Step, op: Op, name: str) -> str:
 
 
 def _in_brackets(number: float) -> str:
-    """A number as it stands after a sign."""
+    """A number as it is written after a sign."""
     return f"({_shown(number)})" if number < 0 else _shown(number)
 
 

@@ -40,7 +40,7 @@ def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Adds a folder for checkpoints, and whether to go on from there."""
+    """Adds a folder for checkpoints, and whether to continue from there."""
     parser.add_argument(
         "--checkpoint",
         type=Path,
@@ -50,7 +50,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the newest checkpoint in that folder, if there is one",
+        help="continue from the newest checkpoint in that folder, if there is one",
     )
 
 
@@ -60,7 +60,7 @@ def checkpoint_of(options: argparse.Namespace, training: str = "") -> dict[str, 
     training: the name of the folder inside, for a command that has several trainings.
     """
     if options.resume and options.checkpoint is None:
-        raise ValueError("--resume needs --checkpoint FOLDER, which says where to go on")
+        raise ValueError("--resume needs --checkpoint FOLDER, the folder with the checkpoint")
     folder = options.checkpoint and options.checkpoint / training
     return {"checkpoint": folder, "resume": options.resume}
 

@@ -32,9 +32,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help='a name on each line, or a CSV file with a column "name"',
     )
-    parser.add_argument(
-        "--title", default="Backpropagation", help="what stands above [%(default)s]"
-    )
+    parser.add_argument("--title", default="Backpropagation", help="the line above [%(default)s]")
     add_sheet(parser, "exam.pdf")
     parser.set_defaults(run=run)
 

@@ -108,7 +108,7 @@ class _Compiled(LanguageModel):
         self.longest = longest
 
     def read(self, tokens: Sequence[Any], cache: list[Any]) -> Any:
-        """The cache contains all tokens; what stands after them changes none of their logits."""
+        """The cache contains all tokens; what comes after them changes none of their logits."""
         cache += tokens
         padded = [*cache, *[0] * (self.longest - len(cache))]
         return self.predict([padded])[0][: len(cache)]

@@ -1,7 +1,7 @@
 """The compiler: record a function of scalars once, replay it over whole batches.
 
 In the order in which a function passes through: `recording` (the function becomes its graph;
-`recorded` has the Values that stand in it, and `stamping` adds a call that it knows without running
+`recorded` has the Values that are in it, and `stamping` adds a call that it knows without running
 it), `checking` (the function, called again, does the same), `numbering` and `graph` (the nodes by
 their numbers), `simplify` (the same numbers from fewer nodes), `layout` (nodes become a few
 instructions over numbers that lie side by side), `running` (memory, and what starts the programs).
@@ -28,8 +28,8 @@ gradients and calls the optimizer's loop. Several threads can share this; `threa
 For the user, `compiled` has the public classes. Behind them, `programs` is the cache of programs,
 and `examples` and `batches` say what they run on; `reading` copies the lists and arrays of a call.
 Between calls the parameters' numbers and the optimizer's state stay in the machine:
-`parameter_memory` and `optimizer_memory` give them back to whoever looks. `profiling` measures how
-long each instruction takes.
+`parameter_memory` and `optimizer_memory` give them back when somebody reads them. `profiling`
+measures how long each instruction takes.
 """
 
 from .compiled import Compiled, LossAndGradient, Predict, Step, compile

@@ -610,7 +610,7 @@ class Training(Step):
 
 
 _MOST_STEPS = 20_000  # that are put into batches at once
-_MOST_SHUFFLED = 200_000  # examples, likewise
+_MOST_SHUFFLED = 200_000  # examples that are shuffled at once
 _PART = 0.1  # seconds until Ctrl-C is handled
 
 

@@ -315,7 +315,7 @@ class _Layout:
         return self._pattern_of(places, width, rule, self._flows(nodes) and active != 0)
 
     def _flows(self, nodes: Row) -> bool:
-        """Whether a gradient flows through nodes, of which all are alike."""
+        """Whether a gradient flows through nodes, which are all alike."""
         return bool(self.graph.nodes.flags[nodes[0]] & ACTIVE)
 
     def _pattern_of(self, places: Row, length: int, rule: int, active: bool) -> Pattern:

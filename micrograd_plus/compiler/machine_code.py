@@ -44,7 +44,7 @@ def key(text: str) -> str:
 
 @cache
 def _surroundings() -> list[str]:
-    """What machine code depends on, besides its own source."""
+    """What machine code depends on, in addition to its own source."""
     import llvmlite
     from llvmlite import binding
 
@@ -61,7 +61,7 @@ def _surroundings() -> list[str]:
 
 _HERE = Path(__file__).parent
 _SOURCES = ("dtypes.py", "tape.py", "translate.py", "native.py", "machine_code.py")
-"""What decides, besides the text itself, which machine code comes out."""
+"""In addition to the text itself, these decide which machine code comes out."""
 
 
 # ---- in memory

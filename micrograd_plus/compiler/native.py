@@ -25,7 +25,7 @@ from . import kernels, machine_code, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
-from .tape import NUMBERS, RECORDS
+from .tape import RECORDS, numbers_in
 
 
 def _functions(dtype: Dtype) -> dict[str, str]:
@@ -107,11 +107,7 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
             record.__name__: Record(
                 record.__name__,
                 I64.as_pointer(),
-                tuple(
-                    (name, fields[NUMBERS[kind]])
-                    for name, kind in record.__annotations__.items()
-                    if kind in NUMBERS
-                ),
+                tuple((name, fields[kind]) for name, kind in numbers_in(record)),
             )
             for record in RECORDS
         },

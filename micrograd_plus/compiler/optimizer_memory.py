@@ -1,6 +1,6 @@
 """The memory of an optimizer: what it remembers of each parameter, while a machine runs its steps.
 
-The state stands in the machine's memory, in the order of the parameters' slots. The optimizer
+The state is in the machine's memory, in the order of the parameters' slots. The optimizer
 lends it there, and gets it back, by calling this object, when somebody reads `optimizer.state`.
 """
 

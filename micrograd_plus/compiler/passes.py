@@ -359,7 +359,7 @@ def mark_terms(count: int, nodes: Nodes, terms: Terms, needed: Integers) -> None
 
 
 def factor(left: int, right: int, side: int, nodes: Nodes) -> int:
-    """The factor that stands on this side of a product; one that depends on no example, on 0."""
+    """The factor on this side of a product; one that depends on no example, on 0."""
     swapped = nodes.flags[left] & PER_EXAMPLE and not nodes.flags[right] & PER_EXAMPLE
     return right if (side == 0) == (swapped != 0) else left
 

@@ -323,7 +323,7 @@ class _Stopwatch:
         return least
 
     def _seconds(self, programs: Sequence[int], learns: bool, moves: bool, steps: int) -> float:
-        """The time of each of so many steps; the learning rate is 0, so that all are alike."""
+        """The time of each of so many steps; the learning rate is 0, so that all are the same."""
         groups = [replace(group, program=programs[group.program]) for group in self.batches.groups]
         batches = replace(
             self.batches,

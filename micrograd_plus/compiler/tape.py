@@ -246,20 +246,25 @@ class Columns:
 RECORDS = (Pattern, Instruction, Header, Group, Work, Columns)
 
 
+def numbers_in(record: type) -> list[tuple[str, str]]:
+    """The numbers of a record: the name and the NumPy type of each."""
+    fields = record.__annotations__.items()
+    return [(name, NUMBERS[kind]) for name, kind in fields if kind in NUMBERS]
+
+
 @cache
 def numpy_type(record: type) -> Any:
     """The NumPy type that holds the numbers of a record, by their names."""
     import numpy as np
 
-    kinds = record.__annotations__.items()
-    return np.dtype([(name, NUMBERS[kind]) for name, kind in kinds if kind in NUMBERS], align=True)
+    return np.dtype(numbers_in(record), align=True)
 
 
 @cache
 def structure(record: type) -> Any:
     """The C structure with the numbers of a record, whose fields can be set one by one."""
     kinds = {"i8": c_int64, "f8": c_double}
-    fields = [(name, kinds[NUMBERS[kind]]) for name, kind in record.__annotations__.items()]
+    fields = [(name, kinds[kind]) for name, kind in numbers_in(record)]
     return type(record.__name__, (Structure,), {"_fields_": fields})
 
 

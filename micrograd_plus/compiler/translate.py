@@ -126,7 +126,7 @@ class Module:
 
 
 def _parts(kind: Kind) -> Sequence[Kind]:
-    """The arguments that hand over a value of this kind."""
+    """The arguments that pass a value of this kind."""
     return [INTEGERS] * len(kind.fields) if isinstance(kind, Rows) else [kind]
 
 

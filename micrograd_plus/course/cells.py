@@ -1,4 +1,4 @@
-'''The cells of a notebook: where a solution stands in one, and which exercise one checks.
+'''The cells of a notebook: where a solution is in one, and which exercise one checks.
 
 The marks are nbgrader's: a line `### BEGIN SOLUTION` and a line `### END SOLUTION`.
 
@@ -57,7 +57,7 @@ def without_solution(source: str) -> str:
     """The student's form of a code cell. ValueError if the marks are not in order.
 
     A solution in a function or class becomes `...`; one that is not indented is left out, as what
-    stands before it is the student's form: `slope = ...`. Hidden tests are left out.
+    comes before it is the student's form: `slope = ...`. Hidden tests are left out.
     """
     lines: list[str] = []
     for text, kind in _marked(source):

@@ -1,7 +1,8 @@
 """Grades a folder of submissions: runs each notebook in a process of its own, and judges here.
 
 The process with the student's code is told what to run, and gives what came out as plain data. It
-has neither the solutions nor a say in the result: the cases are made afresh, and compared here.
+has neither the solutions nor any influence on the result: the cases are made again and compared
+here.
 So a notebook that prints "right", changes `check`, or writes to the channel gains nothing.
 """
 
@@ -33,7 +34,7 @@ from .sending import packed
 from .submissions import Submission, submissions
 
 _LARGEST_NOTEBOOK = 20_000_000  # bytes
-_MOST_FILES, _LARGEST_FILE = 50, 10_000_000  # beside a notebook, such as a student's own table
+_MOST_FILES, _LARGEST_FILE = 50, 10_000_000  # next to a notebook, such as a student's own table
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _checks() -> dict[str, list[Check]]:
 
 
 def _solutions() -> Iterator[Path]:
-    """Where the solutions are: in the package, in the notebooks and, in a clone, beside them."""
+    """Where the solutions are: in the package, in the notebooks and, in a clone, next to them."""
     here = Path(exercises.__file__).parent
     yield from here.glob("unit_*.py")
     yield from here.glob("__pycache__/unit_*")
@@ -260,7 +261,7 @@ def _cells(path: Path) -> list[tuple[int, str]]:
 
 
 def _copy_files(beside: Path, folder: Path) -> None:
-    """Copies the files beside a notebook, such as a table that it reads."""
+    """Copies the files next to a notebook, such as a table that it reads."""
     files = [p for p in sorted(beside.iterdir()) if p.is_file() and not p.is_symlink()]
     for path in [p for p in files if p.suffix != ".ipynb"][:_MOST_FILES]:
         if path.stat().st_size <= _LARGEST_FILE:

@@ -1,6 +1,6 @@
 """Packs an exercise for the process that runs a student's code, without its solution.
 
-What a test needs there is the functions that make the cases and that run the answer. They stand
+What a test needs there is the functions that make the cases and that run the answer. They are
 in the same files as the solutions, which that process must not read. So they are sent as code:
 each with those of its module's names that it uses.
 """

@@ -34,7 +34,7 @@ class _TooLong(BaseException):
 
 
 def main() -> None:
-    """Sets the limits, and then obeys until the commands end."""
+    """Sets the limits, and then runs commands until they end."""
     commands, answers = _channel()
     setup = json.loads(commands.readline())
     folder, hidden = Path(setup["folder"]), [Path(place) for place in setup["hidden"]]

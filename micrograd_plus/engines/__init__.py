@@ -1,4 +1,4 @@
-"""Engines that run compiled programs beside the compiler's own machines: JAX.
+"""Engines that run compiled programs in place of the compiler's own machines: JAX.
 
 `jax_code` makes a function of jax.numpy of each program, `jax_steps` the loop of training steps,
 and `jax_machine` has the arrays, and the methods that every machine has.

@@ -26,7 +26,7 @@ Steps = tuple[tuple[int, int], ...]
 def steps_of(index: Sequence[int]) -> tuple[int, Steps] | None:
     """The first number and the steps by which one comes from it to all others, if there are any.
 
-    None, too, if two different steps lead to the same number. A number below 0 stands for any.
+    None, too, if two different steps lead to the same number. A number below 0 means any.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-// The size of a box, from what stands in it. Names are set in a bold and numbers in a plain
+// The size of a box, from the text in it. Names are set in a bold and numbers in a plain
 // fixed-width font; all sizes are in pixels.
 
 const LETTER_WIDTH = 0.6 * 13; // a letter's width is 0.6 of its size in all such fonts

@@ -106,7 +106,7 @@ class Explorer:
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
     ) -> dict[str, str]:
-        """For a notebook: the page in a frame of its own, and below it a picture to fall back on.
+        """For a notebook: the page in a frame of its own, and below it a picture.
 
         Where a viewer shows no frames, as it does not trust the notebook, the picture stays.
         """
@@ -170,13 +170,13 @@ def step_through(
 
     `step_through(model, x, y, loss)` steps through one training step of a model: its loss
     `loss(model(x), y)`, the optimizer's step, SGD(lr=0.1) if none is given, and the loss after it.
-    The page repeats the step as often as one likes, and draws the loss curve. The parameters
+    The page repeats the step as often as the reader wants, and draws the loss curve. The parameters
     themselves, and the optimizer, are left as they are.
 
     fold: whether the calls of modules and scopes are drawn as boxes that open on a click; None,
         if the graph has more than 40 values.
     around, depth: draw only the values at most `depth` operations away from this one.
-    title: what stands above; the formula, if it is short.
+    title: the line above; the formula, if it is short.
 
     ValueError for a graph that is too large to be looked at, with advice.
 

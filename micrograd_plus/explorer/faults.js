@@ -1,4 +1,4 @@
-// Break it: the engine with a bug runs beside the right one.
+// Break it: the engine with a bug runs next to the correct one.
 
 const opsInGraph = () => [...new Set(LESSON.nodes.flatMap(({ op: name }) => (name ? [name] : [])))];
 
@@ -47,7 +47,7 @@ function showFault() {
   story.innerHTML = fault
     ? `<p class="code"><s></s><br><code class="bad"></code></p><p class="story"></p><p class="first"></p>` +
       `<table><thead><tr><th>value</th><th>this engine</th><th>right</th></tr></thead><tbody></tbody></table>`
-    : "<p>Choose a bug: the wrong engine runs beside the right one.</p>";
+    : "<p>Choose a bug: an engine with this bug runs next to the correct one.</p>";
   if (!fault) return;
   story.querySelector("s").textContent = fault.right;
   story.querySelector(".bad").textContent = fault.wrong;

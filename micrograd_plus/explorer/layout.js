@@ -77,8 +77,8 @@ function withoutCycles(count, edges) {
 
 /** The column of each box, from 0 on.
  *
- * First, each box stands as far to the right as it can, right before the first box that uses it:
- * so leaves stand beside their users. Then a box with more operands than users moves left as far
+ * First, each box is as far to the right as it can, right before the first box that uses it:
+ * so leaves are next to their users. Then a box with more operands than users moves left as far
  * as its operands let it, which shortens more edges than it makes longer. (The shortest edges of
  * all need a linear program: Gansner, Koutsofios, North and Vo, "A technique for drawing directed
  * graphs", 1993. On graphs of computations this comes close to it.)

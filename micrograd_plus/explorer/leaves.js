@@ -160,7 +160,7 @@ function showGradients(state) {
   }
 }
 
-/** The finite difference at the numbers that are shown, beside the gradient there. */
+/** The finite difference at the numbers that are shown, with the gradient there. */
 function nudgeOf(i, state) {
   const problem = problemWith($("h").value);
   const h = readNumber($("h").value);

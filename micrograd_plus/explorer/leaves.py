@@ -35,7 +35,7 @@ class Group:
 def groups_of(order: Sequence[Value], trained: Sequence[Value] = ()) -> list[Group]:
     """The leaves of a graph in topological order, grouped by the module that holds them.
 
-    What no module holds is an input, or a parameter if it is among the `trained`.
+    What no module holds is an input, or a parameter if it is one of the `trained`.
     """
     loose = {value: None for value in order if value.op is None and not isinstance(value, Constant)}
     groups = [Group("inputs"), Group("parameters")]

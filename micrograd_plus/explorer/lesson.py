@@ -184,7 +184,7 @@ def _shortened(formula: Any, known: Mapping[Any, Symbol]) -> Any:
 
 
 def _described(name: Name) -> dict[str, str]:
-    """What a name says besides its text."""
+    """What a name also tells, in addition to its text."""
     more = {"words": name.words if name.words != name else "", "path": name.path}
     return {key: text for key, text in more.items() if text}
 

@@ -55,7 +55,7 @@ def write_pdf(page: str, path: Path) -> Path:
             "a PDF is printed by Chromium, Chrome or Edge, and none of them was found"
         )
     make_folder(path.parent)
-    # Beside the PDF, as a browser in a sandbox of its own may see nothing of the system's folder
+    # Next to the PDF, as a browser in a sandbox of its own may see nothing of the system's folder
     # for temporary files.
     with TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()

@@ -1,4 +1,4 @@
-// The playground: what the visitor types or chooses becomes a lesson, and stands in the address.
+// The playground: what the visitor types or chooses becomes a lesson, and is kept in the address.
 //
 // The address ends with #f=tanh(x*w)&x=2&w=-1, or with #example=moons&x1=0.5: a formula or an
 // example, and then the numbers of leaves.
@@ -197,7 +197,7 @@ function numberIn(name, number) {
   const read = readNumber(number);
   if (Number.isFinite(read)) return read;
   throw new Unreadable(
-    `the address says ${name}=${number}; a finite number must stand there, as in ${name}=2.5`);
+    `the address says ${name}=${number}; a finite number must be there, as in ${name}=2.5`);
 }
 
 async function copyLink() {

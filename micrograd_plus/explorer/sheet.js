@@ -9,7 +9,7 @@ const EDGE = 12; // around a part of a picture
 const MOST_PARTS = 12; // of all pictures
 const MOST_OF_A_PASS = 200; // of a pass
 const LONG_NAME = 14; // letters
-const LONG_TERM = 36; // letters, from which on what stands in brackets may be broken
+const LONG_TERM = 36; // letters, from which on the text in brackets may be broken
 
 /** Fills an element with a sheet: the "worksheet" or the "solution" for the leaves' numbers. */
 function fillSheet(sheet, kind, numbers = numbersOfLesson(), training = beginning()) {

@@ -1,8 +1,8 @@
 """What the page draws: the boxes and edges of the whole graph, or of a large one folded.
 
 A graph is folded by the rules of `show.folding`, as in a picture. Each folded box opens as a view
-of its own, in which no more is folded than it takes to be readable. How large the boxes are and
-where they stand is computed by the page, when a view opens (`boxes.js` and `layout.js`).
+of its own, in which only as much is folded as makes it readable. How large the boxes are and
+where they are is computed by the page, when a view opens (`boxes.js` and `layout.js`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..show.folding import (
 )
 from .lesson import Lesson
 
-MOST_IN_ONE = 400  # boxes of any view: more is no picture
+MOST_IN_ONE = 400  # boxes of any view: more cannot be read
 _MOST_VALUES = 5_000  # that a page recomputes while a leaf is dragged
 
 
@@ -97,7 +97,7 @@ class Views:
             self._add_around(around, depth)
         else:
             self._add(None, None)
-            for view in self.views:  # grows meanwhile
+            for view in self.views:  # to which others are added in the loop
                 for box in view.boxes:
                     if isinstance(box, _Group):
                         self._add(box.call, self.views.index(view))

@@ -1,6 +1,6 @@
 """Writes the file of one program: the lines of `array_program.py`, and the way back.
 
-What a file needs beside them comes from `helpers.py`.
+What else a file needs comes from `helpers.py`.
 """
 
 from __future__ import annotations

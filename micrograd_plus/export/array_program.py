@@ -43,7 +43,7 @@ class ArrayProgram:
     arrays: for each place of a number its array, and which of the array's numbers it is.
     weights: the slots of each array of parameters.
     results: the array of each instruction. taken: the names that are in use.
-    joins, indices: what the lines read beside arrays, by what it is; definitions: the functions.
+    joins, indices: what else the lines read, by what it is; definitions: the functions.
     """
 
     def __init__(

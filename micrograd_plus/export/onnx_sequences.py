@@ -79,8 +79,8 @@ def attention(graph: Graph, module: Any, x: str, causal: bool = False) -> str:
 def block(graph: Graph, module: Any, x: str, causal: bool = False) -> str:
     """Attention, then two weighted sums, each added to its input."""
     norm = layer_norm if module.norm == "layer" else rms_norm
-    heard = attention(graph, module.self_attn, norm(graph, module.norm1, x), causal)
-    x = graph.add("Add", x, heard)
+    attended = attention(graph, module.self_attn, norm(graph, module.norm1, x), causal)
+    x = graph.add("Add", x, attended)
     hidden = linear(graph, module.linear1, norm(graph, module.norm2, x))
     return graph.add("Add", x, linear(graph, module.linear2, graph.add("Relu", hidden)))
 

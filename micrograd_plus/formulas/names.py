@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
+from ..context import scope
 from ..engine import Constant, Value
 
 _LOWER = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -122,14 +123,16 @@ def parameter_names(order: Sequence[Value]) -> dict[Value, Name]:
 
 def models_of(order: Sequence[Value]) -> list[Any]:
     """Returns the outermost modules whose calls computed the graph."""
+    seen: set[scope] = set()
     models: dict[int, Any] = {}
     for value in order:
         around, outermost = value.scope, None
-        while around is not None:
+        while around is not None and around not in seen:
+            seen.add(around)
             if hasattr(around.owner, "named_parameters"):
                 outermost = around.owner
             around = around.parent
-        if outermost is not None:
+        if outermost is not None and around is None:
             models[id(outermost)] = outermost
     return list(models.values())
 

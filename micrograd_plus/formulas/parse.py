@@ -10,7 +10,7 @@ the op table. Functions such as `max(a, b, c)` take any number of values; `dot(a
 dot product of the first half with the second half. For anything else the ValueError points at the
 place of the error.
 
-What the language is stands in tables: the operators with the precedence that the writers give them,
+Tables define the language: the operators with the precedence that the writers give them,
 how numbers are written, and the messages. `grammar()` returns them as data, for the page that reads
 expressions as well (`explorer/reading.js`).
 """
@@ -67,7 +67,7 @@ _MESSAGES = {
     "operator": "an operator, such as + or *, is missing here",
     "opening": "this bracket was never opened",
     "closing": "this bracket was never closed",
-    "comma": "a comma stands only between the values of a function, as in max(a, b)",
+    "comma": "a comma is only allowed between the values of a function, as in max(a, b)",
     "large": "this number is larger than any float",
     "function": "there is no function '{name}'; the functions are {known}",
     "call": CALLED_AS,
@@ -112,7 +112,7 @@ def parse(text: str, values: Mapping[str, float] | None = None, /, **named: floa
 class _Open(NamedTuple):
     """An open bracket. function: what it calls; empty for a plain bracket.
 
-    column: where it, or the function's name, stands. before: how many values came before it.
+    column: where it, or the function's name, begins. before: how many values came before it.
     """
 
     function: str
@@ -124,7 +124,7 @@ class _Reader:
     """Reads from left to right: complete values, and the signs and brackets that wait for more.
 
     A sign is applied as soon as one comes that binds less than its right operand: Dijkstra's
-    "shunting yard" of 1961. Nothing is recursive: brackets may be nested as deeply as one likes.
+    "shunting yard" of 1961. Nothing is recursive: brackets may be nested to any depth.
     """
 
     def __init__(self, text: str, numbers: Mapping[str, float]) -> None:
@@ -255,7 +255,7 @@ class _Reader:
     # ---- errors
 
     def unexpected(self, token: str, missing: str, column: int) -> ValueError:
-        """The error at a token that cannot stand here: what it is, or what is missing before it."""
+        """The error at a token that is wrong here: what it is, or what is missing before it."""
         if token == "^":
             return self.wrong("power", column)
         known = token in ("", "(", ")", ",", *_BETWEEN) or token.isidentifier() or _is_number(token)

@@ -11,8 +11,8 @@
 0.5
 
 An optimizer keeps its state of a parameter (a velocity, a mean of squares) in `state`, one
-dictionary per parameter; `state_dict` and `load_state_dict` save and restore it,
-and a schedule's likewise.
+dictionary per parameter; `state_dict` and `load_state_dict` save and restore it;
+a schedule has them too.
 """
 
 from .clipping import clip_grad_norm_, grad_norm

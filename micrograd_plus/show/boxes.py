@@ -48,9 +48,9 @@ _ARROWS_PER_BOX = 5  # at most, in a folded graph
 class Box:
     """A value with the op that computed it, or what one or more calls of a module computed.
 
-    values: the Values whose number and gradient stand in the box.
+    values: the Values whose number and gradient are in the box.
     sign: the op's; empty for a leaf and for a group.
-    lines: what else stands there.
+    lines: the other lines.
     """
 
     kind: str  # value, constant, bundle or group
@@ -61,7 +61,7 @@ class Box:
 
     @property
     def data(self) -> list[float]:
-        """The numbers that stand in it."""
+        """The numbers in it."""
         return [value.data for value in self.values]
 
     @property

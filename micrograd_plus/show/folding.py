@@ -1,4 +1,4 @@
-"""What of a large graph is folded. Pictures and pages follow the same rules, which stand here.
+"""What of a large graph is folded. Pictures and pages follow the same rules, which are here.
 
 The values that were computed in one scope, as in a neuron's call, can be shown as one box. A graph
 is folded as little as it takes to be readable: first the innermost scopes become one box each (the
@@ -71,7 +71,7 @@ def title_of(call: scope) -> str:
 
 
 def described(call: scope | None, values: int, parameters: int) -> list[str]:
-    """What stands below the title of a folded box: how wide the module is, as "2 → 16, relu", and
+    """What is below the title of a folded box: how wide the module is, as "2 → 16, relu", and
     how many values were computed from how many of its parameters.
     """
     describe = getattr(call.owner, "extra_repr", str) if call is not None else str

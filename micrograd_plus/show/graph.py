@@ -10,7 +10,7 @@ b'<?xml'
 
 Every Value is a box with its label, number and gradient, and with the sign of its operation where
 its operands arrive; every operand is an arrow. A graph of more than 40 values is folded: what one
-call of a module computed becomes one box. The explorer's page shows the same graph alike.
+call of a module computed becomes one box. The explorer's page shows the same graph in the same way.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..numbers import number_of
 from ..support.nested import flatten, shape
-from .plots import evaluating, new_figure, numbers_of
+from .plots import evaluating, numbers_of
 from .scale import NEGATIVE_LINE, NEUTRAL_LINE, POSITIVE_LINE
+from .style import new_figure
 
 if TYPE_CHECKING:
     from .figure import Plot

@@ -23,65 +23,12 @@ from typing import TYPE_CHECKING, Any
 from ..context import no_grad
 from ..numbers import number_of
 from ..ops import function_of_one
-from ..support.libraries import missing
 from ..support.nested import flatten, is_nested, plain
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
+from .style import MARKERS, PALETTE, new_figure, width_of_ticks
 
 if TYPE_CHECKING:
     from .figure import Plot
-
-# The palette of Okabe and Ito (2008), whose colours can be distinguished by the colour-blind.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-MARKERS = "os^Dv*PX"
-_STYLE: Any = {
-    "figure.dpi": 150,  # enough for a projector
-    "font.size": 14,
-    "legend.fontsize": 12,
-    "legend.frameon": False,
-    "xtick.labelsize": 12,
-    "ytick.labelsize": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.titley": 1.0,  # where it is anyway: matplotlib would measure all labels to find that out
-    "grid.color": "#e0e0e0",
-    "lines.linewidth": 2.0,
-}
-
-
-def _require_matplotlib() -> None:
-    """ImportError, with the command that installs it, if matplotlib is not there."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        command = 'pip install "micrograd-plus[plot]"'
-        raise missing("plots are made with", "matplotlib", command) from error
-
-
-@contextmanager
-def new_figure(
-    width: float,
-    height: float,
-    rows: int,
-    columns: int,
-    path: str | Path | None,
-    places: dict[str, Any] | None = None,
-) -> Iterator[tuple[Plot, list[Any]]]:
-    """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`.
-
-    places: where the axes are, as `GridSpec` takes it; by default matplotlib finds room for them.
-    """
-    _require_matplotlib()
-    import matplotlib
-
-    from .figure import Plot
-
-    with matplotlib.rc_context(_STYLE):
-        figure = Plot(figsize=(width, height), layout=None if places else "constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
-        yield figure, list(axes.flat)
-    if path is not None:
-        figure.save(path)
 
 
 def plot_loss(history: Any, *, unit: str = "epoch", path: str | Path | None = None) -> Plot:
@@ -528,11 +475,11 @@ def plot_attention(
     across = min(len(heads), 4)
     down = ceil(len(heads) / across)
     # All in inches, so that matplotlib need not measure every text twice to find room for it.
-    label = _width(columns)
+    label = width_of_ticks(columns)
     cell = max(0.36, min(1.6 / len(tokens), 2.4 / len(columns)), label + 0.12 if label < 0.5 else 0)
     is_upright = label < cell
     wide, high = cell * len(columns), cell * len(tokens)
-    left, right, gap = _width(tokens) + 0.6, 1.2, max(0.3, 1 - wide)
+    left, right, gap = width_of_ticks(tokens) + 0.6, 1.2, max(0.3, 1 - wide)
     above, below = 0.45, (0.2 if is_upright else label) + 0.4
     below = max(below, 2.7 - above - high)  # room for the colour bar
     width, height = left + across * (wide + gap) - gap + right, down * (above + high + below)
@@ -554,16 +501,6 @@ def plot_attention(
         beside = (1 - (right - 0.25) / width, 0.15, 0.15 / width, 0.7)
         figure.colorbar(image, cax=figure.add_axes(beside), label="attention weight")
     return figure
-
-
-def _width(texts: Sequence[str]) -> float:
-    """How many inches the widest of these labels of ticks takes."""
-    _require_matplotlib()
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    font = FontProperties(size=_STYLE["xtick.labelsize"])
-    return max(text_to_path.get_text_width_height_descent(t, font, False)[0] for t in texts) / 72
 
 
 def plot_residuals(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .plots import PALETTE, new_figure
 from .scale import NEUTRAL_LINE
+from .style import PALETTE, new_figure
 
 if TYPE_CHECKING:
     from .figure import Plot

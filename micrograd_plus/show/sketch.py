@@ -1,6 +1,6 @@
 """`Sketch`: a picture of a graph as plain data, from which DOT or SVG is written.
 
-All that is seen is decided here: the texts, colours and widths. Where the boxes stand is left to
+All that is seen is decided here: the texts, colours and widths. Where the boxes are is left to
 the layout: Graphviz's, or `layout.js` where there is no Graphviz.
 """
 
@@ -51,7 +51,7 @@ class Legend(NamedTuple):
 
 @dataclass
 class Sketch:
-    """caption: what stands above the picture; empty for nothing."""
+    """caption: the line above the picture; empty for nothing."""
 
     direction: str
     caption: str = ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..support import words
-from .plots import MARKERS, PALETTE, new_figure
+from .style import MARKERS, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from .figure import Plot
@@ -38,7 +38,7 @@ def plot_sweep(
     and each combination of the other names a panel. If it returned single numbers, the first name
     is the x axis, each setting of the second name is a line with a dot for each run, and each
     combination of the others a panel. Names with a single setting do not count. An x axis is
-    logarithmic if its numbers span a factor of 10 or more. A cross stands where runs failed, became
+    logarithmic if its numbers span a factor of 10 or more. A cross is where runs failed, became
     inf or nan, or are too large for the picture.
 
     name: what the numbers are, such as "loss". unit: what a curve has one number for.

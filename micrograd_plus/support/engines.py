@@ -1,4 +1,4 @@
-"""The engines that run compiled programs, beside the compiler's own: rooms above it add theirs."""
+"""More engines that run compiled programs than the compiler's own: rooms above add theirs."""
 
 from __future__ import annotations
 

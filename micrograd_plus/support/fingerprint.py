@@ -101,7 +101,7 @@ def _used_by(function: FunctionType) -> list[Any]:
 
 def _global_names(code: CodeType) -> list[str]:
     """The names that a function, or a function inside it, looks up in its module."""
-    looks_up = ("LOAD_GLOBAL", "LOAD_NAME")  # not LOAD_ATTR, whose names stand beside them
+    looks_up = ("LOAD_GLOBAL", "LOAD_NAME")  # not LOAD_ATTR: of an attribute
     names = [step.argval for step in dis.get_instructions(code) if step.opname in looks_up]
     inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return [*dict.fromkeys(names), *chain.from_iterable(map(_global_names, inner))]

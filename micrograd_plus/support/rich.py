@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 painters: list[Callable[[Any], Mapping[str, Any]]] = []
-"""What gives an object's content by MIME type, beside its text."""
+"""What gives an object's content by MIME type, in addition to its text."""
 
 
 def mimebundle(

@@ -1,4 +1,4 @@
-"""Checkpoints: files from which a training that was killed goes on, to the same numbers.
+"""Checkpoints: files from which a training that was killed continues, to the same numbers.
 
 A checkpoint is the file of a model, as `mp.save` writes it. Beside the model it contains all that
 `fit` keeps from one step to the next: the optimizer's state, the schedule, the states of the random
@@ -51,7 +51,7 @@ class Checkpoints:
 
     folder: where they are; None for a training that has none.
     seconds: the time from one to the next.
-    settings: what must be the same in the process that goes on.
+    settings: what must be the same in the process that continues.
     generator: shuffles the examples. Those of the model's modules, and Python's own, are saved too.
     """
 
@@ -86,7 +86,9 @@ class Checkpoints:
         """
         if self.folder is None:
             if resume:
-                raise ValueError("resume=True needs checkpoint=FOLDER, which says where to go on")
+                raise ValueError(
+                    "resume=True needs checkpoint=FOLDER, the folder with the checkpoint"
+                )
             return
         path, content = self._newest(self.folder)
         if path is None:
@@ -96,7 +98,7 @@ class Checkpoints:
         if not resume:
             if begun:
                 raise FileExistsError(
-                    f"{self.folder} has the checkpoint of a training: pass resume=True to go on "
+                    f"{self.folder} has the checkpoint of a training: pass resume=True to continue "
                     "with it, in a command --resume, or name another folder"
                 )
             return
@@ -111,7 +113,7 @@ class Checkpoints:
         self.written = [path]
 
     def _problems(self, state: Mapping[str, Any], epochs: int) -> list[str]:
-        """Why a training with this state cannot go on here."""
+        """Why a training with this state cannot continue here."""
         problems = differences(state["settings"], self.settings)
         shapes = len(state["generators"]), len(self.generators)
         if shapes[0] != shapes[1]:
@@ -200,7 +202,7 @@ class Checkpoints:
                 return path, saving.read(path)
         if files:
             raise ValueError(
-                f"{' and '.join(map(str, files))} are damaged: there is no checkpoint to go on "
+                f"{' and '.join(map(str, files))} are damaged: there is no checkpoint to continue "
                 "from; restore a copy, or name another folder to begin again"
             )
         return None, {}

@@ -1,4 +1,4 @@
-"""The settings of a training: what loggers note, and what must be the same to go on with it."""
+"""The settings of a training: what loggers note, and what must be the same to continue it."""
 
 from __future__ import annotations
 

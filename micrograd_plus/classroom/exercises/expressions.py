@@ -38,7 +38,7 @@ METHODS = {
 REFLECTED = {"+": "__radd__", "-": "__rsub__", "*": "__rmul__", "/": "__rtruediv__"}
 """The same for an operator with a plain number on its left."""
 
-_RANDOM = 25  # so many random expressions, beside those with one or two steps
+_RANDOM = 25  # so many random expressions, in addition to those with one or two steps
 _MOST_STEPS = 6
 _NUMBERS = [x / 2 for x in range(-6, 7) if x]
 _LARGEST = 1000.0  # of a number on the way: tanh of more is 1 in all digits

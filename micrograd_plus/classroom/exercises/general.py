@@ -30,7 +30,7 @@ def _hint_by_error(given: Outcome) -> str:
     if given.error in ("NameError", "UnboundLocalError"):
         return "This name has no value there: is it misspelt, or does it get its value too late?"
     if given.error == "TypeError" and "indices must be" in given.message:
-        return "An index is a whole number. Is what stands in the brackets an index?"
+        return "An index is a whole number. Is the value in the brackets an index?"
     if given.error == "TypeError" and ("list" in given.message or "sequence" in given.message):
         return "Some operations take numbers only: go through the list, one number at a time."
     return ""

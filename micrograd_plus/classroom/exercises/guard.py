@@ -69,7 +69,7 @@ class Stopped(BaseException):
     def __del__(self) -> None:
         """Watches again: Python ends the tracing when the tracer raises.
 
-        So a loop around `except:` that swallows this exception is stopped again, at another line.
+        So a loop around `except:` that catches this exception is stopped again, at another line.
         """
         if self.guard.is_running:
             self.guard.watch(sys._getframe(1))

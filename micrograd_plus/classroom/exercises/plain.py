@@ -18,7 +18,7 @@ from ...engine import Value
 RELATIVE = 1e-6
 """How far the results of two functions may be apart, relative to their size."""
 
-_ABSOLUTE = 1e-9  # besides: a 0 may be computed as 1e-17
+_ABSOLUTE = 1e-9  # and in absolute size: a 0 may be computed as 1e-17
 _MOST_ITEMS = 100_000
 _MOST_LETTERS = 200
 _LARGEST_WHOLE = 2**53

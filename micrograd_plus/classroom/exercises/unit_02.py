@@ -61,9 +61,9 @@ def _verdict(order: Any, root: Value) -> str:
     if missing:
         return "a leaf is missing" if all(v.op is None for v in missing) else "a value is missing"
     if all(place[operand] > place[value] for operand, value in edges):
-        return "every value stands before its operands"
+        return "every value comes before its operands"
     if any(place[operand] > place[value] for operand, value in edges):
-        return "a value stands before one of its operands"
+        return "a value comes before one of its operands"
     return "each value once, and after its operands"
 
 
@@ -230,12 +230,21 @@ EXERCISES: tuple[Exercise, ...] = (
         Number(
             lambda: gradient("a*a + a", "a", a=3),
             mistakes=(
-                (6.0, "This is what the product brings. Another arrow leads from a to the plus."),
-                (1.0, "This is what the sum brings alone. Two more arrows lead to the product."),
-                (4.0, "Two arrows lead from a to the product, and each of them brings something."),
+                (
+                    6.0,
+                    "This is the product's part. Another arrow leads from a to the plus.",
+                ),
+                (
+                    1.0,
+                    "This is the sum's part. Two more arrows lead to the product.",
+                ),
+                (
+                    4.0,
+                    "Two arrows lead from a to the product. Each of them contributes a part.",
+                ),
                 (3.0, "One path of three. Count the arrows that leave a."),
                 (12.0, "This is y itself. The task asks for the gradient of a."),
-                (9.0, "Which numbers do the two arrows to the product bring? They are added."),
+                (9.0, "Which numbers do the two arrows to the product contribute? They are added."),
             ),
         ),
     ),
@@ -264,7 +273,7 @@ EXERCISES: tuple[Exercise, ...] = (
             "b",
             {
                 "a": "This is one path. The other one counts, too: the engine writes +=.",
-                "b": "3 + (−1) = 2: what the paths bring is added.",
+                "b": "3 + (−1) = 2: what the paths contribute is added.",
                 "c": "This is the second path alone, as with = in place of +=.",
                 "d": "Along one path slopes are multiplied. These are two paths.",
             },

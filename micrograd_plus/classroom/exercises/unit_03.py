@@ -82,11 +82,11 @@ _NO_EFFECT = Behaviour(
     mistakes=(
         (
             lambda p: p + p,
-            "Both paths bring 1. What could one of them bring instead, so that the sum is 0?",
+            "Both paths contribute 1. What must one of them contribute to make the sum 0?",
         ),
         (
             lambda p: p * p,
-            "Both paths bring p. Their sum is 0 only if p is 0.",
+            "Both paths contribute p. Their sum is 0 only if p is 0.",
         ),
         (
             lambda p: 0 * p,
@@ -98,7 +98,7 @@ _NO_EFFECT = Behaviour(
         ),
         (
             lambda p: p**2 - p,
-            "The two paths bring 2p and −1. They cancel out for one p only, not for every p.",
+            "The two paths contribute 2p and −1. They cancel out for one p only, not for every p.",
         ),
     ),
 )
@@ -137,7 +137,7 @@ _UPDATE = Behaviour(
     mistakes=(
         (
             lambda parameters, gradients, lr: _updated(parameters, gradients, -lr),
-            "This goes uphill: the loss grows. Which sign stands before the gradient?",
+            "This goes uphill: the loss grows. Which sign is in front of the gradient?",
         ),
         (
             lambda parameters, gradients, lr: _updated(parameters, gradients, 1.0),
@@ -239,7 +239,7 @@ _PATHS = Behaviour(
         (
             _counted_from_the_leaves,
             "You begin at the leaves, where no path has been counted yet. At which end of the "
-            "order does the root stand?",
+            "order is the root?",
         ),
         (
             _gradient_of_leaf,
@@ -292,7 +292,7 @@ EXERCISES: tuple[Exercise, ...] = (
             mistakes=(
                 (4.0, "This is one path. How many arrows leave p?"),
                 (8.0, "This is y itself, or two of the paths. How many arrows leave p?"),
-                (3.0, "This is the number of paths. What does each of them bring?"),
+                (3.0, "This is the number of paths. What does each of them contribute?"),
                 (6.0, "There are three paths. The product along each of them is not 2."),
             ),
         ),
@@ -323,9 +323,9 @@ EXERCISES: tuple[Exercise, ...] = (
         Choice(
             "b",
             {
-                "a": "This is what the step brings. The operand already has something.",
+                "a": "This is what the step contributes. The operand already has something.",
                 "b": "1 + (−2) · 3 = −5: the product is added to what is there.",
-                "c": "The step brings −2 · 3, which is not 0.",
+                "c": "The step contributes −2 · 3, which is not 0.",
                 "d": "The product of −2 and 3 is negative.",
             },
         ),

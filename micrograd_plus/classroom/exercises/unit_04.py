@@ -260,7 +260,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 ),
                 (
                     lambda scores: [math.exp(score) / math.exp(sum(scores)) for score in scores],
-                    "Below the line stands the sum of the powers, and not the power of the sum.",
+                    "Below the line is the sum of the powers, and not the power of the sum.",
                 ),
                 (
                     lambda scores: _shares([abs(score) for score in scores]),
@@ -284,7 +284,7 @@ EXERCISES: tuple[Exercise, ...] = (
             (
                 (
                     lambda scores: _shares([math.exp(score) for score in scores]),
-                    "This is the formula as it stands. Which number can you subtract from all "
+                    "This is the formula without a change. Which number can you subtract from all "
                     "scores, so that no power is too large?",
                 ),
                 (

@@ -168,7 +168,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 (81, "The 3 inputs are no neurons: they have no bias."),
                 (24 + 32 + 8 + 3, "A bias belongs to each neuron, not to each layer."),
                 (76, "The neurons of the last layer have biases, too."),
-                (3 * 8 * 4 * 2, "The layers stand one after another: their weights are added."),
+                (3 * 8 * 4 * 2, "The layers come one after another: their weights are added."),
                 (17, "These are the inputs and the neurons. How many weights has each neuron?"),
             ),
             tolerance=0.001,
@@ -383,7 +383,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 ),
                 (
                     lambda x1, x2: 1 - _relu(x1 + x2) - _relu(-x1 - x2),
-                    "This is 1 − |x1 + x2|, a stripe between two lines. Take |x1| and |x2| apart.",
+                    "This is 1 − |x1 + x2|, a stripe between two lines. Use |x1| and |x2|.",
                 ),
                 (
                     lambda x1, x2: 1 - max(abs(x1), abs(x2)),
@@ -420,7 +420,7 @@ EXERCISES: tuple[Exercise, ...] = (
             {
                 "a": "A single layer with thousands of parameters still has a straight line.",
                 "b": "Yes: in the plane of the hidden neurons one line is enough.",
-                "c": "The learning rate says how training proceeds, not what a network can do.",
+                "c": "The learning rate says how large the steps are, not what a network can do.",
                 "d": "The last neuron had no activation in this notebook.",
             },
         ),

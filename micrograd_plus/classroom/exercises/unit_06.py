@@ -487,7 +487,7 @@ EXERCISES: tuple[Exercise, ...] = (
                     "m and v start at 0, so they are too small at first. What do the two formulas "
                     "with a hat do about it?",
                 ),
-                (_NoRootAdam, "In the last formula v̂ stands below a square root."),
+                (_NoRootAdam, "In the last formula v̂ is below a square root."),
                 (_FirstStepAdam, "t is the number of the step: it must grow with each step."),
                 (
                     _CountsParametersAdam,

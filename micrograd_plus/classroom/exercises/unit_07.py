@@ -137,7 +137,10 @@ EXERCISES: tuple[Exercise, ...] = (
         Number(
             _passed_on_early,
             (
-                (6.0, "This is the correct gradient: it would come out if b waited for all parts."),
+                (
+                    6.0,
+                    "This is the correct gradient, the result if b waited for all parts.",
+                ),
                 (14.0, "b.grad is 1, then 2, then 3: it grows by 1 with each part."),
                 (18.0, "When the first part arrives, b.grad is still 1, and not 3."),
                 (4.0, "b is used three times. You have counted two parts."),

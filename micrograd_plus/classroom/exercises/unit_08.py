@@ -228,7 +228,7 @@ EXERCISES = (
             _lines,
             (
                 (5, "x is one leaf and has one line, however often it is used."),
-                (4, "Count leaves and operations apart: how many different leaves are there?"),
+                (4, "Count leaves and operations separately: how many different leaves are there?"),
                 (
                     2,
                     "These are the operations. What else has a line in the list of the neuron?",
@@ -246,7 +246,7 @@ EXERCISES = (
             (
                 (
                     lambda program, x: _numbers(program, x, enter=lambda x, k: float(k))[-1],
-                    'In ("input", k) the k is a place. Which number of the example stands there?',
+                    'In ("input", k) the k is a place. Which number of the example is there?',
                 ),
                 (
                     lambda program, x: float(_COMPUTE[program[-1][0]](*program[-1][1:])),
@@ -274,7 +274,7 @@ EXERCISES = (
                 ),
                 (
                     lambda program, x: _numbers(program, x)[0],
-                    "This is the number of the first line. The result stands at the other end. Is "
+                    "This is the number of the first line. The result is at the other end. Is "
                     "the return inside the loop?",
                 ),
             ),
@@ -318,7 +318,7 @@ EXERCISES = (
                         [*groupby(row[0] for row in program if row[0] not in _LEAVES)]
                     ),
                     "Lines of one kind and one level share an instruction even if they do not "
-                    "stand next to each other, and neighbours may have different levels.",
+                    "are next to each other, and neighbours may have different levels.",
                 ),
                 (
                     lambda program: instructions(program, of=min),
@@ -409,7 +409,7 @@ EXERCISES = (
                 ),
                 (
                     lambda program, x: gradients(program, x, upstream=lambda gradient: 1.0),
-                    "These are local slopes. A line hands on its own gradient times the slope.",
+                    "These are local slopes. A line passes on its own gradient times the slope.",
                 ),
                 (
                     lambda program, x: gradients(program, x)[::-1],

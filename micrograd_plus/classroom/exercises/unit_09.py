@@ -160,7 +160,7 @@ EXERCISES = (
                 ),
                 (
                     lambda x, w: convolve(x, w[::-1]),
-                    "Your kernel lies the wrong way round: its first weight belongs on the first "
+                    "Your kernel is the wrong way round: its first weight belongs on the first "
                     "of the numbers below it.",
                 ),
                 (
@@ -183,7 +183,7 @@ EXERCISES = (
                 ),
                 (
                     lambda x, w: [sum(convolve(x, w)[: i + 1]) for i in range(len(x) - len(w) + 1)],
-                    "The sum goes on from place to place. Each place begins with 0.",
+                    "The sum is kept from place to place. Each place begins with 0.",
                 ),
                 (
                     lambda x, w: convolve(x, w)[:1],

@@ -327,7 +327,7 @@ EXERCISES = (
                         o * (f * c + i * g).tanh(),
                         (f * c + i * g).tanh(),
                     ),
-                    "The memory goes on without a tanh: this is why its gradient survives.",
+                    "The memory passes through no tanh: this is why its gradient survives.",
                 ),
                 (
                     lambda f, i, g, o, c: cell(1 - f, i, g, o, c),
@@ -374,7 +374,7 @@ EXERCISES = (
             (
                 (
                     lambda xs, w, u: slope_of_u(xs, w, u, back=lambda w, u: 0.0),
-                    "Only the last step contributes. The gradient goes on to the state before, "
+                    "Only the last step contributes. The gradient also flows to the state before, "
                     "and from there to u once more.",
                 ),
                 (
@@ -418,7 +418,7 @@ EXERCISES = (
                 ),
                 (
                     lambda xs, w, u: slope_of_u(xs, w, u, back=lambda w, u: 1.0),
-                    "From a state to the one before it there is a factor besides the slope.",
+                    "From a state to the one before it there is one more factor than the slope.",
                 ),
             ),
         ),
@@ -461,7 +461,7 @@ EXERCISES = (
                 "a": "A forget gate of 0 would do that: it says how much is kept.",
                 "b": "c' = 1 · c + 0 · g.",
                 "c": "For that the input gate would be 1 and the forget gate 0.",
-                "d": "What comes out is decided by the output gate.",
+                "d": "The output gate decides about the output.",
             },
         ),
     ),

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...context import scope
 from ...engine import Value, local_derivatives
 from ...nn import Dropout, Module
 from ...support.nested import flatten
@@ -34,22 +33,6 @@ def layers_of(
             yield from layers_of(member, model, f"{path}.{name}", layer)
         else:
             yield from ((parameter, layer) for parameter in flatten(member))
-
-
-def models_of(order: Sequence[Value]) -> list[Module]:
-    """Returns the outermost modules whose calls computed the graph."""
-    seen: set[scope] = set()
-    found: dict[int, Module] = {}
-    for node in order:
-        around, outermost = node.scope, None
-        while around is not None and around not in seen:
-            seen.add(around)
-            if isinstance(around.owner, Module):
-                outermost = around.owner
-            around = around.parent
-        if outermost is not None and around is None:
-            found[id(outermost)] = outermost
-    return list(found.values())
 
 
 def in_a_model(node: Value) -> bool:

@@ -16,6 +16,7 @@ from itertools import chain
 
 from ...engine import Constant, Value, topological_order
 from ...formulas.description import formula
+from ...formulas.names import models_of
 from ...nn import Module
 from ...ops import Op
 from .findings import Place, Report
@@ -26,7 +27,6 @@ from .graphs import (
     in_a_model,
     in_reach,
     layers_of,
-    models_of,
     reasons,
     squashing,
 )

@@ -1,0 +1,76 @@
+"""What all plots share: the colours, the style, and an empty figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..support.libraries import missing
+
+if TYPE_CHECKING:
+    from .figure import Plot
+
+# The palette of Okabe and Ito (2008), whose colours can be distinguished by the colour-blind.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+MARKERS = "os^Dv*PX"
+_STYLE: Any = {
+    "figure.dpi": 150,  # enough for a projector
+    "font.size": 14,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.titley": 1.0,  # where it is anyway: matplotlib would measure all labels to find that out
+    "grid.color": "#e0e0e0",
+    "lines.linewidth": 2.0,
+}
+
+
+def _require_matplotlib() -> None:
+    """ImportError, with the command that installs it, if matplotlib is not there."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        command = 'pip install "micrograd-plus[plot]"'
+        raise missing("plots are made with", "matplotlib", command) from error
+
+
+@contextmanager
+def new_figure(
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    path: str | Path | None,
+    places: dict[str, Any] | None = None,
+) -> Iterator[tuple[Plot, list[Any]]]:
+    """Yields a new figure and its axes; saves the figure to `path` at the end of the `with`.
+
+    places: where the axes are, as `GridSpec` takes it; by default matplotlib finds room for them.
+    """
+    _require_matplotlib()
+    import matplotlib
+
+    from .figure import Plot
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Plot(figsize=(width, height), layout=None if places else "constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
+        yield figure, list(axes.flat)
+    if path is not None:
+        figure.save(path)
+
+
+def width_of_ticks(texts: Sequence[str]) -> float:
+    """How many inches the widest of these labels of ticks takes."""
+    _require_matplotlib()
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=_STYLE["xtick.labelsize"])
+    return max(text_to_path.get_text_width_height_descent(t, font, False)[0] for t in texts) / 72

@@ -1,0 +1,186 @@
+"""The functions that are translated to machine code, run by Python: an oracle for the translation.
+
+What they find by name, and `native.py` writes in LLVM's language, is written here in Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ctypes import c_byte, c_double, c_int32, c_int64, c_void_p, sizeof
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from micrograd_plus.compiler import examples, kernels, reading, running, tape
+from micrograd_plus.compiler.dtypes import FLOAT64
+
+
+def numbers_at(kind: Any) -> Callable[[int], Any]:
+    pointer = ctypes.POINTER(kind)
+    return lambda address: ctypes.cast(address, pointer)
+
+
+def record_at(record: type) -> Callable[[int, int], Any]:
+    structure = tape.structure(record)
+    return lambda address, i: structure.from_address(address + i * sizeof(structure))
+
+
+@contextmanager
+def finding(module: Any, objects: dict[str, Any]) -> Iterator[None]:
+    """Inside, the functions of a module find these objects by their names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in objects.keys() & vars(module):
+            patch.setattr(module, name, objects[name])
+        yield
+
+
+MEMORY = {
+    "floats": numbers_at(c_double),
+    "doubles": numbers_at(c_double),
+    "integers": numbers_at(c_int64),
+    "places": numbers_at(c_int32),
+    **{f"{record.__name__.lower()}_at": record_at(record) for record in tape.RECORDS},
+}
+
+
+# ---- the kernels
+
+# Small sizes, so that small matrices and steps are cut as large ones are.
+VECTOR = 4
+SIZES = {"BLOCK": 8, "IN_PLACE": 12, "PANEL": 64, "DEPTH": 5, "HEIGHT": 6, "PART_SLOTS": 1}
+LOCK = Lock()
+
+
+def call(loop: int, arguments: tuple[Any, ...]) -> None:
+    """Calls the machine code of an op or an optimizer."""
+    kinds = [c_int64 if isinstance(argument, int) else type(argument) for argument in arguments]
+    ctypes.CFUNCTYPE(None, *kinds)(loop)(*arguments)
+
+
+def loaded(address: int) -> int:
+    return c_int64.from_address(address).value
+
+
+def exchanged(address: int, old: int, new: int) -> bool:
+    with LOCK:
+        is_old = loaded(address) == old
+        if is_old:
+            c_int64.from_address(address).value = new
+        return is_old
+
+
+def increment(address: int) -> None:
+    with LOCK:
+        c_int64.from_address(address).value += 1
+
+
+def give_way() -> None:
+    time.sleep(0)
+
+
+def tile(rows: int, vectors: int) -> Callable[..., None]:
+    def piece(
+        inner: int, a: Any, a0: int, a_row: int, a_inner: int,
+        b: Any, b0: int, b_inner: int, c: Any, c0: int, c_row: int,
+    ) -> None:  # fmt: skip
+        for i in range(rows):
+            row = [a[a0 + i * a_row + k * a_inner] for k in range(inner)]
+            for j in range(vectors * VECTOR):
+                c[c0 + i * c_row + j] += sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
+
+    return piece
+
+
+def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
+    for i in range(4):
+        c[c0 + i] = a[a0 + i]
+
+
+def transpose_4(a: Any, a0: int, a_row: int, c: Any, c0: int, c_row: int) -> None:
+    for i in range(4):
+        for j in range(4):
+            c[c0 + i * c_row + j] = a[a0 + j * a_row + i]
+
+
+KERNELS = {
+    **MEMORY,
+    **SIZES,
+    **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
+    **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
+    **{f.__name__: f for f in (copy_4, transpose_4)},
+    "pause": give_way,
+    "VECTOR": VECTOR,
+    "zero": 0.0,
+    "below_one": FLOAT64.below_one,
+}
+
+
+@contextmanager
+def kernels_in_python() -> Iterator[None]:
+    """Inside, a machine that is made runs the kernels in Python; the loops stay machine code."""
+    with finding(kernels, KERNELS), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "_kernel", lambda dtype: kernels.run)
+        yield
+
+
+# ---- reading
+
+FAILED: list[Exception] = []  # the error that Python's C API keeps
+
+
+def object_at(address: int) -> Any:
+    return ctypes.cast(address, ctypes.py_object).value
+
+
+def as_double(address: int) -> float:
+    try:
+        return float(object_at(address))
+    except OverflowError as error:
+        FAILED.append(error)
+        return -1.0
+
+
+def get_buffer(address: int, view: int, flags: int) -> int:
+    array = ctypes.py_object(object_at(address))
+    try:
+        return int(ctypes.pythonapi.PyObject_GetBuffer(array, c_void_p(view), flags))
+    except (BufferError, ValueError) as error:
+        FAILED.append(error)
+        return -1
+
+
+def size_of(address: int) -> int:
+    return len(object_at(address))
+
+
+def item_of(address: int, i: int) -> int:
+    return id(object_at(address)[i])
+
+
+READING = {
+    **MEMORY,
+    "letters": numbers_at(c_byte),
+    "type_of": lambda address: id(type(object_at(address))),
+    "PyTuple_Size": size_of,
+    "PyList_Size": size_of,
+    "PyTuple_GetItem": item_of,
+    "PyList_GetItem": item_of,
+    "PyFloat_AsDouble": as_double,
+    "PyLong_AsDouble": as_double,
+    "PyErr_Occurred": lambda: len(FAILED),
+    "PyErr_Clear": FAILED.clear,
+    "PyObject_GetBuffer": get_buffer,
+    "PyBuffer_Release": lambda view: ctypes.pythonapi.PyBuffer_Release(c_void_p(view)),
+}
+
+
+@contextmanager
+def reading_in_python() -> Iterator[None]:
+    """Inside, what is new reads the arguments of calls in Python."""
+    with finding(reading, READING), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examples, "reader", lambda: reading.read)
+        yield
