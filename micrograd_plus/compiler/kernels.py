@@ -61,6 +61,7 @@ floats: Any = None
 doubles: Any = None
 integers: Any = None
 places: Any = None
+lanes: Any = None
 pattern_at: Any = None
 instruction_at: Any = None
 header_at: Any = None
@@ -96,26 +97,26 @@ def clear(numbers: Floats, begin: int, count: int) -> None:
 
 def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
     """Copies `count` numbers."""
-    for i in range(count):
+    for i in lanes(count):
         target[to + i] = source[begin + i]
 
 
 def fill(target: Floats, to: int, count: int, number: Real) -> None:
     """Sets `count` numbers to one."""
-    for i in range(count):
+    for i in lanes(count):
         target[to + i] = number
 
 
 def move_out(source: Floats, target: Floats, count: int) -> None:
     """Copies `count` numbers and sets them to 0 where they were."""
-    for i in range(count):
+    for i in lanes(count):
         target[i] = source[i]
         source[i] = 0.0
 
 
 def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
     """Adds `count` numbers to others."""
-    for i in range(count):
+    for i in lanes(count):
         target[to + i] += source[begin + i]
 
 
@@ -587,10 +588,11 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
         b = vector(work, y, i, length, width, scratch + work.region)
         total = zero
         if width > 1 and has_lanes(x):
-            for k in range(length):
-                p, q = a + k * x_step, b + k * y_step
-                for lane in range(width):
-                    data[out + lane] += data[p + lane] * data[q + lane]
+            for lane in lanes(width):
+                lane_total = data[out + lane]
+                for k in range(length):
+                    lane_total += data[a + k * x_step + lane] * data[b + k * y_step + lane]
+                data[out + lane] = lane_total
         elif width > 1:
             multiply(
                 panel, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
@@ -629,14 +631,14 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
                 for k in range(length):
                     grad[b + k * y_step] += g * data[a + k * x_step]
         elif has_lanes(x):
-            for k in range(length):
-                p, q = a + k * x_step, b + k * y_step
+            for lane in lanes(width):
+                upstream = grad[out + lane]
                 if x.active:
-                    for lane in range(width):
-                        grad[p + lane] += grad[out + lane] * data[q + lane]
+                    for k in range(length):
+                        grad[a + k * x_step + lane] += upstream * data[b + k * y_step + lane]
                 if y.active:
-                    for lane in range(width):
-                        grad[q + lane] += grad[out + lane] * data[p + lane]
+                    for k in range(length):
+                        grad[b + k * y_step + lane] += upstream * data[a + k * x_step + lane]
         else:
             if x.active:
                 multiply(

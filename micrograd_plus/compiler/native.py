@@ -173,7 +173,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     """
     from llvmlite import binding, ir
 
-    from .translate import BOOL, I64, INT, Body, Typed
+    from .translate import BOOL, I64, INT, Body, Typed, Vector
 
     kinds = _kinds(dtype)
     scalar = kinds["Real"]
@@ -189,10 +189,17 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
     def power_of_2(body: Body, k: Typed) -> Typed:
         builder, stored = body.builder, dtype.digits - 1
+        is_vector = isinstance(k.kind, Vector)
+        wholes = ir.VectorType(whole, lanes) if is_vector else whole
+
+        def constant(kind: Any, number: Any) -> Any:
+            return ir.Constant(kind, [number] * lanes if is_vector else number)
+
         # The sum has k in its lowest bits, and a float its exponent, plus bias, in its highest.
-        sum_ = builder.fadd(k.ir, real(1.5 * 2.0**stored))
-        exponent = builder.add(builder.bitcast(sum_, whole), whole(dtype.bias))
-        return Typed(scalar, builder.bitcast(builder.shl(exponent, whole(stored)), real))
+        sum_ = builder.fadd(k.ir, constant(k.kind.ir, 1.5 * 2.0**stored))
+        exponent = builder.add(builder.bitcast(sum_, wholes), constant(wholes, dtype.bias))
+        power = builder.shl(exponent, constant(wholes, stored))
+        return Typed(k.kind, builder.bitcast(power, k.kind.ir))
 
     def shared(body: Body, address: Typed) -> Any:
         return body.builder.inttoptr(address.ir, I64.as_pointer())
@@ -384,17 +391,13 @@ def run_address(dtype: Dtype) -> int:
 
 
 @cache
-def loops_of(op: Op, dtype: Dtype) -> tuple[list[int], int]:
-    """The addresses of an op's loops, forward and then backward by each operand.
-
-    And how many numbers they keep, at most, for each result that they compute.
-    """
-    writers = [OpLoops(op, dtype) for _ in (op, *op.operands)]
-    loops = {"forward": writers[0].forward()}
-    loops |= {f"backward_{j}": writer.backward(j) for j, writer in enumerate(writers[1:])}
+def loops_of(op: Op, dtype: Dtype) -> list[int]:
+    """The addresses of an op's loops, forward and then backward by each operand."""
+    writer = OpLoops(op, dtype)
+    loops = {"forward": writer.forward()}
+    loops |= {f"backward_{j}": writer.backward(j) for j in range(len(op.operands))}
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
-    addresses = _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
-    return addresses, max(len(writer.kept) for writer in writers)
+    return _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
 
 
 @cache

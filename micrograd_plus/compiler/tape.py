@@ -168,7 +168,7 @@ class Work:
     scratch_begin: int  # where operands are packed
     region: int  # how many numbers the scratch holds for each operand
     panel: Address  # where parts of matrices are copied before they are multiplied
-    at: Address  # where the operands of one op are; before it, what its loops keep
+    at: Address  # where the operands of one op are
 
     # the steps, as `batches.Batches` and `batches.Task`; rates, losses and norms have one number a
     # step; completed is how many steps of this run are done, also if Ctrl-C hides the result
