@@ -67,12 +67,17 @@ class OpLoops(_Native):
         return self._lines(self.op.expression, ["data[out + i] = {}"])
 
     def backward(self, j: int) -> list[str]:
-        """The lines that add the partial derivative by operand j times the gradient."""
+        """The lines that add the partial derivative by operand j times the gradient.
+
+        Unless `adds`, they write it.
+        """
         formula = flow(Symbol("upstream"), self.op.derivatives[j])
-        if not self.op.nary:
-            return self._lines(formula, [f"grad[p{j} + i] += {{}}"])
-        store = f"grad[p{j} + k * width + i] += {{}}"
-        return self._lines(formula, self._each_element(formula, store))
+        place = f"grad[p{j} + k * width + i]" if self.op.nary else f"grad[p{j} + i]"
+        last = [
+            f"before_i = {place} if adds else {self.number(0.0)}",
+            f"{place} = before_i + ({{}})",
+        ]
+        return self._lines(formula, self._each_element(formula, last) if self.op.nary else last)
 
     def _lines(self, formula: Any, last: list[str]) -> list[str]:
         """One loop, in which what is shared by all elements is computed in its order."""
@@ -95,12 +100,12 @@ class OpLoops(_Native):
             return [f"{name} = {self.write(value)}"]
         joined = self.write(known.join(part, known.term(*value.args)))
         start = self.number(known.start)
-        return [f"{name} = {start}", *self._each_element(value, f"{name} = {joined}")]
+        return [f"{name} = {start}", *self._each_element(value, [f"{name} = {joined}"])]
 
-    def _each_element(self, formula: Any, line: str) -> list[str]:
+    def _each_element(self, formula: Any, lines: list[str]) -> list[str]:
         """The loop over the elements of vectors, which loads what `formula` has of them."""
         loads = [self._load(x) for x in _symbols(formula) if x.vector]
-        return ["for k in range(n):", *indented([*loads, line])]
+        return ["for k in range(n):", *indented([*loads, *lines])]
 
     def _load(self, x: Symbol) -> str:
         return f"{self.symbol(x)} = {self._place(x)}"

@@ -11,9 +11,9 @@ were added before, of min, max, abs and int, and of C's functions, as math.log. 
 is positive, or a negative number. Nothing raises an error while it runs.
 
 `for i in lanes(count)` is a range whose turns the CPU's vector units do together, VECTOR of them at
-a time, without a test whether they may: no turn must need what another one does. There `row[i]` and
-`row[x + i]` are vectors, and so is every float that is assigned to a variable, which is known in the
-loop alone; of `x if c else y`, where c is a vector, both x and y are computed.
+a time, without a test whether they may: no turn may need what another one does. In it `row[i]` and
+`row[x + i]` are vectors, and so is every float that is assigned to a variable; variables that are
+new in it end with it. Of `x if c else y`, where c is a vector, both x and y are computed.
 
 >>> module = Module({"int": INT}, {"STEP": 3})
 >>> source = "def first(x: int) -> int:\\n    return x // STEP * STEP"
@@ -119,10 +119,17 @@ class Module:
         self.kinds, self.names = kinds, dict(names)
         self.ir = ir.Module()
 
-    def add(self, source: ast.FunctionDef, flags: Sequence[str] = (), symbol: str = "") -> None:
+    def add(
+        self,
+        source: ast.FunctionDef,
+        flags: Sequence[str] = (),
+        symbol: str = "",
+        is_apart: bool = False,
+    ) -> None:
         """Translates a function; with a symbol it can be called from outside.
 
         flags: how LLVM may change sums and products of floats.
+        is_apart: whether it must not become a part of those that call it.
         """
         parameters = [self._kind(argument.annotation) for argument in source.args.args]
         result = self._kind(source.returns)
@@ -144,6 +151,8 @@ class Module:
         # LLVM must not take a function for that of C with the same name.
         callee = added(parameters, result, symbol or f"{source.name}.internal")
         callee.function.linkage = "" if symbol else "internal"
+        if is_apart:
+            callee.function.attributes.add("noinline")
         self.names[source.name] = callee
         Body(self, callee, source, tuple(flags))
 
