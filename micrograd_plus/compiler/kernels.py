@@ -56,7 +56,7 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
 # of a matrix product (so many rows, so many vectors of VECTOR numbers), and copies of 4 numbers and
-# of 4 × 4.
+# of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -176,37 +176,6 @@ def copy_block(
                     panel[place + r] = a[at + r]
 
 
-# Tiles are functions of their own, so that their addresses stay in registers.
-
-
-def rows_6(
-    adds: int, inner: int, a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int, c: Floats, c0: int, c_row: int,
-) -> None:  # fmt: skip
-    tile_6_2(adds, inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
-
-
-def rows_4(
-    adds: int, inner: int, a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int, c: Floats, c0: int, c_row: int,
-) -> None:  # fmt: skip
-    tile_4_2(adds, inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
-
-
-def rows_2(
-    adds: int, inner: int, a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int, c: Floats, c0: int, c_row: int,
-) -> None:  # fmt: skip
-    tile_2_2(adds, inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
-
-
-def rows_1(
-    adds: int, inner: int, a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int, c: Floats, c0: int, c_row: int,
-) -> None:  # fmt: skip
-    tile_1_2(adds, inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
-
-
 def rest(
     rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
@@ -247,13 +216,13 @@ def tiles(
             if j + strip > columns:
                 rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 6:
-                rows_6(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_6_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 4:
-                rows_4(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_4_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 2:
-                rows_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_2_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             else:
-                rows_1(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_1_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             i += height
             u += a_tile if height == 6 else height * a_row
 

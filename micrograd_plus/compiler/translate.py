@@ -312,10 +312,10 @@ class Body:
         size, outside = self.module.names["VECTOR"], self._variables
         rest = self.builder.and_(count, I64(size - 1))
         whole = self.builder.sub(count, rest)
-        for begin, end, step in ((I64(0), whole, size), (whole, count, 1)):
-            self._variables, self._has_vectors = dict(outside), step > 1
-            with self.counted(begin, end, I64(step)) as i:
-                self._assign(statement.target, Typed(LANE if step > 1 else INT, i))
+        for kind, begin, end, step in ((LANE, I64(0), whole, size), (INT, whole, rest, 1)):
+            self._variables, self._has_vectors = dict(outside), kind is LANE
+            with self.counted(I64(0), end, I64(step)) as i:  # LLVM sees how few are left
+                self._assign(statement.target, Typed(kind, self.builder.add(begin, i)))
                 self._run(statement.body)
         self._variables, self._has_vectors = outside, False
 
