@@ -565,6 +565,19 @@ def test_longer_examples_reach_more_parameters(machine: str) -> None:
         assert_alike(loss, w, X, compiled=compiled)
 
 
+def test_gradients_that_are_nan_stay_in_their_program(machine: str) -> None:
+    """Programs share their memory; what one leaves there, another must not add to."""
+    w, v = values(*drawn(3, 1)), values(*drawn(6, 2))
+
+    def loss(x: Any) -> Value:
+        hidden = [mp.dot(w, [a, 1.0, a * a]).relu() for a in x]
+        return mp.dot(v[: len(x)], hidden).exp() + mp.logsumexp([h * h for h in hidden])
+
+    compiled = mp.compile(loss)
+    for X in ([[inf] * 6] * 8, [[0.5, 2.0]] * 8, [[inf] * 3] * 5, [[1.0] * 4, [2.0] * 6] * 8):
+        assert_alike(loss, [*w, *v], X, compiled=compiled)
+
+
 def test_nested_lists_and_several_arguments(machine: str) -> None:
     w = values(*drawn(3, 1))
 

@@ -38,6 +38,20 @@ def test_every_number_of_a_record_is_found_by_its_name(program: Program) -> None
             assert array[name].tolist() == [int(getattr(row, name)) for row in rows]
 
 
+def test_gradients_are_written_where_none_was_added(program: Program) -> None:
+    """Those of the first layer, of relu and of the second layer, whose softmax reads them twice."""
+    first, relu, second, *softmax = program.per_example
+    assert [i.op and i.op.name for i in (first, relu, second)] == ["dot", "relu", "dot"]
+    assert not first.is_cleared and relu.operands[0].is_first
+    assert not relu.is_cleared and second.operands[1].is_first
+    reading = [x for i in softmax for x in i.operands if x.base == second.out]
+    assert [x.is_first for x in reading] == [
+        False,
+        True,
+    ]  # and the first is the last on the way back
+    assert softmax[-1].is_cleared  # no instruction gives it a gradient
+
+
 @pytest.mark.parametrize("record_", tape.RECORDS)
 def test_all_fields_are_numbers_but_those_that_only_python_reads(record_: Any) -> None:
     fields = {field.name for field in dataclasses.fields(record_)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import ctypes
 import math
+import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -71,6 +73,21 @@ def of_c(x: float, y: float) -> float:
 def powers(x: float, y: float) -> float:
     return abs(x) ** 1.5 + 2.0**-3 + int(y) % 7
 """
+LANES = """
+def bent(x: float) -> float:
+    y = 0.25 if x < 0.25 else x
+    return x if x != x else math.sqrt(y) - math.erf(x)
+
+def element_by_element(x: Row, y: Row, count: int, rows: int) -> None:
+    for i in lanes(count):
+        a = x[i]
+        total = 0.0
+        for k in range(rows):
+            b = x[k * count + i]
+            total += b * a if b > a or not b < 2.0 else bent(b) + min(a, 0.5) * 2
+        y[i] += total if (a == 1.0 or a != a) else -abs(total) + (1.0 if math.isfinite(a) else 2.0)
+        y[count + i] = 3 if rows else a
+"""
 FUNCTIONS = ("divided", "rest", "bits", "ordered", "chosen", "decided", "sums", "twice")
 STEP = 2
 
@@ -99,8 +116,8 @@ def of_floats() -> dict[str, Any]:
     return compiled(FLOATS, FLOAT64, ctypes.c_double)
 
 
-PYTHON: dict[str, Any] = {"STEP": STEP, "math": math}
-exec(SOURCE + FLOATS, PYTHON)
+PYTHON: dict[str, Any] = {"STEP": STEP, "math": math, "lanes": range, "Row": list}
+exec(SOURCE + FLOATS + LANES, PYTHON)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -132,6 +149,35 @@ def test_a_number_of_32_bits_stays_one() -> None:
     assert compiled(narrow, *SINGLE)["narrow"](1.0, 0.0) == 0.0
 
 
+@pytest.mark.parametrize("dtype", [(FLOAT64, ctypes.c_double), (FLOAT32, ctypes.c_float)])
+@given(
+    x=st.lists(st.sampled_from([-1.5, 0.0, 1.0, 2.0, 3.25, math.inf, math.nan]), max_size=40),
+    rows=st.integers(0, 3),
+)
+def test_lanes_are_a_range(dtype: Any, x: list[float], rows: int) -> None:
+    """Whatever their number: VECTOR of them at once, and those that are left one by one."""
+    kind, number = dtype
+    count = len(x) // max(rows, 1)
+    found = (number * (2 * count))(*[1.0] * count)
+    given = (number * len(x))(*x)
+    in_lanes(kind)(ctypes.addressof(given), ctypes.addressof(found), count, rows)
+    wanted = [1.0] * count + [0.0] * count
+    PYTHON["element_by_element"](x, wanted, count, rows)
+    assert list(found) == pytest.approx(wanted, rel=1e-5, abs=1e-5, nan_ok=True)
+
+
+@cache
+def in_lanes(kind: Any) -> Any:
+    """`element_by_element` as a C function of two addresses and two whole numbers."""
+    module = Module({"float": kind, "int": INT, "Row": row_of(kind), "None": None}, {"VECTOR": 4})
+    symbols = {"element_by_element": f"tested_lanes_{kind.name}"}
+    for node in ast.parse(re.sub(r"\d+\.\d+", rf"{kind.name}(\g<0>)", LANES)).body:
+        assert isinstance(node, ast.FunctionDef)
+        module.add(node, symbol=symbols.get(node.name, ""))
+    addresses = machine_code._link(*machine_code.machine_code(symbols, str(module.ir)))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(*addresses.values())
+
+
 SINGLE = FLOAT32, ctypes.c_float
 
 
@@ -142,11 +188,12 @@ SINGLE = FLOAT32, ctypes.c_float
         ("return 0 < x < y", "0 < x < y: write two comparisons"),
         ("with x: pass", "the part of Python"),
         ("return x.first", r"x\.first: int has nothing there"),
+        ("for i in lanes(x): y = 0.5 if i else 1.0", "lane where bool is needed"),
         ("return 1.5", "refused.*: float64 where int is needed"),
     ],
 )
 def test_what_is_not_translated_is_refused(line: str, error: str) -> None:
-    module = Module({"int": INT}, {})
+    module = Module({"int": INT}, {"VECTOR": 4})
     (node,) = ast.parse(f"def refused(x: int, y: int) -> int:\n    {line}").body
     assert isinstance(node, ast.FunctionDef)
     with pytest.raises(TypeError, match=error):

@@ -56,11 +56,12 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
 # of a matrix product (so many rows, so many vectors of VECTOR numbers), and copies of 4 numbers and
-# of 4 × 4.
+# of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
 places: Any = None
+lanes: Any = None
 pattern_at: Any = None
 instruction_at: Any = None
 header_at: Any = None
@@ -96,26 +97,26 @@ def clear(numbers: Floats, begin: int, count: int) -> None:
 
 def copy(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
     """Copies `count` numbers."""
-    for i in range(count):
+    for i in lanes(count):
         target[to + i] = source[begin + i]
 
 
 def fill(target: Floats, to: int, count: int, number: Real) -> None:
     """Sets `count` numbers to one."""
-    for i in range(count):
+    for i in lanes(count):
         target[to + i] = number
 
 
 def move_out(source: Floats, target: Floats, count: int) -> None:
     """Copies `count` numbers and sets them to 0 where they were."""
-    for i in range(count):
+    for i in lanes(count):
         target[i] = source[i]
         source[i] = 0.0
 
 
 def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
     """Adds `count` numbers to others."""
-    for i in range(count):
+    for i in lanes(count):
         target[to + i] += source[begin + i]
 
 
@@ -185,7 +186,7 @@ def rest(
     for i in range(rows):
         u, p, j = a0 + i * a_row, c0 + i * c_row, 0
         if columns >= VECTOR:
-            tile_1_1(inner, a, u, a_row, a_inner, b, b0, b_inner, c, p, c_row)
+            tile_1_1(1, inner, a, u, a_row, a_inner, b, b0, b_inner, c, p, c_row)
             j = VECTOR
         while j < columns:
             total = zero
@@ -196,12 +197,12 @@ def rest(
 
 
 def tiles(
-    rows: int, inner: int, columns: int,
+    adds: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
 ) -> None:  # fmt: skip
-    """c += a · b, in tiles of c, whose sums stay in registers.
+    """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
     A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
     strip, lie side by side.
@@ -215,13 +216,13 @@ def tiles(
             if j + strip > columns:
                 rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 6:
-                tile_6_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_6_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 4:
-                tile_4_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_4_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 2:
-                tile_2_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_2_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             else:
-                tile_1_2(inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_1_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             i += height
             u += a_tile if height == 6 else height * a_row
 
@@ -242,12 +243,14 @@ def multiply_vectors(
 
 
 def multiply(
-    panel: Floats, rows: int, inner: int, columns: int,
+    panel: Floats, adds: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
-    """c += a · b; the strides say how far apart neighbours are in each direction.
+    """c += a · b, or c = a · b unless it `adds`.
+
+    The strides say how far apart neighbours are in each direction.
 
     Small matrices are multiplied where they are. Numbers of others are first copied to where the
     CPU gets them fast (Goto and van de Geijn, 2008): those of b to a panel, which is strips of
@@ -255,12 +258,18 @@ def multiply(
     sums of a strip that is not whole are added to c one by one. A BLAS is not called: it is as
     fast where all three sizes are large, and slower where few columns meet a large matrix.
     """
-    if rows < 4 and a_inner == 1 and b_inner == 1:
+    strip = 2 * VECTOR
+    by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
+    if not adds and (by_vectors or c_column != 1 or columns % strip):
+        for i in range(rows):
+            for j in range(columns):
+                c[c0 + i * c_row + j * c_column] = 0.0
+        adds = 1
+    if by_vectors:
         multiply_vectors(
             rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
         )
         return
-    strip = 2 * VECTOR
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
@@ -284,13 +293,12 @@ def multiply(
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 tiles(
-                    height, depth, whole, x, x0, x_tile, x_row, x_inner,
+                    adds or k > 0, height, depth, whole, x, x0, x_tile, x_row, x_inner,
                     y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
-                    clear(panel, sums, height * strip)
                     tiles(
-                        height, depth, strip, x, x0, x_tile, x_row, x_inner,
+                        0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
                         y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):
@@ -492,7 +500,7 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
         n = min(block, instruction.count - i)
         locate(work, instruction, i, n, block, width)
         loop = integers(work.loops)[instruction.loop]
-        call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
+        call(loop, (instruction.length, n * width, data, grad, out + i * width, at, 0))
         i += n
 
 
@@ -506,14 +514,12 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
         locate(work, instruction, i, n, block, width)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
-            if x.active and not usable(instruction, x, block, width):
-                clear(grad, at[j], n * instruction.length * width)
-        for j in range(instruction.operand_count):
-            x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
                 loop = integers(work.loops)[instruction.loop + 1 + j]
-                call(loop, (instruction.length, n * width, data, grad, out + i * width, at))
-                if not usable(instruction, x, block, width):
+                where_it_is = usable(instruction, x, block, width)
+                adds = where_it_is and not x.is_first
+                call(loop, (instruction.length, n * width, data, grad, out + i * width, at, adds))
+                if not where_it_is:
                     unpack(
                         work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE
                     )
@@ -587,13 +593,14 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
         b = vector(work, y, i, length, width, scratch + work.region)
         total = zero
         if width > 1 and has_lanes(x):
-            for k in range(length):
-                p, q = a + k * x_step, b + k * y_step
-                for lane in range(width):
-                    data[out + lane] += data[p + lane] * data[q + lane]
+            for lane in lanes(width):
+                lane_total = data[out + lane]
+                for k in range(length):
+                    lane_total += data[a + k * x_step + lane] * data[b + k * y_step + lane]
+                data[out + lane] = lane_total
         elif width > 1:
             multiply(
-                panel, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
+                panel, 1, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
             )
         elif x_step == 1 and y_step == 1:
             for k in range(length):
@@ -629,22 +636,54 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
                 for k in range(length):
                     grad[b + k * y_step] += g * data[a + k * x_step]
         elif has_lanes(x):
-            for k in range(length):
-                p, q = a + k * x_step, b + k * y_step
+            for lane in lanes(width):
+                upstream = grad[out + lane]
                 if x.active:
-                    for lane in range(width):
-                        grad[p + lane] += grad[out + lane] * data[q + lane]
+                    for k in range(length):
+                        grad[a + k * x_step + lane] += upstream * data[b + k * y_step + lane]
                 if y.active:
-                    for lane in range(width):
-                        grad[q + lane] += grad[out + lane] * data[p + lane]
+                    for k in range(length):
+                        grad[b + k * y_step + lane] += upstream * data[a + k * x_step + lane]
         else:
             if x.active:
                 multiply(
-                    panel, 1, width, length, grad, out, 0, 1, data, b, 1, y_step, grad, a, 0, x_step
+                    panel,
+                    1,
+                    1,
+                    width,
+                    length,
+                    grad,
+                    out,
+                    0,
+                    1,
+                    data,
+                    b,
+                    1,
+                    y_step,
+                    grad,
+                    a,
+                    0,
+                    x_step,
                 )
             if y.active:
                 multiply(
-                    panel, length, 1, width, data, a, x_step, 0, grad, out, 0, 1, grad, b, y_step, 1
+                    panel,
+                    1,
+                    length,
+                    1,
+                    width,
+                    data,
+                    a,
+                    x_step,
+                    0,
+                    grad,
+                    out,
+                    0,
+                    1,
+                    grad,
+                    b,
+                    y_step,
+                    1,
                 )
         if x.rule == BY_ELEMENT and x.active:
             unpack(work, x, i, 1, length, width, a, 0)
@@ -662,7 +701,10 @@ def is_matrix(x: Pattern) -> int:
 
 
 def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """Adds `rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
+    """`rows` vectors y, each times every one of the `columns` vectors x, which are shared.
+
+    Adds them to the results if there is a number that is added to each.
+    """
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, panel = floats(work.data), floats(work.panel)
@@ -677,49 +719,22 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
+    adds = instruction.operand_count == 3  # to what `begin_with` has written
     if width == 1 and rows < 4:
         multiply(
-            panel,
-            rows,
-            length,
-            columns,
-            data,
-            b,
-            b_row,
-            1,
-            data,
-            a,
-            1,
-            a_row,
-            data,
-            out,
-            columns,
-            1,
-        )
+            panel, adds, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
+            data, out, columns, 1,
+        )  # fmt: skip
     elif width == 1:
         multiply(
-            panel,
-            columns,
-            length,
-            rows,
-            data,
-            a,
-            a_row,
-            1,
-            data,
-            b,
-            1,
-            b_row,
-            data,
-            out,
-            1,
-            columns,
-        )
+            panel, adds, columns, length, rows, data, a, a_row, 1, data, b, 1, b_row,
+            data, out, 1, columns,
+        )  # fmt: skip
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             multiply(
-                panel, columns, length, width, data, a, a_row, 1, data, r, width, 1,
+                panel, adds, columns, length, width, data, a, a_row, 1, data, r, width, 1,
                 data, c, width, 1,
             )  # fmt: skip
 
@@ -741,16 +756,16 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
-        clear(grad, b, rows * length * width)
+    adds = is_matrix(y) and not y.is_first
     if width == 1:
         if y.active:
             multiply(
-                panel, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
+                panel, adds, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
                 grad, b, b_row, 1,
             )  # fmt: skip
         if x.active:
             multiply(
-                panel, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
+                panel, 1, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
@@ -758,12 +773,12 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
                 multiply(
-                    panel, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
+                    panel, adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
             if x.active:
                 multiply(
-                    panel, columns, width, length, grad, c, width, 1, data, r, 1, width,
+                    panel, 1, columns, width, length, grad, c, width, 1, data, r, 1, width,
                     grad, a, a_row, 1,
                 )  # fmt: skip
     if not is_matrix(x) and x.active:
@@ -829,7 +844,8 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
             else instruction.out
         )
         if instruction.kind == MATMUL:
-            begin_with(work, instruction, instruction.rows, instruction.columns, out, width)
+            if instruction.operand_count == 3:
+                begin_with(work, instruction, instruction.rows, instruction.columns, out, width)
             matmul_forward(work, instruction, out, width)
         elif instruction.kind == DOT:
             begin_with(work, instruction, instruction.count, 1, out, width)
@@ -840,12 +856,20 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
             each_forward(work, instruction, out, width)
 
 
+def clear_results(work: Work, begin: int, end: int, width: int) -> None:
+    """Sets the gradients of the results of instructions to 0, where others are added to them."""
+    for t in range(begin, end):
+        instruction = instruction_at(work.instructions, t)
+        if instruction.is_cleared:
+            out = work.lane_begin + instruction.out * width
+            clear(floats(work.grad), out, instruction.count * width)
+
+
 def backward(work: Work, begin: int, end: int, width: int) -> None:
     """The chain rule: the instructions from `end` back to `begin`, each to its operands.
 
-    The gradients of their results are 0 before, but for what comes from later ones, and after.
+    The gradients of their results are 0 before, or the first that come from later ones are written.
     """
-    grad = floats(work.grad)
     for t in range(end - 1, begin - 1, -1):
         instruction = instruction_at(work.instructions, t)
         out = (
@@ -863,7 +887,6 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             picks_backward(work, instruction, out, width)
         else:
             each_backward(work, instruction, out, width)
-        clear(grad, out, instruction.count * width)  # for the next examples, while it is near
 
 
 # ---- one group of examples
@@ -959,10 +982,10 @@ def run_group(
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
         if upstream != 0.0:
+            clear_results(work, program.per_example_begin, program.per_example_end, width)
             for lane in range(width):
                 grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream
             backward(work, program.per_example_begin, program.per_example_end, width)
-            clear(grad, lane_begin, (program.inputs + program.randoms) * width)
         done += width
     if upstream != 0.0:
         backward(work, program.shared_begin, program.shared_end, 1)

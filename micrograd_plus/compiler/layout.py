@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import random
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, repeat
@@ -223,6 +224,8 @@ class _Layout:
                 self._picks(nodes)
             else:
                 self._each(graph.ops[kind], nodes)
+        outputs = self._places(array("q", graph.outputs), -1, 1).tolist()
+        mark_first(self.instructions[True], outputs[0])
         return Program(
             shared=self.instructions[False],
             per_example=self.instructions[True],
@@ -232,7 +235,7 @@ class _Layout:
             inputs=self.inputs,
             generators=self.generators,
             slots=self.next_per_example,
-            outputs=self._places(array("q", graph.outputs), -1, 1).tolist(),
+            outputs=outputs,
             nodes=len(graph),
             dtype=dtype,
         )
@@ -433,3 +436,75 @@ class _Layout:
         if first[nodes[0] + 1] - first[nodes[0]] < 3:
             return []
         return [self._pattern(nodes, 2, columns)]
+
+
+# ---- which gradients are written, and not added
+
+
+def mark_first(instructions: list[Instruction], root: int) -> None:
+    """Marks the operands that are the first, on the way back, to get their gradients.
+
+    instructions: those for each example. root: the place of the loss, which has a gradient already.
+    """
+    begins = [instruction.out for instruction in instructions]
+
+    def owners(first: int, end: int) -> range:
+        """The instructions that have results between these slots."""
+        return range(max(0, bisect_right(begins, first) - 1), bisect_left(begins, end))
+
+    reached = [False] * len(instructions)
+    for t in owners(root, root + 1):
+        reached[t] = True
+    for instruction in reversed(instructions):
+        for j, x in enumerate(instruction.operands):
+            first, end = _span(instruction, j) if x.active else (0, 0)
+            found = owners(first, end)
+            x.is_first = (
+                _is_whole(instruction, j)
+                and len(found) > 0
+                and not any(reached[t] for t in found)
+                and begins[found[0]] == first
+                and begins[found[-1]] + instructions[found[-1]].count == end
+            )
+            for t in found:
+                reached[t] = True
+                if x.is_first:
+                    instructions[t].is_cleared = False
+
+
+def _rows(instruction: Instruction, j: int) -> int:
+    """How many rows operand j has."""
+    if instruction.kind == MATMUL:
+        return (instruction.columns, instruction.rows)[j]
+    return instruction.count
+
+
+def _length(instruction: Instruction, j: int) -> int:
+    """How many elements a row of operand j has."""
+    return 1 if instruction.kind == PICK and j == 0 else instruction.length
+
+
+def _span(instruction: Instruction, j: int) -> tuple[int, int]:
+    """From which slot of an example on, and before which, all numbers of operand j are."""
+    x = instruction.operands[j]
+    if x.rule == BY_ELEMENT:
+        return max(0, min(x.places)), max(x.places) + 1
+    if not x.per_example:
+        return 0, 0
+    across = (_length(instruction, j) - 1) * x.stride
+    starts = (
+        x.places
+        if x.rule == BY_ROW
+        else (x.base, x.base + (_rows(instruction, j) - 1) * x.row_stride)
+    )
+    return min(starts) + min(0, across), max(starts) + max(0, across) + 1
+
+
+def _is_whole(instruction: Instruction, j: int) -> bool:
+    """Whether the numbers of operand j follow each other, where the kernels can write them."""
+    x = instruction.operands[j]
+    if x.rule != AFFINE or not x.per_example:
+        return False
+    rows, length = _rows(instruction, j), _length(instruction, j)
+    side_by_side = (length == 1 or x.stride == 1) and (rows == 1 or x.row_stride == length)
+    return side_by_side and (instruction.kind == MAP or (instruction.kind == MATMUL and j == 1))

@@ -6,7 +6,7 @@ side by side; around an optimizer's formulas stands one loop over the parameters
 >>> from ..ops import TABLE
 >>> print("\\n".join(OpLoops(TABLE["relu"]).forward()))
 p0 = at[0]
-for i in range(width):
+for i in lanes(width):
     x_i = data[p0 + i]
     data[out + i] = 0.0 if x_i < 0.0 else x_i
 """
@@ -55,62 +55,62 @@ class OpLoops(_Native):
     """The loops of one op, over numbers that lie side by side in `data` and `grad`.
 
     Operand j begins at at[j], the result at `out`, and `width` results are computed. Element k of
-    a vector follows `width` numbers after element k - 1; what must be known of a vector before
-    the next pass over it is kept in the room behind at[-1].
+    a vector follows `width` numbers after element k - 1.
     """
 
     def __init__(self, op: Op, dtype: Dtype = FLOAT64) -> None:
         super().__init__(dtype)
         self.op = op
-        self.kept: list[Symbol] = []
 
     def forward(self) -> list[str]:
         """The lines that compute the op."""
-        return self._passes(self.op.expression, "data[out + i] = {}")
+        return self._lines(self.op.expression, ["data[out + i] = {}"])
 
     def backward(self, j: int) -> list[str]:
-        """The lines that add the partial derivative by operand j times the gradient."""
-        place = f"p{j} + k * width + i" if self.op.nary else f"p{j} + i"
-        formula = flow(Symbol("upstream"), self.op.derivatives[j])
-        return self._passes(formula, f"grad[{place}] += {{}}")
+        """The lines that add the partial derivative by operand j times the gradient.
 
-    def _passes(self, formula: Any, store: str) -> list[str]:
-        """One loop for what is shared by all elements, in its order, and one for the result."""
-        lines = [f"p{j} = at[{j}]" for j in range(len(self.op.operands))]
+        Unless `adds`, they write it.
+        """
+        formula = flow(Symbol("upstream"), self.op.derivatives[j])
+        place = f"grad[p{j} + k * width + i]" if self.op.nary else f"grad[p{j} + i]"
+        last = [
+            f"before_i = {place} if adds else {self.number(0.0)}",
+            f"{place} = before_i + ({{}})",
+        ]
+        return self._lines(formula, self._each_element(formula, last) if self.op.nary else last)
+
+    def _lines(self, formula: Any, last: list[str]) -> list[str]:
+        """One loop, in which what is shared by all elements is computed in its order."""
         shared, (result,) = name_shared_parts((formula,))
-        if not self.op.nary:
-            named = [f"{self.symbol(part)} = {self.write(value)}" for part, value in shared]
-            return [*lines, *self._loop(formula, [*named, store.format(self.write(result))])]
-        lines.append("room = at[-1]")
-        whole = "k * width + i" not in store
-        if whole and isinstance(result, Expression) and is_reduction(result):
+        if isinstance(result, Expression) and is_reduction(result):
             shared = [*shared, (Symbol("result"), result)]
             result = shared[-1][0]
+        body = [self._load(x) for x in _symbols(formula) if not x.vector]
         for part, value in shared:
-            self.kept.append(part)
-            lines += self._pass(value, f"{self._place(part)} = {{}}")
-        return [*lines, *self._pass(result, store)]
+            body += self._named(part, value)
+        body += [line.format(self.write(result)) for line in last]
+        begins = [f"p{j} = at[{j}]" for j in range(len(self.op.operands))]
+        return [*begins, "for i in lanes(width):", *indented(body)]
 
-    def _pass(self, value: Any, store: str) -> list[str]:
-        """The loop that computes something of all lanes, or of all elements of all lanes."""
+    def _named(self, part: Symbol, value: Any) -> list[str]:
+        """The lines that give a part of a formula its name; a reduction goes over all elements."""
         known = FUNCTIONS.get(value.name) if isinstance(value, Expression) else None
-        if isinstance(known, Reduction):
-            place = store.removesuffix(" = {}")
-            joined = known.join(Symbol("kept"), known.term(*value.args))
-            begin = self._loop(None, [store.format(self.number(known.start))])
-            each = self._loop(value, [f"kept_i = {place}", store.format(self.write(joined))])
-            return [*begin, "for k in range(n):", *indented(each)]
-        each = self._loop(value, [store.format(self.write(value))])
-        return ["for k in range(n):", *indented(each)] if "k * width" in store else each
+        name = self.symbol(part)
+        if not isinstance(known, Reduction):
+            return [f"{name} = {self.write(value)}"]
+        joined = self.write(known.join(part, known.term(*value.args)))
+        start = self.number(known.start)
+        return [f"{name} = {start}", *self._each_element(value, [f"{name} = {joined}"])]
 
-    def _loop(self, formula: Any, body: list[str]) -> list[str]:
-        """The loop over the lanes, which first loads what `formula` needs."""
-        loads = [f"{self.symbol(x)} = {self._place(x)}" for x in _symbols(formula)]
-        return ["for i in range(width):", *indented([*loads, *body])]
+    def _each_element(self, formula: Any, lines: list[str]) -> list[str]:
+        """The loop over the elements of vectors, which loads what `formula` has of them."""
+        loads = [self._load(x) for x in _symbols(formula) if x.vector]
+        return ["for k in range(n):", *indented([*loads, *lines])]
+
+    def _load(self, x: Symbol) -> str:
+        return f"{self.symbol(x)} = {self._place(x)}"
 
     def _place(self, symbol: Symbol) -> str:
-        if symbol in self.kept:
-            return f"data[room + {self.kept.index(symbol)} * width + i]"
         if symbol.name in ("out", "upstream"):
             return f"{'data' if symbol.name == 'out' else 'grad'}[out + i]"
         j = self.op.operands.index(symbol.name)

@@ -75,7 +75,7 @@ def machine_code(symbols: dict[str, str], llvm: str) -> Code:
     llvm = str(module)  # without what is not called any more
     called = re.findall(r"^(?:declare .*?|(?=@))@(\w+)(?:\(| = external)", llvm, re.MULTILINE)
     # LLVM may call C for these: llvm.pow.f64, pow; llvm.pow.f32, powf
-    intrinsics = re.findall(r"^declare .*?@llvm\.(\w+)\.f(64|32)\(", llvm, re.MULTILINE)
+    intrinsics = re.findall(r"^declare .*?@llvm\.(\w+)\.(?:v\d+)?f(64|32)\(", llvm, re.MULTILINE)
     called += [name + "f" * (bits == "32") for name, bits in intrinsics]
     return symbols, called, _target().emit_object(module)
 

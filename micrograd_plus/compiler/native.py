@@ -33,7 +33,8 @@ def _functions(dtype: Dtype) -> dict[str, str]:
 
     p, e**r - 1, is a polynomial: no branch, so that vector units compute it for many numbers at
     once. Odd and even powers are apart, so that they need not wait for each other. A float of the
-    size of `to_whole` has no digits after the point: adding it rounds.
+    size of `to_whole` has no digits after the point: adding it rounds. So does `to_power`, and
+    the sum has the exponent of 2**k, as a float stores it, in its lowest bits.
     """
 
     def number(x: float) -> str:
@@ -45,6 +46,7 @@ def _functions(dtype: Dtype) -> dict[str, str]:
         return "\n".join(indented(lines))
 
     to_whole = number(1.5 * 2.0 ** (dtype.digits - 1))
+    to_power = number(1.5 * 2.0 ** (dtype.digits - 1) + dtype.bias)
     high, low = map(number, dtype.log2)
     lowest, highest = map(number, dtype.exp_range)
     power = f"""
@@ -58,19 +60,21 @@ def _functions(dtype: Dtype) -> dict[str, str]:
     return {
         "exp": f"""
 def exp(x: Real) -> Real:
-    y = {lowest} if x < {lowest} else {highest} if x > {highest} else x
+    y = {lowest} if x < {lowest} else x
+    y = {highest} if y > {highest} else y
 {power}
     # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
-    half = (k * {number(0.5)} + {to_whole}) - {to_whole}
-    first, second = power_of_2(half), power_of_2(k - half)
-    return x if x != x else (first * p + first) * second
+    half = k * {number(0.5)} + {to_power}
+    first, second = power_of_2(half), power_of_2(k - (half - {to_power}) + {to_power})
+    return (first * p + first) * second
 """,
         "tanh": f"""
 def tanh(x: Real) -> Real:
     y = {number(-44)} if x < {number(-22)} else {number(44)} if x > {number(22)} else x + x
 {power}
     # m / (m + 2), where m is e**2x - 1; x is returned if it is tiny, a zero or nan.
-    m = power_of_2(k) * p + (power_of_2(k) - {number(1)})
+    power = power_of_2(k + {to_power})
+    m = power * p + (power - {number(1)})
     return m / (m + {number(2)}) if abs(x) > {number(2.0 ** (16 - dtype.bias))} else x
 """,
     }
@@ -83,6 +87,18 @@ _SUMS = dict.fromkeys(
     ("reassoc", "contract"),
 )
 _FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
+
+
+# Tiles are functions of their own, so that all their addresses stay in registers.
+_TILES = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))  # rows, and vectors of each
+_APART = tuple(f"tile_{rows}_{vectors}" for rows, vectors in _TILES)
+_TILE = """
+def {0}(
+    adds: int, inner: int, a: Floats, a0: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_inner: int, c: Floats, c0: int, c_row: int,
+) -> None:
+    write_{0}(adds, inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
+"""
 
 
 @cache
@@ -162,14 +178,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     exchanged(address, old, new): whether `old` was there; then `new` is there instead.
     increment(address): adds 1 to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
-    power_of_2(k): 2.0**k for a whole number k that is an exponent of the dtype, as a float.
-    tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
+    power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
+    write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
     from llvmlite import binding, ir
 
-    from .translate import BOOL, I64, INT, Body, Typed
+    from .translate import BOOL, I64, INT, Body, Typed, Vector
 
     kinds = _kinds(dtype)
     scalar = kinds["Real"]
@@ -183,12 +199,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         kind = ir.FunctionType(ir.VoidType(), [number.type for number in numbers])
         body.builder.call(body.builder.inttoptr(address.ir, kind.as_pointer()), numbers)
 
-    def power_of_2(body: Body, k: Typed) -> Typed:
-        builder, stored = body.builder, dtype.digits - 1
-        # The sum has k in its lowest bits, and a float its exponent, plus bias, in its highest.
-        sum_ = builder.fadd(k.ir, real(1.5 * 2.0**stored))
-        exponent = builder.add(builder.bitcast(sum_, whole), whole(dtype.bias))
-        return Typed(scalar, builder.bitcast(builder.shl(exponent, whole(stored)), real))
+    def power_of_2(body: Body, sum_: Typed) -> Typed:
+        builder, to_exponent = body.builder, whole(dtype.digits - 1)
+        wholes = whole
+        if isinstance(sum_.kind, Vector):
+            wholes = ir.VectorType(whole, lanes)
+            to_exponent = ir.Constant(wholes, [dtype.digits - 1] * lanes)
+        power = builder.shl(builder.bitcast(sum_.ir, wholes), to_exponent)
+        return Typed(sum_.kind, builder.bitcast(power, sum_.kind.ir))
 
     def shared(body: Body, address: Typed) -> Any:
         return body.builder.inttoptr(address.ir, I64.as_pointer())
@@ -223,7 +241,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         kind = ir.VectorType(real, lanes)
         everywhere = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
 
-        def piece(body: Body, inner: Typed, a: Typed, *given: Typed) -> None:
+        def piece(body: Body, adds: Typed, inner: Typed, a: Typed, *given: Typed) -> None:
             builder = body.builder
             b, c = given[3], given[6]
             a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
@@ -235,8 +253,11 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 return vector_at(body, kind, c, start, (I64(i), c_row))
 
             sums = {at: body.room(kind) for at in grid}
-            for at, sum_ in sums.items():
-                builder.store(builder.load(of_c(*at), align=dtype.size), sum_)
+            for sum_ in sums.values():
+                builder.store(ir.Constant(kind, None), sum_)
+            with builder.if_then(builder.icmp_signed("!=", adds.ir, I64(0))):
+                for at, sum_ in sums.items():
+                    builder.store(builder.load(of_c(*at), align=dtype.size), sum_)
             with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
@@ -285,7 +306,6 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             to = vector_at(body, four, c, c0.ir, (I64(i), c_row.ir))
             builder.store(column, to, align=dtype.size)
 
-    shapes = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))
     give_way = calls("SwitchToThread" if sys.platform == "win32" else "sched_yield")
     pause = give_way
     if _processor() == "x86_64":
@@ -294,7 +314,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pause = calls("llvm.aarch64.hint", 1)
     return {
         **_memory(dtype),
-        **{f"tile_{rows}_{vectors}": tile(rows, vectors) for rows, vectors in shapes},
+        **{f"write_{name}": tile(*shape) for name, shape in zip(_APART, _TILES)},
         "call": call,
         "loaded": loaded,
         "exchanged": exchanged,
@@ -374,23 +394,20 @@ def _processor() -> str:
 
 def run_address(dtype: Dtype) -> int:
     """The address of the machine code of `kernels.run`; ImportError without llvmlite."""
-    text = Path(kernels.__file__).read_text(encoding="utf-8")
+    tiles = "".join(map(_TILE.format, _APART))
+    text = tiles + Path(kernels.__file__).read_text(encoding="utf-8")
     compiled = partial(_announced, dtype, kernels, _SUMS, ["run"])
     return machine_code.load(f"kernels_{dtype.name}", text, compiled)["run"]
 
 
 @cache
-def loops_of(op: Op, dtype: Dtype) -> tuple[list[int], int]:
-    """The addresses of an op's loops, forward and then backward by each operand.
-
-    And how many numbers they keep, at most, for each result that they compute.
-    """
-    writers = [OpLoops(op, dtype) for _ in (op, *op.operands)]
-    loops = {"forward": writers[0].forward()}
-    loops |= {f"backward_{j}": writer.backward(j) for j, writer in enumerate(writers[1:])}
-    arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers"
-    addresses = _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
-    return addresses, max(len(writer.kept) for writer in writers)
+def loops_of(op: Op, dtype: Dtype) -> list[int]:
+    """The addresses of an op's loops, forward and then backward by each operand."""
+    writer = OpLoops(op, dtype)
+    loops = {"forward": writer.forward()}
+    loops |= {f"backward_{j}": writer.backward(j) for j in range(len(op.operands))}
+    arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers, adds: int"
+    return _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
 
 
 @cache
@@ -507,5 +524,6 @@ def _compiled(
     symbols = {function: f"{name}_{function}" for function in exported}
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef):
-            module.add(node, flags.get(node.name, ()), symbols.get(node.name, ""))
+            symbol, is_apart = symbols.get(node.name, ""), node.name in _APART
+            module.add(node, flags.get(node.name, ()), symbol, is_apart)
     return machine_code.machine_code(symbols, str(module.ir))

@@ -28,7 +28,6 @@ from .layout import Program
 from .native import is_installed
 from .optimizer_memory import numbers_of, states_of
 from .tape import (
-    BLOCK,
     MAP,
     PANEL_ROOM,
     REDUCE,
@@ -100,13 +99,12 @@ class NativeMachine:
         lanes = whole_lines(max(program.slots * program.lanes for program in programs))
         region = whole_lines(max(program.region for program in programs))
         most_operands = max([2, *[instruction.operand_count for instruction in tape.instructions]])
-        room = lane_begin + lanes + region * most_operands
-        size = room + BLOCK * tape.kept  # no loop computes more than BLOCK results at a time
+        size = lane_begin + lanes + region * most_operands
         data, grad = self._zeros(size), self._zeros(size)
         data[: self.parameters] = self.data[: self.parameters]
         grad[: self.parameters] = self.grad[: self.parameters]
         self.data, self.grad = data, grad
-        at = np.array([room] + [0] * most_operands, np.int64)
+        at = np.zeros(most_operands, np.int64)
         self.threads = Threads(self.work, self.parameters, data, grad, self.panel, at)
         self.tape = {
             "headers": packed(Header, tape.headers),
@@ -273,7 +271,6 @@ class _Encoder:
         self.numbers: list[float] = []
         self.loops: list[int] = []
         self.loop_of: dict[Op, int] = {}
-        self.kept = 0  # how many numbers an op's loops keep for each result
         seeds = 0
         for program in programs:
             self._add(program, seeds)
@@ -325,10 +322,8 @@ class _Encoder:
         from .native import loops_of
 
         if op not in self.loop_of:
-            addresses, kept = loops_of(op, self.dtype)
             self.loop_of[op] = len(self.loops)
-            self.loops += addresses
-            self.kept = max(self.kept, kept)
+            self.loops += loops_of(op, self.dtype)
         return self.loop_of[op]
 
 

@@ -46,6 +46,8 @@ class Pattern:
         a slot per example, or ~slot of a shared number.
     active: whether a gradient goes to the operand.
     first_place: where `places` begin in those of all programs; set when the tape is written.
+    is_first: whether no gradient was added to these numbers before, on the way back, and all of
+        them follow each other: then theirs is written, and not added.
     """
 
     rule: int
@@ -56,6 +58,7 @@ class Pattern:
     active: bool
     places: Sequence[int]
     first_place: int = 0
+    is_first: bool = False
 
     def place(self, i: int, k: int) -> int:
         """The place of element k of row i: a slot per example, or ~slot of a shared number."""
@@ -76,6 +79,7 @@ class Instruction:
         operand and row j of the first.
     loop, first_operand, operand_count: where the addresses of the op's loops begin, and where its
         patterns; set when the tape is written.
+    is_cleared: whether the gradients of the results must be 0 before others are added.
     """
 
     kind: int
@@ -91,6 +95,7 @@ class Instruction:
     loop: int = 0
     first_operand: int = 0
     operand_count: int = 0
+    is_cleared: bool = True
 
     @property
     def summary(self) -> str:
@@ -168,7 +173,7 @@ class Work:
     scratch_begin: int  # where operands are packed
     region: int  # how many numbers the scratch holds for each operand
     panel: Address  # where parts of matrices are copied before they are multiplied
-    at: Address  # where the operands of one op are; before it, what its loops keep
+    at: Address  # where the operands of one op are
 
     # the steps, as `batches.Batches` and `batches.Task`; rates, losses and norms have one number a
     # step; completed is how many steps of this run are done, also if Ctrl-C hides the result

@@ -132,7 +132,7 @@ class Threads:
         """Writes to a thread's `Work` what it has of its own."""
         data, grad, panel, at = self.own[i]
         work.data, work.grad, work.panel = address(data), address(grad), address(panel)
-        work.at = address(at) + at.itemsize
+        work.at = address(at)
 
 
 _APART = 16  # between two counters, so that a change of one does not delay reading the other

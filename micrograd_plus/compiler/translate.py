@@ -10,6 +10,11 @@ assignments, `if`, `while`, `for` over a range, `continue` and `return`; and cal
 were added before, of min, max, abs and int, and of C's functions, as math.log. The step of a range
 is positive, or a negative number. Nothing raises an error while it runs.
 
+`for i in lanes(count)` is a range whose turns the CPU's vector units do together, VECTOR of them at
+a time, without a test whether they may: no turn may need what another one does. In it `row[i]` and
+`row[x + i]` are vectors, and so is every float that is assigned to a variable; variables that are
+new in it end with it. Of `x if c else y`, where c is a vector, both x and y are computed.
+
 >>> module = Module({"int": INT}, {"STEP": 3})
 >>> source = "def first(x: int) -> int:\\n    return x // STEP * STEP"
 >>> module.add(ast.parse(source).body[0], symbol="first")
@@ -20,15 +25,15 @@ define i64 @"first"(i64 %".1")
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from typing import Any
 
 from llvmlite import ir
 
-I64, I1 = ir.IntType(64), ir.IntType(1)
+I64, _I32, I1 = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,13 @@ class Row(Kind):
 
 
 @dataclass(frozen=True)
+class Vector(Kind):
+    """Several numbers that are computed together, each of them of this kind."""
+
+    of: Kind
+
+
+@dataclass(frozen=True)
 class Record(Kind):
     """Fields at an address, with 64 bits each: their names and kinds."""
 
@@ -70,7 +82,13 @@ def row_of(kind: Kind, stored: Any = None) -> Row:
     return Row(f"row of {kind.name}", (stored or kind.ir).as_pointer(), kind)
 
 
+def vector_of(kind: Kind, count: int) -> Vector:
+    """So many numbers of a kind."""
+    return Vector(f"vector of {kind.name}", ir.VectorType(kind.ir, count), kind)
+
+
 INTEGERS = row_of(INT)
+LANE = Kind("lane", I64)  # the first of VECTOR whole numbers that follow each other
 
 
 @dataclass(frozen=True)
@@ -86,6 +104,7 @@ class _Callee:
     function: Any
     parameters: Sequence[Kind]
     result: Kind | None
+    of_vectors: Callable[[], _Callee]  # the same function of vectors in place of floats
 
 
 class Module:
@@ -100,20 +119,46 @@ class Module:
         self.kinds, self.names = kinds, dict(names)
         self.ir = ir.Module()
 
-    def add(self, source: ast.FunctionDef, flags: Sequence[str] = (), symbol: str = "") -> None:
+    def add(
+        self,
+        source: ast.FunctionDef,
+        flags: Sequence[str] = (),
+        symbol: str = "",
+        is_apart: bool = False,
+    ) -> None:
         """Translates a function; with a symbol it can be called from outside.
 
         flags: how LLVM may change sums and products of floats.
+        is_apart: whether it must not become a part of those that call it.
         """
         parameters = [self._kind(argument.annotation) for argument in source.args.args]
         result = self._kind(source.returns)
-        types = [part.ir for kind in parameters for part in _parts(kind)]
-        type_ = ir.FunctionType(result.ir if result else ir.VoidType(), types)
+
+        def added(parameters: Sequence[Kind], result: Kind | None, symbol: str) -> _Callee:
+            types = [part.ir for kind in parameters for part in _parts(kind)]
+            type_ = ir.FunctionType(result.ir if result else ir.VoidType(), types)
+            function = ir.Function(self.ir, type_, symbol)
+            return _Callee(function, parameters, result, of_vectors)
+
+        @cache
+        def of_vectors() -> _Callee:
+            vectors = [self.vector_of(kind) for kind in parameters]
+            callee = added(vectors, result and self.vector_of(result), f"{source.name}.vectors")
+            callee.function.linkage = "internal"
+            Body(self, callee, source, tuple(flags))
+            return callee
+
         # LLVM must not take a function for that of C with the same name.
-        function = ir.Function(self.ir, type_, symbol or f"{source.name}.internal")
-        function.linkage = "" if symbol else "internal"
-        callee = self.names[source.name] = _Callee(function, parameters, result)
+        callee = added(parameters, result, symbol or f"{source.name}.internal")
+        callee.function.linkage = "" if symbol else "internal"
+        if is_apart:
+            callee.function.attributes.add("noinline")
+        self.names[source.name] = callee
         Body(self, callee, source, tuple(flags))
+
+    def vector_of(self, kind: Kind) -> Vector:
+        """As many numbers of a kind as are computed together."""
+        return vector_of(kind, self.names["VECTOR"])
 
     def declared(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
         """A function of C, or of LLVM, by its name."""
@@ -140,6 +185,7 @@ class Body:
         self.function = callee.function
         self._variables: dict[str, Typed] = {}  # an address each; `Rows` are what they are
         self._next: list[Any] = []  # where `continue` goes, for each loop
+        self._has_vectors = any(isinstance(kind, Vector) for kind in callee.parameters)
         begin, body = (self.function.append_basic_block() for _ in range(2))
         self._begin = ir.IRBuilder(begin)
         self.builder = ir.IRBuilder(body)
@@ -252,22 +298,39 @@ class Body:
 
     def _on_for(self, statement: ast.For) -> None:
         given = [self._as(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
+        if statement.iter.func.id == "lanes":  # type: ignore[attr-defined]
+            self._run_lanes(statement, *given)
+            return
         begin, end, step = ([I64(0)] * (len(given) == 1) + given + [I64(1)])[:3]
         is_down = isinstance(step, ir.Constant) and step.constant < 0
         with self.counted(begin, end, step, is_down) as count:
             self._assign(statement.target, Typed(INT, count))
             self._run(statement.body)
 
+    def _run_lanes(self, statement: ast.For, count: Any) -> None:
+        """The loop is written twice: for VECTOR turns at once, and for those that are left."""
+        size, outside = self.module.names["VECTOR"], self._variables
+        rest = self.builder.and_(count, I64(size - 1))
+        whole = self.builder.sub(count, rest)
+        for kind, begin, end, step in ((LANE, I64(0), whole, size), (INT, whole, rest, 1)):
+            self._variables, self._has_vectors = dict(outside), kind is LANE
+            with self.counted(I64(0), end, I64(step)) as i:  # LLVM sees how few are left
+                self._assign(statement.target, Typed(kind, self.builder.add(begin, i)))
+                self._run(statement.body)
+        self._variables, self._has_vectors = outside, False
+
     def _assign(self, target: ast.expr, value: Typed) -> None:
         if isinstance(target, ast.Name):
             self._assign_name(target.id, value)
         else:
             kind, address = self._address(target)
-            self.builder.store(self._as(kind, value), address)
+            self.builder.store(self._as(kind, value), address, align=_align(kind))
 
     def _assign_name(self, name: str, value: Typed) -> None:
         if name not in self._variables:
             kind = INT if value.kind is BOOL else value.kind
+            if self._has_vectors and kind in (FLOAT32, FLOAT64):
+                kind = self.module.vector_of(kind)
             self._variables[name] = Typed(kind, self.room(kind.ir))
         variable = self._variables[name]
         self.builder.store(self._as(variable.kind, value), variable.ir)
@@ -276,8 +339,12 @@ class Body:
         """The kind and the address of an element of a row, or of a field of a record."""
         of = self.value(place.value)
         if isinstance(place, ast.Subscript) and isinstance(of.kind, Row):
-            index = self._as(INT, self.value(place.slice))
-            return of.kind.of, self.builder.gep(of.ir, [index])
+            index = self.value(place.slice)
+            if index.kind is LANE:
+                kind = self.module.vector_of(of.kind.of)
+                address = self.builder.gep(of.ir, [index.ir])
+                return kind, self.builder.bitcast(address, kind.ir.as_pointer())
+            return of.kind.of, self.builder.gep(of.ir, [self._as(INT, index)])
         if isinstance(place, ast.Attribute) and isinstance(of.kind, Record):
             for i, (name, kind) in enumerate(of.kind.fields):
                 if name == place.attr:
@@ -315,7 +382,7 @@ class Body:
 
     def _loaded(self, place: ast.expr) -> Typed:
         kind, address = self._address(place)
-        number = self.builder.load(address)
+        number = self.builder.load(address, align=_align(kind))
         if kind is INT and number.type != I64:
             number = self.builder.sext(number, I64)
         return Typed(kind, number)
@@ -324,7 +391,9 @@ class Body:
 
     def _of_unaryop(self, operation: ast.UnaryOp) -> Typed:
         if isinstance(operation.op, ast.Not):
-            return Typed(BOOL, self.builder.not_(self.condition(operation.operand)))
+            truth = self.value(operation.operand)
+            kind = truth.kind if isinstance(truth.kind, Vector) else BOOL
+            return Typed(kind, self.builder.not_(self._as(kind, truth)))
         x = self._widened(self.value(operation.operand))
         if isinstance(operation.op, ast.Invert):
             return Typed(INT, self.builder.not_(x.ir))
@@ -335,6 +404,8 @@ class Body:
     def _of_binop(self, operation: ast.BinOp) -> Typed:
         x, y = (self._widened(self.value(one)) for one in (operation.left, operation.right))
         name = type(operation.op).__name__
+        if LANE in (x.kind, y.kind) and name == "Add":
+            return Typed(LANE, self.builder.add(x.ir, y.ir))
         kind = FLOAT64 if name in ("Div", "Pow") and x.kind is y.kind is INT else _common(x, y)
         a, b = self._as(kind, x), self._as(kind, y)
         if kind is INT:
@@ -366,22 +437,35 @@ class Body:
             ]
             return self.value(ast.BoolOp(ast.Or(), equal))
         x, y = self.value(comparison.left), self.value(right)
-        return Typed(BOOL, self._compared(_COMPARISONS[type(op).__name__], x, y))
+        return self._compared(_COMPARISONS[type(op).__name__], x, y)
 
-    def _compared(self, op: str, x: Typed, y: Typed) -> Any:
+    def _compared(self, op: str, x: Typed, y: Typed) -> Typed:
         kind = _common(self._widened(x), self._widened(y))
         a, b = self._as(kind, x), self._as(kind, y)
         if kind is INT:
-            return self.builder.icmp_signed(op, a, b)
+            return Typed(BOOL, self.builder.icmp_signed(op, a, b))
         compare = self.builder.fcmp_unordered if op == "!=" else self.builder.fcmp_ordered
-        return compare(op, a, b)
+        truth = self.module.vector_of(BOOL) if isinstance(kind, Vector) else BOOL
+        return Typed(truth, compare(op, a, b))
+
+    def _selected(self, truth: Typed, x: Typed, y: Typed) -> Typed:
+        """x where it is true, else y."""
+        kind = _common(self._widened(x), self._widened(y))
+        if isinstance(truth.kind, Vector) and not isinstance(kind, Vector):
+            kind = self.module.vector_of(kind)
+        return Typed(kind, self.builder.select(truth.ir, self._as(kind, x), self._as(kind, y)))
 
     def _of_boolop(self, operation: ast.BoolOp) -> Typed:
         """The first operand that decides, or the last, as a whole number or a bool."""
-        after, is_or = self.function.append_basic_block(), isinstance(operation.op, ast.Or)
+        is_or, first = isinstance(operation.op, ast.Or), self.value(operation.values[0])
+        if isinstance(first.kind, Vector):
+            others = [self._as(first.kind, self.value(one)) for one in operation.values[1:]]
+            join = self.builder.or_ if is_or else self.builder.and_
+            return Typed(first.kind, reduce(join, others, first.ir))
+        after = self.function.append_basic_block()
         found = []
         for operand in operation.values:
-            x = self.value(operand)
+            x = first if operand is operation.values[0] else self.value(operand)
             decides = self._as(BOOL, x)
             number = x if x.kind is BOOL else Typed(INT, self._as(INT, x))
             found.append((number, self.builder.block))
@@ -394,8 +478,11 @@ class Body:
         return self._joined(found, after)
 
     def _of_ifexp(self, choice: ast.IfExp) -> Typed:
+        truth = self.value(choice.test)
+        if isinstance(truth.kind, Vector):
+            return self._selected(truth, self.value(choice.body), self.value(choice.orelse))
         yes, no, after = (self.function.append_basic_block() for _ in range(3))
-        self.builder.cbranch(self.condition(choice.test), yes, no)
+        self.builder.cbranch(self._as(BOOL, truth), yes, no)
         found = []
         for block, expression in ((yes, choice.body), (no, choice.orelse)):
             self.builder.position_at_end(block)
@@ -433,6 +520,8 @@ class Body:
         known = self.module.names[name]
         if not isinstance(known, _Callee):
             return known(self, *given)
+        if any(isinstance(x, Typed) and isinstance(x.kind, Vector) for x in given):
+            known = known.of_vectors()
         numbers: list[Any] = []
         for kind, value in zip(known.parameters, given, strict=True):
             if isinstance(kind, Rows):
@@ -444,15 +533,23 @@ class Body:
 
     def _called(self, name: str, *given: Typed) -> Typed:
         """A call of a function of C, of floats."""
-        kind = _common(*[x if x.kind is FLOAT32 else Typed(FLOAT64, None) for x in given])
-        numbers = [self._as(kind, x) for x in given]
         if name == "isfinite":
-            size = self._called("fabs", Typed(kind, numbers[0]))
-            return Typed(BOOL, self._compared("<", size, _number(float("inf"))))
-        bits = "f32" if kind is FLOAT32 else "f64"
-        symbol = f"llvm.{name}.{bits}" if name in _KNOWN else name + "f" * (kind is FLOAT32)
-        function = self.module.declared(symbol, kind.ir, [kind.ir] * len(numbers))
-        return Typed(kind, self.builder.call(function, numbers, fastmath=self.flags))
+            return self._compared("<", self._called("fabs", *given), _number(float("inf")))
+        kind = _common(*[Typed(FLOAT64, None) if x.kind in (BOOL, INT) else x for x in given])
+        numbers = [self._as(kind, x) for x in given]
+        single = kind.of if isinstance(kind, Vector) else kind
+        many = f"v{kind.ir.count}" if isinstance(kind, Vector) else ""
+        bits, suffix = ("f32", "f") if single is FLOAT32 else ("f64", "")
+        if name in _KNOWN or not many:
+            symbol = f"llvm.{name}.{many}{bits}" if name in _KNOWN else name + suffix
+            function = self.module.declared(symbol, kind.ir, [kind.ir] * len(numbers))
+            return Typed(kind, self.builder.call(function, numbers, fastmath=self.flags))
+        function = self.module.declared(name + suffix, single.ir, [single.ir] * len(numbers))
+        result = ir.Constant(kind.ir, ir.Undefined)
+        for i in range(kind.ir.count):
+            each = [self.builder.extract_element(number, _I32(i)) for number in numbers]
+            result = self.builder.insert_element(result, self.builder.call(function, each), _I32(i))
+        return Typed(kind, result)
 
     def _call_min(self, *given: Typed) -> Typed:
         return reduce(partial(self._chosen, "<"), given)
@@ -462,9 +559,7 @@ class Body:
 
     def _chosen(self, op: str, x: Typed, y: Typed) -> Typed:
         """y if it compares so with x, else x, as Python has it."""
-        kind = _common(self._widened(x), self._widened(y))
-        is_second = self._compared(op, y, x)
-        return Typed(kind, self.builder.select(is_second, self._as(kind, y), self._as(kind, x)))
+        return self._selected(self._compared(op, y, x), y, x)
 
     def _call_abs(self, x: Typed) -> Typed:
         return self._called("fabs", x)
@@ -490,7 +585,12 @@ class Body:
         builder, was = self.builder, x.kind
         if kind == was:
             return x.ir
-        if kind is BOOL:
+        if isinstance(kind, Vector) and not isinstance(was, Vector):
+            none = ir.Constant(kind.ir, ir.Undefined)
+            first = builder.insert_element(none, self._as(kind.of, x), _I32(0))
+            everywhere = ir.Constant(ir.VectorType(_I32, kind.ir.count), [0] * kind.ir.count)
+            return builder.shuffle_vector(first, none, everywhere)
+        if kind is BOOL and was in (INT, FLOAT32, FLOAT64):
             is_zero = builder.icmp_signed if was is INT else builder.fcmp_unordered
             return is_zero("!=", x.ir, was.ir(0))
         if kind is INT and was is BOOL:
@@ -504,6 +604,11 @@ class Body:
                 write = builder.fptrunc if kind is FLOAT32 else builder.fpext
                 return write(x.ir, kind.ir)
         raise TypeError(f"{self.function.name}: {was.name} where {kind and kind.name} is needed")
+
+
+def _align(kind: Kind) -> int | None:
+    """At a multiple of how many bytes LLVM can expect a value in memory; None: as is usual."""
+    return None if not isinstance(kind, Vector) else 4 if kind.of is FLOAT32 else 8
 
 
 def _refusal(node: ast.AST, why: str) -> TypeError:
@@ -532,7 +637,9 @@ def _common(x: Typed, *others: Typed) -> Kind:
     """The kind for numbers of several kinds."""
     kind = x.kind
     for other in others:
-        if {kind, other.kind} == {INT, FLOAT32}:
+        if isinstance(kind, Vector) or isinstance(other.kind, Vector):
+            kind = kind if isinstance(kind, Vector) else other.kind
+        elif {kind, other.kind} == {INT, FLOAT32}:
             kind = FLOAT64
         elif kind != other.kind:
             kind = max(kind, other.kind, key=_WIDENING.index)
