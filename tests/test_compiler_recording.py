@@ -106,6 +106,31 @@ def test_what_needs_a_number_is_refused(what: str, of: str) -> None:
         mp.compile(loss)([[1.0, 2.0]])
 
 
+@pytest.mark.parametrize(
+    "is_chosen", [lambda y: y == 1, lambda y: y != 0.0, lambda y: y in (1, 2), lambda y: 2 * y == 2]
+)
+def test_a_target_is_not_compared_with_a_number(is_chosen: Callable[[Any], bool]) -> None:
+    """In eager code the target is a float, and the comparison would be true."""
+    watched = Watched()
+
+    def loss(x: Any, y: Any) -> Value:
+        return watched.w[0] * x if is_chosen(y) else watched.w[1] * x  # here
+
+    message = r"`==`.*mp\.where.*test_compiler_recording\.py, line \d+: "
+    assert_refused(loss, TypeError, message, watched, [1.0, 2.0], [1.0, 0.0])
+
+
+def test_the_values_of_a_recording_are_told_apart_by_what_they_are() -> None:
+    w = Value(2.0)
+
+    def loss(x: Any, y: Any) -> Value:
+        assert x == x and x != y and x in [y, x] and w not in [x, y] and x is not None
+        assert {x: 1, y: 2}[y] == 2 and x != "x"
+        return w * x * y
+
+    assert mp.compile(loss)([3.0], [5.0]) == 30.0
+
+
 def test_the_line_is_that_of_the_user() -> None:
     w = Value(1.0)
 
