@@ -32,6 +32,11 @@ class _Sealed(Value):
     __slots__ = ()
 
     def _refuse(self, what: str, instead: str) -> NoReturn:
+        if recorder() is None:
+            raise TypeError(
+                "this Value was kept from a function that was compiled, and has no number: "
+                f"return it from the function, or compute it again ({user_line()})"
+            )
         raise TypeError(
             f"{what} while it is recorded would freeze one example's number into the program; "
             f"{instead} ({user_line()})"
