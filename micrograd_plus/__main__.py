@@ -43,7 +43,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     chosen = [name for name in given[:1] if name in COMMANDS]
     for name in chosen or COMMANDS:
         import_module(f"{__package__}.commands.{name}").add(commands)
-    options = parser.parse_args(given)
+    options = parser.parse_args(given or ["--help"])
     try:
         return int(options.run(options))
     except (ValueError, OSError, ImportError, RenderError) as error:

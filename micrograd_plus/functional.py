@@ -42,12 +42,15 @@ def function_of(op: Op) -> Callable[..., Value]:
         return apply(op, *operands, **named)
 
     def function_of_vectors(*vectors: Vector) -> Value:
-        rows = [_row(op, vector) for vector in vectors]
+        rows = [_row(op.name, vector) for vector in vectors]
         if len(rows) != len(op.operands):
             raise TypeError(f"{op.name} takes {len(op.operands)} sequences, not {len(rows)}")
         lengths = [len(row) for row in rows]
         if len(set(lengths)) > 1:
-            raise ValueError(f"{op.name} takes sequences of equal length, not of {lengths}")
+            raise ValueError(
+                f"{op.name} takes sequences of equal length, and was given "
+                f"{' and '.join(map(str, lengths))} numbers"
+            )
         if not rows[0]:
             raise ValueError(f"{op.name} takes at least one value, and was given none")
         return apply(op, *[value for row in rows for value in row])
@@ -84,12 +87,12 @@ def _call(op: Op, *operands: Operand | Vector, **named: Operand) -> Value:
 Op.__call__ = _call  # type: ignore[method-assign, assignment]
 
 
-def _row(op: Op, vector: Vector) -> Sequence[Operand]:
+def _row(function: str, vector: Vector) -> Sequence[Operand]:
     try:
         return vector if isinstance(vector, (list, tuple)) else list(vector)
     except TypeError:
         raise TypeError(
-            f"{op.name} takes a sequence of Values or numbers, not the single {vector!r}"
+            f"{function} takes a sequence of Values or numbers, not the single {vector!r}"
         ) from None
 
 
@@ -118,7 +121,7 @@ def mean(values: Vector) -> Value:
     >>> mean([1.0, 2.0, 6.0])
     Value(data=3.0, grad=0.0)
     """
-    values = list(values)
+    values = _row("mean", values)
     return _sum(values) / (len(values) or 1)
 
 
@@ -128,7 +131,7 @@ def var(values: Vector, correction: int = 1) -> Value:
     >>> var([1.0, 2.0, 6.0])
     Value(data=7.0, grad=0.0)
     """
-    values = list(values)
+    values = _row("var", values)
     if len(values) <= correction:
         raise ValueError(f"var of {len(values)} values with correction={correction} is 0 / 0")
     centre = mean(values)
@@ -141,7 +144,7 @@ def log_softmax(values: Vector) -> list[Value]:
     >>> [f"{value:.4f}" for value in log_softmax([1.0, 1.0])]
     ['-0.6931', '-0.6931']
     """
-    values = [as_value(value) for value in values]
+    values = [as_value(value) for value in _row("log_softmax", values)]
     normaliser = _logsumexp(values)
     return [value - normaliser for value in values]
 
@@ -152,4 +155,4 @@ def softmax(values: Vector) -> list[Value]:
     >>> [f"{value:.3f}" for value in softmax([0.0, 1.0, 3.0])]
     ['0.042', '0.114', '0.844']
     """
-    return [value.exp() for value in log_softmax(values)]
+    return [value.exp() for value in log_softmax(_row("softmax", values))]

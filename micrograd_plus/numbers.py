@@ -79,7 +79,7 @@ def _why_not_a_number(data: Any) -> str:
     shown = f"of {data.bit_length()} bits" if kind == "int" else repr(data)
     given = f"{kind} {shown if len(shown) <= 40 else shown[:37] + '...'}"
     if isinstance(data, Number):
-        advice = "it is a Value already: use it as it is, or value.detach() for a copy"
+        advice = "it is a Value already: use it as it is, or value.data for its number"
     elif data is None:
         advice = "a function without a return gives None"
     elif kind in ("bool", "bool_"):

@@ -645,6 +645,12 @@ def test_help_shows_an_example(run, command):
     assert f"example:\n  micrograd-plus {command}" in printed
 
 
+def test_without_a_command_all_commands_are_listed(run):
+    status, printed, complaint = run()
+    assert (status, complaint) == (0, "")
+    assert "train a network on two moons and draw it" in printed
+
+
 def test_runs_as_a_module():
     command = [sys.executable, "-m", "micrograd_plus", "check", "x*x", "x=3"]
     assert "leaf x" in subprocess.run(command, capture_output=True, text=True, check=True).stdout

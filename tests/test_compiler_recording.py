@@ -100,6 +100,45 @@ def test_what_needs_a_number_is_refused(what: str, of: str) -> None:
         mp.compile(loss)([[1.0, 2.0]])
 
 
+@pytest.mark.parametrize(
+    "is_chosen", [lambda y: y == 1, lambda y: y != 0.0, lambda y: y in (1, 2), lambda y: 2 * y == 2]
+)
+def test_a_target_is_not_compared_with_a_number(is_chosen: Callable[[Any], bool]) -> None:
+    """In eager code the target is a float, and the comparison would be true."""
+    watched = Watched()
+
+    def loss(x: Any, y: Any) -> Value:
+        return watched.w[0] * x if is_chosen(y) else watched.w[1] * x  # here
+
+    message = r"`==`.*mp\.where.*test_compiler_recording\.py, line \d+: "
+    assert_refused(loss, TypeError, message, watched, [1.0, 2.0], [1.0, 0.0])
+
+
+def test_the_values_of_a_recording_are_told_apart_by_what_they_are() -> None:
+    w = Value(2.0)
+
+    def loss(x: Any, y: Any) -> Value:
+        told_apart = [x == x, x != y, x in [y, x], w not in [x, y], {x: 1, y: 2}[y] == 2, x != "x"]
+        assert all(told_apart)
+        return w * x * y
+
+    assert mp.compile(loss)([3.0], [5.0]) == 30.0
+
+
+def test_a_value_that_was_kept_from_a_compiled_function_has_no_number() -> None:
+    w, kept = Value(2.0), []
+
+    def loss(x: Any) -> Value:
+        kept.append(w * x)
+        return kept[-1]
+
+    mp.compile(loss)([3.0])
+    message = r"was kept from a function that was compiled.*return it from the function.*, line \d+"
+    for read in (lambda v: v.data, lambda v: v + 1, lambda v: f"{v:.2f}"):
+        with pytest.raises(TypeError, match=message):
+            read(kept[0])
+
+
 def test_the_line_is_that_of_the_user() -> None:
     w = Value(1.0)
 
@@ -313,7 +352,7 @@ def test_a_function_that_gives_no_loss() -> None:
     watched = Watched()
     w = watched.w[0]
     for returned, error, message in (
-        (lambda x: None, TypeError, "returned NoneType None"),
+        (lambda x: None, TypeError, "returned NoneType None: is a `return` missing"),
         (lambda x: 3.0, TypeError, "returned float 3.0"),
         (lambda x: "loss", TypeError, "returned str 'loss'"),
         (lambda x: [w * x], TypeError, "returned a list"),
@@ -341,8 +380,8 @@ def test_what_cannot_be_compiled() -> None:
     for wrong in (None, 3, w, [w], "loss", mp.compile(lambda x: w * x)):
         with pytest.raises(TypeError, match="function or a Module"):
             mp.compile(wrong)  # type: ignore[arg-type]
-    for optimizer in (0.1, "SGD", [w], optim.SGD):
-        with pytest.raises(TypeError, match="optimizer"):
+    for optimizer in (0.1, "SGD", [w] * 10, optim.SGD):
+        with pytest.raises(TypeError, match=r"an optimizer, as optim.SGD\(.*, not .{,60}$"):
             mp.compile(lambda x: w * x, optimizer)
     for size in (0, -1, 1.5, True):
         with pytest.raises(ValueError, match="cache_size"):

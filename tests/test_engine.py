@@ -163,7 +163,7 @@ def test_a_long_text_is_shortened() -> None:
 
 
 def test_a_value_of_a_value_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"a Value already: use it as it is, or value.detach\(\)"):
+    with pytest.raises(TypeError, match=r"a Value already: use it as it is, or value.data for"):
         Value(Value(1.0))  # type: ignore[arg-type]
 
 

@@ -499,6 +499,32 @@ def test_each_fault(visit: Open, fault: faults.Fault) -> None:
     assert page.evaluate("shown.fault") is None
 
 
+def test_stepping_after_a_fault_is_chosen(visit: Open) -> None:
+    """The keys left and right step, as the page says; up and down choose another fault."""
+    page = visit(small())
+    page.click("#mode-break")
+    page.click("[value=overwrite_gradients]")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert stop(page) == 2
+    page.keyboard.press("ArrowLeft")
+    assert stop(page) == 1
+    assert page.evaluate("shown.fault.name") == "overwrite_gradients"
+    page.keyboard.press("End")
+    assert stop(page) == page.evaluate("stops.length")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("shown.fault.name") != "overwrite_gradients"
+    page.keyboard.press("Space")  # chooses what has the focus, and does not play
+    assert page.evaluate("shown.playing") == 0
+
+
+def test_a_number_of_six_digits_is_seen_whole(visit: Open) -> None:
+    page = visit(Value(-0.139658, label="a").tanh())
+    number = leaf(page, "a")
+    assert number.input_value() == "-0.139658"
+    assert number.evaluate("(field) => field.scrollWidth <= field.clientWidth")
+
+
 def test_a_fault_that_cannot_show(visit: Open) -> None:
     a = Value(2.0, label="a")
     page = visit(a.tanh())

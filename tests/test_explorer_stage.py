@@ -178,6 +178,25 @@ def test_all_can_be_read(opened: Open, name: str, size: tuple[int, int]) -> None
         assert found == [dict.fromkeys(("step", "predict", "break"), good)] * views, presenting
 
 
+@pytest.mark.parametrize(
+    ("name", "presenting"), [("neuron", False), ("neuron", True), ("training", False)]
+)
+def test_what_a_step_says_is_seen_whole_on_a_laptop(
+    opened: Open, name: str, presenting: bool
+) -> None:
+    page = opened(name)
+    hidden = page.evaluate(
+        """(presenting) => {
+          present(presenting);
+          const hidden = ({ scrollHeight, clientHeight }) => scrollHeight > clientHeight + 1;
+          return stops.map((_, i) => i + 1)
+            .filter((stop) => (go(stop), hidden($("said")) || hidden($("rule"))));
+        }""",
+        presenting,
+    )
+    assert hidden == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_on_a_projector(opened: Open, scheme: str) -> None:
     page = opened("training", SCREEN, scheme)

@@ -52,6 +52,53 @@ def the_line(text: str) -> int:
     return number
 
 
+# ---- no update
+
+
+@pytest.mark.parametrize("sets_to_0", [True, False])
+@pytest.mark.parametrize("how", ["p -= ...", "no step"])
+def test_parameters_that_never_change(how: str, sets_to_0: bool) -> None:
+    model = mlp(2, 1)
+    with watch() as report:
+        for _ in range(3):
+            if sets_to_0:
+                model.zero_grad()
+            losses.hinge(model(X), Y).backward()  # changes nothing
+            for p in model.parameters() if how == "p -= ..." else ():
+                p -= 0.1 * p.grad
+    (finding,) = report
+    assert (finding.kind, finding.count) == ("no-update", 1)
+    assert finding.place is not None
+    assert finding.place.line == the_line("changes nothing")
+    assert "p.data -= lr * p.grad" in finding.fix
+
+
+@pytest.mark.parametrize("examples", [[X, X], [X[:9], X[9:20], X[20:]]])
+def test_gradients_without_an_update_are_silent(examples: list[Any]) -> None:
+    model = mlp(2, 1)
+    with watch() as report:
+        for rows in examples:
+            model.zero_grad()
+            losses.hinge(model(rows), Y[: len(rows)]).backward()
+    assert not report
+
+
+def test_data_that_is_a_value() -> None:
+    model = mlp(2, 1)
+    with watch() as report:
+        for _ in range(4):
+            model.zero_grad()
+            losses.hinge(model(X), Y).backward()  # before a Value as data
+            for p in model.parameters():
+                p.data = p - 0.1 * p.grad  # type: ignore[assignment]
+    (finding,) = report
+    assert finding.kind == "data-is-a-value"
+    assert "layers.0.neurons.0.w" in finding.message
+    assert finding.place is not None
+    assert finding.place.line == the_line("before a Value as data")
+    assert "p.data -= lr * p.grad" in finding.fix
+
+
 # ---- backward without zero_grad
 
 

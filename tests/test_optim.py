@@ -323,6 +323,12 @@ def test_settings(name, settings, message):
         getattr(optim, name)([Value(1.0)], **settings)
 
 
+@pytest.mark.parametrize("lr", ["0.1", None, Value(0.1)])
+def test_a_learning_rate_is_a_number(lr):
+    with pytest.raises(TypeError, match="lr must be a number, not "):
+        optim.SGD([Value(1.0)], lr=lr)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

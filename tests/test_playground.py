@@ -380,6 +380,18 @@ def test_the_back_button_goes_to_the_last_formula_or_example(page: Any) -> None:
     assert page.input_value("#example") == "gate"
 
 
+def test_who_chooses_a_formula_of_ones_own_can_type_it(page: Any) -> None:
+    page.select_option("#example", "gate")
+    page.select_option("#example", label="Your formula")
+    assert page.input_value("#example") == "gate"  # which is still there
+    page.keyboard.insert_text("p/q")
+    assert page.inner_text("#result") == "= −0.33333"
+    assert page.input_value("#example") == ""
+    page.select_option("#example", "moons")
+    page.select_option("#example", label="Your formula")
+    assert page.evaluate("document.activeElement.id") == "formula"
+
+
 def test_the_link_is_copied_or_shown(page: Any) -> None:
     page.evaluate(
         "Object.defineProperty(navigator, 'clipboard', { configurable: true, "

@@ -198,6 +198,8 @@ def test_a_single_leaf():
 def test_arguments_are_checked():
     with pytest.raises(TypeError, match=r"not the list .*draw one of its elements"):
         draw([Value(1.0)])
+    with pytest.raises(TypeError, match=r"the MLP MLP\(2 → 1, .*: draw\(model\(x\)\)"):
+        draw(nn.MLP(2, [1]))
     with pytest.raises(TypeError, match="draw takes a Value, not the float"):
         draw(1.0)
     with pytest.raises(ValueError, match="direction is one of LR, RL, TB, BT, not 'up'"):

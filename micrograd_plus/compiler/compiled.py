@@ -16,6 +16,7 @@ from ..engine import Value
 from ..support.checks import generator_or, whole_number
 from ..support.progress import bar as progress_bar
 from ..support.rich import mimebundle
+from ..support.words import in_short
 from .batches import Batches, Outcome, Task, shuffled
 from .dtypes import FLOAT64, dtype_of
 from .examples import Examples, Sizes, has_numpy, sizes_of
@@ -143,11 +144,14 @@ def compile(
     code may add inf and -inf, which is nan, and the compiled program multiplies the sum by inf.
     """
     if not callable(function) or isinstance(function, Compiled):
-        raise TypeError(f"compile takes a function or a Module, not {function!r}")
+        raise TypeError(f"compile takes a function or a Module, not {in_short(function)}")
     is_module = hasattr(function, "parameters")
     if optimizer is not None:
         if isinstance(optimizer, type) or not hasattr(optimizer, "update"):
-            raise TypeError(f"the second argument of compile is an optimizer, not {optimizer!r}")
+            raise TypeError(
+                "the second argument of compile is an optimizer, as "
+                f"optim.SGD(model.parameters(), lr=0.1), not {in_short(optimizer)}"
+            )
         return Step(function, optimizer, cache_size, threads, dtype, engine, devices)
     kind = Predict if is_module else LossAndGradient
     return kind(function, cache_size, threads, dtype, engine, devices)

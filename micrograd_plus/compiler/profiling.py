@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..engine import Value
 from ..support.nested import flatten
 from ..support.rich import mimebundle
-from ..support.words import many
+from ..support.words import in_short, many
 from .batches import Task, in_batches
 from .compiled import Compiled, Predict, name_of
 from .examples import Examples
@@ -152,18 +152,18 @@ def profile(compiled: Compiled, *batches: Any) -> Profile:
     """
     if not isinstance(compiled, Compiled):
         raise TypeError(
-            f"profile takes what compile returned, as profile(step, X, y), not {compiled!r:.60}"
+            f"profile takes what compile returned, as profile(step, X, y), not {in_short(compiled)}"
         )
     if compiled.engine != "native":
         raise ValueError(
-            f"profile measures the library's own engine, and {compiled!r:.60} runs in "
+            f"profile measures the library's own engine, and {in_short(compiled)} runs in "
             f"{compiled.engine}: compile the function without engine="
         )
     examples = compiled.examples(batches) if batches else compiled.examples_of_the_last_call()
     if examples is None:
         raise ValueError(
-            f"{compiled!r:.60} was not called yet: call it first, or pass the arguments of a call, "
-            "as profile(step, X, y)"
+            f"{in_short(compiled)} was not called yet: call it first, or pass the arguments of a "
+            "call, as profile(step, X, y)"
         )
     stopwatch = _Stopwatch(compiled, examples)
     step, others, seconds = stopwatch.measure()

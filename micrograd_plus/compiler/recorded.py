@@ -15,6 +15,7 @@ import random
 import sys
 from collections.abc import Callable
 from functools import cache
+from numbers import Real
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,6 +32,11 @@ class _Sealed(Value):
     __slots__ = ()
 
     def _refuse(self, what: str, instead: str) -> NoReturn:
+        if recorder() is None:
+            raise TypeError(
+                "this Value was kept from a function that was compiled, and has no number: "
+                f"return it from the function, or compute it again ({user_line()})"
+            )
         raise TypeError(
             f"{what} while it is recorded would freeze one example's number into the program; "
             f"{instead} ({user_line()})"
@@ -107,6 +113,17 @@ class Recorded(_Sealed):
     """A leaf whose number is not known, or, as `rows.Result`, the result of an op."""
 
     __slots__ = ()
+    __hash__ = Value.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        # In eager code an input is a float, and `y == 1` may be true.
+        if isinstance(other, Real):
+            self._refuse(
+                "`==`, `!=` or `in` with a number, on a Value",
+                "write mp.where(y > 0.5, a, b) for a choice between the targets 0 and 1, and "
+                "mp.pick(values, index) for an index",
+            )
+        return self is other
 
 
 class _Leaf(Recorded):

@@ -33,6 +33,7 @@ from ..context import recording, using
 from ..engine import Constant, Engine, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
+from ..support.words import in_short
 from .graph import Graph
 from .numbering import Base, graph_of, stamps_of
 from .parameter_memory import at_home, class_changes
@@ -478,7 +479,10 @@ def _record(
         for value in outputs:
             if not isinstance(value, Value):
                 raise TypeError(
-                    f"the compiled function returns Values, and returned {_short(returned)}"
+                    "the compiled function returns Values, and returned "
+                    f"{type(returned).__name__} {in_short(returned)}"
+                    + ": is a `return` missing?"
+                    * (returned is None)
                 )
         ends = shared.places.of(outputs)
     finally:
@@ -546,8 +550,3 @@ def _watch(
             for parameter in changed:
                 parameter.__class__ = kinds[type(parameter)]
             return changed, {watched: kind for kind, watched in kinds.items()}
-
-
-def _short(returned: Any) -> str:
-    shown = repr(returned)
-    return f"{type(returned).__name__} {shown if len(shown) < 60 else shown[:57] + '...'}"

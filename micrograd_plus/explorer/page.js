@@ -390,8 +390,7 @@ const PAN_KEYS = {
 
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey) return;
-  const typing = event.target.closest("input, select, textarea");
-  if (typing && event.target !== $("slider")) return;
+  if (event.target.closest("input:not(#slider, [type=radio]), select, textarea")) return;
   const pan = event.shiftKey && PAN_KEYS[event.key];
   const look = pan ? () => viewport.panBy(...pan) : VIEW_KEYS[event.key.toLowerCase()];
   if (look) {
@@ -400,7 +399,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (shown.mode === "predict") return;
-  if (event.key === " " && event.target.closest("button, summary")) return;
+  if (event.key === " " && event.target.closest("button, summary, [type=radio]")) return;
   const action = {
     ArrowRight: () => go(shown.stop + 1),
     ArrowLeft: () => go(shown.stop - 1),

@@ -237,10 +237,16 @@ function typed(hasEnded) {
 
 $("example").append(
   ...LANGUAGE.library.map(({ id, name }) => new Option(name, id)),
-  Object.assign(new Option("Your formula", ""), { hidden: true }),
+  new Option("Your formula", ""),
 );
 $("example").addEventListener("change", () => {
-  showExample(LANGUAGE.library[$("example").selectedIndex]);
+  const example = LANGUAGE.library[$("example").selectedIndex];
+  if (!example) { // a formula has to be typed
+    $("example").value = source.id ?? "";
+    $("formula").select();
+    return;
+  }
+  showExample(example);
   writeAddress(true);
   isSettled = true;
 });

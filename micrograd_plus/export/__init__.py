@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..support.words import in_short
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -57,7 +59,7 @@ def export(model: Module, path: str | Path, *, dtype: str = "float64", **about: 
     from . import onnx_file, torch_program, weights
 
     if not isinstance(model, Module):
-        raise TypeError(f"export takes a model, a Module, not {model!r:.60}")
+        raise TypeError(f"export takes a model, a Module, not {in_short(model)}")
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype must be 'float64' or 'float32', not {dtype!r}")
     writers = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from ..engine import Constant, Value
@@ -47,7 +48,11 @@ class Optimizer:
             setattr(self, name, setting)
         for name in self._settings:
             setting = getattr(self, name)
-            if not isinstance(setting, (list, tuple)) and not setting >= 0:
+            if isinstance(setting, (list, tuple)):
+                continue
+            if not isinstance(setting, Real):
+                raise TypeError(f"{name} must be a number, not {setting!r}")
+            if not setting >= 0:
                 raise ValueError(f"{name} must not be below 0, but is {setting!r}")
         self._state: list[dict[str, float]] | None = None  # not before it is needed
         self._fetch: Callable[[], list[dict[str, float]]] | None = None

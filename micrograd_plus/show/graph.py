@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine import Value
 from ..support.rich import selected
+from ..support.words import in_short
 from .boxes import boxes_of
 from .dot import escape, new_picture, text_width
 from .render import RenderError
@@ -67,8 +68,14 @@ def draw(
     <Picture: .save('x.svg') writes it to a file>
     """
     if not isinstance(root, Value):
-        advice = ": draw one of its elements" if isinstance(root, (list, tuple)) else ""
-        raise TypeError(f"draw takes a Value, not the {type(root).__name__} {root!r:.60}{advice}")
+        advice = ""
+        if isinstance(root, (list, tuple)):
+            advice = ": draw one of its elements"
+        elif hasattr(root, "parameters"):
+            advice = ": draw(model(x)) draws a call of it, network(model) its neurons"
+        raise TypeError(
+            f"draw takes a Value, not the {type(root).__name__} {in_short(root)}{advice}"
+        )
     if direction not in _PORTS:
         raise ValueError(f"direction is one of {', '.join(_PORTS)}, not {direction!r}")
     if color not in COLORS:

@@ -1,4 +1,4 @@
-"""Words for numbers of things, and for settings.
+"""Words for numbers of things, for settings, and for objects in a message.
 
 >>> many(1, "leaf", "leaves"), many(12_000, "value")
 ('1 leaf', '12,000 values')
@@ -13,6 +13,16 @@ from typing import Any
 def many(count: int, noun: str, plural: str = "") -> str:
     """How many of them: the noun, or its plural, which ends in s unless it is given."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def in_short(thing: Any) -> str:
+    """The beginning of an object's text: of its first line, and not more than 60 letters.
+
+    >>> in_short([10, 20]), in_short("x" * 100)
+    ('[10, 20]', "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...")
+    """
+    line = " ".join(repr(thing).partition("\n")[0].split())
+    return line if len(line) <= 60 else line[:57] + "..."
 
 
 def setting(value: Any) -> str:

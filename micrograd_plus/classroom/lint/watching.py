@@ -33,6 +33,10 @@ LARGE_STEPS = 3
 when the weights start at 0 or are far from a minimum. Karpathy's rule of thumb for an update is a
 thousandth of the weights."""
 
+IDLE_PASSES = 2
+"""So many new graphs in a row that give the same loss as the one before, to the last bit, are
+reported if no parameter has moved."""
+
 _MANY_VISITS = 3**30
 """A power of 3, whose only divisors are 1, 3, 9, 27, …"""
 
@@ -66,6 +70,8 @@ class Watch:
         self.is_fresh = False  # whether a backward() has run since the gradients were last used
         self.was_emptied = False  # whether zero_grad() was called after that backward()
         self.moves = 0  # how often parameters have moved
+        self.loss = math.nan  # of the last backward()
+        self.idle = 0  # how many new graphs in a row gave the same loss
         self.large_steps = 0  # in a row
         self.backward_place: Place | None = None  # of the last backward()
         self.step_place: Place | None = None  # and of the optimizer's step after it
@@ -97,6 +103,7 @@ class Watch:
         _watch.reset(self.token)
         _uninstall()
         self.settle()
+        self._judge_idleness()
         if self.optimizers:
             self.judge.want_only(p for o in self.optimizers.values() for p in o.parameters)
         self.judge.conclude()
@@ -120,6 +127,8 @@ class Watch:
         before = self.roots.get(id(root)) if root.op is not None and root.grad != 0 else None
         original(root, *args, **kw)
         self.passes += 1
+        self.idle = self.idle + 1 if root.data == self.loss and not before else 0
+        self.loss = root.data
         self.backward_place = place
         self.is_fresh, self.was_emptied = True, False
         kept = [p for p, old in zip(self.tracked, self.grads) if old and p.grad != old]
@@ -127,7 +136,7 @@ class Watch:
             self._second_backward(before, bool(kept), place)
         else:
             self.added.update({p: place for p in kept if p in self.stale})
-        if not before and self._is_due(place):
+        if not before and self._is_due(place) and not self._nested():
             self.judge.look(root, place)
             if not self.optimizers:
                 self.judge.want_models()
@@ -211,7 +220,18 @@ class Watch:
     def settle(self) -> None:
         """Notes how the parameters have changed since the last backward()."""
         now = [p.data for p in self.tracked]
-        if now != self.data:
+        if nested := self._nested():
+            self.moves += 1
+            self.report.add(
+                "data-is-a-value",
+                f"the data of {self.judge.names.get(nested) or nested.label or 'a parameter'} is a "
+                "Value and not a number: each step makes the graph longer, and is slower than the "
+                "step before.",
+                "write .data on both sides: p.data = p.data - lr * p.grad, or p.data -= lr * "
+                "p.grad.",
+                self.backward_place,
+            )
+        elif now != self.data:
             rows = zip(self.tracked, self.data, now, self.grads)
             moved = [_Move(*row) for row in rows if row[1] != row[2]]
             known = self.judge.known
@@ -272,6 +292,21 @@ class Watch:
             "compute the loss again, inside the loop, before each backward().",
             place,
         )
+
+    def _nested(self) -> Value | None:
+        """The first parameter whose data is a Value."""
+        return next((p for p in self.tracked if isinstance(p.data, Value)), None)
+
+    def _judge_idleness(self) -> None:
+        if self.idle >= IDLE_PASSES and not self.moves and not self.steps:
+            self.report.add(
+                "no-update",
+                f"no parameter has changed: the loss was computed {self.idle + 1} times in a row, "
+                f"and was {self.loss:.6g} each time.",
+                "call optimizer.step(), or write p.data -= lr * p.grad. `p -= lr * p.grad` makes a "
+                "new Value with the name p, and the parameter stays as it is.",
+                self.backward_place,
+            )
 
     def _read_early(self, what: str, otherwise: str) -> None:
         self.report.add(
