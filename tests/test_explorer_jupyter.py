@@ -72,7 +72,9 @@ def lab(tmp_path: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    own["JUPYTER_NO_CONFIG"] = "1"  # without the extensions of other packages, at the server …
     flags = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    flags += ["--LabApp.labextensions_path=[]"]  # … and in the page
     flags += ["--IdentityProvider.token=", "--LabApp.check_for_updates_class="]
     flags[-1] += "jupyterlab.NeverCheckForUpdate"
     with (tmp_path / "lab.log").open("wb") as log:
