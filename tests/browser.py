@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from micrograd_plus.explorer import Explorer
+
 # The first ones keep Chromium from looking for a graphics card, and from a process that would paint
 # with it, and from calling home. The last but one denies it the network at no cost, which asking
 # about each request has. The last one keeps it from compiling WebAssembly a second time, for pages
@@ -43,6 +45,22 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+_AGAIN = """
+() => {
+  document.documentElement.style.display = "";
+  for (const field of document.querySelectorAll("input")) field.value = field.defaultValue;
+  $("speed").value = "1";
+  $("print").open = false;
+  $("rule").open = true;
+  present(false);
+  begin(LESSON);
+  document.activeElement.blur();
+  scrollTo(0, 0);
+}
+"""
+"""An explorer's page is again as it opens."""
+
+
 class Visit:
     """A page that is open, and everything that it must not do."""
 
@@ -52,6 +70,7 @@ class Visit:
         self.context = browser.new_context(**self.settings)
         self.context.set_default_timeout(10_000)
         self.page = self.context.new_page()
+        self.explorer = ""
         self.asked: list[str] = []
         self.errors: list[str] = []
         self.context.on("request", self._asked)
@@ -68,8 +87,23 @@ class Visit:
 
     def go(self, path: Path) -> Any:
         """Opens a file; gives playwright's page."""
+        self.explorer = ""
         self.page.goto(path.as_uri())
         return self.page
+
+    def show(self, explorer: Explorer, path: Path) -> Any:
+        """Opens an explorer's page, by a file; gives playwright's page.
+
+        If it is open already, from the test before, it begins again: that takes half of the time.
+        """
+        content = explorer.html()
+        if content == self.explorer:
+            self.page.evaluate(_AGAIN)
+            return self.page
+        path.write_text(content, "utf-8")
+        page = self.go(path)
+        self.explorer = content
+        return page
 
     def leave(self) -> None:
         """Sets the window to what it was at first, for the next page; this one must be silent."""

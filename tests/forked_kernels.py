@@ -100,8 +100,11 @@ def serve() -> None:
 def prepare() -> None:
     """Does what every notebook needs once in a process."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    import ipykernel.debugger
     import ipykernel.kernelapp
     import ipykernel.zmqshell  # noqa: F401
+    import IPython.core.oinspect
+    import IPython.extensions.storemagic  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
 
     import micrograd_plus as mp

@@ -32,11 +32,11 @@ def visit(window: Callable[..., Visit], page_file: Path) -> Open:
     """Opens an explorer's page."""
 
     def start(explorer: Explorer | Value | Path, **settings: Any) -> Any:
+        if isinstance(explorer, Path):
+            return window(**settings).go(explorer)
         if isinstance(explorer, Value):
             explorer = step_through(explorer)
-        if isinstance(explorer, Explorer):
-            explorer = explorer.save(page_file)
-        return window(**settings).go(explorer)
+        return window(**settings).show(explorer, page_file)
 
     return start
 
@@ -617,7 +617,7 @@ def test_three_hundred_nodes(visit: Open) -> None:
 
 
 def test_the_keyboard_is_enough(visit: Open) -> None:
-    page = visit(small())
+    page = visit(step_through(small(), title="opened now, as Tab goes on from the last click"))
     page.keyboard.press("ArrowRight")
     seen, visible = [], []
     for _ in range(40):

@@ -40,7 +40,7 @@ def visit(window: Callable[..., Visit], page_file: Path) -> Open:
     """Opens an explorer's page."""
 
     def start(explorer: Explorer, **settings: Any) -> Any:
-        return window(**settings).go(explorer.save(page_file))
+        return window(**settings).show(explorer, page_file)
 
     return start
 

@@ -45,7 +45,7 @@ WINGS = {
     "loggers": {*SUPPORT},
     "nn": {*CORE, *SUPPORT, "losses"},
     "compiler": {*CORE, *SUPPORT, "optim"},
-    "show": {*CORE, *SUPPORT},
+    "show": {*CORE, *SUPPORT, "compiler"},
     "classroom": {*CORE, *SUPPORT, "losses", "optim", "nn", "show", "classroom.exercises"},
     "explorer": {*CORE, *SUPPORT, "classroom", "data", "losses", "nn", "optim", "show"},
     "export": {*CORE, *SUPPORT, "nn", "compiler"},

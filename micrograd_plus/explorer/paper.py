@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from ..support.files import make_folder, write_atomically
 
 _BROWSERS = (
+    "chromium-headless-shell",
     "chromium",
     "chromium-browser",
     "google-chrome",

@@ -11,8 +11,8 @@ matplotlib's global state is not changed. Plots need `pip install "micrograd-plu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import pairwise
 from math import ceil, inf, isfinite, nan, sqrt
 from pathlib import Path
@@ -133,7 +133,8 @@ def plot_decision_boundary(
         Values, one for each class; the class with the largest Value is the prediction.
     X, y: the points, n rows of two numbers, and their n classes.
     threshold: the limit between two classes: 0 for scores, 0.5 for probabilities.
-    resolution: the model is called resolution × resolution times.
+    resolution: the model is evaluated at resolution × resolution points, by a compiled program if
+        it is a module that compiles.
 
     >>> from micrograd_plus import data, nn
     >>> X, y = data.moons(20, seed=0)
@@ -242,7 +243,17 @@ def _ticks(numbers: list[float], count: int) -> list[float]:
 def _answers(model: Any, rows: list[list[float]]) -> list[list[float]]:
     """Returns the model's outputs for each row, in evaluation mode."""
     with evaluating(model):
-        return [[number_of(v) for v in flatten(model(row))] for row in rows]
+        return [[number_of(v) for v in flatten(outputs)] for outputs in _outputs(model, rows)]
+
+
+def _outputs(model: Any, rows: list[list[float]]) -> Iterable[Any]:
+    """What the model returns for each row: compiled if possible, as a grid has thousands."""
+    from ..compiler import compile, is_native
+
+    if is_native() and hasattr(model, "parameters"):
+        with suppress(TypeError, ValueError):  # it cannot be compiled: eager code says why
+            return plain(compile(model)(rows))
+    return map(model, rows)
 
 
 @contextmanager
