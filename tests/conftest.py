@@ -123,6 +123,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def scikit_learn() -> None:
+    """A machine that has scikit-learn's data sets; it is not imported, which takes seconds."""
+    if importlib.util.find_spec("sklearn") is None:
+        pytest.skip("scikit-learn is not installed")
+
+
+@pytest.fixture
 def matplotlib_as_it_was() -> Iterator[None]:
     """A test after which matplotlib's global state must be as it was."""
     matplotlib = pytest.importorskip("matplotlib")

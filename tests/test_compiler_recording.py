@@ -938,3 +938,18 @@ def test_objects_count_as_old_after_a_recording_and_garbage_goes() -> None:
         assert gc.get_count()[0] < 1000
     assert gc.get_freeze_count() == 0
     assert [reference() for reference in gone[:3]] == [None] * 3
+
+
+def test_all_is_collected_only_when_a_quarter_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = _Collector(many=1000, most=1000)
+    collected_at, kept = list[int](), list[Any]()
+    monkeypatch.setattr(gc, "collect", lambda: collected_at.append(len(kept)))
+    for _ in range(5):
+        with collector.paused():
+            kept.append([[i] for i in range(2000)])
+    assert collected_at == [1]  # nothing was known before; there are more than 40,000 objects
+    assert collector.all == pytest.approx(len(gc.get_objects()), rel=0.2)
+    collector.all = 20_000
+    with collector.paused():
+        kept.append([[i] for i in range(2000)])
+    assert collected_at == [1, 6]
