@@ -17,10 +17,10 @@ CASES = 12
 """On so many cases an answer is run."""
 
 
-def cases_of(test: Behaviour, seed: int) -> list[tuple[Any, ...]]:
+def cases_of(test: Behaviour, seed: int) -> Iterator[tuple[Any, ...]]:
     """The cases of this seed, new ones with each call: an answer may change what it is given."""
     generator = random.Random(seed)
-    return [test.cases(generator) for _ in range(CASES)]
+    return (test.cases(generator) for _ in range(CASES))
 
 
 def observe_behaviour(test: Behaviour, seed: int, answer: Any, guard: Guard) -> list[Outcome]:
