@@ -23,7 +23,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("deterministic")
 
 # Garbage is collected seldom: each time Python looks at all objects of PyTorch and JAX, too.
-gc.set_threshold(50_000, 20, 20)
+gc.set_threshold(200_000, 20, 20)
+
+
+def pytest_sessionfinish() -> None:
+    """Collects all garbage once; then pytest and the end of Python do so again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
