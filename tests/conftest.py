@@ -24,7 +24,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("deterministic")
 
 # Garbage is collected seldom: each time Python looks at all objects of PyTorch and JAX, too.
-gc.set_threshold(50_000, 20, 20)
+gc.set_threshold(200_000, 20, 20)
+
+
+def pytest_sessionfinish() -> None:
+    """Collects all garbage once; then pytest and the end of Python do so again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -134,6 +140,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(build, cwd=folder / "tree", stdout=subprocess.DEVNULL, check=True)
     (built,) = folder.glob("*.whl")
     return built
+
+
+@pytest.fixture
+def scikit_learn() -> None:
+    """A machine that has scikit-learn's data sets; it is not imported, which takes seconds."""
+    if importlib.util.find_spec("sklearn") is None:
+        pytest.skip("scikit-learn is not installed")
 
 
 @pytest.fixture

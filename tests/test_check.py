@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import random
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -64,9 +66,12 @@ def checked(test: Any, answer: Any, seed: int = 0) -> Result:
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Endless loops are stopped soon."""
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Endless loops are stopped soon, and not in Hypothesis's callback of a garbage collection."""
     monkeypatch.setattr(guards, "SECONDS", 0.2)
+    gc.disable()
+    yield
+    gc.enable()
 
 
 # ---- numbers and letters

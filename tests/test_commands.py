@@ -210,12 +210,12 @@ def write_csv(path, header, rows):
     return path
 
 
+@pytest.mark.usefixtures("scikit_learn")
 def test_train_classifies_fishers_irises(run, tmp_path):
     pytest.importorskip("matplotlib")
-    datasets = pytest.importorskip("sklearn.datasets")
-    iris = datasets.load_iris()
-    rows = [[*row, iris.target_names[k]] for row, k in zip(iris.data.tolist(), iris.target)]
-    header = [name.removesuffix(" (cm)").replace(" ", "_") for name in iris.feature_names]
+    species = ["setosa", "versicolor", "virginica"]
+    rows = [[*row, species[k]] for row, k in zip(*data.iris())]
+    header = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
     path = write_csv(tmp_path / "iris.csv", [*header, "species"], rows)
     status, printed, _ = run("train", "--csv", path, "--target", "species", "--out", "model")
     assert status == 0
@@ -227,7 +227,7 @@ def test_train_classifies_fishers_irises(run, tmp_path):
         pictures.check(tmp_path / "model" / name)
     assert load(tmp_path / "model" / "model.json").widths == [4, 16, 3]
     kept = json.loads((tmp_path / "model" / "model.json").read_text())["table"]
-    assert kept["target"]["texts"] == ["setosa", "versicolor", "virginica"]
+    assert kept["target"]["texts"] == species
 
 
 def house_rows(count=60):
@@ -327,9 +327,8 @@ def fast():
         pytest.importorskip(module)
 
 
-@pytest.mark.usefixtures("fast")
+@pytest.mark.usefixtures("fast", "scikit_learn")
 def test_train_cnn_reads_digits(run, tmp_path):
-    pytest.importorskip("sklearn")
     status, printed, _ = run("train", "cnn")
     assert status == 0
     assert "1438 digits to train on, 359 held out\n" in printed
@@ -417,7 +416,7 @@ def test_train_gpt_writes_names(run, tmp_path):
         pictures.check(tmp_path / "trained-gpt" / f"{name}.png")
 
 
-@pytest.mark.usefixtures("without_matplotlib")
+@pytest.mark.usefixtures("without_matplotlib", "scikit_learn")
 @pytest.mark.parametrize(
     ("model", "files"),
     [
@@ -431,7 +430,6 @@ def test_train_gpt_writes_names(run, tmp_path):
 )
 def test_train_a_model_without_matplotlib(run, tmp_path, model, files):
     pytest.importorskip("llvmlite")
-    pytest.importorskip("sklearn")
     status, _, complaints = run("train", *model, "--out", "here")
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == files
@@ -487,10 +485,10 @@ def test_train_lstm_reads_the_texts_before_it_trains(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("scikit_learn")
 @pytest.mark.parametrize("model", [("cnn",), ("--csv", "houses.csv", "--target", "price")])
 def test_ctrl_c_in_the_first_epoch_leaves_nothing_behind(run, tmp_path, monkeypatch, model):
     """`fit` ends whole after Ctrl-C; but without an epoch there is nothing to measure or save."""
-    pytest.importorskip("sklearn")
     write_csv(tmp_path / "houses.csv", ["area", "place", "price"], house_rows())
     monkeypatch.setattr("micrograd_plus.training.runs.Run.begin_epoch", interrupted)
     status, _, complaints = run("train", *model, "--out", "here")

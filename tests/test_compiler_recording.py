@@ -1016,3 +1016,18 @@ def test_a_compiled_model_is_a_part_of_another_function() -> None:
 def test_an_input_too_large_for_a_float_is_refused() -> None:
     with pytest.raises(TypeError, match="larger than the largest float"):
         mp.compile(lambda x: x[0] * 2.0)([[10**400], [1, 2]])
+
+
+def test_all_is_collected_only_when_a_quarter_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = _Collector(many=1000, most=1000)
+    collected_at, kept = list[int](), list[Any]()
+    monkeypatch.setattr(gc, "collect", lambda: collected_at.append(len(kept)))
+    for _ in range(5):
+        with collector.paused():
+            kept.append([[i] for i in range(2000)])
+    assert collected_at == [1]  # nothing was known before; there are more than 40,000 objects
+    assert collector.all == pytest.approx(len(gc.get_objects()), rel=0.2)
+    collector.all = 20_000
+    with collector.paused():
+        kept.append([[i] for i in range(2000)])
+    assert collected_at == [1, 6]

@@ -141,13 +141,17 @@ def test_at_least_one_class():
 # ---- sets that scikit-learn carries
 
 
+@pytest.mark.usefixtures("scikit_learn")
 def test_iris_and_digits():
-    pytest.importorskip("sklearn")
     X, y = data.iris()
     assert (len(X), len(X[0]), Counter(y)) == (150, 4, {0: 50, 1: 50, 2: 50})
     assert X[0] == [5.1, 3.5, 1.4, 0.2]  # the first iris of Fisher's table
+    means = [round(sum(column) / 150, 3) for column in zip(*X)]
+    assert means == [5.843, 3.057, 3.758, 1.199]
     X, y = data.digits()
-    assert (len(X), len(X[0]), set(y)) == (1797, 64, set(range(10)))
+    assert (len(X), {len(x) for x in X}) == (1797, {64})
+    counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]  # as scikit-learn says
+    assert Counter(y) == dict(enumerate(counts))
     assert {type(x) for x in X[0]} == {float}
     assert {type(t) for t in y} == {int}
     assert max(map(max, X)) == 1.0

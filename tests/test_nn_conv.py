@@ -411,17 +411,17 @@ def test_wrong_paddings():
 # ---- the real thing
 
 
+@pytest.mark.usefixtures("scikit_learn")
 def test_digits_as_images():
-    pytest.importorskip("sklearn")
     X, y = mp.data.digits(images=True)
     rows, targets = mp.data.digits()
     assert (len(X), shape(X[0]), y) == (1797, (1, 8, 8), targets)
     assert all(flat(image) == row for image, row in zip(X, rows))
 
 
+@pytest.mark.usefixtures("scikit_learn")
 def test_a_cnn_reads_digits():
     """At least 97 % of a held-out fifth."""
-    pytest.importorskip("sklearn")
     pytest.importorskip("llvmlite")
     generator = seeded()
     model = nn.Sequential(

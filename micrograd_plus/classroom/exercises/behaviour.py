@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from .exercise import Behaviour, Exercise
@@ -17,10 +17,10 @@ CASES = 12
 """On so many cases an answer is run."""
 
 
-def cases_of(test: Behaviour, seed: int) -> list[tuple[Any, ...]]:
+def cases_of(test: Behaviour, seed: int) -> Iterator[tuple[Any, ...]]:
     """The cases of this seed, new ones with each call: an answer may change what it is given."""
     generator = random.Random(seed)
-    return [test.cases(generator) for _ in range(CASES)]
+    return (test.cases(generator) for _ in range(CASES))
 
 
 def observe_behaviour(test: Behaviour, seed: int, answer: Any, guard: Guard) -> list[Outcome]:
@@ -38,7 +38,7 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
         what = given[0].message or written(given[0].value)
         hint = f"The answer is the {kind} itself: its name, without brackets behind it."
         return Result(exercise.id, WRONG, (("your answer", what),), hint)
-    expected = observe_behaviour(test, seed, test.solution, Guard())
+    expected = _expected(test, seed)
     wrong = [i for i, pair in enumerate(zip(given, expected)) if not _agree(*pair)]
     shown = [test.shown(case) for case in cases_of(test, seed)]
     if not wrong:
@@ -63,6 +63,12 @@ def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Ev
     if not hint and len(wrong) < CASES - 1:
         hint = f"{CASES - len(wrong)} of {CASES} cases are right. What is different in this one?"
     return Result(exercise.id, WRONG, rows, hint)
+
+
+@lru_cache(maxsize=100)
+def _expected(test: Behaviour, seed: int) -> list[Outcome]:
+    """What the solution gives in each case: the same for all students of a class."""
+    return observe_behaviour(test, seed, test.solution, Guard())
 
 
 def _priority(outcome: Outcome, shown: str) -> tuple[bool, bool, int]:

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -118,13 +119,13 @@ class Guard:
         sys.settrace(self._trace)
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if self.is_running and time.perf_counter() > self._end:
+        if time.perf_counter() > self._end and self.is_running:
             raise Stopped(self, frame)
         return self._trace_inside(frame) if event == "call" else self._trace
 
     def _trace_inside(self, frame: FrameType) -> Any:
         """What traces the frame: each instruction, as `while True: pass` has no second line."""
-        if _is_library(frame):
+        if _is_librarys(frame.f_code.co_filename):
             return None
         frame.f_trace_opcodes = True  # in Python 3.14 without effect where f_trace_lines is False
         return self._trace
@@ -137,13 +138,13 @@ class Guard:
         )
 
 
-def _is_library(frame: FrameType) -> bool:
-    file = frame.f_code.co_filename
+@cache
+def _is_librarys(file: str) -> bool:
     return file.startswith(_LIBRARIES) or "site-packages" in file
 
 
 def _students_place(frame: FrameType | None) -> Place | None:
-    while frame is not None and _is_library(frame):
+    while frame is not None and _is_librarys(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:
         return None
@@ -170,8 +171,8 @@ def _place_of(error: BaseException) -> Place | None:
     """The innermost line of the student's code; in a deep recursion, the line that recurs."""
     places, traceback = [], error.__traceback__
     while traceback is not None:
-        if not _is_library(traceback.tb_frame):
-            code = traceback.tb_frame.f_code
+        code = traceback.tb_frame.f_code
+        if not _is_librarys(code.co_filename):
             places.append(Place(code.co_filename, traceback.tb_lineno, code.co_name))
         traceback = traceback.tb_next
     if isinstance(error, RecursionError) and places:
