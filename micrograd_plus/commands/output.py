@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..nn import Module, save
+from ..show.plots import import_matplotlib
 from ..show.render import RenderError
 from ..train import History
 
@@ -33,7 +34,7 @@ def write_pictures(
     pictures: for each name a function that draws. A picture whose library is not installed does
     not stop the others: its files are listed on stderr, with the command that installs the library.
     """
-    _import_matplotlib()
+    import_matplotlib()
     missing: dict[str, list[str]] = {}  # reason → files
     for name, draw in pictures.items():
         files = [f"{name}.{ending}" for ending in formats]
@@ -46,21 +47,3 @@ def write_pictures(
             missing.setdefault(str(error), []).extend(files)
     for reason, files in missing.items():
         print(f"micrograd-plus: {', '.join(files)} not written: {reason}", file=sys.stderr)
-
-
-def _import_matplotlib() -> None:
-    """Imports matplotlib, if it is installed, in two thirds of the time.
-
-    The rest of the time it would write tables of properties for its docstrings, which nobody reads
-    in a command.
-    """
-    try:
-        from matplotlib import artist
-    except ImportError:  # those pictures say so that need it
-        return
-    tables = artist.kwdoc
-    artist.kwdoc = lambda of: ""
-    try:
-        import matplotlib.figure  # noqa: F401
-    finally:
-        artist.kwdoc = tables
