@@ -15,12 +15,12 @@ everywhere.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import math
 import random
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +173,7 @@ def iris() -> tuple[Rows, list[int]]:
     >>> len(X), X[0], y[0]
     (150, [5.1, 3.5, 1.4, 0.2], 0)
     """
-    rows = _of_scikit_learn("iris.csv")[1:]  # after the names of the species
-    return [[float(x) for x in row[:4]] for row in rows], [int(row[4]) for row in rows]
+    return _scikit_learn("iris.csv", begin=1)  # the first line has the names of the species
 
 
 def digits(images: bool = False) -> tuple[list[Any], list[int]]:
@@ -186,11 +185,9 @@ def digits(images: bool = False) -> tuple[list[Any], list[int]]:
     >>> len(X), len(X[0]), y[:3]
     (1797, 64, [0, 1, 2])
     """
-    rows = _of_scikit_learn("digits.csv.gz")
-    X: list[Any] = [[float(x) / 16 for x in row[:64]] for row in rows]
-    if images:
-        X = [[[grey[i : i + 8] for i in range(0, 64, 8)]] for grey in X]
-    return X, [int(row[64]) for row in rows]
+    rows, y = _scikit_learn("digits.csv.gz")
+    X = [[grey / 16 for grey in row] for row in rows]
+    return [[[row[i : i + 8] for i in range(0, 64, 8)]] for row in X] if images else X, y
 
 
 def names() -> list[str]:
@@ -310,12 +307,17 @@ def check_lengths(X: Sequence[Any], y: Sequence[Any]) -> None:
         raise ValueError(f"X has {len(X)} examples, but y has {len(y)} targets")
 
 
-def _of_scikit_learn(name: str) -> list[list[str]]:
-    """The rows of a table that scikit-learn carries, read without it: its import takes seconds."""
-    found = find_spec("sklearn")
-    if found is None or found.origin is None:
+def _scikit_learn(name: str, begin: int = 0) -> tuple[Rows, list[int]]:
+    """The examples and their classes in a file of scikit-learn, from line `begin` on.
+
+    scikit-learn itself is not imported: that takes a second, and reading the file 0.03 s.
+    """
+    spec = find_spec("sklearn")
+    if spec is None or spec.origin is None:
         command = 'pip install "micrograd-plus[data]"'
         raise missing("this data set comes with", "scikit-learn", command)
-    content = (Path(found.origin).parent / "datasets" / "data" / name).read_bytes()
-    text = gzip.decompress(content) if name.endswith(".gz") else content
-    return [*csv.reader(text.decode().splitlines())]
+    path = Path(spec.origin).parent / "datasets" / "data" / name
+    read = gzip.open if path.suffix == ".gz" else open
+    with read(path, "rt") as lines:
+        rows = [list(map(float, line.split(","))) for line in islice(lines, begin, None)]
+    return [row[:-1] for row in rows], [int(row[-1]) for row in rows]

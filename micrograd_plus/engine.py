@@ -51,7 +51,6 @@ class Value(Number, Methods):
 
     __slots__ = ("data", "grad", "label", "op", "operands", "scope")
     __array_ufunc__ = None  # NumPy leaves `np.float64(2) * value` to Value
-
     data: float
     grad: float
     label: str
@@ -152,9 +151,15 @@ class Engine:
         root.grad += as_number(gradient)  # d(root)/d(root) = 1, times `gradient`
         for node in reversed(computed):
             upstream = node.grad  # complete: all that was made from this node came before it
-            for operand, local in local_derivatives(node):
-                # d(root)/d(operand)  +=  d(root)/d(node)  *  d(node)/d(operand)
-                operand.grad += upstream * local
+            # d(root)/d(operand)  +=  d(root)/d(node)  *  d(node)/d(operand)
+            if node.op and node.op.binary:  # the loop below, written out: faster, as in `node`
+                a, b = node.operands
+                by_a, by_b = node.op.partials(node.data, a.data, b.data)
+                a.grad += upstream * by_a
+                b.grad += upstream * by_b
+            else:
+                for operand, local in local_derivatives(node):
+                    operand.grad += upstream * local
 
 
 def topological_order(root: Value) -> list[Value]:
@@ -182,18 +187,13 @@ def topological_order(root: Value) -> list[Value]:
 
 def local_derivatives(node: Value) -> Iterable[tuple[Value, float]]:
     """Each operand of `node`, in order, with the derivative of `node` by it; none for a leaf."""
-    if node.op is None:
-        return ()
-    if node.op.binary:  # as in `Engine.node`
-        a, b = node.operands
-        return zip(node.operands, node.op.partials(node.data, a.data, b.data))
-    return zip(node.operands, node.op.partials(node.data, *[x.data for x in node.operands]))
+    numbers = [operand.data for operand in node.operands]
+    return zip(node.operands, node.op.partials(node.data, *numbers)) if node.op else ()
 
 
 current_engine: ContextVar[Engine] = ContextVar("current_engine", default=Engine())  # noqa: B039
 """The engine in use; another one inside `with no_grad():` and the like, in that thread alone."""
 open_scope: ContextVar[Any] = ContextVar("open_scope", default=None)  # the innermost scope
-
 engine_in_use, innermost_scope = current_engine.get, open_scope.get
 _new, apply = Value.__new__, Value.apply
 

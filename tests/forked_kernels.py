@@ -109,8 +109,6 @@ def prepare() -> None:
 
     import micrograd_plus as mp
 
-    with suppress(ImportError):
-        import sklearn.datasets  # noqa: F401
     weight = mp.Value(2.0)
     mp.draw(weight * weight)._repr_mimebundle_()
     mp.compile(lambda x: weight * x)([1.0])

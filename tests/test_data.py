@@ -141,8 +141,13 @@ def test_at_least_one_class():
 # ---- sets that scikit-learn carries
 
 
-@pytest.mark.usefixtures("scikit_learn")
 def test_iris_and_digits():
+    datasets = pytest.importorskip("sklearn.datasets")
+    theirs = datasets.load_iris()
+    assert data.iris() == (theirs.data.tolist(), theirs.target.tolist())
+    theirs = datasets.load_digits()
+    assert data.digits() == ((theirs.data / 16).tolist(), theirs.target.tolist())
+    assert data.digits(images=True)[0] == (theirs.images[:, None] / 16).tolist()
     X, y = data.iris()
     assert (len(X), len(X[0]), Counter(y)) == (150, 4, {0: 50, 1: 50, 2: 50})
     assert X[0] == [5.1, 3.5, 1.4, 0.2]  # the first iris of Fisher's table

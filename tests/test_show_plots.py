@@ -23,6 +23,7 @@ from micrograd_plus.show import (
     plot_loss,
     plots,
 )
+from micrograd_plus.show.style import import_matplotlib
 
 matplotlib = pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.usefixtures("matplotlib_as_it_was")
@@ -419,3 +420,11 @@ def test_plot_attention_without_matplotlib(monkeypatch):
 def test_plot_attention_with_other_lengths():
     with pytest.raises(ValueError, match=r"2 queries and 2 keys, .* must be 2 rows of 2 numbers"):
         plot_attention([[1.0]], "ab")
+
+
+def test_import_matplotlib_leaves_its_docstrings_as_they_were():
+    artist = pytest.importorskip("matplotlib.artist")
+    tables = artist.kwdoc
+    import_matplotlib()
+    assert artist.kwdoc is tables
+    assert "visible: bool" in artist.kwdoc(artist.Artist)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..nn import Module, save
 from ..show.render import RenderError
+from ..show.style import import_matplotlib
 from ..train import History
 
 
@@ -33,6 +34,7 @@ def write_pictures(
     pictures: for each name a function that draws. A picture whose library is not installed does
     not stop the others: its files are listed on stderr, with the command that installs the library.
     """
+    import_matplotlib()
     missing: dict[str, list[str]] = {}  # reason → files
     for name, draw in pictures.items():
         files = [f"{name}.{ending}" for ending in formats]

@@ -40,6 +40,24 @@ def _require_matplotlib() -> None:
         raise missing("plots are made with", "matplotlib", command) from error
 
 
+def import_matplotlib() -> None:
+    """Imports matplotlib, if it is installed, in two thirds of the time: for a command.
+
+    The rest of the time matplotlib writes tables of properties for its docstrings. They are left
+    out, so this is not for a notebook.
+    """
+    try:
+        from matplotlib import artist
+    except ImportError:  # a plot will say what to install
+        return
+    table = artist.kwdoc
+    artist.kwdoc = lambda of: ""
+    try:
+        import matplotlib.figure  # noqa: F401
+    finally:
+        artist.kwdoc = table
+
+
 @contextmanager
 def new_figure(
     width: float,

@@ -26,13 +26,13 @@ True
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..nn import saving
 from ..nn.init import GLOBAL
@@ -71,7 +71,7 @@ class Checkpoints:
         owned = [v for m in run.model.modules() for v in vars(m).values()]
         found = [generator, *(v for v in owned if isinstance(v, random.Random)), GLOBAL]
         self.generators = list(dict.fromkeys(found))  # one may be shared
-        self.training = uuid4().hex[:12]  # its name, for loggers
+        self.training = os.urandom(6).hex()  # its name, for loggers
         self.written: list[Path] = []
         self.number = 0
         self.due = 0.0
