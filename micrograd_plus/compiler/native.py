@@ -21,7 +21,7 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import kernels, machine_code, reading
+from . import kernels, machine_code, making, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
@@ -320,16 +320,21 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
-    type_of(object): where its type is. PyList_Size(object) and others: functions of Python's C API.
+    type_of(object): where its type is. item_of(tuple, i): its item i. PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
 
     from .translate import FLOAT64, I64, INT, Body, Typed
 
-    def type_of(body: Body, object_: Typed) -> Typed:
+    def word(body: Body, object_: Typed, place: Any) -> Typed:
         words = body.builder.inttoptr(object_.ir, I64.as_pointer())
-        last = object.__basicsize__ // 8 - 1  # of the words that all objects have
-        return Typed(INT, body.builder.load(body.builder.gep(words, [I64(last)])))
+        return Typed(INT, body.builder.load(body.builder.gep(words, [place])))
+
+    def type_of(body: Body, object_: Typed) -> Typed:
+        return word(body, object_, I64(object.__basicsize__ // 8 - 1))  # all objects begin so
+
+    def item_of(body: Body, tuple_: Typed, i: Typed) -> Typed:
+        return word(body, tuple_, body.builder.add(i.ir, I64(tuple.__basicsize__ // 8)))
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
@@ -351,17 +356,28 @@ def _python() -> dict[str, Any]:
         "PyTuple_GetItem": (I64, [I64, I64]),
         "PyList_Size": (I64, [I64]),
         "PyList_GetItem": (I64, [I64, I64]),
+        "PyList_Append": (i32, [I64, I64]),
         "PyFloat_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsDouble": (FLOAT64.ir, [I64]),
+        "PyLong_AsSsize_t": (I64, [I64]),
+        "PyLong_FromSsize_t": (I64, [I64]),
+        "PyErr_BadArgument": (i32, []),
         "PyErr_Occurred": (I64, []),
         "PyErr_Clear": (ir.VoidType(), []),
+        "PyObject_GetAttr": (I64, [I64, I64]),
         "PyObject_GetBuffer": (i32, [I64, I64, i32]),
+        "PyObject_GetItem": (I64, [I64, I64]),
+        "PyObject_IsTrue": (i32, [I64]),
+        "PyObject_Vectorcall": (I64, [I64, I64, I64, I64]),
         "PyBuffer_Release": (ir.VoidType(), [I64]),
+        "PyType_GenericAlloc": (I64, [I64, I64]),
+        "Py_DecRef": (ir.VoidType(), [I64]),
     }
     return {
         **_memory(None),
         **{name: function(name, *types) for name, types in functions.items()},
         "type_of": type_of,
+        "item_of": item_of,
     }
 
 
@@ -406,6 +422,35 @@ def reader() -> Any:
     compiled = partial(_compiled, None, reading, {}, ["read"])
     address = machine_code.load("reading", text, compiled)["read"]
     return PYFUNCTYPE(c_int64, c_int64, c_int64)(address)
+
+
+@cache
+def maker() -> Any:
+    """Makes `making.node` for a tuple of what it belongs to; None without llvmlite.
+
+    What it makes is a function as those that are written in C: a call of it costs little.
+    """
+    if not is_installed():
+        return None
+    import ctypes
+
+    class Definition(ctypes.Structure):  # C's PyMethodDef
+        _fields_ = (
+            ("name", ctypes.c_char_p),
+            ("address", ctypes.c_void_p),
+            ("flags", ctypes.c_int),
+            ("doc", ctypes.c_char_p),
+        )
+
+    text = Path(making.__file__).read_text(encoding="utf-8")
+    compiled = partial(_compiled, None, making, {}, ["node"])
+    address = machine_code.load("making", text, compiled)["node"]
+    fast_call = 0x80  # C's METH_FASTCALL: the arguments are in a row
+    definition = Definition(b"node", address, fast_call, None)
+    new = ctypes.pythonapi.PyCFunction_NewEx
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.POINTER(Definition), ctypes.py_object, ctypes.c_void_p]
+    return lambda own: new(definition, own, None)
 
 
 @cache

@@ -34,11 +34,12 @@ from ..engine import Constant, Engine, Value, as_value, open_scope
 from ..ops import Op
 from ..support.nested import flatten
 from .graph import Graph
+from .native import maker
 from .numbering import Base, graph_of, stamps_of
 from .parameter_memory import at_home, class_changes
 from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED, UNKNOWN
 from .recorded import Input, Random, Recorded, user_line, watched_class
-from .rows import VECTOR_OP, Result, Rows, results_of
+from .rows import VECTOR_OP, Result, Rows, results_of, word_of_number
 from .stamping import Binding, Key, flattened, flattened_rows
 
 Shape = tuple[int, ...]
@@ -171,6 +172,9 @@ class _Recorder:
     def _maker_of_nodes(self) -> Callable[..., Value]:
         """`node`, which is called for each operator: it has all that it needs at hand."""
         places, results = self.places, self.places.results
+        if (make := maker()) and (word := word_of_number()):
+            rows, of_vectors = self.rows, self._node_of_vectors
+            return make((rows.ops, rows.operands, results, word, places, "nary", of_vectors))
         ops, add = self.rows.ops, self.rows.operands.append
 
         def node(op: Op, operands: tuple[Value, ...]) -> Value:
