@@ -13,7 +13,7 @@ import ast
 import importlib.util
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from . import kernels, machine_code, making, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
+from .reading import BUF, VIEW
 from .tape import NUMBERS, RECORDS
 
 
@@ -357,6 +358,8 @@ def _python() -> dict[str, Any]:
         "PyList_Size": (I64, [I64]),
         "PyList_GetItem": (I64, [I64, I64]),
         "PyList_Append": (i32, [I64, I64]),
+        "PyList_New": (I64, [I64]),
+        "PyList_SetItem": (i32, [I64, I64, I64]),
         "PyFloat_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsSsize_t": (I64, [I64]),
@@ -370,8 +373,11 @@ def _python() -> dict[str, Any]:
         "PyObject_IsTrue": (i32, [I64]),
         "PyObject_Vectorcall": (I64, [I64, I64, I64, I64]),
         "PyBuffer_Release": (ir.VoidType(), [I64]),
+        "PySequence_List": (I64, [I64]),
+        "PySequence_Tuple": (I64, [I64]),
         "PyType_GenericAlloc": (I64, [I64, I64]),
         "Py_DecRef": (ir.VoidType(), [I64]),
+        "Py_IncRef": (ir.VoidType(), [I64]),
     }
     return {
         **_memory(None),
@@ -426,12 +432,35 @@ def reader() -> Any:
 
 @cache
 def maker() -> Any:
-    """Makes `making.node` for a tuple of what it belongs to; None without llvmlite.
-
-    What it makes is a function as those that are written in C: a call of it costs little.
-    """
+    """Gives the functions of `making.py` for a tuple of what they belong to; None without llvmlite."""
     if not is_installed():
         return None
+    text = Path(making.__file__).read_text(encoding="utf-8")
+    compiled = partial(_compiled, None, making, {}, making.ENTRIES)
+    addresses = machine_code.load("making", text, compiled)
+    new = [_new_function(name, addresses[name]) for name in making.ENTRIES]
+    return lambda own: [function(own) for function in new]
+
+
+@cache
+def passes() -> Any:
+    """The functions of `passes.py`: as machine code, or, without llvmlite, in Python."""
+    if not is_installed():
+        return python_passes
+    text = Path(python_passes.__file__).read_text(encoding="utf-8")
+    compiled = partial(_compiled, None, python_passes, {}, python_passes.ENTRIES)
+    addresses = machine_code.load("passes", text, compiled)
+    return SimpleNamespace(
+        **{name: _new_function(name, addresses[name])(None) for name in python_passes.ENTRIES}
+    )
+
+
+@cache  # C's description of a function must stay
+def _new_function(name: str, address: int) -> Callable[[Any], Any]:
+    """Gives, for what it belongs to, a function as those that are written in C: calls cost little.
+
+    At the address is a function of what it belongs to, where the arguments are, and their number.
+    """
     import ctypes
 
     class Definition(ctypes.Structure):  # C's PyMethodDef
@@ -442,51 +471,16 @@ def maker() -> Any:
             ("doc", ctypes.c_char_p),
         )
 
-    text = Path(making.__file__).read_text(encoding="utf-8")
-    compiled = partial(_compiled, None, making, {}, ["node"])
-    address = machine_code.load("making", text, compiled)["node"]
-    fast_call = 0x80  # C's METH_FASTCALL: the arguments are in a row
-    definition = Definition(b"node", address, fast_call, None)
-    new = ctypes.pythonapi.PyCFunction_NewEx
-    new.restype = ctypes.py_object
-    new.argtypes = [ctypes.POINTER(Definition), ctypes.py_object, ctypes.c_void_p]
+    in_a_row = 0x80  # the arguments: C's METH_FASTCALL
+    definition = Definition(name.encode(), address, in_a_row, None)
+    types = (ctypes.POINTER(Definition), ctypes.py_object, ctypes.c_void_p)
+    new = ctypes.PYFUNCTYPE(ctypes.py_object, *types)(("PyCFunction_NewEx", ctypes.pythonapi))
     return lambda own: new(definition, own, None)
-
-
-@cache
-def passes() -> Any:
-    """The functions of `passes.py`: as machine code, or, without llvmlite, in Python."""
-    if not is_installed():
-        return python_passes
-    entries = python_passes.ENTRIES
-    text = Path(python_passes.__file__).read_text(encoding="utf-8")
-    compiled = partial(_compiled, None, python_passes, {}, entries)
-    addresses = machine_code.load("passes", text, compiled)
-    return SimpleNamespace(
-        **{name: _callable(getattr(python_passes, name), addresses[name]) for name in entries}
-    )
 
 
 def is_installed() -> bool:
     """Whether there is what machine code is made with."""
     return importlib.util.find_spec("llvmlite") is not None
-
-
-def _callable(function: Any, address: int) -> Any:
-    """A pass, at this address, as a function of arrays and whole numbers."""
-    import ctypes
-
-    rows = {kind.__name__: kind._fields for kind in python_passes.ROWS}
-    names: list[str] = []
-    given: list[str] = []
-    for name, kind in function.__annotations__.items():
-        if name == "return":
-            continue
-        names.append(name)
-        places = [f"{name}.{field}" for field in rows[kind]] if kind in rows else [name]
-        given += places if kind == "int" else [f"{place}.buffer_info()[0]" for place in places]
-    call = ctypes.CFUNCTYPE(*[ctypes.c_int64] * (1 + len(given)))(address)
-    return eval(f"lambda {', '.join(names)}: call({', '.join(given)})", {"call": call})
 
 
 def update_addresses(name: str, update: Update, dtype: Dtype) -> list[int]:
@@ -522,6 +516,44 @@ def _addresses(title: str, text: str, exported: Sequence[str], dtype: Dtype) -> 
     return machine_code.load(title, text, compiled)
 
 
+def _add_call(module: Any, name: str, symbol: str) -> None:
+    """Adds what `_new_function` takes: it calls a pass with the arrays and whole numbers given."""
+    from llvmlite import ir
+
+    from .translate import I64, INT, Rows
+
+    function = ir.Function(module.ir, ir.FunctionType(I64, [I64, I64.as_pointer(), I64]), symbol)
+    builder = ir.IRBuilder(function.append_basic_block())
+    view = builder.alloca(I64, VIEW)
+    view_address, i32 = builder.ptrtoint(view, I64), ir.IntType(32)
+
+    def called(name: str, result: Any, *given: Any) -> Any:
+        types = [number.type for number in given]
+        return builder.call(module.declared(name, result, types), given)
+
+    def word(begin: Any, place: int) -> Any:
+        return builder.load(builder.gep(begin, [I64(place)]))
+
+    def row_of(array: Any) -> Any:  # which stays where it is: the caller has it
+        called("PyObject_GetBuffer", i32, array, view_address, i32(0))
+        begin = builder.inttoptr(word(view, BUF), I64.as_pointer())
+        called("PyBuffer_Release", ir.VoidType(), view_address)
+        return begin
+
+    callee, arguments = module.names[name], list[Any]()
+    for i, kind in enumerate(callee.parameters):
+        given = word(function.args[1], i)
+        if isinstance(kind, Rows):
+            items, first = builder.inttoptr(given, I64.as_pointer()), tuple.__basicsize__ // 8
+            arguments += [row_of(word(items, first + k)) for k in range(len(kind.fields))]
+        elif kind is INT:
+            arguments.append(called("PyLong_AsSsize_t", I64, given))
+        else:
+            arguments.append(row_of(given))
+    found = builder.call(callee.function, arguments)
+    builder.ret(called("PyLong_FromSsize_t", I64, found if callee.result else I64(0)))
+
+
 def _announced(dtype: Dtype, *arguments: Any) -> machine_code.Code:
     """As `_compiled`, for what takes so long that a user must know what is happening."""
     print(
@@ -554,7 +586,11 @@ def _compiled(
     names |= operations(dtype) if dtype else _python()
     module = Module(_kinds(dtype), names)
     symbols = {function: f"{name}_{function}" for function in exported}
+    inside = {} if python is python_passes else symbols
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef):
-            module.add(node, flags.get(node.name, ()), symbols.get(node.name, ""))
+            module.add(node, flags.get(node.name, ()), inside.get(node.name, ""))
+    if python is python_passes:
+        for function, symbol in symbols.items():
+            _add_call(module, function, symbol)
     return machine_code.machine_code(symbols, str(module.ir))
