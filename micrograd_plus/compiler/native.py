@@ -520,7 +520,7 @@ def _add_call(module: Any, name: str, symbol: str) -> None:
     """Adds what `_new_function` takes: it calls a pass with the arrays and whole numbers given."""
     from llvmlite import ir
 
-    from .translate import I64, INT, Rows
+    from .translate import I64, INT, INTEGERS, Rows
 
     function = ir.Function(module.ir, ir.FunctionType(I64, [I64, I64.as_pointer(), I64]), symbol)
     builder = ir.IRBuilder(function.append_basic_block())
@@ -534,9 +534,9 @@ def _add_call(module: Any, name: str, symbol: str) -> None:
     def word(begin: Any, place: int) -> Any:
         return builder.load(builder.gep(begin, [I64(place)]))
 
-    def row_of(array: Any) -> Any:  # which stays where it is: the caller has it
+    def row_of(array: Any, kind: Any) -> Any:  # which stays where it is: the caller has it
         called("PyObject_GetBuffer", i32, array, view_address, i32(0))
-        begin = builder.inttoptr(word(view, BUF), I64.as_pointer())
+        begin = builder.inttoptr(word(view, BUF), kind.ir)
         called("PyBuffer_Release", ir.VoidType(), view_address)
         return begin
 
@@ -545,11 +545,11 @@ def _add_call(module: Any, name: str, symbol: str) -> None:
         given = word(function.args[1], i)
         if isinstance(kind, Rows):
             items, first = builder.inttoptr(given, I64.as_pointer()), tuple.__basicsize__ // 8
-            arguments += [row_of(word(items, first + k)) for k in range(len(kind.fields))]
+            arguments += [row_of(word(items, first + k), INTEGERS) for k in range(len(kind.fields))]
         elif kind is INT:
             arguments.append(called("PyLong_AsSsize_t", I64, given))
         else:
-            arguments.append(row_of(given))
+            arguments.append(row_of(given, kind))
     found = builder.call(callee.function, arguments)
     builder.ret(called("PyLong_FromSsize_t", I64, found if callee.result else I64(0)))
 
