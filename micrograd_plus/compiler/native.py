@@ -321,7 +321,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
-    type_of(object): where its type is. item_of(tuple, i): its item i. PyList_Size(object) and others: functions of Python's C API.
+    type_of(object): where its type is. item_of(tuple, i): its item i.
+    PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
 
@@ -431,35 +432,25 @@ def reader() -> Any:
 
 
 @cache
-def maker() -> Any:
-    """Gives the functions of `making.py` for a tuple of what they belong to; None without llvmlite."""
-    if not is_installed():
-        return None
-    text = Path(making.__file__).read_text(encoding="utf-8")
-    compiled = partial(_compiled, None, making, {}, making.ENTRIES)
-    addresses = machine_code.load("making", text, compiled)
-    new = [_new_function(name, addresses[name]) for name in making.ENTRIES]
-    return lambda own: [function(own) for function in new]
-
-
-@cache
 def passes() -> Any:
     """The functions of `passes.py`: as machine code, or, without llvmlite, in Python."""
     if not is_installed():
         return python_passes
-    text = Path(python_passes.__file__).read_text(encoding="utf-8")
-    compiled = partial(_compiled, None, python_passes, {}, python_passes.ENTRIES)
-    addresses = machine_code.load("passes", text, compiled)
-    return SimpleNamespace(
-        **{name: _new_function(name, addresses[name])(None) for name in python_passes.ENTRIES}
-    )
+    functions = _as_in_c(python_passes)(None)
+    return SimpleNamespace(**dict(zip(python_passes.ENTRIES, functions)))
 
 
-@cache  # C's description of a function must stay
-def _new_function(name: str, address: int) -> Callable[[Any], Any]:
-    """Gives, for what it belongs to, a function as those that are written in C: calls cost little.
+@cache
+def maker() -> Callable[[Any], list[Any]] | None:
+    """Gives the functions of `making.py` for what they belong to; None without llvmlite."""
+    return _as_in_c(making) if is_installed() else None
 
-    At the address is a function of what it belongs to, where the arguments are, and their number.
+
+@cache  # what Python knows of each function must stay where it is
+def _as_in_c(source: Any) -> Callable[[Any], list[Any]]:
+    """Gives, for what they belong to, the functions of a module as those that are written in C.
+
+    Python calls them without ctypes, which takes 5 µs for a pass.
     """
     import ctypes
 
@@ -471,11 +462,16 @@ def _new_function(name: str, address: int) -> Callable[[Any], Any]:
             ("doc", ctypes.c_char_p),
         )
 
+    path = Path(source.__file__)
+    compiled = partial(_compiled, None, source, {}, source.ENTRIES)
+    addresses = machine_code.load(path.stem, path.read_text(encoding="utf-8"), compiled)
     in_a_row = 0x80  # the arguments: C's METH_FASTCALL
-    definition = Definition(name.encode(), address, in_a_row, None)
+    definitions = [
+        Definition(name.encode(), addresses[name], in_a_row, None) for name in source.ENTRIES
+    ]
     types = (ctypes.POINTER(Definition), ctypes.py_object, ctypes.c_void_p)
     new = ctypes.PYFUNCTYPE(ctypes.py_object, *types)(("PyCFunction_NewEx", ctypes.pythonapi))
-    return lambda own: new(definition, own, None)
+    return lambda own: [new(definition, own, None) for definition in definitions]
 
 
 def is_installed() -> bool:
@@ -517,7 +513,7 @@ def _addresses(title: str, text: str, exported: Sequence[str], dtype: Dtype) -> 
 
 
 def _add_call(module: Any, name: str, symbol: str) -> None:
-    """Adds what `_new_function` takes: it calls a pass with the arrays and whole numbers given."""
+    """Adds what `_as_in_c` takes: it calls a pass with the arrays and whole numbers given."""
     from llvmlite import ir
 
     from .translate import I64, INT, INTEGERS, Rows

@@ -171,10 +171,12 @@ class _Recorder:
 
     def _makers(self) -> Sequence[Callable[..., Any]]:
         """`node`, which is called for each operator, `numbers_of` and `results_of`."""
-        places, results, of_vectors = self.places, self.places.results, self._node_of_vectors
+        places, results = self.places, self.places.results
         ops, operands = self.rows.ops, self.rows.operands
+        of_vectors = self._node_of_vectors
         if (make := maker()) and (word := word_of_number()):
-            return make((ops, operands, results, word, places, "nary", of_vectors))
+            own = (ops, operands, results, word, places, "nary", of_vectors)
+            return make(own)
 
         def node(op: Op, values: tuple[Value, ...]) -> Value:
             if op.nary:
@@ -188,7 +190,7 @@ class _Recorder:
         return node, places.of, lambda numbers: list(map(self._result, numbers))
 
     def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
-        result = self.node(op, operands)
+        result: Value = self.node(op, operands)
         self.rows.frozen.append(len(self.rows.ops) - 1)
         return result
 
