@@ -272,7 +272,7 @@ class _Layout:
 
     def _places(self, nodes: Row, j: int, width: int, of_vectors: bool = False) -> Row:
         """The places of operand j of nodes, as `locate` writes them."""
-        places = row(len(nodes) * (width if of_vectors else 1))
+        places = array("i", (0,)) * (len(nodes) * (width if of_vectors else 1))
         self.run.locate(
             len(nodes), nodes, self.graph.nodes, j, width, of_vectors, self.place, self.slots,
             self.is_moved, self.store.free, places, self.found,
@@ -325,7 +325,7 @@ class _Layout:
         """The pattern of these places, in rows of `length` that go as `find_steps` says."""
         per_example, sign = places[0] >= 0, 1 if places[0] >= 0 else -1
         if rule == BY_ELEMENT:
-            return Pattern(BY_ELEMENT, False, 0, length, 0, active, array("i", places))
+            return Pattern(BY_ELEMENT, False, 0, length, 0, active, places)
         stride = sign * (places[1] - places[0]) if length > 1 else 0
         starts = places[::length]
         if rule == BY_ROW:
@@ -411,7 +411,7 @@ class _Layout:
             chosen = array("q", [nodes[number] for number in numbers])
             patterns = []
             for side, flows in zip(places, active):
-                own = side if len(numbers) == len(nodes) else array("q")
+                own = side if len(numbers) == len(nodes) else array("i")
                 if own is not side:
                     for number in numbers:
                         own += side[number * length : (number + 1) * length]
@@ -426,7 +426,7 @@ class _Layout:
                 own = slice(number * length, (number + 1) * length)
                 pairs = sorted(zip(*[side[own] for side in places]))
                 for side, column in zip(places, zip(*pairs)):
-                    side[own] = array("q", column)
+                    side[own] = array("i", column)
         for pair in zip(places, steps):
             self.run.row_steps(len(steps[0]), length, *pair)
 

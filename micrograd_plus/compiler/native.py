@@ -13,7 +13,7 @@ import ast
 import importlib.util
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +21,11 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import kernels, machine_code, reading
+from . import kernels, machine_code, making, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
+from .reading import BUF, VIEW
 from .tape import RECORDS, numbers_in
 
 
@@ -336,16 +337,22 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
-    type_of(object): where its type is. PyList_Size(object) and others: functions of Python's C API.
+    type_of(object): where its type is. item_of(tuple, i): its item i.
+    PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
 
     from .translate import FLOAT64, I64, INT, Body, Typed
 
-    def type_of(body: Body, object_: Typed) -> Typed:
+    def word(body: Body, object_: Typed, place: Any) -> Typed:
         words = body.builder.inttoptr(object_.ir, I64.as_pointer())
-        last = object.__basicsize__ // 8 - 1  # of the words that all objects have
-        return Typed(INT, body.builder.load(body.builder.gep(words, [I64(last)])))
+        return Typed(INT, body.builder.load(body.builder.gep(words, [place])))
+
+    def type_of(body: Body, object_: Typed) -> Typed:
+        return word(body, object_, I64(object.__basicsize__ // 8 - 1))  # all objects begin so
+
+    def item_of(body: Body, tuple_: Typed, i: Typed) -> Typed:
+        return word(body, tuple_, body.builder.add(i.ir, I64(tuple.__basicsize__ // 8)))
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
@@ -367,17 +374,33 @@ def _python() -> dict[str, Any]:
         "PyTuple_GetItem": (I64, [I64, I64]),
         "PyList_Size": (I64, [I64]),
         "PyList_GetItem": (I64, [I64, I64]),
+        "PyList_Append": (i32, [I64, I64]),
+        "PyList_New": (I64, [I64]),
+        "PyList_SetItem": (i32, [I64, I64, I64]),
         "PyFloat_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsDouble": (FLOAT64.ir, [I64]),
+        "PyLong_AsSsize_t": (I64, [I64]),
+        "PyLong_FromSsize_t": (I64, [I64]),
+        "PyErr_BadArgument": (i32, []),
         "PyErr_Occurred": (I64, []),
         "PyErr_Clear": (ir.VoidType(), []),
+        "PyObject_GetAttr": (I64, [I64, I64]),
         "PyObject_GetBuffer": (i32, [I64, I64, i32]),
+        "PyObject_GetItem": (I64, [I64, I64]),
+        "PyObject_IsTrue": (i32, [I64]),
+        "PyObject_Vectorcall": (I64, [I64, I64, I64, I64]),
         "PyBuffer_Release": (ir.VoidType(), [I64]),
+        "PySequence_List": (I64, [I64]),
+        "PySequence_Tuple": (I64, [I64]),
+        "PyType_GenericAlloc": (I64, [I64, I64]),
+        "Py_DecRef": (ir.VoidType(), [I64]),
+        "Py_IncRef": (ir.VoidType(), [I64]),
     }
     return {
         **_memory(None),
         **{name: function(name, *types) for name, types in functions.items()},
         "type_of": type_of,
+        "item_of": item_of,
     }
 
 
@@ -426,35 +449,47 @@ def passes() -> Any:
     """The functions of `passes.py`: as machine code, or, without llvmlite, in Python."""
     if not is_installed():
         return python_passes
-    entries = python_passes.ENTRIES
-    text = Path(python_passes.__file__).read_text(encoding="utf-8")
-    compiled = partial(_compiled, None, python_passes, {}, entries)
-    addresses = machine_code.load("passes", text, compiled)
-    return SimpleNamespace(
-        **{name: _callable(getattr(python_passes, name), addresses[name]) for name in entries}
-    )
+    functions = _as_in_c(python_passes)(None)
+    return SimpleNamespace(**dict(zip(python_passes.ENTRIES, functions)))
+
+
+@cache
+def maker() -> Callable[[Any], list[Any]] | None:
+    """Gives the functions of `making.py` for what they belong to; None without llvmlite."""
+    return _as_in_c(making) if is_installed() else None
+
+
+@cache  # what Python knows of each function must stay where it is
+def _as_in_c(source: Any) -> Callable[[Any], list[Any]]:
+    """Gives, for what they belong to, the functions of a module as those that are written in C.
+
+    Python calls them without ctypes, which takes 5 µs for a pass.
+    """
+    import ctypes
+
+    class Definition(ctypes.Structure):  # C's PyMethodDef
+        _fields_ = (
+            ("name", ctypes.c_char_p),
+            ("address", ctypes.c_void_p),
+            ("flags", ctypes.c_int),
+            ("doc", ctypes.c_char_p),
+        )
+
+    path = Path(source.__file__)
+    compiled = partial(_compiled, None, source, {}, source.ENTRIES)
+    addresses = machine_code.load(path.stem, path.read_text(encoding="utf-8"), compiled)
+    in_a_row = 0x80  # the arguments: C's METH_FASTCALL
+    definitions = [
+        Definition(name.encode(), addresses[name], in_a_row, None) for name in source.ENTRIES
+    ]
+    types = (ctypes.POINTER(Definition), ctypes.py_object, ctypes.c_void_p)
+    new = ctypes.PYFUNCTYPE(ctypes.py_object, *types)(("PyCFunction_NewEx", ctypes.pythonapi))
+    return lambda own: [new(definition, own, None) for definition in definitions]
 
 
 def is_installed() -> bool:
     """Whether there is what machine code is made with."""
     return importlib.util.find_spec("llvmlite") is not None
-
-
-def _callable(function: Any, address: int) -> Any:
-    """A pass, at this address, as a function of arrays and whole numbers."""
-    import ctypes
-
-    rows = {kind.__name__: kind._fields for kind in python_passes.ROWS}
-    names: list[str] = []
-    given: list[str] = []
-    for name, kind in function.__annotations__.items():
-        if name == "return":
-            continue
-        names.append(name)
-        places = [f"{name}.{field}" for field in rows[kind]] if kind in rows else [name]
-        given += places if kind == "int" else [f"{place}.buffer_info()[0]" for place in places]
-    call = ctypes.CFUNCTYPE(*[ctypes.c_int64] * (1 + len(given)))(address)
-    return eval(f"lambda {', '.join(names)}: call({', '.join(given)})", {"call": call})
 
 
 def update_addresses(name: str, update: Update, dtype: Dtype) -> list[int]:
@@ -490,6 +525,44 @@ def _addresses(title: str, text: str, exported: Sequence[str], dtype: Dtype) -> 
     return machine_code.load(title, text, compiled)
 
 
+def _add_call(module: Any, name: str, symbol: str) -> None:
+    """Adds what `_as_in_c` takes: it calls a pass with the arrays and whole numbers given."""
+    from llvmlite import ir
+
+    from .translate import I64, INT, INTEGERS, Rows
+
+    function = ir.Function(module.ir, ir.FunctionType(I64, [I64, I64.as_pointer(), I64]), symbol)
+    builder = ir.IRBuilder(function.append_basic_block())
+    view = builder.alloca(I64, VIEW)
+    view_address, i32 = builder.ptrtoint(view, I64), ir.IntType(32)
+
+    def called(name: str, result: Any, *given: Any) -> Any:
+        types = [number.type for number in given]
+        return builder.call(module.declared(name, result, types), given)
+
+    def word(begin: Any, place: int) -> Any:
+        return builder.load(builder.gep(begin, [I64(place)]))
+
+    def row_of(array: Any, kind: Any) -> Any:  # which stays where it is: the caller has it
+        called("PyObject_GetBuffer", i32, array, view_address, i32(0))
+        begin = builder.inttoptr(word(view, BUF), kind.ir)
+        called("PyBuffer_Release", ir.VoidType(), view_address)
+        return begin
+
+    callee, arguments = module.names[name], list[Any]()
+    for i, kind in enumerate(callee.parameters):
+        given = word(function.args[1], i)
+        if isinstance(kind, Rows):
+            items, first = builder.inttoptr(given, I64.as_pointer()), tuple.__basicsize__ // 8
+            arguments += [row_of(word(items, first + k), INTEGERS) for k in range(len(kind.fields))]
+        elif kind is INT:
+            arguments.append(called("PyLong_AsSsize_t", I64, given))
+        else:
+            arguments.append(row_of(given, kind))
+    found = builder.call(callee.function, arguments)
+    builder.ret(called("PyLong_FromSsize_t", I64, found if callee.result else I64(0)))
+
+
 def _announced(dtype: Dtype, *arguments: Any) -> machine_code.Code:
     """As `_compiled`, for what takes so long that a user must know what is happening."""
     print(
@@ -522,8 +595,12 @@ def _compiled(
     names |= operations(dtype) if dtype else _python()
     module = Module(_kinds(dtype), names)
     symbols = {function: f"{name}_{function}" for function in exported}
+    inside = {} if python is python_passes else symbols
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef):
-            symbol, is_apart = symbols.get(node.name, ""), node.name in _APART
+            symbol, is_apart = inside.get(node.name, ""), node.name in _APART
             module.add(node, flags.get(node.name, ()), symbol, is_apart)
+    if python is python_passes:
+        for function, symbol in symbols.items():
+            _add_call(module, function, symbol)
     return machine_code.machine_code(symbols, str(module.ir))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from .tape import AFFINE, BY_ELEMENT, BY_ROW
 
 Integers = Any  # a row of 64-bit whole numbers: an array, or its address in machine code
+Places = Any  # a row of 32-bit whole numbers, as the tape has them
 
 # Where the spaces begin in which nodes are numbered while a function is recorded: see `rows.py`.
 SPACE = 1 << 40
@@ -666,7 +667,7 @@ def grid(
     return found
 
 
-def step_of(begin: int, length: int, places: Integers) -> int:
+def step_of(begin: int, length: int, places: Places) -> int:
     """Twice the step of a row of places, plus 1 if it is per example; NOWHERE without a step."""
     step = places[begin + 1] - places[begin] if length > 1 else 0
     per_example = places[begin] >= 0
@@ -678,7 +679,7 @@ def step_of(begin: int, length: int, places: Integers) -> int:
     return int(2 * step + per_example)
 
 
-def row_steps(rows: int, length: int, places: Integers, steps: Integers) -> int:
+def row_steps(rows: int, length: int, places: Places, steps: Integers) -> int:
     """Writes `step_of` of each row; returns how many rows have no step."""
     irregular = 0
     for i in range(rows):
@@ -687,7 +688,7 @@ def row_steps(rows: int, length: int, places: Integers, steps: Integers) -> int:
     return irregular
 
 
-def find_steps(count: int, length: int, places: Integers) -> int:
+def find_steps(count: int, length: int, places: Places) -> int:
     """Whether rows of `length` places go in steps: AFFINE, BY_ROW, or BY_ELEMENT without a rule."""
     step = step_of(0, length, places)
     between = places[length] - places[0] if count > length else 0
@@ -702,7 +703,7 @@ def find_steps(count: int, length: int, places: Integers) -> int:
 
 def locate(
     count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
-    place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Integers,
+    place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Places,
     found: Integers,
 ) -> None:  # fmt: skip
     """Writes the places of operand j of each of these nodes, or of the nodes if j is -1.

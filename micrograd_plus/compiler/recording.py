@@ -35,11 +35,12 @@ from ..ops import Op
 from ..support.nested import flatten
 from ..support.words import in_short
 from .graph import Graph
+from .native import maker
 from .numbering import Base, graph_of, stamps_of
 from .parameter_memory import at_home, class_changes
 from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED, UNKNOWN
 from .recorded import Input, Random, Recorded, user_line, watched_class
-from .rows import VECTOR_OP, Result, Rows, results_of
+from .rows import VECTOR_OP, Result, Rows, results_of, word_of_number
 from .stamping import Binding, Key, flattened, flattened_rows
 
 Shape = tuple[int, ...]
@@ -156,7 +157,7 @@ class _Recorder:
         self.unchecked = base.templates.unchecked if checks else {}
         self.places, self.rows = base.places, Rows()
         self.places.results = results_of(self.rows)
-        self.node = self._maker_of_nodes()
+        self.node, self.numbers_of, self.results_of = self._makers()
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
@@ -169,25 +170,28 @@ class _Recorder:
     def scope_changed(self) -> None:
         self.rows.scopes.append((len(self.rows.ops), open_scope.get()))
 
-    def _maker_of_nodes(self) -> Callable[..., Value]:
-        """`node`, which is called for each operator: it has all that it needs at hand."""
+    def _makers(self) -> Sequence[Callable[..., Any]]:
+        """`node`, which is called for each operator, `numbers_of` and `results_of`."""
         places, results = self.places, self.places.results
-        ops, add = self.rows.ops, self.rows.operands.append
+        ops, operands = self.rows.ops, self.rows.operands
+        of_vectors = self._node_of_vectors
+        if (make := maker()) and (word := word_of_number()):
+            own = (ops, operands, results, word, places, "nary", of_vectors)
+            return make(own)
 
-        def node(op: Op, operands: tuple[Value, ...]) -> Value:
+        def node(op: Op, values: tuple[Value, ...]) -> Value:
             if op.nary:
-                return self._node_of_vectors(op, operands)
-            for value in operands:
-                add(value.number if type(value) is results else places[value])
+                return of_vectors(op, values)
+            operands.extend(places.of(values))
             result = _new(results)
             result.number = len(ops)
             ops.append(op)
             return result
 
-        return node
+        return node, places.of, lambda numbers: list(map(self._result, numbers))
 
     def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
-        result = self.node(op, operands)
+        result: Value = self.node(op, operands)
         self.rows.frozen.append(len(self.rows.ops) - 1)
         return result
 
@@ -212,7 +216,7 @@ class _Recorder:
         """The number of the vector of these Values, which is made once."""
         number = self.vectors.get(values)
         if number is None:
-            number = self.vectors[values] = self._add(VECTOR_OP, self.places.of(values))
+            number = self.vectors[values] = self._add(VECTOR_OP, self.numbers_of(values))
             self.rows.lengths.append(len(values))
         return number
 
@@ -256,11 +260,8 @@ class _Recorder:
         binding = self.base.templates.binding(key, given, self.places)
         if binding is None:
             return [function(*given, *varying) for varying in calls]
-        template, kind, results = binding.template, self.places.results, []
-        for number in self._stamp(binding, values, len(calls)):  # `_result`, without a call
-            result = _new(kind)
-            result.number = number
-            results.append(result)
+        template = binding.template
+        results = self.results_of(self._stamp(binding, values, len(calls)))
         if template.is_list:
             size = len(template.structure)
             return [results[k : k + size] for k in range(0, len(results), size)]
@@ -269,7 +270,7 @@ class _Recorder:
 
     def _stamp(self, binding: Binding, values: list[Value], count: int) -> Iterable[int]:
         """Adds the nodes of so many calls; the numbers of what they return."""
-        rows, varying, each = self.rows, self.places.of(values), binding.template.each
+        rows, varying, each = self.rows, self.numbers_of(values), binding.template.each
         outside, begin, size = self.base.outside(binding), len(rows.stamped), len(each.ops)
         rows.ops += repeat(binding, count)
         rows.stamped += each.ops * count
@@ -487,7 +488,8 @@ def _record(
         ends = shared.places.of(outputs)
     finally:
         leaves = shared.places.forget()
-        del active.node  # which refers to `active`: together they would stay until a collection
+        # These refer to `active`: together they would stay until a collection.
+        del active.node, active.numbers_of, active.results_of
     own = {*inputs, *active.randoms}
     for leaf in leaves:
         if isinstance(leaf, Recorded) and leaf not in own:

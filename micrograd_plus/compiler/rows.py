@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from typing import Any, Self
 
@@ -97,6 +98,20 @@ class Result(Recorded):
 
 
 _DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "operands": ()}
+
+
+@cache
+def word_of_number() -> int:
+    """At which of its words, of 8 bytes, a result has its number: the last, after its base's.
+
+    0 if it is not there, as another Python may have it: see `making.py`.
+    """
+    from ctypes import c_int64
+
+    result, word = Result.__new__(Result), Result.__basicsize__ // 8 - 1
+    result.number = 1 << 40
+    found = c_int64.from_address(id(result) + 8 * word).value
+    return word if found == id(result.number) else 0
 
 
 def results_of(rows: Rows) -> type[Result]:

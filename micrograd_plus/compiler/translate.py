@@ -324,7 +324,10 @@ class Body:
             self._assign_name(target.id, value)
         else:
             kind, address = self._address(target)
-            self.builder.store(self._as(kind, value), address, align=_align(kind))
+            number = self._as(kind, value)
+            if kind is INT and address.type.pointee != I64:
+                number = self.builder.trunc(number, address.type.pointee)
+            self.builder.store(number, address, align=_align(kind))
 
     def _assign_name(self, name: str, value: Typed) -> None:
         if name not in self._variables:

@@ -1,0 +1,130 @@
+"""Making: the nodes of a recording and their results, for each operator of the user's function.
+
+`native.py` compiles this file; without llvmlite `recording.py` does the same in Python. An object
+is its address, as `id` gives it. What a function of Python's C API returns must be given back with
+`Py_DecRef`, but for what `PyList_GetItem` and `item_of` find, and what becomes part of an object. 0
+in place of an object means that there is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# What `native.py` writes in LLVM's language: the words at an address, an object's type, an
+# item of a tuple, and functions of Python's C API.
+integers: Any = None
+type_of: Any = None
+item_of: Any = None
+PyErr_BadArgument: Any = None
+PyList_Append: Any = None
+PyList_GetItem: Any = None
+PyList_New: Any = None
+PyList_SetItem: Any = None
+PyList_Size: Any = None
+PyLong_AsSsize_t: Any = None
+PyLong_FromSsize_t: Any = None
+PyObject_GetAttr: Any = None
+PyObject_GetItem: Any = None
+PyObject_IsTrue: Any = None
+PyObject_Vectorcall: Any = None
+PySequence_List: Any = None
+PySequence_Tuple: Any = None
+PyTuple_Size: Any = None
+PyType_GenericAlloc: Any = None
+Py_DecRef: Any = None
+Py_IncRef: Any = None
+
+# What the functions belong to, by its place in a tuple: lists to which the op and the numbers of
+# the operands are added; the class of results, and at which of its words a result has its number;
+# the numbers of other Values; the name of the attribute that tells ops of vectors, and what makes
+# the nodes of these.
+OPS, OPERANDS, RESULTS, WORD, PLACES, NARY, OF_VECTORS = range(7)
+
+
+def add_number(own: int, numbers: int, value: int) -> int:
+    """Adds the number of a Value to a list; -1 if there is an error."""
+    if type_of(value) == item_of(own, RESULTS):
+        words = integers(value)
+        return int(PyList_Append(numbers, words[PyLong_AsSsize_t(item_of(own, WORD))]))
+    number = PyObject_GetItem(item_of(own, PLACES), value)
+    if number == 0:
+        return -1
+    done = PyList_Append(numbers, number)
+    Py_DecRef(number)
+    return int(done)
+
+
+def result_of(own: int, number: int) -> int:
+    """A new result with this number, which now belongs to it."""
+    result = PyType_GenericAlloc(item_of(own, RESULTS), 0)
+    if result != 0:
+        words = integers(result)
+        words[PyLong_AsSsize_t(item_of(own, WORD))] = number
+    return int(result)
+
+
+def node(own: int, arguments: int, count: int) -> int:
+    """`node(op, operands)`: a new result.
+
+    arguments: where the addresses of the `count` arguments are.
+    """
+    given = integers(arguments)
+    if count != 2:
+        return int(PyErr_BadArgument())
+    op, values = given[0], given[1]
+    nary = PyObject_GetAttr(op, item_of(own, NARY))
+    if nary == 0:
+        return 0
+    of_vectors = PyObject_IsTrue(nary)
+    Py_DecRef(nary)
+    if of_vectors:
+        return int(PyObject_Vectorcall(item_of(own, OF_VECTORS), arguments, count, 0))
+    width, operands, ops = PyTuple_Size(values), item_of(own, OPERANDS), item_of(own, OPS)
+    if width < 0:
+        return 0
+    for k in range(width):
+        if add_number(own, operands, item_of(values, k)) < 0:
+            return 0
+    number = PyLong_FromSsize_t(PyList_Size(ops))
+    if number == 0 or PyList_Append(ops, op) < 0:
+        return 0
+    return result_of(own, number)
+
+
+def numbers_of(own: int, arguments: int, count: int) -> int:
+    """`numbers_of(values)`: a list of their numbers."""
+    given = integers(arguments)
+    if count != 1:
+        return int(PyErr_BadArgument())
+    values = PySequence_Tuple(given[0])
+    if values == 0:
+        return 0
+    numbers = PyList_New(0)
+    for k in range(PyTuple_Size(values)):
+        if numbers != 0 and add_number(own, numbers, item_of(values, k)) < 0:
+            Py_DecRef(numbers)
+            numbers = 0
+    Py_DecRef(values)
+    return int(numbers)
+
+
+def results_of(own: int, arguments: int, count: int) -> int:
+    """`results_of(numbers)`: a list of new results with these numbers."""
+    given = integers(arguments)
+    if count != 1:
+        return int(PyErr_BadArgument())
+    numbers = PySequence_List(given[0])  # in which results take the place of the numbers
+    if numbers == 0:
+        return 0
+    for k in range(PyList_Size(numbers)):
+        number = PyList_GetItem(numbers, k)
+        Py_IncRef(number)
+        result = result_of(own, number)
+        if result == 0:
+            Py_DecRef(numbers)
+            return 0
+        PyList_SetItem(numbers, k, result)
+    return int(numbers)
+
+
+ENTRIES = ("node", "numbers_of", "results_of")
