@@ -84,13 +84,15 @@ def give_way() -> None:
 
 def tile(rows: int, vectors: int) -> Callable[..., None]:
     def piece(
-        inner: int, a: Any, a0: int, a_row: int, a_inner: int,
+        adds: int, inner: int, a: Any, a0: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
         for i in range(rows):
             row = [a[a0 + i * a_row + k * a_inner] for k in range(inner)]
             for j in range(vectors * VECTOR):
-                c[c0 + i * c_row + j] += sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
+                number = sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
+                at = c0 + i * c_row + j
+                c[at] = c[at] + number if adds else number
 
     return piece
 
@@ -112,6 +114,7 @@ KERNELS = {
     **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
     **{f.__name__: f for f in (copy_4, transpose_4)},
+    "lanes": range,
     "pause": give_way,
     "VECTOR": VECTOR,
     "zero": 0.0,
