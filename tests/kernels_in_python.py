@@ -90,9 +90,9 @@ def tile(rows: int, vectors: int) -> Callable[..., None]:
         for i in range(rows):
             row = [a[a0 + i * a_row + k * a_inner] for k in range(inner)]
             for j in range(vectors * VECTOR):
+                number = sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
                 at = c0 + i * c_row + j
-                product = sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
-                c[at] = c[at] + product if adds else product
+                c[at] = c[at] + number if adds else number
 
     return piece
 
