@@ -42,13 +42,13 @@ def test_gradients_are_written_where_none_was_added(program: Program) -> None:
     """Those of the first layer, of relu and of the second layer, whose softmax reads them twice."""
     first, relu, second, *softmax = program.per_example
     assert [i.op and i.op.name for i in (first, relu, second)] == ["dot", "relu", "dot"]
-    assert not first.is_cleared and relu.operands[0].is_first
-    assert not relu.is_cleared and second.operands[1].is_first
+    assert not first.is_cleared
+    assert relu.operands[0].is_first
+    assert not relu.is_cleared
+    assert second.operands[1].is_first
+    # The last to read it is the first on the way back.
     reading = [x for i in softmax for x in i.operands if x.base == second.out]
-    assert [x.is_first for x in reading] == [
-        False,
-        True,
-    ]  # and the first is the last on the way back
+    assert [x.is_first for x in reading] == [False, True]
     assert softmax[-1].is_cleared  # no instruction gives it a gradient
 
 

@@ -647,44 +647,14 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
         else:
             if x.active:
                 multiply(
-                    panel,
-                    1,
-                    1,
-                    width,
-                    length,
-                    grad,
-                    out,
-                    0,
-                    1,
-                    data,
-                    b,
-                    1,
-                    y_step,
-                    grad,
-                    a,
-                    0,
-                    x_step,
-                )
+                    panel, 1, 1, width, length, grad, out, 0, 1,
+                    data, b, 1, y_step, grad, a, 0, x_step,
+                )  # fmt: skip
             if y.active:
                 multiply(
-                    panel,
-                    1,
-                    length,
-                    1,
-                    width,
-                    data,
-                    a,
-                    x_step,
-                    0,
-                    grad,
-                    out,
-                    0,
-                    1,
-                    grad,
-                    b,
-                    y_step,
-                    1,
-                )
+                    panel, 1, length, 1, width, data, a, x_step, 0,
+                    grad, out, 0, 1, grad, b, y_step, 1,
+                )  # fmt: skip
         if x.rule == BY_ELEMENT and x.active:
             unpack(work, x, i, 1, length, width, a, 0)
         if y.rule == BY_ELEMENT and y.active:

@@ -344,9 +344,9 @@ class Body:
         if isinstance(place, ast.Subscript) and isinstance(of.kind, Row):
             index = self.value(place.slice)
             if index.kind is LANE:
-                kind = self.module.vector_of(of.kind.of)
+                vector = self.module.vector_of(of.kind.of)
                 address = self.builder.gep(of.ir, [index.ir])
-                return kind, self.builder.bitcast(address, kind.ir.as_pointer())
+                return vector, self.builder.bitcast(address, vector.ir.as_pointer())
             return of.kind.of, self.builder.gep(of.ir, [self._as(INT, index)])
         if isinstance(place, ast.Attribute) and isinstance(of.kind, Record):
             for i, (name, kind) in enumerate(of.kind.fields):
