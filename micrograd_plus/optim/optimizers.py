@@ -52,7 +52,7 @@ class Optimizer:
                 continue
             if not isinstance(setting, Real):
                 raise TypeError(f"{name} must be a number, not {setting!r}")
-            if not setting >= 0:
+            if not float(setting) >= 0:
                 raise ValueError(f"{name} must not be below 0, but is {setting!r}")
         self._state: list[dict[str, float]] | None = None  # not before it is needed
         self._fetch: Callable[[], list[dict[str, float]]] | None = None
