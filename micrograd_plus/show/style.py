@@ -47,15 +47,15 @@ def import_matplotlib() -> None:
     out, so this is not for a notebook.
     """
     try:
-        from matplotlib import artist
+        from matplotlib import artist as artists
     except ImportError:  # a plot will say what to install
         return
-    table = artist.kwdoc
-    artist.kwdoc = lambda of: ""
+    tables = artists.kwdoc
+    artists.kwdoc = lambda artist: ""
     try:
         import matplotlib.figure  # noqa: F401
     finally:
-        artist.kwdoc = table
+        artists.kwdoc = tables
 
 
 @contextmanager
