@@ -305,7 +305,8 @@ def _outputs(model: Any, rows: list[list[float]]) -> Iterable[Any]:
 
     if compiler.is_native() and hasattr(model, "parameters"):
         with suppress(TypeError, ValueError):  # of what cannot be compiled
-            return plain(compiler.compile(model)(rows))
+            outputs: list[Any] = plain(compiler.compile(model)(rows))
+            return outputs
     return map(model, rows)
 
 
