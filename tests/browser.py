@@ -111,7 +111,8 @@ class Visit:
             self.page.goto("about:blank")  # else its animations go on and on
         # Else Chromium would lay out and paint it at each of the changes.
         self.page.evaluate("document.documentElement.style.display = 'none'")
-        self.page.set_viewport_size(self.settings["viewport"])
+        if self.page.viewport_size != self.settings["viewport"]:
+            self.page.set_viewport_size(self.settings["viewport"])
         scheme = self.settings.get("color_scheme", "light")
         self.page.emulate_media(media="null", color_scheme=scheme)
         self.page.mouse.move(0, 0)

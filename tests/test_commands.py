@@ -14,7 +14,7 @@ import pytest
 
 from micrograd_plus import data, load, load_weights, nn, save
 from micrograd_plus.__main__ import main
-from micrograd_plus.commands.demo import neuron_after_backward, of_a_point
+from micrograd_plus.commands.demo import neuron_after_backward
 from micrograd_plus.show import plot_gradient_through_time
 from micrograd_plus.text import CharacterTokenizer
 
@@ -83,14 +83,6 @@ def test_demo_without_graphviz_writes_its_plots(run, tmp_path):
         pictures.check(tmp_path / "here" / name)
     assert ": neuron.svg, neuron.png not written: " in complaints
     assert "pip install" in complaints
-
-
-def test_the_demos_decision_boundary_is_the_models(monkeypatch):
-    pytest.importorskip("llvmlite")
-    model, point = nn.MLP(2, [3, 1]), [0.5, -1.0]
-    assert of_a_point(model)(point) == pytest.approx(model(point).data, rel=1e-12)
-    monkeypatch.setattr("micrograd_plus.compiler.is_native", lambda: False)
-    assert of_a_point(model) is model
 
 
 def test_the_demos_neuron_is_the_one_that_everybody_knows():

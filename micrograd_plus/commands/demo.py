@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from .. import compiler, show
+from .. import show
 from ..data import moons
 from ..engine import Value
 from ..nn import MLP, Neuron
@@ -42,20 +42,12 @@ def run(options: argparse.Namespace) -> int:
 
     pictures: dict[str, Callable[[], Any]] = {
         "loss": lambda: show.plot_loss(history),
-        "decision-boundary": lambda: show.plot_decision_boundary(of_a_point(model), X, y),
+        "decision-boundary": lambda: show.plot_decision_boundary(model, X, y),
         "network": lambda: show.network(model),
         "neuron": lambda: show.draw(neuron_after_backward()),
     }
     write_pictures(pictures, options.out, FORMATS)
     return 0
-
-
-def of_a_point(model: MLP) -> Callable[[list[float]], Any]:
-    """The model's output for one point, compiled where that is faster."""
-    if not compiler.is_native():
-        return model
-    predict = compiler.compile(model)
-    return lambda point: predict([point])[0]
 
 
 def neuron_after_backward() -> Value:

@@ -248,11 +248,12 @@ def _answers(model: Any, rows: list[list[float]]) -> list[list[float]]:
 
 def _outputs(model: Any, rows: list[list[float]]) -> Iterable[Any]:
     """What the model returns for each row: compiled if possible, as a grid has thousands."""
-    from ..compiler import compile, is_native
+    from .. import compiler
 
-    if is_native() and hasattr(model, "parameters"):
-        with suppress(TypeError, ValueError):  # it cannot be compiled: eager code says why
-            return plain(compile(model)(rows))
+    if compiler.is_native() and hasattr(model, "parameters"):
+        with suppress(TypeError, ValueError):  # of what cannot be compiled
+            outputs: list[Any] = plain(compiler.compile(model)(rows))
+            return outputs
     return map(model, rows)
 
 
