@@ -1026,8 +1026,8 @@ def test_all_is_collected_only_when_a_quarter_is_new(monkeypatch: pytest.MonkeyP
         with collector.paused():
             kept.append([[i] for i in range(2000)])
     assert collected_at == [1]  # nothing was known before; there are more than 40,000 objects
-    assert collector.all == pytest.approx(len(gc.get_objects()), rel=0.2)
-    collector.all = 20_000
+    assert collector.alive == pytest.approx(len(gc.get_objects()), rel=0.2)
+    collector.alive = 20_000
     with collector.paused():
         kept.append([[i] for i in range(2000)])
     assert collected_at == [1, 6]

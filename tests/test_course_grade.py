@@ -21,6 +21,7 @@ from micrograd_plus.course.grading import Graded, Mark, grade
 from micrograd_plus.course.report import write_report
 from micrograd_plus.course.sending import packed
 from micrograd_plus.course.submissions import submissions
+from micrograd_plus.ops import TABLE
 
 
 @pytest.fixture
@@ -310,6 +311,15 @@ def test_an_exercise_is_sent_without_its_solution(exercise):
     assert (sent.test.solution, sent.test.mistakes) == (None, ())
     evidence = observe(sent, 1, exercise.test.solution)
     assert judge(exercise, 1, evidence).passed
+
+
+def test_an_op_that_has_been_used_is_sent():
+    TABLE["sigmoid"].forward(0.0)  # from now on it is a function of no module
+    forward = TABLE["sigmoid"].forward
+    assert forward.__module__ is None
+    test = Behaviour(None, lambda generator: (), (), run=lambda answer, x: forward(x))
+    sent = pickle.loads(packed(Exercise("02.1", "An op", 1, test)))
+    assert sent.test.run(None, 0.0) == 0.5
 
 
 class Counter:

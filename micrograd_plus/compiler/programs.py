@@ -331,12 +331,12 @@ class _Collector:
 
     If many are left, they count as old at the end, so that the next collection does not visit them.
     But old garbage stays, and what is left of compiled functions may be garbage one day; so all is
-    collected when more than `most` objects have become old in this way, and as many as a quarter
-    of all that are there: a collection looks at each of them.
+    collected when more than `most` objects have become old in this way, and a quarter as many as
+    were alive after the last time: a collection visits each of them.
     """
 
     def __init__(self, many: int, most: int) -> None:
-        self.many, self.most, self.aged, self.all = many, most, 0, 0
+        self.many, self.most, self.aged, self.alive = many, most, 0, 0
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -354,13 +354,13 @@ class _Collector:
         if left < self.many or gc.get_freeze_count():  # what the user has frozen must stay so
             return
         self.aged += left
-        is_due = self.aged > max(self.most, self.all / 4)
+        is_due = self.aged > max(self.most, self.alive / 4)
         if is_due:
             self.aged = 0
             gc.collect()
         gc.freeze()
         if is_due:
-            self.all = gc.get_freeze_count()
+            self.alive = gc.get_freeze_count()
         gc.unfreeze()
 
 

@@ -71,7 +71,7 @@ _OWN = {"__dict__", "__weakref__", "__doc__"}
 
 def _is_sent(thing: FunctionType | type) -> bool:
     """Whether the other process cannot import it: it is an exercise's, or has no name there."""
-    if thing.__module__.startswith(_EXERCISES):
+    if (thing.__module__ or "").startswith(_EXERCISES):  # an op's function is of no module
         return True
     found: Any = sys.modules.get(thing.__module__)
     for name in thing.__qualname__.split("."):

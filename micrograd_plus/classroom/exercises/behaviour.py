@@ -27,7 +27,8 @@ def observe_behaviour(test: Behaviour, seed: int, answer: Any, guard: Guard) -> 
     """What the answer gives in each case."""
     if not callable(answer):
         return [guard.run(lambda: answer)]
-    return [guard.run(partial(test.run, answer, *case)) for case in cases_of(test, seed)]
+    cases = [*cases_of(test, seed)]  # all of them before the answer runs
+    return [guard.run(partial(test.run, answer, *case)) for case in cases]
 
 
 def judge_behaviour(exercise: Exercise, test: Behaviour, seed: int, evidence: Evidence) -> Result:

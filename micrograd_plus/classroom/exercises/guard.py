@@ -125,7 +125,7 @@ class Guard:
 
     def _trace_inside(self, frame: FrameType) -> Any:
         """What traces the frame: each instruction, as `while True: pass` has no second line."""
-        if _is_librarys(frame.f_code.co_filename):
+        if _is_of_library(frame.f_code.co_filename):
             return None
         frame.f_trace_opcodes = True  # in Python 3.14 without effect where f_trace_lines is False
         return self._trace
@@ -139,12 +139,12 @@ class Guard:
 
 
 @cache
-def _is_librarys(file: str) -> bool:
+def _is_of_library(file: str) -> bool:
     return file.startswith(_LIBRARIES) or "site-packages" in file
 
 
 def _students_place(frame: FrameType | None) -> Place | None:
-    while frame is not None and _is_librarys(frame.f_code.co_filename):
+    while frame is not None and _is_of_library(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:
         return None
@@ -172,7 +172,7 @@ def _place_of(error: BaseException) -> Place | None:
     places, traceback = [], error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not _is_librarys(code.co_filename):
+        if not _is_of_library(code.co_filename):
             places.append(Place(code.co_filename, traceback.tb_lineno, code.co_name))
         traceback = traceback.tb_next
     if isinstance(error, RecursionError) and places:

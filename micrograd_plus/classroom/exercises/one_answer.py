@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from ..questions import HINTS
@@ -70,7 +69,6 @@ def _numbered(test: Number, expected: float) -> Iterator[tuple[float, str]]:
         yield 1 / expected, _RECIPROCAL
 
 
-@cache
 def _computed(amount: Amount) -> float:
     return float(amount()) if callable(amount) else amount
 

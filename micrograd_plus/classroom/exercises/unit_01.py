@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from ...nn import Layer, Neuron
@@ -30,6 +31,11 @@ def _neuron(x: Row, w: Row, b: float) -> float:
 
 def _layer(x: Row, weights: Sequence[Row], biases: Row) -> list[float]:
     return [_neuron(x, w, b) for w, b in zip(weights, biases)]
+
+
+@cache
+def _size_of_a_layer() -> float:
+    return float(len(Layer(784, 100).parameters()))
 
 
 def _numbers(generator: random.Random, count: int) -> list[float]:
@@ -326,7 +332,7 @@ EXERCISES: tuple[Exercise, ...] = (
         "How many parameters?",
         1,
         Number(
-            lambda: float(len(Layer(784, 100).parameters())),
+            _size_of_a_layer,
             tolerance=1e-6,
             mistakes=(
                 (78400.0, "These are the weights. What else does each neuron have?"),
