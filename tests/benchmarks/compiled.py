@@ -384,7 +384,7 @@ def in_a_process(
 def prepare_forks() -> None:
     """Imports what takes long; not JAX, whose threads do not survive a fork."""
     os.environ |= ONE_THREAD
-    for library in ("numpy", "torch", "sklearn.datasets"):
+    for library in ("numpy", "torch"):
         with suppress(ModuleNotFoundError):
             importlib.import_module(library)
 
