@@ -104,6 +104,11 @@ def compile(
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
 
+    Recording calls the function twice, and it must do the same both times: ValueError if it counts
+    its calls, reads a clock or draws random numbers. What changes later only, such as the date, a
+    setting, or a number in a list, is not found: the program keeps what was there when it was
+    recorded. Make it an argument of the function, or a parameter; or compile again.
+
     threads: how many threads share the examples of a batch; worth it for batches of a hundred and
     more, on as many free cores, up to 8. The batch is cut into parts, which do not depend on the
     number of threads: the results are the same, to the last bit, for every number from 1 on. What
