@@ -148,9 +148,7 @@ def log_softmax(values: Vector) -> list[Value]:
     >>> [f"{value:.4f}" for value in log_softmax([1.0, 1.0])]
     ['-0.6931', '-0.6931']
     """
-    values = [as_value(value) for value in _row("log_softmax", values)]
-    normaliser = _logsumexp(values)
-    return [value - normaliser for value in values]
+    return _log_softmax(_row("log_softmax", values))
 
 
 def softmax(values: Vector) -> list[Value]:
@@ -159,4 +157,10 @@ def softmax(values: Vector) -> list[Value]:
     >>> [f"{value:.3f}" for value in softmax([0.0, 1.0, 3.0])]
     ['0.042', '0.114', '0.844']
     """
-    return [value.exp() for value in log_softmax(_row("softmax", values))]
+    return [value.exp() for value in _log_softmax(_row("softmax", values))]
+
+
+def _log_softmax(row: Sequence[Operand]) -> list[Value]:
+    values = list(map(as_value, row))
+    normaliser = _logsumexp(values)
+    return [value - normaliser for value in values]

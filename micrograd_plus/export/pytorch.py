@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .. import nn
 from ..support.libraries import missing
 from ..support.nested import flatten
+from ..support.words import in_short
 from .parts import Function, in_parts
 
 if TYPE_CHECKING:
@@ -215,7 +216,9 @@ def to_torch(model: nn.Module) -> TorchModule:
     )
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"to_torch takes a model, a Module of micrograd_plus, not {model!r:.60}")
+        raise TypeError(
+            f"to_torch takes a model, a Module of micrograd_plus, not {in_short(model)}"
+        )
     torch = _torch()
     model = in_parts(model)
     with torch.random.fork_rng(devices=[]):  # building draws numbers, which are replaced below
@@ -245,7 +248,7 @@ def from_torch(module: TorchModule) -> nn.Module:
     """
     torch = _torch()
     if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"from_torch takes a torch.nn.Module, not {module!r:.60}")
+        raise TypeError(f"from_torch takes a torch.nn.Module, not {in_short(module)}")
     ours = _back(module, {})
     ours.load_state_dict(module.state_dict())
     _tie_back(ours, module)
