@@ -7,6 +7,7 @@ import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from .commands.arguments import keep_expressions_whole
 from .show.render import RenderError
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0, 1 if a check fails, 2 for bad input, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file on Windows may have no letter for an arrow
+            stream.reconfigure(errors="replace")
     thresholds = gc.get_threshold()
     gc.set_threshold(50_000)  # imports and graphs are many objects, and few of them are garbage
     try:
