@@ -5,6 +5,8 @@ import os
 import pickle
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -214,6 +216,34 @@ def test_without_namespaces_the_hook_refuses_the_same(attacks, monkeypatch):
     assert succeeded == "[]"
     assert ada.is_suspicious
     assert ada.unprotected == {"files and network against code that uses ctypes"}
+
+
+IN_CAPITALS = """
+import sys
+from pathlib import Path
+from micrograd_plus.course.sandbox import READS, fence
+sys.platform = "darwin"
+attempts, folder = [], Path(sys.argv[1])
+fence(folder / "work", [folder / "solutions"], attempts.append)
+try:
+    open(folder / "SOLUTIONS" / "unit.py")
+except PermissionError:
+    assert attempts == [READS]
+    print("refused")
+"""
+
+
+def test_capitals_do_not_get_around_the_hook(tmp_path):
+    """Where the system opens a file whether its name is in capitals or not."""
+    command = [sys.executable, "-c", IN_CAPITALS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "refused\n", done.stderr
+
+
+def test_students_code_finds_the_machine_code_of_this_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("MICROGRAD_PLUS_CACHE", "cache")
+    monkeypatch.chdir(tmp_path)
+    assert process._environment("work")["MICROGRAD_PLUS_CACHE"] == str(tmp_path / "cache")
 
 
 STUBBORN = """

@@ -146,7 +146,7 @@ def fence(folder: Path, hidden: Sequence[Path], report: Callable[[str], None]) -
 
     folder: the only one in which files can be written. hidden: what must not be read.
     """
-    inside, secret = _prefix(folder), tuple(map(_prefix, hidden))
+    inside, secret = _real(folder), tuple(map(_real, hidden))
 
     def refuse(what: str) -> None:
         if what != PROGRAMS:  # libraries ask programs about the system, and go on without
@@ -206,8 +206,6 @@ _TWO_PATHS = ("os.rename", "os.link", "os.symlink")
 
 
 def _real(path: Any) -> str:
-    return os.path.join(os.path.realpath(os.fsdecode(path)), "")
-
-
-def _prefix(path: Path) -> str:
-    return os.path.join(os.path.realpath(path), "")
+    """The whole path, to compare; where capitals and small letters are the same, in small ones."""
+    real = os.path.join(os.path.realpath(os.fsdecode(path)), "")
+    return real if sys.platform == "linux" else real.casefold()
