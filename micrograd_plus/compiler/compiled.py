@@ -183,6 +183,7 @@ class Compiled:
         optimizer: Any = None,
     ) -> None:
         self.function, self.engine = function, engine
+        self._settings = cache_size, threads, dtype, engine, devices
         new_machine = engine_of(engine, devices)
         if engine != "native" and threads is not None:
             raise ValueError(f"threads are for engine='native'; {engine} has its own")
@@ -201,6 +202,10 @@ class Compiled:
     def programs(self) -> dict[Key, Program]:
         """The program of each shape of the arguments, the last used last."""
         return {key: entry.program for key, entry in self._programs.entries.items()}
+
+    def __reduce__(self) -> Any:
+        """A copy of it, and what a pickle gives, records its function again."""
+        return type(self), (self.function, *self._settings)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self._shown())})"
@@ -402,6 +407,9 @@ class Step(LossAndGradient):
         self.optimizer = optimizer
         self._pace: tuple[tuple[Any, ...], int] = (), 1  # of the last run: its kind, a part's steps
         super().__init__(function, cache_size, threads, dtype, engine, devices, optimizer)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.function, self.optimizer, *self._settings)
 
     def __repr__(self) -> str:
         name, *others = self._shown()
