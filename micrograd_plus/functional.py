@@ -55,8 +55,6 @@ def function_of(op: Op) -> Callable[..., Value]:
                 f"{op.name} takes sequences of equal length, and was given "
                 f"{' and '.join(map(str, lengths))} numbers"
             )
-        if not rows[0]:
-            raise ValueError(f"{op.name} takes at least one value, and was given none")
         return apply(op, *[value for row in rows for value in row])
 
     made = function_of_vectors if op.nary else function
@@ -93,11 +91,14 @@ Op.__call__ = _call  # type: ignore[method-assign, assignment]
 
 def _row(function: str, vector: Vector) -> Sequence[Operand]:
     try:
-        return vector if isinstance(vector, (list, tuple)) else list(vector)
+        row = vector if isinstance(vector, (list, tuple)) else list(vector)
     except TypeError:
         raise TypeError(
             f"{function} takes a sequence of Values or numbers, not the single {vector!r}"
         ) from None
+    if not row:
+        raise ValueError(f"{function} takes at least one value, and was given none")
+    return row
 
 
 _sum, _logsumexp = function_of(TABLE["sum"]), function_of(TABLE["logsumexp"])
@@ -126,7 +127,7 @@ def mean(values: Vector) -> Value:
     Value(data=3.0, grad=0.0)
     """
     values = _row("mean", values)
-    return _sum(values) / (len(values) or 1)
+    return _sum(values) / len(values)
 
 
 def var(values: Vector, correction: int = 1) -> Value:

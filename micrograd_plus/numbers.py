@@ -12,7 +12,7 @@ it holds a number
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 
 class Number:
@@ -26,6 +26,9 @@ class Number:
     def item(self) -> float:
         """The number, as `data`."""
         return self.data
+
+    def __pos__(self) -> Self:
+        return self
 
     def __lt__(self, other: Any) -> bool:
         return self.data < number_of(other)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..engine import Constant, Value
 from ..support.rich import mimebundle
+from ..support.words import many
 from ..symbols import sqrt
 
 
@@ -124,7 +125,7 @@ class Optimizer:
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
-        return f"{type(self).__name__}({len(self.parameters)} parameters, {settings})"
+        return f"{type(self).__name__}({many(len(self.parameters), 'parameter')}, {settings})"
 
     _repr_mimebundle_ = mimebundle
 
