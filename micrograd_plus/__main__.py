@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import platform
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 
+from . import __version__
 from .commands.arguments import keep_expressions_whole
 from .show.render import RenderError
 
@@ -41,6 +43,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         description="Train, draw, step through and check networks made of scalars.",
         epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
     )
+    version = f"micrograd_plus {__version__}, Python {platform.python_version()}"
+    parser.add_argument("--version", action="version", version=version, help="show it and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     given = keep_expressions_whole(sys.argv[1:] if arguments is None else arguments)
     # The modules of the other commands are imported only when all commands are listed.

@@ -203,12 +203,15 @@ def names() -> list[str]:
 
 
 def text(path: str | Path) -> list[str]:
-    """The lines of a text file in UTF-8, without empty lines.
+    """The lines of a text file in UTF-8, without empty lines; ValueError for another file.
 
     >>> text(Path(__file__).parent / "datasets" / "names.txt")[:2]
     ['james', 'john']
     """
-    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file in UTF-8: {error}") from None
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -260,6 +260,12 @@ def test_text_is_one_item_a_line(tmp_path, bom):
     assert data.text(path) == data.text(str(path)) == ["Zürich", "Bad Ischl", "Å"]
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "letters.txt").write_bytes("größe".encode("cp1252"))
+    with pytest.raises(ValueError, match=r"letters\.txt is not a text file in UTF-8: .*0xf6"):
+        data.text(tmp_path / "letters.txt")
+
+
 def test_text_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         data.text(tmp_path / "nothing.txt")
