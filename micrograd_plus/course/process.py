@@ -1,4 +1,4 @@
-"""The process that runs a student's notebook, seen from the grader: it is asked, and ended.
+"""Starts the process that runs a student's notebook, sends it commands, and ends it.
 
 What it does is in `worker`.
 """

@@ -1,4 +1,4 @@
-"""Takes a model along: to PyTorch's modules and back, and to files that other libraries read.
+"""Exports models: to PyTorch's modules and back, and to files that other libraries read.
 
 >>> import tempfile
 >>> from pathlib import Path

@@ -86,7 +86,7 @@ class Optimizer:
         self._fetch = fetch
 
     def has_lent_state_to(self, fetch: Any) -> bool:
-        """Whether the state is still in the keeper that `lend_state_to` got: not read since."""
+        """Whether the state is still read from `fetch`: it has not been read or set since."""
         return self._fetch is not None and self._fetch is fetch
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
