@@ -27,7 +27,7 @@ from .formulas.names import parameter_names
 from .numbers import number_of
 from .support.progress import bar
 from .support.rich import mimebundle
-from .support.words import many
+from .support.words import cut, many
 
 RIGHT, WRONG, KINK, UNDEFINED = "ok", "WRONG", "kink", "undefined"
 
@@ -274,14 +274,10 @@ def _check_op(node: Value) -> list[Check]:
 
         name = op.operands[i * len(op.operands) // len(numbers)]
         index = f"[{i % (len(numbers) // len(op.operands))}]" if op.nary else ""
-        what = f"{_shortened(formula(node))} by {name}{index}"
+        what = f"{cut(formula(node), _MOST_LETTERS)} by {name}{index}"
         compared = _compare(what, partial, function, numbers[i])
         checks.append(compared._replace(op=op.name, operand=name))
     return checks
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 3] + "..."
 
 
 def _compare(what: str, analytic: float, function: Callable[[float], float], x: float) -> Check:
