@@ -21,6 +21,7 @@ import random
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,8 @@ def train_test_split(
 
 def _generator(n: int, noise: float, seed: int) -> random.Random:
     whole_number("n, the number of examples,", n)
+    if not isinstance(noise, Real):
+        raise TypeError(f"a standard deviation must be a number, not {noise!r}")
     if noise < 0:
         raise ValueError(f"a standard deviation must not be below 0, but is {noise!r}")
     return random.Random(seed)

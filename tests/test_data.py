@@ -129,6 +129,8 @@ def test_errors(name):
             make(n)
     with pytest.raises(ValueError, match="must not be below 0, but is -1"):
         make(10, **{"std" if name == "blobs" else "noise": -1})
+    with pytest.raises(TypeError, match=r"must be a number, not '0\.1'"):
+        make(10, **{"std" if name == "blobs" else "noise": "0.1"})
 
 
 def test_at_least_one_class():

@@ -189,6 +189,10 @@ def step_through(
     if isinstance(root, Module):
         if loss is None or x is None:
             raise TypeError("step_through(model, x, y, loss) takes an input, a target and a loss")
+        if not callable(loss):
+            raise TypeError(
+                f"the loss must be a function, such as losses.mse, not {in_short(loss)}"
+            )
         model, root = root, _loss_of(root, x, y, loss)
         optimizer = optimizer or SGD(model.parameters(), lr=0.1)
         title = title or f"One training step of {type(model).__name__}({model.extra_repr()})"
