@@ -18,7 +18,7 @@ from micrograd_plus.classroom.exercises import UNITS, unit, unit_02
 from micrograd_plus.classroom.exercises.check import judge, observe
 from micrograd_plus.classroom.exercises.exercise import Behaviour, Exercise
 from micrograd_plus.classroom.exercises.result import Result
-from micrograd_plus.course import process, source
+from micrograd_plus.course import process, sandbox, source
 from micrograd_plus.course.grading import Graded, Mark, grade
 from micrograd_plus.course.report import write_report
 from micrograd_plus.course.sending import packed
@@ -238,6 +238,21 @@ def test_capitals_do_not_get_around_the_hook(tmp_path):
     command = [sys.executable, "-c", IN_CAPITALS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "refused\n", done.stderr
+
+
+def test_a_limit_that_the_system_refuses_is_told(monkeypatch):
+    """As macOS does for memory; the other limits are set."""
+    resource = pytest.importorskip("resource")
+    taken = []
+
+    def setrlimit(kind, limits):
+        if kind == resource.RLIMIT_DATA:
+            raise ValueError("current limit exceeds maximum limit")
+        taken.append(kind)
+
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    assert sandbox.limit(10**9, 60.0) == ["memory"]
+    assert taken == [resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE]
 
 
 def test_students_code_finds_the_machine_code_of_this_user(tmp_path, monkeypatch):

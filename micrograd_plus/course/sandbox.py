@@ -36,15 +36,21 @@ def limit(memory: int, seconds: float) -> list[str]:
         return ["memory", "processor time"]
     # RLIMIT_DATA, not RLIMIT_AS: WebAssembly reserves gigabytes that it never uses.
     limits = {
-        resource.RLIMIT_DATA: memory, resource.RLIMIT_CPU: int(seconds) + 1,
-        resource.RLIMIT_FSIZE: _LARGEST_FILE, resource.RLIMIT_CORE: 0,
-    }  # fmt: skip
-    for kind, most in limits.items():
+        "memory": (resource.RLIMIT_DATA, memory),
+        "processor time": (resource.RLIMIT_CPU, int(seconds) + 1),
+        "the size of files": (resource.RLIMIT_FSIZE, _LARGEST_FILE),
+        "memory dumps": (resource.RLIMIT_CORE, 0),
+    }
+    unlimited = [] if sys.platform == "linux" else ["memory"]  # macOS takes it, and does nothing
+    for name, (kind, most) in limits.items():
         allowed = resource.getrlimit(kind)[1]
         if allowed != resource.RLIM_INFINITY:
             most = min(most, allowed)
-        resource.setrlimit(kind, (most, most))
-    return [] if sys.platform == "linux" else ["memory"]
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (ValueError, OSError):  # some versions of macOS refuse it
+            unlimited.append(name)
+    return unlimited
 
 
 # ---- namespaces of Linux
