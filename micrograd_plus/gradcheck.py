@@ -25,7 +25,6 @@ from .engine import Constant, Value, local_derivatives, topological_order
 from .formulas.description import formula
 from .formulas.names import parameter_names
 from .numbers import number_of
-from .support.progress import bar
 from .support.rich import mimebundle
 from .support.words import cut, many
 
@@ -191,6 +190,8 @@ def _report(
     function_of: Callable[[Value], Callable[[float], float]],
 ) -> Report:
     """function_of: gives the root's number as a function of a leaf's."""
+    from .support.progress import bar  # which `import micrograd_plus` does not need
+
     names = _names(leaves, order)
     gradients = gradients_of(root, order)
     leaf_checks = []
