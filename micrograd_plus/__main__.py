@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import platform
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
+from . import __version__
 from .commands.arguments import keep_expressions_whole
 from .show.render import RenderError
 
@@ -23,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0, 1 if a check fails, 2 for bad input, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file on Windows may have no letter for an arrow
+            stream.reconfigure(errors="replace")
     thresholds = gc.get_threshold()
     gc.set_threshold(50_000)  # imports and graphs are many objects, and few of them are garbage
     try:
@@ -37,6 +43,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         description="Train, draw, step through and check networks made of scalars.",
         epilog="micrograd-plus COMMAND --help shows a command's options and an example.",
     )
+    version = f"micrograd_plus {__version__}, Python {platform.python_version()}"
+    parser.add_argument("--version", action="version", version=version, help="show it and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     given = keep_expressions_whole(sys.argv[1:] if arguments is None else arguments)
     # The modules of the other commands are imported only when all commands are listed.

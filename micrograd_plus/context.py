@@ -164,6 +164,9 @@ class Recorder(Protocol):
     def scope_changed(self) -> None:
         """Called when a `with scope(owner):` begins or ends."""
 
+    def refuses(self, error: Exception) -> None:
+        """Called before an error that must not be caught by the function that is recorded."""
+
     def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
         """The Value that stands for the result of `op`."""
 

@@ -21,6 +21,7 @@ import random
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -203,12 +204,15 @@ def names() -> list[str]:
 
 
 def text(path: str | Path) -> list[str]:
-    """The lines of a text file in UTF-8, without empty lines.
+    """The lines of a text file in UTF-8, without empty lines; ValueError for another file.
 
     >>> text(Path(__file__).parent / "datasets" / "names.txt")[:2]
     ['james', 'john']
     """
-    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file in UTF-8: {error}") from None
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -285,6 +289,8 @@ def train_test_split(
 
 def _generator(n: int, noise: float, seed: int) -> random.Random:
     whole_number("n, the number of examples,", n)
+    if not isinstance(noise, Real):
+        raise TypeError(f"a standard deviation must be a number, not {noise!r}")
     if noise < 0:
         raise ValueError(f"a standard deviation must not be below 0, but is {noise!r}")
     return random.Random(seed)

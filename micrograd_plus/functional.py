@@ -55,8 +55,6 @@ def function_of(op: Op) -> Callable[..., Value]:
                 f"{op.name} takes sequences of equal length, and was given "
                 f"{' and '.join(map(str, lengths))} numbers"
             )
-        if not rows[0]:
-            raise ValueError(f"{op.name} takes at least one value, and was given none")
         return apply(op, *[value for row in rows for value in row])
 
     made = function_of_vectors if op.nary else function
@@ -93,11 +91,14 @@ Op.__call__ = _call  # type: ignore[method-assign, assignment]
 
 def _row(function: str, vector: Vector) -> Sequence[Operand]:
     try:
-        return vector if isinstance(vector, (list, tuple)) else list(vector)
+        row = vector if isinstance(vector, (list, tuple)) else list(vector)
     except TypeError:
         raise TypeError(
             f"{function} takes a sequence of Values or numbers, not the single {vector!r}"
         ) from None
+    if not row:
+        raise ValueError(f"{function} takes at least one value, and was given none")
+    return row
 
 
 _sum, _logsumexp = function_of(TABLE["sum"]), function_of(TABLE["logsumexp"])
@@ -126,7 +127,7 @@ def mean(values: Vector) -> Value:
     Value(data=3.0, grad=0.0)
     """
     values = _row("mean", values)
-    return _sum(values) / (len(values) or 1)
+    return _sum(values) / len(values)
 
 
 def var(values: Vector, correction: int = 1) -> Value:
@@ -148,9 +149,7 @@ def log_softmax(values: Vector) -> list[Value]:
     >>> [f"{value:.4f}" for value in log_softmax([1.0, 1.0])]
     ['-0.6931', '-0.6931']
     """
-    values = [as_value(value) for value in _row("log_softmax", values)]
-    normaliser = _logsumexp(values)
-    return [value - normaliser for value in values]
+    return _log_softmax(_row("log_softmax", values))
 
 
 def softmax(values: Vector) -> list[Value]:
@@ -159,4 +158,10 @@ def softmax(values: Vector) -> list[Value]:
     >>> [f"{value:.3f}" for value in softmax([0.0, 1.0, 3.0])]
     ['0.042', '0.114', '0.844']
     """
-    return [value.exp() for value in log_softmax(_row("softmax", values))]
+    return [value.exp() for value in _log_softmax(_row("softmax", values))]
+
+
+def _log_softmax(row: Sequence[Operand]) -> list[Value]:
+    values = list(map(as_value, row))
+    normaliser = _logsumexp(values)
+    return [value - normaliser for value in values]

@@ -26,7 +26,7 @@ from .formulas.description import formula
 from .formulas.names import parameter_names
 from .numbers import number_of
 from .support.rich import mimebundle
-from .support.words import many
+from .support.words import cut, many
 
 RIGHT, WRONG, KINK, UNDEFINED = "ok", "WRONG", "kink", "undefined"
 
@@ -147,7 +147,8 @@ def gradcheck(
     For a Value it checks every leaf, with forward passes over its graph. For a function it checks
     every input, with calls of the function, so that it also finds a graph that was lost inside (by
     `v.data`, by `no_grad`). `data` and `grad` of every Value stay as they were. Each leaf costs
-    about ten forward passes over the values that depend on it.
+    about ten forward passes over the values that depend on it; if all take longer than a second, a
+    bar shows how many are done.
 
     >>> report = gradcheck(lambda x: x.tanh() * x, [0.5])
     >>> bool(report), len(report.leaves)
@@ -155,8 +156,7 @@ def gradcheck(
     """
     if isinstance(root, Value):
         order = topological_order(root)
-        functions = {leaf: _as_function_of(leaf, order) for leaf in _leaves(order)}
-        return _report(root, order, functions)
+        return _report(root, order, _leaves(order), lambda leaf: _as_function_of(leaf, order))
     if inputs is None or not callable(root):
         raise TypeError(
             "gradcheck takes a Value, or a function and a list of its inputs: "
@@ -174,22 +174,32 @@ def gradcheck(
         return lambda x: called(*[Value(x if a is changed else a.data) for a in arguments]).data
 
     order = topological_order(result)
-    functions = {argument: with_another(argument) for argument in arguments}
-    for leaf in _leaves(order):  # what the function also reaches, as a model's parameters
-        functions.setdefault(leaf, _as_function_of(leaf, order))
-    return _report(result, order, functions)
+
+    def function_of(leaf: Value) -> Callable[[float], float]:
+        return with_another(leaf) if leaf in arguments else _as_function_of(leaf, order)
+
+    # The function may also reach others, as a model's parameters.
+    leaves = list(dict.fromkeys([*arguments, *_leaves(order)]))
+    return _report(result, order, leaves, function_of)
 
 
 def _report(
-    root: Value, order: Sequence[Value], functions: dict[Value, Callable[[float], float]]
+    root: Value,
+    order: Sequence[Value],
+    leaves: Sequence[Value],
+    function_of: Callable[[Value], Callable[[float], float]],
 ) -> Report:
-    """functions: for each leaf that is checked, the root's number as a function of its own."""
-    names = _names(list(functions), order)
+    """function_of: gives the root's number as a function of a leaf's."""
+    from .support.progress import bar  # which `import micrograd_plus` does not need
+
+    names = _names(leaves, order)
     gradients = gradients_of(root, order)
-    leaf_checks = [
-        _compare(f"leaf {names[leaf]}", gradients.get(leaf, 0.0), function, leaf.data)
-        for leaf, function in functions.items()
-    ]
+    leaf_checks = []
+    with bar(len(leaves), "leaf", True, delay=1) as shown:
+        for leaf in leaves:
+            what, analytic = f"leaf {names[leaf]}", gradients.get(leaf, 0.0)
+            leaf_checks.append(_compare(what, analytic, function_of(leaf), leaf.data))
+            shown.update(1)
     op_checks = [check for node in order for check in _check_op(node)]
     if any(check.verdict == UNDEFINED for check in op_checks):  # inf and nan come from there
         leaf_checks = [
@@ -265,14 +275,10 @@ def _check_op(node: Value) -> list[Check]:
 
         name = op.operands[i * len(op.operands) // len(numbers)]
         index = f"[{i % (len(numbers) // len(op.operands))}]" if op.nary else ""
-        what = f"{_shortened(formula(node))} by {name}{index}"
+        what = f"{cut(formula(node), _MOST_LETTERS)} by {name}{index}"
         compared = _compare(what, partial, function, numbers[i])
         checks.append(compared._replace(op=op.name, operand=name))
     return checks
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 3] + "..."
 
 
 def _compare(what: str, analytic: float, function: Callable[[float], float], x: float) -> Check:

@@ -244,7 +244,8 @@ class Loggers:
     """Several loggers as one, for `fit`: one that fails does not stop the training."""
 
     def __init__(self, given: Logger | Iterable[Logger]) -> None:
-        self.given = [given] if isinstance(given, Logger) else list(given)
+        is_list = isinstance(given, Iterable) and not isinstance(given, (Logger, str))
+        self.given: list[Any] = [*given] if is_list else [given]  # type: ignore[misc]
         for logger in self.given:
             if not isinstance(logger, Logger) or isinstance(logger, type):
                 raise TypeError(

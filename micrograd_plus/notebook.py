@@ -27,7 +27,7 @@ from .nn import Module
 from .optim import Optimizer
 from .show.render import RenderError
 from .support.libraries import missing
-from .support.words import many
+from .support.words import in_short, many
 from .sweeps import Sweep
 from .train import History
 
@@ -214,7 +214,7 @@ def interact(root: Value) -> Any:
     >>> box = interact(a * b + a.tanh())
     """
     if not isinstance(root, Value):
-        raise TypeError(f"interact takes a Value, not {root!r:.60}")
+        raise TypeError(f"interact takes a Value, not {in_short(root)}")
     try:
         import ipywidgets
     except ImportError as error:

@@ -12,7 +12,9 @@ it holds a number
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
+
+from .support.words import cut
 
 
 class Number:
@@ -26,6 +28,9 @@ class Number:
     def item(self) -> float:
         """The number, as `data`."""
         return self.data
+
+    def __pos__(self) -> Self:
+        return self
 
     def __lt__(self, other: Any) -> bool:
         return self.data < number_of(other)
@@ -77,7 +82,7 @@ def as_number(data: Any) -> float:
 def _why_not_a_number(data: Any) -> str:
     kind = type(data).__name__
     shown = f"of {data.bit_length()} bits" if kind == "int" else repr(data)
-    given = f"{kind} {shown if len(shown) <= 40 else shown[:37] + '...'}"
+    given = f"{kind} {cut(shown, 40)}"
     if isinstance(data, Number):
         advice = "it is a Value already: use it as it is, or value.data for its number"
     elif data is None:

@@ -112,6 +112,13 @@ class Op:
         saturates: tuple[float, float] | None = None,
         dies_at: float | None = None,
     ) -> None:
+        for function in (formula, *derivatives):
+            if not hasattr(function, "__code__"):
+                raise TypeError(
+                    f"op {name!r}: a formula is a function of its operands that is written in "
+                    "Python, such as lambda x: x * exp(-x), with the functions of "
+                    f"micrograd_plus.symbols, not {function!r}"
+                )
         code = formula.__code__
         self.name = name
         self.symbol = symbol or name

@@ -28,6 +28,7 @@ from .support.checks import generator_or, whole_number
 from .support.nested import plain
 from .support.progress import bar as progress_bar
 from .support.sweeping import in_a_sweep, warn
+from .support.words import in_short
 from .training.checkpoints import Checkpoints
 from .training.history import History
 from .training.runs import Best, CompiledRun, DivergedError, Run, loss_and_accuracy
@@ -115,7 +116,7 @@ def fit(
     >>> len(history.loss), history.loss[-1] < history.loss[0]
     (5, True)
     """
-    _check_kinds(validation, optimizer, schedule, callbacks, clip_grad_norm)
+    _check_kinds(model, validation, optimizer, schedule, callbacks, clip_grad_norm)
     X, y = _examples(X, y)
     validation = validation and _examples(*validation)
     epochs = whole_number("epochs", epochs, at_least=0)
@@ -266,9 +267,11 @@ def _loss_function(loss: str | Callable[[Any, Any], Value]) -> Callable[[Any, An
 
 
 def _check_kinds(
-    validation: Any, optimizer: Any, schedule: Any, callbacks: Any, clip_grad_norm: Any
+    model: Any, validation: Any, optimizer: Any, schedule: Any, callbacks: Any, clip_grad_norm: Any
 ) -> None:
     """TypeError or ValueError for common mistakes in the arguments of `fit`."""
+    if not isinstance(model, Module):
+        raise TypeError(f"fit takes a model, a Module of micrograd_plus.nn, not {in_short(model)}")
     if validation is not None and not (
         isinstance(validation, (list, tuple)) and len(validation) == 2
     ):
@@ -285,7 +288,7 @@ def _check_kinds(
             "schedule must be a Schedule, such as optim.StepLR(optimizer, step_size=10), not "
             f"{schedule!r}"
         )
-    if callable(callbacks):
+    if not isinstance(callbacks, Iterable):
         raise TypeError("callbacks must be a list of functions: write callbacks=[function]")
     if clip_grad_norm is not None and not clip_grad_norm > 0:
         raise ValueError(f"clip_grad_norm must be above 0, not {clip_grad_norm!r}")

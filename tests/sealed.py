@@ -63,6 +63,9 @@ class Computing:
     def scope_changed(self) -> None:
         pass
 
+    def refuses(self, error: Exception) -> None:
+        pass
+
     def node(self, op: Op, operands: tuple[Value, ...]) -> Value:
         self.asked.append((op.name, True))
         return self._computed(op, operands)

@@ -1,6 +1,7 @@
 """The command line, run as a user runs it: what it prints, writes and refuses."""
 
 import csv
+import io
 import itertools
 import json
 import math
@@ -12,6 +13,7 @@ import sys
 import pictures
 import pytest
 
+import micrograd_plus
 from micrograd_plus import data, load, load_weights, nn, save
 from micrograd_plus.__main__ import main
 from micrograd_plus.commands.demo import neuron_after_backward
@@ -639,6 +641,20 @@ def test_without_a_command_all_commands_are_listed(run):
     status, printed, complaint = run()
     assert (status, complaint) == (0, "")
     assert "train a network on two moons and draw it" in printed
+
+
+def test_version(run):
+    status, printed, _ = run("--version")
+    assert (status, printed.split(",")[0]) == (0, f"micrograd_plus {micrograd_plus.__version__}")
+
+
+def test_letters_that_the_output_has_not_do_not_end_a_command(monkeypatch):
+    """As in a file on Windows, which has no arrow and no minus sign."""
+    file = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(file, encoding="cp1252"))
+    assert main(["explain", "a*b", "a=2", "b=-3"]) == 0
+    sys.stdout.flush()
+    assert "?" in file.getvalue().decode("cp1252")
 
 
 def test_runs_as_a_module():

@@ -514,3 +514,43 @@ def test_outputs_of_one_call_stay_as_they_are(machine: str) -> None:
     kept = list(first)
     assert list(predict([[0.0, 0.0]] * len(X))) != kept
     assert list(first) == kept
+
+
+# ---- copies
+
+
+COPIES: list[Callable[[Any], Any]] = [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_copy_of_an_optimizer_goes_on_with_its_state(copied: Callable[[Any], Any]) -> None:
+    model, loss_fn = model_and_loss()
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    step = mp.compile(loss_fn, optimizer)
+    step(X, Y)
+    model_2, optimizer_2 = copied((model, optimizer))
+    step_2 = mp.compile(lambda x, y: losses.mse(model_2(x), [y]), optimizer_2)
+    assert [step_2(X, Y) for _ in range(3)] == [step(X, Y) for _ in range(3)]
+    assert numbers(model_2) == numbers(model)
+    assert optimizer_2.state == optimizer.state
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_copy_of_a_compiled_model(copied: Callable[[Any], Any], dtype: str) -> None:
+    predict = mp.compile(model_and_loss()[0], cache_size=2, dtype=dtype)
+    expected = predict(X).tolist()
+    other = copied(predict)
+    assert repr(other) == repr(predict)
+    assert other(X).tolist() == expected
+    other.function.parameters()[0].data += 1
+    assert other(X).tolist() != expected == predict(X).tolist()
+
+
+def test_a_copy_of_a_step() -> None:
+    model, loss_fn = model_and_loss()
+    step = mp.compile(loss_fn, optim.SGD(model.parameters(), lr=0.1))
+    step(X, Y)
+    other = copy.copy(step)
+    assert other.optimizer is step.optimizer
+    assert step.loss(X, Y) == other(X, Y) > step.loss(X, Y)

@@ -9,8 +9,10 @@ import random
 import re
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -98,6 +100,37 @@ def test_what_needs_a_number_is_refused(what: str, of: str) -> None:
     assert_refused(loss, TypeError, f"(?s){instead}.*", watched, [[1.0, 2.0]])
     with pytest.raises(TypeError, match=r"test_compiler_recording\.py, line \d+: "):
         mp.compile(loss)([[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("of", ["input", "parameter", "result"])
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused_is_not_hidden_by_an_except(what: str, of: str) -> None:
+    """The function would go on after its `except`, with a choice that no example has made."""
+    read, instead = REFUSED[what]
+    watched = Watched()
+
+    def loss(x: Any) -> Value:
+        value = {"input": x[0], "parameter": watched.w[0], "result": x[0] * watched.w[0]}[of]
+        try:
+            read(value)
+        except Exception:
+            return watched.w[0] * x[0]
+        return watched.w[0] * x[0] + watched.w[1]
+
+    message = rf"(?s){instead}.*test_compiler_recording\.py, line \d+: "
+    assert_refused(loss, TypeError, message, watched, [[1.0, 2.0]])
+
+
+def test_a_refused_write_is_not_hidden_by_an_except() -> None:
+    watched = Watched()
+
+    def loss(x: Any) -> Value:
+        with suppress(AttributeError):
+            watched.w[0].data = 1.0
+        return watched.w[0] * x
+
+    message = r"writing \.data.*test_compiler_recording\.py, line \d+: watched"
+    assert_refused(loss, AttributeError, message, watched, [1.0])
 
 
 @pytest.mark.parametrize(
@@ -220,6 +253,12 @@ def test_a_function_that_draws_its_own_numbers_is_found() -> None:
     assert_refused(
         lambda x: watched.w[0] * x + random.random(), ValueError, message, watched, [1.0]
     )
+
+
+def test_a_function_that_reads_a_clock_is_found() -> None:
+    watched = Watched()
+    message = r"not do the same every time.* the number (\S+), .* the number (?!\1)\S+ there"
+    assert_refused(lambda x: watched.w[0] * x * time.time(), ValueError, message, watched, [1.0])
 
 
 def test_a_function_that_changes_its_structure_is_found() -> None:

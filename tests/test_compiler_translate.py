@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite")
 
-from micrograd_plus.compiler import machine_code
+from micrograd_plus.compiler import machine_code, native
 from micrograd_plus.compiler.translate import FLOAT32, FLOAT64, INT, Module, row_of
 
 SOURCE = """
@@ -198,3 +198,31 @@ def test_what_is_not_translated_is_refused(line: str, error: str) -> None:
     assert isinstance(node, ast.FunctionDef)
     with pytest.raises(TypeError, match=error):
         module.add(node)
+
+
+def test_on_windows_machine_code_finds_the_functions_of_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There the C libraries of the system have none of them."""
+    import llvmlite.binding
+
+    asked: list[str] = []
+    added: dict[str, int] = {}
+
+    class Library:
+        def __init__(self, name: str) -> None:
+            asked.append(name)
+            self.abort = ctypes.pythonapi.Py_FatalError
+
+    monkeypatch.setattr(machine_code.sys, "platform", "win32")
+    monkeypatch.setattr(machine_code, "_libraries", machine_code._libraries.__wrapped__)
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    monkeypatch.setattr(llvmlite.binding, "address_of_symbol", lambda name: None)
+    monkeypatch.setattr(llvmlite.binding, "add_symbol", added.__setitem__)
+    names = [name for name in native._python() if re.match("Py[A-Z]|Py_", name)]
+    for name in names:
+        machine_code._resolve(name)
+    assert "ucrtbase" in asked
+    for name in names:
+        of_python = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+        assert added[name] == of_python

@@ -5,6 +5,8 @@ import os
 import pickle
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from micrograd_plus.classroom.exercises import UNITS, unit, unit_02
 from micrograd_plus.classroom.exercises.check import judge, observe
 from micrograd_plus.classroom.exercises.exercise import Behaviour, Exercise
 from micrograd_plus.classroom.exercises.result import Result
-from micrograd_plus.course import process, source
+from micrograd_plus.course import process, sandbox, source
 from micrograd_plus.course.grading import Graded, Mark, grade
 from micrograd_plus.course.report import write_report
 from micrograd_plus.course.sending import packed
@@ -214,6 +216,49 @@ def test_without_namespaces_the_hook_refuses_the_same(attacks, monkeypatch):
     assert succeeded == "[]"
     assert ada.is_suspicious
     assert ada.unprotected == {"files and network against code that uses ctypes"}
+
+
+IN_CAPITALS = """
+import sys
+from pathlib import Path
+from micrograd_plus.course.sandbox import READS, fence
+sys.platform = "darwin"
+attempts, folder = [], Path(sys.argv[1])
+fence(folder / "work", [folder / "solutions"], attempts.append)
+try:
+    open(folder / "SOLUTIONS" / "unit.py")
+except PermissionError:
+    assert attempts == [READS]
+    print("refused")
+"""
+
+
+def test_capitals_do_not_get_around_the_hook(tmp_path):
+    """Where the system opens a file whether its name is in capitals or not."""
+    command = [sys.executable, "-c", IN_CAPITALS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "refused\n", done.stderr
+
+
+def test_a_limit_that_the_system_refuses_is_told(monkeypatch):
+    """As macOS does for memory; the other limits are set."""
+    resource = pytest.importorskip("resource")
+    taken = []
+
+    def setrlimit(kind, limits):
+        if kind == resource.RLIMIT_DATA:
+            raise ValueError("current limit exceeds maximum limit")
+        taken.append(kind)
+
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    assert sandbox.limit(10**9, 60.0) == ["memory"]
+    assert taken == [resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE]
+
+
+def test_students_code_finds_the_machine_code_of_this_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("MICROGRAD_PLUS_CACHE", "cache")
+    monkeypatch.chdir(tmp_path)
+    assert process._environment("work")["MICROGRAD_PLUS_CACHE"] == str(tmp_path / "cache")
 
 
 STUBBORN = """

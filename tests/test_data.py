@@ -129,6 +129,8 @@ def test_errors(name):
             make(n)
     with pytest.raises(ValueError, match="must not be below 0, but is -1"):
         make(10, **{"std" if name == "blobs" else "noise": -1})
+    with pytest.raises(TypeError, match=r"must be a number, not '0\.1'"):
+        make(10, **{"std" if name == "blobs" else "noise": "0.1"})
 
 
 def test_at_least_one_class():
@@ -258,6 +260,12 @@ def test_text_is_one_item_a_line(tmp_path, bom):
     path = tmp_path / "towns.txt"
     path.write_bytes(f"{bom}Zürich\r\n\n  Bad Ischl \nÅ".encode())
     assert data.text(path) == data.text(str(path)) == ["Zürich", "Bad Ischl", "Å"]
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "letters.txt").write_bytes("größe".encode("cp1252"))
+    with pytest.raises(ValueError, match=r"letters\.txt is not a text file in UTF-8: .*0xf6"):
+        data.text(tmp_path / "letters.txt")
 
 
 def test_text_that_is_not_there(tmp_path):

@@ -193,6 +193,11 @@ def test_numpy_functions_refuse_a_value() -> None:
         np.array([Value(1.0)], dtype=float)
 
 
+def test_a_plus_sign_changes_nothing() -> None:
+    v = Value(-1.0)
+    assert +v is v
+
+
 def test_ops_refuse_what_does_not_fit() -> None:
     v = Value(1.0)
     for call, says in [

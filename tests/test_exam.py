@@ -178,7 +178,7 @@ def test_the_key_is_right_and_the_sheets_have_blanks(
 
 
 def test_thirty_students_are_printed_on_two_pages_each(tmp_path: Path, capsys: Any) -> None:
-    if not any(map(shutil.which, printing._BROWSERS)) or not shutil.which("pdftotext"):
+    if not printing.find_browser() or not shutil.which("pdftotext"):
         pytest.skip("needs a browser and pdftotext")
     names = tmp_path / "names.txt"
     names.write_text("\n".join(f"Student {chr(65 + i % 26)}{i}" for i in range(30)), "utf-8")

@@ -61,6 +61,8 @@ def test_it_says_what_it_takes() -> None:
         step_through("x")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="takes an input, a target and a loss"):
         step_through(model)
+    with pytest.raises(TypeError, match=r"a function, such as losses\.mse, not 'mse'"):
+        step_through(model, [1.0, 2.0], 1.0, "mse")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="belong to a model"):
         step_through(neuron(), [1.0])
     with pytest.raises(TypeError, match="the loss must be one Value"):

@@ -436,6 +436,21 @@ def test_the_print_control(window: Callable[..., Visit], tmp_path: Path, kind: s
 # ---- the command
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "C:/Programs/Microsoft/Edge/Application/msedge.exe",
+    ],
+)
+def test_a_browser_is_found_where_the_system_installs_it(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROGRAMFILES(X86)", "C:/Programs")
+    monkeypatch.setattr(printing.shutil, "which", lambda path: path if path == place else None)
+    assert printing.find_browser() == place
+
+
 def test_the_command_without_a_browser(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from parity import flat, numbers, parts, pytorch, shaken
 
 import micrograd_plus as mp
 from micrograd_plus import nn
-from micrograd_plus.export.pytorch import TWINS
+from micrograd_plus.export.pytorch import EQUIVALENTS
 
 np = pytest.importorskip("numpy")
 WITHOUT_TWIN = {nn.Module, nn.LanguageModel, nn.HingeLoss}
@@ -123,6 +123,6 @@ def test_every_module_is_a_case() -> None:
     public = {thing for thing in vars(nn).values() if isinstance(thing, type)}
     modules = {thing for thing in public if issubclass(thing, nn.Module)}
     assert {type(module) for module, _ in CASES} == modules - WITHOUT_TWIN
-    twins = [twin.ours for twin in TWINS]
+    twins = [twin.ours for twin in EQUIVALENTS]
     assert len(twins) == len({*twins})
     assert {*twins} | IN_PARTS | {nn.Sequential} == modules - WITHOUT_TWIN

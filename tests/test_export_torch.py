@@ -16,7 +16,7 @@ from parity import flat, in_torch, noise, numbers, parts, pytorch, shaken
 import micrograd_plus as mp
 from micrograd_plus import nn
 from micrograd_plus.export.parts import ACTIVATIONS, as_sequential
-from micrograd_plus.export.pytorch import TWINS
+from micrograd_plus.export.pytorch import EQUIVALENTS
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_each_module_keeps_its_mode() -> None:
 @pytest.mark.parametrize("name", ["sin", "abs"])
 def test_an_activation_that_is_no_module(name: str) -> None:
     pytorch()
-    with pytest.raises(TypeError, match=f"the activation '{name}' has no twin in torch.nn: "):
+    with pytest.raises(TypeError, match=f"the activation '{name}' has no equivalent in torch.nn: "):
         mp.to_torch(nn.MLP(2, [2, 1], activation=name))
 
 
@@ -124,9 +124,13 @@ class Own(nn.Module):
 
 def test_a_module_without_a_twin_is_refused_and_told_what_is_allowed() -> None:
     torch = pytorch()
-    with pytest.raises(TypeError, match=r"Own has no twin in torch\.nn: .*Sequential, .*Linear"):
+    with pytest.raises(
+        TypeError, match=r"Own has no equivalent in torch\.nn: .*Sequential, .*Linear"
+    ):
         mp.to_torch(nn.Sequential(nn.Linear(1, 1), Own()))
-    with pytest.raises(TypeError, match=r"Bilinear has no twin in micrograd_plus\.nn: .*Linear"):
+    with pytest.raises(
+        TypeError, match=r"Bilinear has no equivalent in micrograd_plus\.nn: .*Linear"
+    ):
         mp.from_torch(torch.nn.Sequential(torch.nn.Bilinear(1, 1, 1)))
     with pytest.raises(TypeError, match="takes three inputs: use a TransformerBlock"):
         mp.to_torch(nn.Sequential(nn.MultiHeadAttention(2, 1)))
@@ -145,7 +149,11 @@ def test_a_module_without_a_twin_is_refused_and_told_what_is_allowed() -> None:
             {"input_size": 1, "hidden_size": 1, "batch_first": True, "bidirectional": True},
             "bi",
         ),
-        ("Softmax", {"dim": 0}, "dim=0 has no twin in micrograd_plus.nn, only one with dim=-1"),
+        (
+            "Softmax",
+            {"dim": 0},
+            "dim=0 has no equivalent in micrograd_plus.nn, only one with dim=-1",
+        ),
         ("BatchNorm1d", {"num_features": 2, "affine": False}, "affine=False"),
         ("BatchNorm1d", {"num_features": 2, "momentum": None}, "momentum=None"),
         (
@@ -189,7 +197,7 @@ GROUPS = {
         nn.Softmax,
     ),
     "pooling": (nn.MaxPool2d, nn.AvgPool2d),
-    "losses": tuple(twin.ours for twin in TWINS if issubclass(twin.ours, nn.loss.Loss)),
+    "losses": tuple(twin.ours for twin in EQUIVALENTS if issubclass(twin.ours, nn.loss.Loss)),
     "positions": (nn.LearnedPositions, nn.SinusoidalPositions),
 }
 

@@ -87,3 +87,16 @@ def test_machine_code_is_kept_where_the_system_keeps_caches(
     if variable:
         monkeypatch.setenv(variable, str(tmp_path / "own"))
     assert store.folder() == tmp_path / place / "micrograd_plus"
+
+
+def test_a_write_that_is_refused_names_the_file(tmp_path, monkeypatch):
+    """As on Windows, where another program has the file open; not the unfinished one."""
+
+    def refuse(source, target):
+        raise PermissionError(13, "Access is denied", str(source), 5, str(target))
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(PermissionError) as raised:
+        write_atomically(tmp_path / "grades.csv", "1,2")
+    assert str(raised.value) == f"[Errno 13] Access is denied: '{tmp_path / 'grades.csv'}'"
+    assert not list(tmp_path.iterdir())

@@ -101,9 +101,9 @@ def test_softmax_at_the_edges() -> None:
     [
         (lambda: mf.sum([]), ValueError, "sum takes at least one value, and was given none"),
         (lambda: mf.max(iter([])), ValueError, "max takes at least one value"),
-        (lambda: mf.mean([]), ValueError, "at least one value"),
+        (lambda: mf.mean([]), ValueError, "mean takes at least one value"),
         (lambda: mf.min([]), ValueError, "at least one value"),
-        (lambda: mf.softmax([]), ValueError, "at least one value"),
+        (lambda: mf.softmax([]), ValueError, "softmax takes at least one value"),
         (lambda: mf.var([1.0]), ValueError, "var of 1 values with correction=1 is 0 / 0"),
         (lambda: mf.dot([1, 2], [1]), ValueError, "equal length, and was given 2 and 1 num"),
         (lambda: mf.dot([1, 2]), TypeError, "dot takes 2 sequences, not 1"),

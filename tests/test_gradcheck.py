@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -333,3 +335,20 @@ def test_an_input_that_the_function_does_not_use_has_no_slope() -> None:
     report = gradcheck(lambda x, unused: x * x, [3.0, 4.0])
     assert report
     assert [check.analytic for check in report.leaves] == [6.0, 0.0]
+
+
+def test_the_leaves_are_checked_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one leaf needs is as long as the graph: all of them at a time would fill the memory."""
+    module = sys.modules["micrograd_plus.gradcheck"]
+    function_of, alive, most = module._as_function_of, weakref.WeakSet[Any](), list[int]()
+
+    def counted(leaf: Value, order: list[Value]) -> Callable[[float], float]:
+        function = function_of(leaf, order)
+        alive.add(function)
+        most.append(len(alive))
+        return function
+
+    monkeypatch.setattr(module, "_as_function_of", counted)
+    assert gradcheck(sum([Value(1.0) for _ in range(30)]))
+    assert len(most) == 30
+    assert max(most) <= 2

@@ -128,11 +128,19 @@ def test_a_logger_that_cannot_begin_is_an_error(tmp_path):
     assert len(train(first, checkpoint=tmp_path).loss) == 3  # nothing stands in the way
 
 
-@pytest.mark.parametrize("logger", ["log.jsonl", [print], loggers.JSONLines, [None]])
-def test_what_is_no_logger(logger):
-    with pytest.raises(
-        TypeError, match=r"such as loggers\.JSONLines\('log\.jsonl'\), or a list of"
-    ):
+@pytest.mark.parametrize(
+    ("logger", "named"),
+    [
+        ("log.jsonl", "'log.jsonl'"),
+        (3, "3"),
+        ([print], "<built-in"),
+        (loggers.JSONLines, "<class"),
+        ([None], "None"),
+    ],
+)
+def test_what_is_no_logger(logger, named):
+    what = r"such as loggers\.JSONLines\('log\.jsonl'\), or a list of them, not "
+    with pytest.raises(TypeError, match=what + named):
         train(logger)
 
 

@@ -573,6 +573,9 @@ def test_errors_of_op() -> None:
         op("mine", lambda a, b: a + b, lambda a, b: 1, lambda a, b: 1)
     with pytest.raises(TypeError, match=r"functions of micrograd_plus\.symbols"):
         op("mine", lambda x: math.sin(x), lambda out, x: 1)
+    for functions in ([math.sin, lambda out, x: 1], [lambda x: 2 * x, 2.0]):
+        with pytest.raises(TypeError, match=r"such as lambda x: .*symbols, not (<built-in|2\.0)"):
+            op("mine", *functions)
     assert not TABLE.keys() & {"my op", "mine"}
 
 

@@ -182,7 +182,7 @@ def test_norm_of_any_gradients(gradients):
 
 def test_repr():
     assert repr(optim.Adam([Value(1.0)], lr=0.1)) == (
-        "Adam(1 parameters, lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)"
+        "Adam(1 parameter, lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)"
     )
 
 

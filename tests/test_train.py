@@ -630,6 +630,8 @@ def test_repr_of_a_history():
         ({"optimizer": optim.Adam}, r"optim\.Adam\(model\.parameters\(\)"),
         ({"schedule": 0.1}, "schedule must be a Schedule"),
         ({"callbacks": print}, r"callbacks=\[function\]"),
+        ({"callbacks": 3}, r"callbacks=\[function\]"),
+        ({"model": print}, "fit takes a model, a Module of micrograd_plus.nn, not <built-in"),
         ({"generator": 3}, r"random\.Random\(0\), not 3"),
         ({"clip_grad_norm": 0}, "clip_grad_norm must be above 0"),
     ],
@@ -638,7 +640,7 @@ def test_mistaken_arguments_are_named(arguments, message):
     X, y = data.moons(10)
     model = nn.MLP(2, [1])
     with pytest.raises((TypeError, ValueError), match=message):
-        fit(model, X, y, loss="hinge", epochs=1, progress=False, **arguments)
+        fit(**{"model": model, "X": X, "y": y, "loss": "hinge", "epochs": 1, **arguments})
 
 
 def test_a_loss_that_grows_without_end_is_reported():

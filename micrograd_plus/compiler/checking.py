@@ -109,7 +109,7 @@ def _described(graph: Graph, i: int, inputs: Sequence[float]) -> str:
     """A node in words, with its number for these inputs."""
     value = _values(graph, i, inputs)[i]
     if isinstance(value, Constant):
-        return f"the number {value.data:g}"
+        return f"the number {value.data}"
     if value.op is None:
         return value.label or f"a leaf of {value.data:g}"
     return f"{formula(value, 1)} = {value.data:g}"

@@ -104,6 +104,11 @@ def compile(
     `if`, of an index, and of a random number. Each new shape of the arguments is recorded
     once; the `cache_size` shapes that were used last are kept, in `programs`.
 
+    Recording calls the function twice, and it must do the same both times: ValueError if it counts
+    its calls, reads a clock or draws random numbers. What changes later only, such as the date, a
+    setting, or a number in a list, is not found: the program keeps what was there when it was
+    recorded. Make it an argument of the function, or a parameter; or compile again.
+
     threads: how many threads share the examples of a batch; worth it for batches of a hundred and
     more, on as many free cores, up to 8. The batch is cut into parts, which do not depend on the
     number of threads: the results are the same, to the last bit, for every number from 1 on. What
@@ -178,6 +183,7 @@ class Compiled:
         optimizer: Any = None,
     ) -> None:
         self.function, self.engine = function, engine
+        self._settings = cache_size, threads, dtype, engine, devices
         new_machine = engine_of(engine, devices)
         if engine != "native" and threads is not None:
             raise ValueError(f"threads are for engine='native'; {engine} has its own")
@@ -196,6 +202,10 @@ class Compiled:
     def programs(self) -> dict[Key, Program]:
         """The program of each shape of the arguments, the last used last."""
         return {key: entry.program for key, entry in self._programs.entries.items()}
+
+    def __reduce__(self) -> Any:
+        """A copy of it, and what a pickle gives, records its function again."""
+        return type(self), (self.function, *self._settings)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self._shown())})"
@@ -397,6 +407,9 @@ class Step(LossAndGradient):
         self.optimizer = optimizer
         self._pace: tuple[tuple[Any, ...], int] = (), 1  # of the last run: its kind, a part's steps
         super().__init__(function, cache_size, threads, dtype, engine, devices, optimizer)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.function, self.optimizer, *self._settings)
 
     def __repr__(self) -> str:
         name, *others = self._shown()

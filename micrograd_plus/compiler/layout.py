@@ -442,7 +442,7 @@ class _Layout:
 
 
 def mark_first(instructions: list[Instruction], root: int) -> None:
-    """Marks the operands that are the first, on the way back, to get their gradients.
+    """Marks the operands that are the first in the backward pass to get their gradients.
 
     instructions: those for each example. root: the place of the loss, which has a gradient already.
     """

@@ -93,11 +93,12 @@ def _improved(module: Any) -> Any:
 
 @cache
 def _libraries() -> list[Any]:
-    """Where the C functions are that machine code calls."""
+    """Where the C functions are that machine code calls: those of the system, and Python's own."""
     import ctypes
 
-    windows = ("ucrtbase", "vcruntime140", "kernel32")
-    return [ctypes.CDLL(name) for name in (windows if sys.platform == "win32" else (None,))]
+    windows = ("ucrtbase", "vcruntime140", "kernel32", "ntdll")
+    system = [ctypes.CDLL(name) for name in (windows if sys.platform == "win32" else (None,))]
+    return [*system, ctypes.pythonapi]
 
 
 def _resolve(name: str) -> None:
@@ -139,7 +140,7 @@ def _link(symbols: dict[str, str], called: list[str], code: bytes) -> dict[str, 
     """Loads machine code; the addresses of its functions by their names."""
     from llvmlite import binding
 
-    for function in (*called, "memset", "memcpy", "memmove"):  # which LLVM adds
+    for function in (*called, "memset", "memcpy", "memmove", "__chkstk"):  # which LLVM adds
         _resolve(function)
     engine = _engine()
     engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))

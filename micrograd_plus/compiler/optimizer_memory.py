@@ -7,6 +7,7 @@ lends it there, and gets it back, by calling this object, when somebody reads `o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..engine import Value
@@ -75,3 +76,7 @@ class OptimizerMemory:
         with self.machine.lock:
             states = self.machine.read_state()
         return [states[slot] for slot in self.slots]
+
+    def __reduce__(self) -> Any:
+        """In a copy of the optimizer, which has no machine, stands what gives the state."""
+        return partial, (list, self())

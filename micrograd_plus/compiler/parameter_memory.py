@@ -1,10 +1,10 @@
 """The memory of parameters: their numbers and gradients, while a machine runs programs on them.
 
-The numbers stay in the machine from one call to the next. A parameter whose number is away has
-another class, which looks like `Value`, and in which `data` and `grad` are properties. Whoever
-reads or writes one of them, eager code or another compiled function, brings all of them home
-first: the numbers return to the Values, and these get their class back. As long as nobody looks,
-nothing is copied.
+The numbers stay in the machine from one call to the next. Until they are copied back, the
+parameters have another class, which looks like `Value`, and in which `data` and `grad` are
+properties. The first time that one of them is read or written, by eager code or by another
+compiled function, all numbers are copied back to the Values, and these get their class back. If
+none is read, nothing is copied.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from weakref import WeakKeyDictionary
 from ..engine import Value
 
 class_changes = Lock()
-"""Held while parameters at home get another class: two threads may use the same parameters."""
+"""Held while parameters get another class: two threads may use the same parameters."""
 
 
 class ParameterMemory:
     """The parameters of a machine, in its order.
 
-    Their classes change one by one, and Ctrl-C may come in between. The first parameter's tells
-    where the numbers are: it is the last to leave, and the first to return.
+    Their classes change one by one, and Ctrl-C may come in between. The class of the first
+    parameter says where the numbers are: it is the last to change when numbers stay in the
+    machine, and the first to change when they are copied back.
     """
 
     def __init__(self, machine: Any, parameters: Sequence[Value]) -> None:
@@ -44,7 +45,7 @@ class ParameterMemory:
 
     def push(self) -> None:
         """Copies the parameters into the machine, and leaves them there if it can."""
-        data = [parameter.data for parameter in self.parameters]  # which comes home for that
+        data = [parameter.data for parameter in self.parameters]  # which copies it back
         grad = [parameter.grad for parameter in self.parameters]
         with self.machine.lock:
             self.machine.write(data, grad)

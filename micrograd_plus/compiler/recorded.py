@@ -37,9 +37,10 @@ class _Sealed(Value):
                 "this Value was kept from a function that was compiled, and has no number: "
                 f"return it from the function, or compute it again ({user_line()})"
             )
-        raise TypeError(
+        raise _refusal(
+            TypeError,
             f"{what} while it is recorded would freeze one example's number into the program; "
-            f"{instead} ({user_line()})"
+            f"{instead}",
         )
 
     @property
@@ -76,9 +77,10 @@ class _Sealed(Value):
 
     def backward(self, gradient: float = 1.0) -> None:
         """Refused: the compiled step computes the gradients."""
-        raise TypeError(
+        raise _refusal(
+            TypeError,
             "backward() inside a function that is recorded: return the loss, and the compiled "
-            f"step does the rest ({user_line()})"
+            "step does the rest",
         )
 
     def detach(self) -> Any:
@@ -191,13 +193,22 @@ def _sealed_data(kind: type[Value]) -> property:
 
     def write(self: Value, data: float) -> None:
         if recorder() is not None:
-            raise AttributeError(
+            raise _refusal(
+                AttributeError,
                 "writing .data of a parameter while a function is recorded: the compiled step "
-                f"updates the parameters ({user_line()})"
+                "updates the parameters",
             )
         number.__set__(self, data)
 
     return property(read, write)
+
+
+def _refusal(kind: type[Exception], message: str) -> Exception:
+    """The error, which names the user's line; the recorder raises it again if it is caught."""
+    error = kind(f"{message} ({user_line()})")
+    if (active := recorder()) is not None:
+        active.refuses(error)
+    return error
 
 
 def user_line() -> str:

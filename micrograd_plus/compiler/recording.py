@@ -161,11 +161,15 @@ class _Recorder:
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
+        self.refused: Exception | None = None  # the first error that must not be caught
         self.vectors: dict[tuple[Value, ...], int] = {}
         self.scope_changed()
 
     def reads_mode(self, module: Any) -> None:
         self.modules[id(module)] = module
+
+    def refuses(self, error: Exception) -> None:
+        self.refused = self.refused or error
 
     def scope_changed(self) -> None:
         self.rows.scopes.append((len(self.rows.ops), open_scope.get()))
@@ -476,6 +480,8 @@ def _record(
         # A program must not depend on the first caller, who may measure a loss inside no_grad.
         with watching(watched), using(Engine()), recording(active):
             returned = function(*example(shapes, make))
+        if active.refused:  # an `except` in the function has caught it
+            raise active.refused
         outputs = list(flatten(returned))
         for value in outputs:
             if not isinstance(value, Value):

@@ -252,8 +252,8 @@ def known(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
 
 
 def are_same(a: float, b: float) -> bool:
-    """Whether two numbers are equal, but for how they were rounded; nan equals nan."""
-    return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-12)
+    """Whether two numbers are equal; nan equals nan."""
+    return a == b or (math.isnan(a) and math.isnan(b))
 
 
 def copied(argument: Any) -> Any:

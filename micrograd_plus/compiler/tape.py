@@ -46,7 +46,7 @@ class Pattern:
         a slot per example, or ~slot of a shared number.
     active: whether a gradient goes to the operand.
     first_place: where `places` begin in those of all programs; set when the tape is written.
-    is_first: whether no gradient was added to these numbers before, on the way back, and all of
+    is_first: whether the backward pass has added no gradient to these numbers before, and all of
         them follow each other: then theirs is written, and not added.
     """
 

@@ -1,8 +1,8 @@
 """Threads: what they share while they run the same steps, and what each has of its own.
 
 `kernels.run` cuts every step into tasks, and each thread takes the next task that nobody has
-taken. The thread that called starts the others and goes to work at once: it does what they have
-not yet begun, so that it never waits for a thread that the system does not run.
+taken. The calling thread starts the others and then works too: it takes what they have not yet
+begun, so that it never waits for a thread that the system does not run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The process that runs a student's notebook, seen from the grader: it is asked, and ended.
+"""Starts the process that runs a student's notebook, sends it commands, and ends it.
 
 What it does is in `worker`.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+from ..support import store
 from .worker import LARGEST_ANSWER
 
 _START_SECONDS = 60.0
@@ -117,9 +118,10 @@ class StudentProcess:
 
 def _environment(folder: str) -> dict[str, str]:
     """No more of this process's variables than Python and the library need."""
-    kept = ("SYSTEMROOT", "LANG", "LC_ALL", "MICROGRAD_PLUS_CACHE")
+    kept = ("SYSTEMROOT", "LANG", "LC_ALL")
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "PATH": "", "HOME": folder, "TMPDIR": folder, "TEMP": folder, "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1",
+        "OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1",
+        "MICROGRAD_PLUS_CACHE": str(store.folder().absolute()),  # else each compiles the kernels
     }  # fmt: skip

@@ -36,15 +36,21 @@ def limit(memory: int, seconds: float) -> list[str]:
         return ["memory", "processor time"]
     # RLIMIT_DATA, not RLIMIT_AS: WebAssembly reserves gigabytes that it never uses.
     limits = {
-        resource.RLIMIT_DATA: memory, resource.RLIMIT_CPU: int(seconds) + 1,
-        resource.RLIMIT_FSIZE: _LARGEST_FILE, resource.RLIMIT_CORE: 0,
-    }  # fmt: skip
-    for kind, most in limits.items():
+        "memory": (resource.RLIMIT_DATA, memory),
+        "processor time": (resource.RLIMIT_CPU, int(seconds) + 1),
+        "the size of files": (resource.RLIMIT_FSIZE, _LARGEST_FILE),
+        "memory dumps": (resource.RLIMIT_CORE, 0),
+    }
+    unlimited = [] if sys.platform == "linux" else ["memory"]  # macOS takes it, and does nothing
+    for name, (kind, most) in limits.items():
         allowed = resource.getrlimit(kind)[1]
         if allowed != resource.RLIM_INFINITY:
             most = min(most, allowed)
-        resource.setrlimit(kind, (most, most))
-    return [] if sys.platform == "linux" else ["memory"]
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (ValueError, OSError):  # some versions of macOS refuse it
+            unlimited.append(name)
+    return unlimited
 
 
 # ---- namespaces of Linux
@@ -146,7 +152,7 @@ def fence(folder: Path, hidden: Sequence[Path], report: Callable[[str], None]) -
 
     folder: the only one in which files can be written. hidden: what must not be read.
     """
-    inside, secret = _prefix(folder), tuple(map(_prefix, hidden))
+    inside, secret = _real(folder), tuple(map(_real, hidden))
 
     def refuse(what: str) -> None:
         if what != PROGRAMS:  # libraries ask programs about the system, and go on without
@@ -206,8 +212,6 @@ _TWO_PATHS = ("os.rename", "os.link", "os.symlink")
 
 
 def _real(path: Any) -> str:
-    return os.path.join(os.path.realpath(os.fsdecode(path)), "")
-
-
-def _prefix(path: Path) -> str:
-    return os.path.join(os.path.realpath(path), "")
+    """The whole path, to compare; where capitals and small letters are the same, in small ones."""
+    real = os.path.join(os.path.realpath(os.fsdecode(path)), "")
+    return real if sys.platform == "linux" else real.casefold()

@@ -30,6 +30,7 @@ from ..show import draw
 from ..support.files import write_atomically
 from ..support.nested import plain
 from ..support.rich import selected
+from ..support.words import in_short
 from .lesson import Lesson, functions, language
 from .paper import write_pages
 from .views import Views
@@ -188,11 +189,15 @@ def step_through(
     if isinstance(root, Module):
         if loss is None or x is None:
             raise TypeError("step_through(model, x, y, loss) takes an input, a target and a loss")
+        if not callable(loss):
+            raise TypeError(
+                f"the loss must be a function, such as losses.mse, not {in_short(loss)}"
+            )
         model, root = root, _loss_of(root, x, y, loss)
         optimizer = optimizer or SGD(model.parameters(), lr=0.1)
         title = title or f"One training step of {type(model).__name__}({model.extra_repr()})"
     elif not isinstance(root, Value):
-        raise TypeError(f"step_through takes a Value or a model, not {root!r:.60}")
+        raise TypeError(f"step_through takes a Value or a model, not {in_short(root)}")
     elif not (x is None and y is None and loss is None):
         raise TypeError("an input, a target and a loss belong to a model: step_through(value)")
     lesson = Lesson(root, optimizer)
@@ -205,7 +210,7 @@ def _loss_of(model: Module, x: Any, y: Any, loss: Callable[..., Value]) -> Value
     reads_tokens = any(isinstance(module, Embedding) for module in model.modules())
     result = loss(model(x if reads_tokens else _labelled(x, "x")), y)
     if not isinstance(result, Value):
-        raise TypeError(f"the loss must be one Value; {loss!r} returned {result!r:.60}")
+        raise TypeError(f"the loss must be one Value; {loss!r} returned {in_short(result)}")
     return result
 
 

@@ -20,6 +20,11 @@ _BROWSERS = (
     "chrome",
     "msedge",
 )
+_IN_APPLICATIONS = ("Google Chrome", "Chromium", "Microsoft Edge")  # of macOS
+_IN_PROGRAMS = (  # of Windows
+    ("Google", "Chrome", "Application", "chrome.exe"),
+    ("Microsoft", "Edge", "Application", "msedge.exe"),
+)
 _MOST_SECONDS = 120
 
 
@@ -40,6 +45,21 @@ def write_pages(path: str | Path, pages: Mapping[str, str]) -> tuple[Path, ...]:
     )
 
 
+def find_browser() -> str | None:
+    """The path of a browser that prints; None if there is none.
+
+    Linux finds it by its name; macOS and Windows have it in folders that no search looks into.
+    """
+    named = ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
+    folders = [os.environ[name] for name in named if name in os.environ]
+    places = [
+        *_BROWSERS,
+        *[f"/Applications/{name}.app/Contents/MacOS/{name}" for name in _IN_APPLICATIONS],
+        *[os.path.join(folder, *program) for folder in folders for program in _IN_PROGRAMS],
+    ]
+    return next(filter(None, map(shutil.which, places)), None)
+
+
 def write_html(page: str, path: Path) -> Path:
     """Writes an HTML page to a file; returns its path."""
     return write_atomically(path, page)
@@ -50,7 +70,7 @@ def write_pdf(page: str, path: Path) -> Path:
 
     FileNotFoundError if there is no browser, OSError if it does not print.
     """
-    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    browser = find_browser()
     if browser is None:
         raise FileNotFoundError(
             "a PDF is printed by Chromium, Chrome or Edge, and none of them was found"

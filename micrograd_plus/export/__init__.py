@@ -1,4 +1,4 @@
-"""Takes a model along: to PyTorch's modules and back, and to files that other libraries read.
+"""Exports models: to PyTorch's modules and back, and to files that other libraries read.
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -96,5 +96,5 @@ def load_weights(model: Module, path: str | Path) -> None:
     from . import weights
 
     if not isinstance(model, Module):
-        raise TypeError(f"load_weights takes a model, a Module, not {model!r:.60}")
+        raise TypeError(f"load_weights takes a model, a Module, not {in_short(model)}")
     weights.read(model, Path(path))

@@ -1,4 +1,4 @@
-"""Writes the file of one program: the lines of `array_program.py`, and the way back.
+"""Writes the file of one program: the lines of `array_program.py`, and the backward pass.
 
 What else a file needs comes from `helpers.py`.
 """

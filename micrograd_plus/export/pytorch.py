@@ -1,7 +1,7 @@
 """Models as PyTorch's modules, and back: `to_torch` and `from_torch`.
 
-`TWINS` is the table of both directions. An entry says which class of PyTorch computes the same as
-one of ours, and where their settings differ. Where it says nothing, the arguments of the
+`EQUIVALENTS` is the table of both directions. An entry says which class of PyTorch computes the
+same as one of ours, and where their settings differ. Where it says nothing, the arguments of the
 constructors have the same names.
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .. import nn
 from ..support.libraries import missing
 from ..support.nested import flatten
+from ..support.words import in_short
 from .parts import Function, in_parts
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Reader = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Twin:
+class Equivalent:
     """A class of ours, and the class of PyTorch that computes the same.
 
     theirs: the name of their class, if it is another one.
@@ -70,8 +71,8 @@ class Twin:
                 found = attrgetter(name)(theirs)
             if found != value:
                 raise ValueError(
-                    f"a {self.name} with {name}={found!r} has no twin in micrograd_plus.nn, only "
-                    f"one with {name}={value!r}"
+                    f"a {self.name} with {name}={found!r} has no equivalent in micrograd_plus.nn, "
+                    f"only one with {name}={value!r}"
                 )
         parameters = inspect.signature(self.ours).parameters.keys()
         settings = parameters - {"init", "generator", "options"}
@@ -102,8 +103,8 @@ def _momentum(theirs: Any) -> float:
     """Reads momentum of a BatchNorm1d; None is an average over all batches, which ours lacks."""
     if theirs.momentum is None:
         raise ValueError(
-            "a BatchNorm1d with momentum=None has no twin in micrograd_plus.nn, only one with a "
-            "number"
+            "a BatchNorm1d with momentum=None has no equivalent in micrograd_plus.nn, only one "
+            "with a number"
         )
     return float(theirs.momentum)
 
@@ -119,49 +120,51 @@ _SLIDING = {"groups": 1, "padding_mode": "zeros"}
 _SEQUENCES = {"batch_first": True, "dropout": 0.0, "bidirectional": False}
 _LOSS = {"weight": None}
 
-TWINS = (
-    Twin(nn.Linear),
-    Twin(nn.ReLU),
-    Twin(nn.Tanh),
-    Twin(nn.Sigmoid),
-    Twin(nn.SiLU),
+EQUIVALENTS = (
+    Equivalent(nn.Linear),
+    Equivalent(nn.ReLU),
+    Equivalent(nn.Tanh),
+    Equivalent(nn.Sigmoid),
+    Equivalent(nn.SiLU),
     # Theirs is x above the threshold; above 40, log(1 + exp(x)) is x to the last bit.
-    Twin(nn.Softplus, only={"beta": 1.0}, make=lambda kind, _: kind(threshold=40.0)),
-    Twin(nn.LeakyReLU),
-    Twin(nn.ELU),
-    Twin(nn.GELU),
-    Twin(nn.Softmax, given={"dim": -1}),
-    Twin(nn.Dropout),
-    Twin(nn.LayerNorm, reads=_WIDTH),
-    Twin(nn.RMSNorm, reads={**_WIDTH, "eps": _epsilon}),
-    Twin(
+    Equivalent(nn.Softplus, only={"beta": 1.0}, make=lambda kind, _: kind(threshold=40.0)),
+    Equivalent(nn.LeakyReLU),
+    Equivalent(nn.ELU),
+    Equivalent(nn.GELU),
+    Equivalent(nn.Softmax, given={"dim": -1}),
+    Equivalent(nn.Dropout),
+    Equivalent(nn.LayerNorm, reads=_WIDTH),
+    Equivalent(nn.RMSNorm, reads={**_WIDTH, "eps": _epsilon}),
+    Equivalent(
         nn.BatchNorm1d,
         given={"affine": True, "track_running_stats": True},
         reads={"momentum": _momentum},
     ),
-    Twin(nn.Embedding, given={"padding_idx": None, "max_norm": None, "scale_grad_by_freq": False}),
-    Twin(nn.Conv1d, given=_SLIDING),
-    Twin(nn.Conv2d, given=_SLIDING),
-    Twin(nn.MaxPool2d, given={"dilation": 1, "return_indices": False, "ceil_mode": False}),
-    Twin(
+    Equivalent(
+        nn.Embedding, given={"padding_idx": None, "max_norm": None, "scale_grad_by_freq": False}
+    ),
+    Equivalent(nn.Conv1d, given=_SLIDING),
+    Equivalent(nn.Conv2d, given=_SLIDING),
+    Equivalent(nn.MaxPool2d, given={"dilation": 1, "return_indices": False, "ceil_mode": False}),
+    Equivalent(
         nn.AvgPool2d,
         given={"ceil_mode": False, "count_include_pad": True, "divisor_override": None},
     ),
-    Twin(nn.Flatten, given={"end_dim": -1}),
-    Twin(nn.RNNCell),
-    Twin(nn.LSTMCell),
-    Twin(nn.GRUCell),
-    Twin(nn.RNN, given=_SEQUENCES),
-    Twin(nn.LSTM, given=_SEQUENCES, only={"proj_size": 0}),
-    Twin(nn.GRU, given=_SEQUENCES),
-    Twin(
+    Equivalent(nn.Flatten, given={"end_dim": -1}),
+    Equivalent(nn.RNNCell),
+    Equivalent(nn.LSTMCell),
+    Equivalent(nn.GRUCell),
+    Equivalent(nn.RNN, given=_SEQUENCES),
+    Equivalent(nn.LSTM, given=_SEQUENCES, only={"proj_size": 0}),
+    Equivalent(nn.GRU, given=_SEQUENCES),
+    Equivalent(
         nn.MultiHeadAttention,
         "MultiheadAttention",
         given={"batch_first": True, "dropout": 0.0, "add_zero_attn": False},
         only={"bias_k": None, "_qkv_same_embed_dim": True},
         reads={"bias": attrgetter("in_proj_bias")},
     ),
-    Twin(
+    Equivalent(
         nn.TransformerBlock,
         "TransformerEncoderLayer",
         only={
@@ -180,18 +183,18 @@ TWINS = (
         },
         make=_block,
     ),
-    Twin(nn.LearnedPositions),
-    Twin(nn.SinusoidalPositions),
-    Twin(nn.GPT),
-    Twin(nn.CharRNN),
-    Twin(nn.MSELoss),
-    Twin(nn.L1Loss),
-    Twin(nn.HuberLoss),
-    Twin(nn.BCELoss, given=_LOSS),
-    Twin(nn.BCEWithLogitsLoss, given={**_LOSS, "pos_weight": None}),
-    Twin(nn.CrossEntropyLoss, given={**_LOSS, "ignore_index": -100, "label_smoothing": 0.0}),
+    Equivalent(nn.LearnedPositions),
+    Equivalent(nn.SinusoidalPositions),
+    Equivalent(nn.GPT),
+    Equivalent(nn.CharRNN),
+    Equivalent(nn.MSELoss),
+    Equivalent(nn.L1Loss),
+    Equivalent(nn.HuberLoss),
+    Equivalent(nn.BCELoss, given=_LOSS),
+    Equivalent(nn.BCEWithLogitsLoss, given={**_LOSS, "pos_weight": None}),
+    Equivalent(nn.CrossEntropyLoss, given={**_LOSS, "ignore_index": -100, "label_smoothing": 0.0}),
 )
-"""Every module that has a twin; Sequential has one, too, and contains twins."""
+"""Every module that has an equivalent; Sequential has one, too, and contains some of these."""
 
 
 def to_torch(model: nn.Module) -> TorchModule:
@@ -204,7 +207,7 @@ def to_torch(model: nn.Module) -> TorchModule:
     A MultiheadAttention of PyTorch is called with three inputs, and returns its weights, too:
     module(x, x, x)[0] is the output of ours.
 
-    TypeError for a module that has no twin in torch.nn. ImportError without PyTorch.
+    TypeError for a module that has no equivalent in torch.nn. ImportError without PyTorch.
 
     >>> import micrograd_plus as mp  # doctest: +SKIP
     >>> mp.to_torch(mp.nn.MLP(2, [3, 1], activation="tanh"))  # doctest: +SKIP
@@ -215,7 +218,9 @@ def to_torch(model: nn.Module) -> TorchModule:
     )
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"to_torch takes a model, a Module of micrograd_plus, not {model!r:.60}")
+        raise TypeError(
+            f"to_torch takes a model, a Module of micrograd_plus, not {in_short(model)}"
+        )
     torch = _torch()
     model = in_parts(model)
     with torch.random.fork_rng(devices=[]):  # building draws numbers, which are replaced below
@@ -234,8 +239,8 @@ def from_torch(module: TorchModule) -> nn.Module:
     module.double(). The state_dict() has the same names. The modules are in the same mode, training
     or evaluation.
 
-    TypeError for a module that has no twin here, and ValueError for a setting that ours lacks, as
-    batch_first=False of a torch.nn.LSTM. ImportError without PyTorch.
+    TypeError for a module that has no equivalent here, and ValueError for a setting that ours
+    lacks, as batch_first=False of a torch.nn.LSTM. ImportError without PyTorch.
 
     >>> import torch, micrograd_plus as mp  # doctest: +SKIP
     >>> mp.from_torch(torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Tanh()))  # doctest: +SKIP
@@ -245,7 +250,7 @@ def from_torch(module: TorchModule) -> nn.Module:
     """
     torch = _torch()
     if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"from_torch takes a torch.nn.Module, not {module!r:.60}")
+        raise TypeError(f"from_torch takes a torch.nn.Module, not {in_short(module)}")
     ours = _back(module, {})
     ours.load_state_dict(module.state_dict())
     _tie_back(ours, module)
@@ -271,21 +276,21 @@ def _there(ours: nn.Module, done: dict[nn.Module, Any]) -> Any:
 
             if any(isinstance(module, nn.MultiHeadAttention) for module in ours):
                 raise TypeError(
-                    "a MultiHeadAttention in a Sequential has no twin in torch.nn, whose class "
-                    "takes three inputs: use a TransformerBlock"
+                    "a MultiHeadAttention in a Sequential has no equivalent in torch.nn, whose "
+                    "class takes three inputs: use a TransformerBlock"
                 )
             theirs = torch.nn.Sequential(*[_there(module, done) for module in ours])
             theirs.training = ours.training
         else:
-            twin = next((twin for twin in TWINS if twin.ours is type(ours)), None)
-            if twin is None:
+            known = next((each for each in EQUIVALENTS if each.ours is type(ours)), None)
+            if known is None:
                 allowed = ["Sequential", "MLP", "Layer", "Neuron"]
-                allowed += [twin.ours.__name__ for twin in TWINS]
+                allowed += [each.ours.__name__ for each in EQUIVALENTS]
                 name = type(ours).__name__
                 if isinstance(ours, Function):
                     name = f"the activation {ours.op!r}"
-                raise TypeError(_no_twin(name, "torch.nn", allowed))
-            theirs = twin.there(ours).train(ours.training)
+                raise TypeError(_no_equivalent(name, "torch.nn", allowed))
+            theirs = known.there(ours).train(ours.training)
         done[ours] = theirs
     return done[ours]
 
@@ -299,18 +304,18 @@ def _back(theirs: Any, done: dict[Any, nn.Module]) -> nn.Module:
             ours: nn.Module = nn.Sequential(*[_back(module, done) for module in theirs])
             ours.training = theirs.training
         else:
-            twin = next((twin for twin in TWINS if twin.kind() is type(theirs)), None)
-            if twin is None:
-                allowed = ["Sequential", *[twin.name for twin in TWINS]]
-                raise TypeError(_no_twin(type(theirs).__name__, "micrograd_plus.nn", allowed))
-            ours = twin.back(theirs).train(theirs.training)
+            known = next((each for each in EQUIVALENTS if each.kind() is type(theirs)), None)
+            if known is None:
+                allowed = ["Sequential", *[each.name for each in EQUIVALENTS]]
+                raise TypeError(_no_equivalent(type(theirs).__name__, "micrograd_plus.nn", allowed))
+            ours = known.back(theirs).train(theirs.training)
         done[theirs] = ours
     return done[theirs]
 
 
-def _no_twin(name: str, where: str, allowed: list[str]) -> str:
+def _no_equivalent(name: str, where: str, allowed: list[str]) -> str:
     return (
-        f"{name} has no twin in {where}: build the model from those that have one, which "
+        f"{name} has no equivalent in {where}: build the model from those that have one, which "
         f"are {', '.join(allowed)}; or build it there, and copy the weights by load_state_dict"
     )
 

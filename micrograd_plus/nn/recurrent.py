@@ -33,6 +33,7 @@ from ..ops import TABLE
 from ..recordable import stamped
 from ..support.checks import whole_number
 from ..support.nested import is_nested, plain
+from ..support.words import in_short
 from .init import GLOBAL, generator_or, pytorch_default
 from .linear import weighted_sums
 from .module import Module, misfit, row_of_values, values_of, where
@@ -364,7 +365,7 @@ def _sequence(x: Any, width: int) -> list[Row]:
     if not is_nested(x):
         raise ValueError(
             f"{where()} takes a sequence of at least one step, a list of rows of {width} numbers, "
-            f"or a batch of such lists, not {x!r:.60}"
+            f"or a batch of such lists, not {in_short(x)}"
         )
     return [row_of_values(plain(row), width, "step") for row in x]
 
@@ -375,7 +376,7 @@ def _state(parts: int, hx: Any, size: tuple[int, ...]) -> list[Any]:
     if hx is None:
         return [zeros] * parts
     if parts > 1 and not (isinstance(hx, (list, tuple)) and len(hx) == parts):
-        raise TypeError(f"{where()} takes its state as a pair (h, c), not {hx!r:.60}")
+        raise TypeError(f"{where()} takes its state as a pair (h, c), not {in_short(hx)}")
     given = hx if parts > 1 else [hx]
     for part in given:
         if problem := misfit(part, zeros):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..engine import Constant, Value
 from ..support.rich import mimebundle
+from ..support.words import many
 from ..symbols import sqrt
 
 
@@ -85,7 +86,7 @@ class Optimizer:
         self._fetch = fetch
 
     def has_lent_state_to(self, fetch: Any) -> bool:
-        """Whether the state is still in the keeper that `lend_state_to` got: not read since."""
+        """Whether the state is still read from `fetch`: it has not been read or set since."""
         return self._fetch is not None and self._fetch is fetch
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
@@ -124,7 +125,7 @@ class Optimizer:
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
-        return f"{type(self).__name__}({len(self.parameters)} parameters, {settings})"
+        return f"{type(self).__name__}({many(len(self.parameters), 'parameter')}, {settings})"
 
     _repr_mimebundle_ = mimebundle
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..numbers import number_of
 from ..support.nested import flatten, shape
+from ..support.words import in_short
 from .plots import evaluating, numbers_of
 from .scale import NEGATIVE_LINE, NEUTRAL_LINE, POSITIVE_LINE
 from .style import new_figure
@@ -35,7 +36,7 @@ def plot_filters(layer: Any, *, path: str | Path | None = None) -> Plot:
     """
     found = shape(getattr(layer, "weight", None))
     if len(found) != 4:
-        raise TypeError(f"plot_filters takes a Conv2d, such as model[0], not {layer!r:.60}")
+        raise TypeError(f"plot_filters takes a Conv2d, such as model[0], not {in_short(layer)}")
     outputs, inputs, _, _ = found
     largest = _largest(layer.weight)
     tile = min(_INCHES, 12 / max(outputs, inputs))

@@ -24,6 +24,7 @@ from ..context import no_grad
 from ..numbers import number_of
 from ..ops import function_of_one
 from ..support.nested import flatten, is_nested, plain
+from ..support.words import in_short
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
 from .style import MARKERS, PALETTE, new_figure, width_of_ticks
 
@@ -90,7 +91,7 @@ def _series(history: Any) -> dict[str, list[float]]:
     if not series["loss"]:
         raise ValueError(
             "plot_loss takes the history of at least one epoch, as train.fit returns it, or a "
-            f"list of losses, not {history!r:.60}"
+            f"list of losses, not {in_short(history)}"
         )
     return series
 
@@ -367,7 +368,7 @@ def plot_gradient_through_time(
     if not isinstance(states, Mapping) or not states:
         raise TypeError(
             "plot_gradient_through_time takes a dictionary of hidden states, such as "
-            f"{{'LSTM': output}}, not {states!r:.60}"
+            f"{{'LSTM': output}}, not {in_short(states)}"
         )
     nested = all(isinstance(models, Mapping) for models in states.values())
     panels: Mapping[str, Mapping[str, Any]] = states if nested else {"": states}

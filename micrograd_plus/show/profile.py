@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..support.words import in_short
 from .scale import NEUTRAL_LINE
 from .style import PALETTE, new_figure
 
@@ -27,7 +28,7 @@ def plot_profile(profile: Any, *, path: str | Path | None = None) -> Plot:
     """
     modules = list(getattr(profile, "modules", ()))
     if not modules:
-        raise ValueError(f"plot_profile takes the result of profile(step), not {profile!r:.60}")
+        raise ValueError(f"plot_profile takes the result of profile(step), not {in_short(profile)}")
     size, unit = profile.unit
     longest = sorted(modules, key=lambda part: part.seconds, reverse=True)[:_MOST_MODULES]
     shown = [part for part in modules if part in longest]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..support import words
+from ..support.words import in_short
 from .style import MARKERS, PALETTE, new_figure
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def plot_sweep(
     rows = list(getattr(sweep, "rows", ()))
     if not rows:
         raise ValueError(
-            f"plot_sweep takes the result of sweep, with a finished run, not {sweep!r:.60}"
+            f"plot_sweep takes the result of sweep, with a finished run, not {in_short(sweep)}"
         )
     varied = _varied(rows)
     curves = any(len(row.spreads) > 1 for row in rows)

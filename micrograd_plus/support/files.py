@@ -21,7 +21,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Writes a new file beside the old one, and then renames it. Makes the folder if needed.
 
     When it returns, the content is on the disk. Returns the path. OSError if a folder has this
-    path, or if its folder cannot be made.
+    path, if its folder cannot be made, or, on Windows, if another program has the file open.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -34,6 +34,11 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # It names the unfinished file, of which nobody knows.
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
         unfinished.unlink(missing_ok=True)
     with suppress(OSError):  # Windows opens no folders

@@ -21,8 +21,16 @@ def in_short(thing: Any) -> str:
     >>> in_short([10, 20]), in_short("x" * 100)
     ('[10, 20]', "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...")
     """
-    line = " ".join(repr(thing).partition("\n")[0].split())
-    return line if len(line) <= 60 else line[:57] + "..."
+    return cut(" ".join(repr(thing).partition("\n")[0].split()), 60)
+
+
+def cut(text: str, most: int) -> str:
+    """The text, or its beginning and three dots: not more than `most` letters.
+
+    >>> cut("a long text", 11), cut("a long text", 9)
+    ('a long text', 'a long...')
+    """
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def setting(value: Any) -> str:

@@ -13,6 +13,7 @@ from ..support import words
 from ..support.checks import whole_number
 from ..support.nested import plain
 from ..support.progress import bar as progress_bar
+from ..support.words import in_short
 from .folder import Folder
 from .results import Outcome, Row, Sweep
 from .runs import outcomes_of
@@ -112,7 +113,7 @@ def _checked(grid: Any) -> dict[str, list[Any]]:
     if not isinstance(grid, Mapping) or not grid:
         raise TypeError(
             "grid must give for each name the settings to try, such as {'lr': [0.01, 0.1]}, not "
-            f"{grid!r:.60}"
+            f"{in_short(grid)}"
         )
     if "seed" in grid:
         raise ValueError("the seeds are not part of the grid: write seeds=5 for the seeds 0 to 4")
@@ -120,7 +121,7 @@ def _checked(grid: Any) -> dict[str, list[Any]]:
     for name, choices in grid.items():
         choices = plain(choices)
         if not isinstance(choices, (list, tuple, range)):
-            raise TypeError(f"grid[{name!r}] must be a list of settings, not {choices!r:.60}")
+            raise TypeError(f"grid[{name!r}] must be a list of settings, not {in_short(choices)}")
         lists[name] = list(choices)
         if not choices:
             raise ValueError(f"grid[{name!r}] is empty: give at least one setting")
@@ -134,8 +135,8 @@ def _check_names(train: Any, names: Mapping[str, Any]) -> None:
     """TypeError if `train` cannot be called with these names and `seed`."""
     if not callable(train):
         raise TypeError(
-            f"train must be a function, not {train!r:.60}: write sweep(train, ...), without "
-            "parentheses after train"
+            f"train must be a function, not {in_short(train)}: write sweep(train, ...), "
+            "without parentheses after train"
         )
     try:
         signature = inspect.signature(train)

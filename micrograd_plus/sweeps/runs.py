@@ -13,6 +13,7 @@ from typing import Any
 from ..numbers import number_of
 from ..support.nested import plain
 from ..support.sweeping import part_of_a_sweep
+from ..support.words import in_short
 from ..train import History
 from .results import Outcome, Settings
 
@@ -51,7 +52,7 @@ def _curve(result: Any) -> tuple[float, ...]:
     except TypeError:
         raise TypeError(
             "train must return a number, a list of numbers or a History, not "
-            f"{result!r:.60}" + ": is a `return` missing?" * (result is None)
+            f"{in_short(result)}" + ": is a `return` missing?" * (result is None)
         ) from None
 
 
