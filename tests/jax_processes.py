@@ -18,7 +18,6 @@ import jax
 
 import micrograd_plus as mp
 
-
 DATA = mp.data.moons(22, seed=1)
 
 

@@ -383,9 +383,9 @@ def in_a_process(
 
 
 def prepare_quick_run() -> None:
-    """Takes few examples, and imports what takes long; not JAX, whose threads do not survive a fork.
+    """Takes few examples, and imports what takes long: PyTorch's optimizers need torch._dynamo.
 
-    PyTorch's optimizers import torch._dynamo.
+    Not JAX, whose threads do not survive a fork.
     """
     import gpt
 
