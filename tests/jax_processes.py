@@ -1,6 +1,6 @@
 """Trains on several devices, for test_engine_jax.py; what it prints is JSON, a line a training.
 
-python jax_processes.py                          on all devices, and on one
+python jax_processes.py                          on all devices, and predicts on one
 python jax_processes.py FOLDER KILLED            a GPT, with checkpoints; ends after so many epochs
 python jax_processes.py ADDRESS COUNT NUMBER     as one of several processes, until one ends
 """
@@ -18,30 +18,40 @@ import jax
 
 import micrograd_plus as mp
 
+DATA = mp.data.moons(22, seed=1)
 
-def trained(devices: Any) -> list[float]:
-    """The numbers of a short training.
+
+def mlp() -> mp.nn.Module:
+    return mp.nn.MLP(2, [6, 1], activation="tanh", generator=random.Random(1))
+
+
+def predicted(model: mp.nn.Module, **how: Any) -> list[float]:
+    """What a model predicts."""
+    return mp.compile(model, **how)(DATA[0]).ravel().tolist()
+
+
+def trained(**how: Any) -> list[list[float]]:
+    """The losses of a short training, the weights after it, and what the model predicts.
 
     The last batch is smaller, and 10 examples are not a multiple of 8 devices.
     """
-    model = mp.nn.MLP(2, [6, 1], activation="tanh", generator=random.Random(1))
+    model = mlp()
     optimizer = mp.optim.Adam(model.parameters(), lr=0.05)
     noise = random.Random(3)
-    X, y = mp.data.moons(22, seed=1)
+    X, y = DATA
 
     def loss(x: Any, t: Any) -> mp.Value:
         return mp.losses.hinge(model(x) + 0.1 * mp.rand(noise), t)
 
-    step = mp.compile(loss, optimizer, engine="jax", devices=devices)
+    step = mp.compile(loss, optimizer, **how)
     losses = step.run(X, y, epochs=3, batch_size=10, shuffle=True, progress=False)
-    predictions = mp.compile(model, engine="jax", devices=devices)(X)
     weights = [parameter.data for parameter in model.parameters()]
-    return [*losses, *weights, *predictions.ravel().tolist()]
+    return [losses, weights, predicted(model, **how)]
 
 
 def fitted(**how: Any) -> list[float]:
     """The losses that `fit` gives."""
-    X, y = mp.data.moons(22, seed=1)
+    X, y = DATA
     model = mp.nn.MLP(2, [3, 1], activation="tanh", generator=random.Random(1))
     history = mp.fit(
         model, X, y, loss="hinge", epochs=2, batch_size=5, clip_grad_norm=0.1, progress=False, **how
@@ -76,8 +86,8 @@ def show(numbers: Any) -> None:
 def main() -> None:
     if len(sys.argv) == 1:
         show([len(jax.devices())])
-        for devices in ("all", None):
-            show(trained(devices))
+        show(trained(engine="jax", devices="all"))
+        show(predicted(mlp(), engine="jax"))
         show(fitted(engine="jax", devices="all"))
         return
     if len(sys.argv) == 3:
@@ -94,7 +104,7 @@ def main() -> None:
     jax.distributed.initialize(address, int(count), int(number), heartbeat_timeout_seconds=10)
     try:
         while True:
-            show(trained("all"))
+            show(trained(engine="jax", devices="all"))
     except RuntimeError as error:
         show(str(error))
         sys.exit(3)

@@ -496,17 +496,13 @@ SCRIPT = (
 
 
 def run_with_cache(folder: Path) -> list[str]:
-    """What a new process prints: the loss, the parameter, and whether it compiled.
-
-    It says that it compiles the interpreter if it does.
-    """
-    known = any(folder.glob("micrograd_plus_kernels_*.bin"))
+    """What a new process prints: the loss, the parameter, and whether it compiled."""
     environment = {**os.environ, "MICROGRAD_PLUS_CACHE": str(folder)}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert ("compiling the interpreter" in done.stderr) is not known
+    assert "compiling" not in done.stderr  # it says so if it compiles the interpreter
     return done.stdout.split()
 
 
@@ -514,14 +510,15 @@ def run_with_cache(folder: Path) -> list[str]:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder that a first process has filled, and what that process printed.
 
-    The kernels, whose compiling takes long, are there already: this process has compiled them.
+    All but the ops is there already, as it takes long to compile: this process has compiled it.
     """
     pytest.importorskip("llvmlite")
     weight = Value(2.0)
-    mp.compile(lambda x: weight * x)([1.0])
+    mp.compile(lambda x: weight * x, optim.SGD([weight], lr=0.1))([1.0])
     folder = tmp_path_factory.mktemp("cache")
-    for path in store.folder().glob("micrograd_plus_kernels_*.bin"):
-        shutil.copy(path, folder)
+    for path in store.folder().glob("*.bin"):
+        if "_op_" not in path.name:
+            shutil.copy(path, folder)
     return folder, run_with_cache(folder)
 
 
@@ -555,11 +552,10 @@ def test_damaged_machine_code_is_compiled_again(
     folder, first = cache
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (path,) = tmp_path.glob("micrograd_plus_op_exp_*.bin")
-    damaged = DAMAGES[damage](path.read_bytes())
-    path.write_bytes(damaged)
+    content = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](content))
     assert run_with_cache(tmp_path) == first
-    assert path.read_bytes() != damaged
-    assert run_with_cache(tmp_path) == [*first[:2], "False"]
+    assert path.read_bytes() == content
 
 
 def test_changed_bytes_are_found_wherever_they_are(

@@ -9,8 +9,9 @@ all that comes before the first step, what a graph of 100,000 nodes costs, the f
 machine, and models of a million parameters; and, with no peer, what two threads gain. Every engine
 runs in processes of its own, in turn, so that a change in the machine's speed meets all of them;
 the figures are medians over the rounds. For float32 they are minima, of runs that alternate in one
-process. A peer that is not installed is left out. --quick only shows that all of this runs: the
-processes are forks that find the libraries imported, and each peer has one task of a kind.
+process. A peer that is not installed is left out. --quick only shows that all of this runs: there
+are few examples, the processes are forks that find the libraries imported, and each peer has one
+task of a kind.
 """
 
 from __future__ import annotations
@@ -173,14 +174,14 @@ def digits_cnn() -> tuple[Any, Any]:
 NETWORKS = {"64-128-64-10": digits_mlp, "CNN": digits_cnn}
 
 
-def time_of_threads(network: str, batch: int, seconds: float) -> dict[str, float]:
+def time_of_threads(network: str, batch: int, epochs: int, seconds: float) -> dict[str, float]:
     """The least seconds per step, by the number of threads, measured in turn.
 
     "apart" are two trainings at the same time, one thread each, that share nothing: what the
     machine's processors can gain at most.
     """
     model, (X, y) = NETWORKS[network]()
-    X, y, epochs = X[:1024], list(map(int, y[:1024])), 8
+    X, y = X[:1024], list(map(int, y[:1024]))
 
     def step(threads: int | None) -> Any:
         adam = mp.optim.Adam(model.parameters(), lr=1e-4)
@@ -317,13 +318,13 @@ def ways_to_run_names(width: int, turns: int) -> dict[str, float]:
     return seconds
 
 
-def peak_of_blas() -> dict[str, float]:
+def peak_of_blas(turns: int) -> dict[str, float]:
     """Operations per second in float64 that NumPy's BLAS reaches with matrices of 1024 rows."""
     import numpy as np
 
     a, b, c = np.random.default_rng(0).random((3, 1024, 1024))
     times = []
-    for _ in range(20):
+    for _ in range(turns):
         start = time.perf_counter()
         np.matmul(a, b, out=c)
         times.append(time.perf_counter() - start)
@@ -381,10 +382,18 @@ def in_a_process(
     return result
 
 
-def prepare_forks() -> None:
-    """Imports what takes long; not JAX, whose threads do not survive a fork."""
+def prepare_quick_run() -> None:
+    """Takes few examples, and imports what takes long: PyTorch's optimizers need torch._dynamo.
+
+    Not JAX, whose threads do not survive a fork.
+    """
+    import gpt
+
+    del gpt.NAMES[20:]
+    MOONS.update(examples=20, batch=20)
+    DIGITS.update(examples=256)
     os.environ |= ONE_THREAD
-    for library in ("numpy", "torch"):
+    for library in ("numpy", "torch._dynamo"):
         with suppress(ModuleNotFoundError):
             importlib.import_module(library)
 
@@ -481,7 +490,8 @@ def threads(options: argparse.Namespace) -> None:
     print(f"|{'-' * 26}|-----------:|-----------:|-----------:|-------:|--------:|")
     for network in NETWORKS:
         for batch in (128, 512)[: 1 if options.quick else 2]:
-            arguments = {"network": network, "batch": batch, "seconds": 0.1 if options.quick else 6}
+            epochs, seconds = (1, 0.01) if options.quick else (8, 6)
+            arguments = {"network": network, "batch": batch, "epochs": epochs, "seconds": seconds}
             rounds = [
                 in_a_process("time_of_threads", arguments, options) for _ in range(options.rounds)
             ]
@@ -548,7 +558,8 @@ def million(options: argparse.Namespace) -> None:
     hidden = 91 if options.quick else 990
     inputs, parameters = 16, hidden * (hidden + 19) + 1
     for batch in (32, 128)[: 1 if options.quick else 2]:
-        rounds = [in_a_process("peak_of_blas", {}, options) for _ in range(options.rounds)]
+        turns = {"turns": 1 if options.quick else 20}
+        rounds = [in_a_process("peak_of_blas", turns, options) for _ in range(options.rounds)]
         peak = medians(rounds)["operations"]
         task = {"widths": [inputs, hidden, hidden, 1], "examples": batch, "batch": batch, **NOISE}
         results = compare("mlp", engines, task, 2, options)
@@ -687,7 +698,7 @@ def main() -> None:
         print(json.dumps(do_job(*json.loads(options.job))))
         return
     if options.quick:
-        prepare_forks()
+        prepare_quick_run()
     for name, section in SECTIONS.items():
         if options.only == name or (not options.only and (name != "growth" or options.chart)):
             section(options)

@@ -1,6 +1,6 @@
 """How fast and how small is the eager engine, beside micrograd 0.1.0?
 
-    python tests/benchmarks/eager.py
+    python tests/benchmarks/eager.py [--rounds N] [--steps N] [--examples N]
 
 One full training step of the moons network (MLP 2-16-16-1, 100 examples, hinge loss, L2, SGD)
 is timed for micrograd, for micrograd's own nn.py over our Value, and for our MLP; the memory
@@ -41,11 +41,11 @@ def micrograd_nn(engine: types.ModuleType) -> types.ModuleType:
     return module
 
 
-def with_micrograds_nn(engine: types.ModuleType) -> tuple[Any, Callable[[], Any]]:
+def with_micrograds_nn(engine: types.ModuleType, examples: int) -> tuple[Any, Callable[[], Any]]:
     """The model, and the loss as micrograd's demo notebook computes it."""
     random.seed(1337)
     model = micrograd_nn(engine).MLP(2, [16, 16, 1])
-    X, y = moons(100, seed=1)
+    X, y = moons(examples, seed=1)
 
     def loss() -> Any:
         inputs = [list(map(engine.Value, row)) for row in X]
@@ -57,13 +57,13 @@ def with_micrograds_nn(engine: types.ModuleType) -> tuple[Any, Callable[[], Any]
     return model, loss
 
 
-def with_our_mlp() -> tuple[Any, Callable[[], Any]]:
+def with_our_mlp(examples: int) -> tuple[Any, Callable[[], Any]]:
     """The same model and the same loss as users of micrograd_plus write them."""
     import micrograd_plus as mp
 
     random.seed(1337)
     model = mp.nn.MLP(2, [16, 16, 1])
-    X, y = moons(100, seed=1)
+    X, y = moons(examples, seed=1)
 
     def loss() -> Any:
         parameters = model.parameters()
@@ -72,16 +72,16 @@ def with_our_mlp() -> tuple[Any, Callable[[], Any]]:
     return model, loss
 
 
-def setup(engine: str) -> tuple[Any, Callable[[], Any]]:
+def setup(engine: str, examples: int) -> tuple[Any, Callable[[], Any]]:
     if engine == ENGINES[0]:
         import micrograd.engine
 
-        return with_micrograds_nn(micrograd.engine)
+        return with_micrograds_nn(micrograd.engine, examples)
     if engine == ENGINES[1]:
         import micrograd_plus.engine
 
-        return with_micrograds_nn(micrograd_plus.engine)
-    return with_our_mlp()
+        return with_micrograds_nn(micrograd_plus.engine, examples)
+    return with_our_mlp(examples)
 
 
 def count_nodes(root: Any) -> int:
@@ -94,9 +94,9 @@ def count_nodes(root: Any) -> int:
     return len(seen)
 
 
-def measure(engine: str, steps: int) -> dict[str, float]:
+def measure(engine: str, steps: int, examples: int) -> dict[str, float]:
     """Seconds per step (median) and bytes per node, in this process."""
-    model, loss = setup(engine)
+    model, loss = setup(engine, examples)
     parameters = model.parameters()
     times = []
     for _ in range(steps + 1):  # the first warms up
@@ -121,12 +121,12 @@ def measure(engine: str, steps: int) -> dict[str, float]:
     }
 
 
-def linted_share(rounds: int, steps: int) -> float:
+def linted_share(rounds: int, steps: int, examples: int) -> float:
     """How many times as long our MLP takes for so many steps inside `mp.lint()`, in turn."""
     import micrograd_plus as mp
 
     def loop() -> float:
-        model, loss = with_our_mlp()
+        model, loss = with_our_mlp(examples)
         start = time.perf_counter()
         for _ in range(steps):
             total = loss()
@@ -156,16 +156,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="processes per engine [5]")
     parser.add_argument("--steps", type=int, default=5, help="training steps per process [5]")
+    parser.add_argument("--examples", type=int, default=100, help="of the moons [100]")
     parser.add_argument("--engine", choices=ENGINES, help="measure this one, as JSON")
     options = parser.parse_args()
     if options.engine:
-        print(json.dumps(measure(options.engine, options.steps)))
+        print(json.dumps(measure(options.engine, options.steps, options.examples)))
         return
 
     results: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
     for _ in range(options.rounds):
         for engine in ENGINES:
-            command = [sys.executable, __file__, "--engine", engine, "--steps", str(options.steps)]
+            numbers = ["--steps", str(options.steps), "--examples", str(options.examples)]
+            command = [sys.executable, __file__, "--engine", engine, *numbers]
             printed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
             results[engine].append(json.loads(printed))
 
@@ -185,7 +187,8 @@ def main() -> None:
     imports = statistics.median(import_seconds() for _ in range(7))
     print(f"\nA node takes {share:.2f} of micrograd's memory, in the same network.")
     print(f"import micrograd_plus: {imports * 1e3:.0f} ms")
-    share, count = linted_share(options.rounds, 8 * options.steps), 8 * options.steps
+    count = 8 * options.steps
+    share = linted_share(options.rounds, count, options.examples)
     print(f"{count} steps of our MLP inside mp.lint(): {share:.2f} times as long as without")
     print("loss after the last step:", ", ".join(f"{median(e, 'loss'):.9f}" for e in ENGINES))
 

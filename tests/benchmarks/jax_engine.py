@@ -44,7 +44,7 @@ def rows(quick: bool, has_gpu: bool) -> list[Row]:
 
     calls = ("with_compile_calls", "with_jax_calls")
     found = [
-        Row("moons", mlp, (mlp.Task(**MOONS),), 1000),
+        Row("moons", mlp, (mlp.Task(**MOONS),), 100 if quick else 1000),
         Row("moons, calls", mlp, (mlp.Task(**MOONS),), 1000, *calls),
         Row("64-128-64-10, 128 digits", mlp, (mlp.Task(**DIGITS),), 10),
         Row("GPT of width 16, a name of six letters", gpt, names(16, 1, 32), 10),

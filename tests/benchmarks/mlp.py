@@ -98,7 +98,7 @@ def with_micrograd(task: Task) -> Train:
     import micrograd.engine
     from eager import with_micrograds_nn
 
-    model, loss = with_micrograds_nn(micrograd.engine)
+    model, loss = with_micrograds_nn(micrograd.engine, task.examples)
 
     def train(epochs: int) -> list[float]:
         losses = []
