@@ -52,13 +52,16 @@ addEventListener("beforeprint", () => { unpainted.disabled = true; });
 """
 
 
-def new_context(browser: Any, **settings: Any) -> Any:
-    """A context whose pages are laid out, and hear the mouse, but are painted on paper alone.
+def new_context(browser: Any, painted: bool = False, **settings: Any) -> Any:
+    """A context whose pages are laid out, and react to the mouse, but are painted on paper alone.
 
-    No test looks at colours of pixels, and to paint takes a sixth of the processor's time.
+    No test looks at pixels, and painting takes a sixth of the processor's time.
+
+    painted: for a page that is looked at.
     """
     context = browser.new_context(**settings)
-    context.add_init_script(_UNPAINTED)
+    if not painted:
+        context.add_init_script(_UNPAINTED)
     return context
 
 
