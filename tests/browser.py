@@ -50,6 +50,8 @@ unpainted.replaceSync(
 document.adoptedStyleSheets = [unpainted];
 addEventListener("beforeprint", () => { unpainted.disabled = true; });
 """
+"""Nothing is seen, so that Chromium does not paint it; Jupyter's spinner would ask for 60 pictures
+a second until a kernel has started."""
 
 
 def new_context(browser: Any, painted: bool = False, **settings: Any) -> Any:
