@@ -13,15 +13,13 @@ import pytest
 from micrograd_plus.explorer import Explorer
 
 # The first ones keep Chromium from looking for a graphics card, and from a process that would paint
-# with it, and from calling home. The last but one denies it the network at no cost, which asking
-# about each request has. The last one keeps it from compiling WebAssembly a second time, for pages
-# that run for long.
+# with it, and from calling home. The last one denies it the network at no cost, which asking about
+# each request has.
 _FLAGS = [
     *("--disable-gpu", "--in-process-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-quic", "--disable-sync"),
     *("--no-first-run", "--no-sandbox"),
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-    "--js-flags=--no-wasm-tier-up",
 ]
 
 LOCAL = ("file:", "data:", "about:", "blob:")
@@ -45,6 +43,30 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+_UNPAINTED = """
+const unpainted = new CSSStyleSheet();
+unpainted.replaceSync(
+  "html { opacity: 0 } .jp-KernelStatus-spinner { animation: none !important }");
+document.adoptedStyleSheets = [unpainted];
+addEventListener("beforeprint", () => { unpainted.disabled = true; });
+"""
+"""Nothing is seen, so that Chromium does not paint it; Jupyter's spinner would ask for 60 pictures
+a second until a kernel has started."""
+
+
+def new_context(browser: Any, painted: bool = False, **settings: Any) -> Any:
+    """A context whose pages are laid out, and react to the mouse, but are painted on paper alone.
+
+    No test looks at pixels, and painting takes a sixth of the processor's time.
+
+    painted: for a page that is looked at.
+    """
+    context = browser.new_context(**settings)
+    if not painted:
+        context.add_init_script(_UNPAINTED)
+    return context
+
+
 _AGAIN = """
 () => {
   document.documentElement.style.display = "";
@@ -61,13 +83,15 @@ _AGAIN = """
 """An explorer's page is again as it opens."""
 
 
+_WINDOW = {"width": 1280, "height": 760}
+
+
 class Visit:
     """A page that is open, and everything that it must not do."""
 
     def __init__(self, browser: Any, **settings: Any) -> None:
-        self.settings = {"viewport": {"width": 1280, "height": 760}, "reduced_motion": "reduce"}
-        self.settings |= settings
-        self.context = browser.new_context(**self.settings)
+        self._look = {"color_scheme": "light", "reduced_motion": "reduce"}
+        self.context = new_context(browser, **{"viewport": _WINDOW, **self._look, **settings})
         self.context.set_default_timeout(10_000)
         self.page = self.context.new_page()
         self.explorer = ""
@@ -105,16 +129,26 @@ class Visit:
         self.explorer = content
         return page
 
+    def look(
+        self,
+        viewport: dict[str, int] | None = None,
+        color_scheme: str = "light",
+        reduced_motion: str = "reduce",
+    ) -> None:
+        """Gives the window a size, and says what its user prefers."""
+        size = viewport or _WINDOW
+        if self.page.viewport_size != size:
+            self.page.set_viewport_size(size)
+        self._look = {"color_scheme": color_scheme, "reduced_motion": reduced_motion}
+        self.page.emulate_media(media="null", **self._look)
+
     def leave(self) -> None:
-        """Sets the window to what it was at first, for the next page; this one must be silent."""
-        if self.settings["reduced_motion"] != "reduce":
+        """Makes the window ready for the next page; this one must be silent."""
+        if self._look["reduced_motion"] != "reduce":
             self.page.goto("about:blank")  # else its animations go on and on
-        # Else Chromium would lay out and paint it at each of the changes.
+            self.explorer = ""
+        # Else Chromium would lay it out when the window is given another size.
         self.page.evaluate("document.documentElement.style.display = 'none'")
-        if self.page.viewport_size != self.settings["viewport"]:
-            self.page.set_viewport_size(self.settings["viewport"])
-        scheme = self.settings.get("color_scheme", "light")
-        self.page.emulate_media(media="null", color_scheme=scheme)
         self.page.mouse.move(0, 0)
         self._assert_silent()
 
@@ -148,20 +182,20 @@ class Windows:
 
     def __init__(self, browser: Any) -> None:
         self._browser = browser
-        self._free: dict[str, list[Visit]] = {}
+        self._free: list[Visit] = []
 
     @contextmanager
     def borrow(self) -> Iterator[Callable[..., Visit]]:
-        """Gives what opens an empty window with some settings, to be left empty at the end."""
-        taken: list[tuple[str, Visit]] = []
+        """Gives what opens an empty window with some `look`, to be left empty at the end."""
+        taken: list[Visit] = []
 
-        def take(**settings: Any) -> Visit:
-            key = repr(sorted(settings.items()))
-            free = self._free.setdefault(key, [])
-            taken.append((key, free.pop() if free else Visit(self._browser, **settings)))
-            return taken[-1][1]
+        def take(**look: Any) -> Visit:
+            visit = self._free.pop() if self._free else Visit(self._browser)
+            taken.append(visit)
+            visit.look(**look)
+            return visit
 
         yield take
-        for key, visit in taken:
+        for visit in taken:
             visit.leave()
-            self._free[key].append(visit)
+            self._free.append(visit)

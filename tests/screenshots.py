@@ -13,7 +13,7 @@ PICTURE = Path(__file__).parent.parent / "notebooks" / "figures" / "explorer.png
 def main() -> None:
     neuron = mp.parse("tanh(x1*w1 + x2*w2 + b)", x1=2, x2=0.5, w1=-3, w2=1, b=6.88)
     with TemporaryDirectory() as folder, chromium() as browser:
-        visit = Visit(browser, viewport={"width": 1280, "height": 720}, color_scheme="light")
+        visit = Visit(browser, painted=True, viewport={"width": 1280, "height": 720})
         page = visit.go(mp.step_through(neuron).save(Path(folder) / "lesson.html"))
         page.keyboard.press("End")
         for _ in range(2):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import LOCAL
+from browser import LOCAL, new_context
 
 from micrograd_plus.course import source
 from micrograd_plus.course.site import Site, build_site, building, runtime
@@ -93,7 +93,7 @@ def address(built: Site) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def notebook(browser: Any, address: str) -> Iterator[Any]:
     """Notebook 02 in the browser, opened from the start page and run from top to bottom."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = new_context(browser, viewport={"width": 1280, "height": 900})
     context.set_default_timeout(240_000)
     asked: list[str] = []
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import new_context
 
 CODE = [
     "import micrograd_plus as mp\na, b = mp.Value(2.0, label='a'), mp.Value(-3.0, label='b')",
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of Jupyter's own libr
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     """A page; what Jupyter's pages ask of other machines is denied."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1600})
+    context = new_context(browser, viewport={"width": 1280, "height": 1600})
     context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()

@@ -21,6 +21,7 @@ from micrograd_plus.engine import Value
 from micrograd_plus.explorer import Explorer, step_through
 
 LAPTOP, SCREEN, PHONE = (1280, 720), (1920, 1080), (390, 844)
+NOTEBOOK = (860, 720)  # what Jupyter Lab shows on a laptop
 
 
 def small() -> Value:
@@ -166,8 +167,13 @@ All in one call: the browser paints nothing in between.
 """
 
 
-@pytest.mark.parametrize("size", [LAPTOP, SCREEN, PHONE])
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *itertools.product(LESSONS, [LAPTOP, SCREEN, PHONE]),
+        *itertools.product(["neuron", "training"], [NOTEBOOK]),
+    ],
+)
 def test_all_can_be_read(opened: Open, name: str, size: tuple[int, int]) -> None:
     """No text is too small, no box covers another, and nothing is outside of the page."""
     page = opened(name, size)
@@ -179,22 +185,46 @@ def test_all_can_be_read(opened: Open, name: str, size: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "presenting"), [("neuron", False), ("neuron", True), ("training", False)]
+    ("name", "size", "presenting"),
+    [
+        ("neuron", LAPTOP, False),
+        ("neuron", LAPTOP, True),
+        ("neuron", NOTEBOOK, False),
+        ("neuron", NOTEBOOK, True),
+        ("training", LAPTOP, False),
+        ("training", NOTEBOOK, False),
+    ],
 )
-def test_what_a_step_says_is_seen_whole_on_a_laptop(
-    opened: Open, name: str, presenting: bool
+def test_what_a_step_says_is_seen_whole(
+    opened: Open, name: str, size: tuple[int, int], presenting: bool
 ) -> None:
-    page = opened(name)
+    page = opened(name, size)
     hidden = page.evaluate(
         """(presenting) => {
           present(presenting);
-          const hidden = ({ scrollHeight, clientHeight }) => scrollHeight > clientHeight + 1;
-          return stops.map((_, i) => i + 1)
-            .filter((stop) => (go(stop), hidden($("said")) || hidden($("rule"))));
+          const tall = ({ scrollHeight, clientHeight }) => scrollHeight > clientHeight + 1;
+          const wide = ({ scrollWidth, clientWidth }) => scrollWidth > clientWidth + 1;
+          return stops.map((_, i) => i + 1).filter((stop) => (go(stop),
+            tall($("said")) || tall($("rule")) || wide($("rule")) || wide($("sentence"))));
         }""",
         presenting,
     )
     assert hidden == []
+
+
+@pytest.mark.parametrize("size", [LAPTOP, NOTEBOOK, PHONE])
+def test_nothing_moves_from_step_to_step(opened: Open, size: tuple[int, int]) -> None:
+    page = opened("training", size)
+    moved = page.evaluate(
+        """() => {
+          const parts = ["#stage", "#scroller", "#said", "aside", "#training", "#tape"];
+          const places = () => JSON.stringify(
+            parts.map((part) => document.querySelector(part).getBoundingClientRect()));
+          const first = places();
+          return stops.map((_, i) => i + 1).filter((stop) => (go(stop), places() !== first));
+        }"""
+    )
+    assert moved == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -610,7 +610,7 @@ def added(values: list[Value]) -> Value:
 
 ROOMS = [
     pytest.param({"width": width, "height": height}, id=f"{width}x{height}")
-    for width, height in [(1280, 720), (1920, 1080), (390, 844)]
+    for width, height in [(1280, 720), (1920, 1080), (860, 720), (390, 844)]
 ]
 
 CROWDED = """

@@ -241,7 +241,7 @@ function showRule(step) {
   const [summary, body] = $("rule").children;
   summary.innerHTML = `Why is ${math(title)}?`;
   if (place) summary.append(` (${place})`);
-  body.innerHTML = `<p>${math(formula)}</p><p class="reason"></p><p class="nudge"></p>`;
+  body.innerHTML = `<p>${mathLine(formula)}</p><p class="reason"></p><p class="nudge"></p>`;
   body.children[1].textContent = reason;
   const { name } = LESSON.nodes[step.user];
   body.children[2].textContent =

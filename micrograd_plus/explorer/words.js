@@ -153,7 +153,7 @@ function sentence(step, data, hidden = false) {
     const writtenOut = formula.includes("data-k"); // and no ∑ over many operands
     const numbers = writtenOut && !hidden ? [withNumbers(formula, node, data)] : [];
     return {
-      lines: [equals(named(node), withNames(formula, node), ...numbers, result)],
+      lines: [differing([named(node), withNames(formula, node), ...numbers, result])],
       text: `Forward: ${name} is ${said}.`,
     };
   }
@@ -186,8 +186,11 @@ function sentence(step, data, hidden = false) {
   const sum = hidden ? [] : [product, mathNumber(flow)];
   return {
     lines: [
-      row(grad(node), op(assigns ? "=" : "+="),
-        equals(row(under(grad(user), "upstream"), op("×"), under(partial(user, node), "local")), ...sum)),
+      differing([
+        row(grad(node), op(assigns ? "=" : "+="),
+          under(grad(user), "upstream"), op("×"), under(partial(user, node), "local")),
+        ...sum,
+      ]),
       row(grad(node), text(":&#xA0;"), mathNumber(before), op("→"), result),
     ],
     text:
@@ -229,10 +232,9 @@ function ruleOf({ user, node, position, local }, data) {
   const twice = operands.filter((k) => k === node).length > 1;
   return {
     title: row(partial(user, node), op("="), withNames(template, user, position)),
-    formula: equals(
-      partial(user, node), withNames(template, user, position),
-      withNumbers(template, user, data, position), mathNumber(local),
-    ),
+    formula: differing([
+      partial(user, node), withNumbers(template, user, data, position), mathNumber(local),
+    ]),
     reason: reason.replace(/\{(\w+)\}/g, (_, key) => words[key]),
     place: twice ? `as operand ${position + 1} of ${operands.length}` : "",
     nudge: { h, change: there - data[user], slope: (there - data[user]) / h },
