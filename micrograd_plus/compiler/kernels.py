@@ -55,8 +55,9 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
-# of a matrix product (so many rows, so many vectors of VECTOR numbers), and copies of 4 numbers and
-# of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
+# of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
+# and copies of 4 numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as
+# `translate.py` explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -78,6 +79,9 @@ tile_4_2: Any = None
 tile_2_2: Any = None
 tile_1_2: Any = None
 tile_1_1: Any = None
+dots_3_4: Any = None
+dots_2_4: Any = None
+dots_1_4: Any = None
 copy_4: Any = None
 transpose_4: Any = None
 # Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
@@ -186,7 +190,7 @@ def rest(
     for i in range(rows):
         u, p, j = a0 + i * a_row, c0 + i * c_row, 0
         if columns >= VECTOR:
-            tile_1_1(1, inner, a, u, a_row, a_inner, b, b0, b_inner, c, p, c_row)
+            tile_1_1(1, 1, inner, a, u, 0, a_row, a_inner, b, b0, b_inner, c, p, c_row)
             j = VECTOR
         while j < columns:
             total = zero
@@ -216,30 +220,68 @@ def tiles(
             if j + strip > columns:
                 rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 6:
-                tile_6_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                n = left // 6  # one call for all tiles of this height
+                tile_6_2(adds, n, inner, a, u, a_tile, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                u += (n - 1) * a_tile
+                i += (n - 1) * 6
             elif height == 4:
-                tile_4_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_4_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 2:
-                tile_2_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_2_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
             else:
-                tile_1_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_1_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
             i += height
             u += a_tile if height == 6 else height * a_row
 
 
+def dots_of_rows(
+    adds: int, rows: int, outer: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_outer: int,
+    b: Floats, b0: int, b_row: int, b_outer: int,
+    c: Floats, c0: int, c_row: int,
+) -> None:  # fmt: skip
+    """c += the dots of rows of a with rows of b; c = the dots unless it `adds`.
+
+    A row is `outer` times `inner` numbers side by side; inner is some vectors, and columns are some
+    fours. Nothing is copied, and the numbers of a vector are added up once for each dot.
+    """
+    for j in range(0, columns, 4):
+        i, p, q = 0, a0, c0 + j
+        while i < rows:
+            left = rows - i
+            height = 3 if left == 3 or left > 4 else min(left, 2)
+            if height == 3:
+                dots_3_4(
+                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+                )
+            elif height == 2:
+                dots_2_4(
+                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+                )
+            else:
+                dots_1_4(
+                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+                )
+            i += height
+            p += height * a_row
+            q += height * c_row
+        b0 += 4 * b_row
+
+
 def multiply_vectors(
-    rows: int, inner: int, columns: int,
+    adds: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int,
     b: Floats, b0: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
-    """c += a · b for few rows; the inner elements of both lie side by side."""
+    """c += a · b for few numbers, or c = a · b; the inner elements of both lie side by side."""
     for i in range(rows):
         for j in range(columns):
             total = zero
             for k in range(inner):
                 total += a[a0 + i * a_row + k] * b[b0 + j * b_column + k]
-            c[c0 + i * c_row + j * c_column] += total
+            at = c0 + i * c_row + j * c_column
+            c[at] = c[at] + total if adds else total
 
 
 def multiply(
@@ -260,16 +302,16 @@ def multiply(
     """
     strip = 2 * VECTOR
     by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
-    if not adds and (by_vectors or c_column != 1 or columns % strip):
+    if by_vectors:
+        multiply_vectors(
+            adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
+        )
+        return
+    if not adds and (c_column != 1 or columns % strip):
         for i in range(rows):
             for j in range(columns):
                 c[c0 + i * c_row + j * c_column] = 0.0
         adds = 1
-    if by_vectors:
-        multiply_vectors(
-            rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
-        )
-        return
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
@@ -690,7 +732,17 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
     else:
         pack(work, y, 0, rows, length, width, b, 0)
     adds = instruction.operand_count == 3  # to what `begin_with` has written
-    if width == 1 and rows < 4:
+    if width == 1 and length % VECTOR == 0:
+        fours = columns // 4 * 4
+        dots_of_rows(
+            adds, rows, 1, length, fours, data, b, b_row, 0, data, a, a_row, 0, data, out, columns
+        )
+        if fours < columns:
+            multiply_vectors(
+                adds, rows, length, columns - fours, data, b, b_row, data, a + fours * a_row, a_row,
+                data, out + fours, columns, 1,
+            )  # fmt: skip
+    elif width == 1 and rows < 4:
         multiply(
             panel, adds, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
             data, out, columns, 1,
@@ -739,6 +791,7 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
+        at_once = width % VECTOR == 0 and length % 4 == 0  # the gradients of x for all rows of y
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
@@ -746,11 +799,16 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                     panel, adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
-            if x.active:
+            if x.active and not at_once:
                 multiply(
                     panel, 1, columns, width, length, grad, c, width, 1, data, r, 1, width,
                     grad, a, a_row, 1,
                 )  # fmt: skip
+        if x.active and at_once:
+            dots_of_rows(
+                1, columns, rows, width, length, grad, out, width, columns * width,
+                data, b, width, b_row, grad, a, a_row,
+            )  # fmt: skip
     if not is_matrix(x) and x.active:
         unpack(work, x, 0, columns, length, 1, a, 0)
     if not is_matrix(y) and y.active:
