@@ -316,6 +316,12 @@ def multiply(
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
     a_stays = a_row != 1 or inner * a_inner <= IN_PLACE // 2
+    if a_stays and b_stays and inner <= DEPTH:
+        tiles(
+            adds, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
+            b, b0, strip, b_inner, c, c0, c_row,
+        )  # fmt: skip
+        return
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
