@@ -414,12 +414,14 @@ def pack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
-    if length == 1 and width == 1:
-        for i in range(count):
-            at = begin_of(
-                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
-            )
-            data[begin + i] = data[at]
+    if length == 1 and width == 1 and rule != BY_ELEMENT:
+        origin = lane_begin if per_example else 0
+        if rule == BY_ROW:
+            for i in range(count):
+                data[begin + i] = data[origin + where[place + first + i]]
+        else:
+            for i in range(count):
+                data[begin + i] = data[origin + base + (first + i) * row_stride]
         return
     if length == 1:
         for i in range(count):
@@ -460,12 +462,14 @@ def unpack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
-    if length == 1 and width == 1:
-        for i in range(count):
-            at = begin_of(
-                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
-            )
-            grad[at] += grad[begin + i]
+    if length == 1 and width == 1 and rule != BY_ELEMENT:
+        origin = lane_begin if per_example else 0
+        if rule == BY_ROW:
+            for i in range(count):
+                grad[origin + where[place + first + i]] += grad[begin + i]
+        else:
+            for i in range(count):
+                grad[origin + base + (first + i) * row_stride] += grad[begin + i]
         return
     if length == 1:
         for i in range(count):
