@@ -220,8 +220,9 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         builder, to_exponent = body.builder, whole(dtype.digits - 1)
         wholes = whole
         if isinstance(sum_.kind, Vector):
-            wholes = ir.VectorType(whole, lanes)
-            to_exponent = ir.Constant(wholes, [dtype.digits - 1] * lanes)
+            count = sum_.kind.ir.count
+            wholes = ir.VectorType(whole, count)
+            to_exponent = ir.Constant(wholes, [dtype.digits - 1] * count)
         power = builder.shl(builder.bitcast(sum_.ir, wholes), to_exponent)
         return Typed(sum_.kind, builder.bitcast(power, sum_.kind.ir))
 
