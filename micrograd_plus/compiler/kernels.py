@@ -835,20 +835,20 @@ def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: i
 
 
 def picks_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """Numbers, each taken from where its index says."""
+    """Numbers, each taken from where the index says, which is the same for all rows."""
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, apart, step = floats(work.data), values.per_example, step_of(values, width)
-    for i in range(instruction.count):
-        at = row_begin(work, index, i, width)
-        begin = row_begin(work, values, i, width)
-        for lane in range(width):
-            chosen = int(data[at + lane])
-            if values.rule == BY_ELEMENT:
-                data[out + lane] = data[picked(work, values, i, chosen, width, lane)]
-            else:
-                data[out + lane] = data[begin + chosen * step + lane * apart]
-        out += width
+    data, count, at = floats(work.data), instruction.count, row_begin(work, index, 0, width)
+    for lane in range(width):
+        chosen = int(data[at + lane])
+        if values.rule == AFFINE:
+            first = picked(work, values, 0, chosen, width, lane)
+            to_next = values.row_stride * (width if values.per_example else 1)
+            for i in range(count):
+                data[out + i * width + lane] = data[first + i * to_next]
+        else:
+            for i in range(count):
+                data[out + i * width + lane] = data[picked(work, values, i, chosen, width, lane)]
 
 
 def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -856,17 +856,17 @@ def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad = floats(work.data), floats(work.grad)
-    apart, step = values.per_example, step_of(values, width)
-    for i in range(instruction.count):
-        at = row_begin(work, index, i, width)
-        begin = row_begin(work, values, i, width)
-        for lane in range(width):
-            chosen = int(data[at + lane])
-            if values.rule == BY_ELEMENT:
-                grad[picked(work, values, i, chosen, width, lane)] += grad[out + lane]
-            else:
-                grad[begin + chosen * step + lane * apart] += grad[out + lane]
-        out += width
+    count, at = instruction.count, row_begin(work, index, 0, width)
+    for lane in range(width):
+        chosen = int(data[at + lane])
+        if values.rule == AFFINE:
+            first = picked(work, values, 0, chosen, width, lane)
+            to_next = values.row_stride * (width if values.per_example else 1)
+            for i in range(count):
+                grad[first + i * to_next] += grad[out + i * width + lane]
+        else:
+            for i in range(count):
+                grad[picked(work, values, i, chosen, width, lane)] += grad[out + i * width + lane]
 
 
 # ---- the tape
