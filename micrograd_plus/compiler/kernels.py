@@ -528,10 +528,12 @@ def block_of(work: Work, instruction: Instruction, width: int) -> int:
     return instruction.count
 
 
-def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, width: int) -> None:
+def locate(
+    work: Work, instruction: Instruction, i: int, n: int, block: int, width: int, is_back: int
+) -> None:
     """Writes to `work.at` where n rows of each operand are, from row i on, at most a block.
 
-    Packs those that are not in place.
+    Packs those that are not in place; on the way back only those that are read.
     """
     at = integers(work.at)
     for j in range(instruction.operand_count):
@@ -540,7 +542,8 @@ def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, wid
             at[j] = row_begin(work, x, i, width)
         else:
             at[j] = work.scratch_begin + j * work.region
-            pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
+            if x.is_read or not is_back:
+                pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
 
 
 def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -550,7 +553,7 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, block, width)
+        locate(work, instruction, i, n, block, width, 0)
         loop = integers(work.loops)[instruction.loop]
         call(loop, (instruction.length, n * width, data, grad, out + i * width, at, 0))
         i += n
@@ -563,7 +566,7 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, block, width)
+        locate(work, instruction, i, n, block, width, 1)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
