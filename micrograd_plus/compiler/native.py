@@ -317,8 +317,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             ]
             half //= 2
         x, y = [
-            builder.fadd(mixed(builder, *two, (0, 4, 2, 6)), mixed(builder, *two, (1, 5, 3, 7)))
-            for two in (vectors[:2], vectors[2:])
+            builder.fadd(mixed(builder, a, b, (0, 4, 2, 6)), mixed(builder, a, b, (1, 5, 3, 7)))
+            for a, b in (vectors[:2], vectors[2:])
         ]
         return builder.fadd(mixed(builder, x, y, (0, 1, 4, 5)), mixed(builder, x, y, (2, 3, 6, 7)))
 
