@@ -83,18 +83,37 @@ def give_way() -> None:
 
 
 def tile(rows: int, vectors: int) -> Callable[..., None]:
-    def piece(
-        adds: int, inner: int, a: Any, a0: int, a_row: int, a_inner: int,
+    def pieces(
+        adds: int, count: int, inner: int, a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
-        for i in range(rows):
-            row = [a[a0 + i * a_row + k * a_inner] for k in range(inner)]
+        for i in range(count * rows):
+            begin = a0 + i // rows * a_tile + i % rows * a_row
+            row = [a[begin + k * a_inner] for k in range(inner)]
             for j in range(vectors * VECTOR):
                 number = sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
 
-    return piece
+    return pieces
+
+
+def dots(rows: int) -> Callable[..., None]:
+    def pieces(
+        adds: int, count: int, outer: int, inner: int, a: Any, a0: int, a_row: int, a_outer: int,
+        b: Any, b0: int, b_row: int, b_outer: int, c: Any, c0: int, c_row: int,
+    ) -> None:  # fmt: skip
+        for i in range(rows):
+            for j in range(4 * count):
+                number = sum(
+                    a[a0 + i * a_row + t * a_outer + k] * b[b0 + j * b_row + t * b_outer + k]
+                    for t in range(outer)
+                    for k in range(inner)
+                )
+                at = c0 + i * c_row + j
+                c[at] = c[at] + number if adds else number
+
+    return pieces
 
 
 def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
@@ -112,6 +131,7 @@ KERNELS = {
     **MEMORY,
     **SIZES,
     **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
+    **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
     **{f.__name__: f for f in (copy_4, transpose_4)},
     "lanes": range,

@@ -55,8 +55,9 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
-# of a matrix product (so many rows, so many vectors of VECTOR numbers), and copies of 4 numbers and
-# of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
+# of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
+# and copies of 4 numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as
+# `translate.py` explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -78,6 +79,9 @@ tile_4_2: Any = None
 tile_2_2: Any = None
 tile_1_2: Any = None
 tile_1_1: Any = None
+dots_3_4: Any = None
+dots_2_4: Any = None
+dots_1_4: Any = None
 copy_4: Any = None
 transpose_4: Any = None
 # Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
@@ -186,7 +190,7 @@ def rest(
     for i in range(rows):
         u, p, j = a0 + i * a_row, c0 + i * c_row, 0
         if columns >= VECTOR:
-            tile_1_1(1, inner, a, u, a_row, a_inner, b, b0, b_inner, c, p, c_row)
+            tile_1_1(1, 1, inner, a, u, 0, a_row, a_inner, b, b0, b_inner, c, p, c_row)
             j = VECTOR
         while j < columns:
             total = zero
@@ -216,30 +220,64 @@ def tiles(
             if j + strip > columns:
                 rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 6:
-                tile_6_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                n = left // 6  # one call for all tiles of this height
+                tile_6_2(adds, n, inner, a, u, a_tile, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                u += (n - 1) * a_tile
+                i += (n - 1) * 6
             elif height == 4:
-                tile_4_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_4_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 2:
-                tile_2_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_2_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
             else:
-                tile_1_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+                tile_1_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
             i += height
             u += a_tile if height == 6 else height * a_row
 
 
+def dots_of_rows(
+    adds: int, rows: int, outer: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_outer: int,
+    b: Floats, b0: int, b_row: int, b_outer: int,
+    c: Floats, c0: int, c_row: int,
+) -> None:  # fmt: skip
+    """c += the dots of rows of a with rows of b; c = the dots unless it `adds`.
+
+    A row is `outer` times `inner` numbers side by side; inner is some vectors, and columns are some
+    fours. Nothing is copied, and the numbers of a vector are added up once for each dot.
+    """
+    i, n = 0, columns // 4
+    while i < rows:
+        left, p, q = rows - i, a0 + i * a_row, c0 + i * c_row
+        height = 3 if left == 3 or left > 4 else min(left, 2)
+        if height == 3:
+            dots_3_4(
+                adds, n, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+            )
+        elif height == 2:
+            dots_2_4(
+                adds, n, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+            )
+        else:
+            dots_1_4(
+                adds, n, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+            )
+        i += height
+
+
 def multiply_vectors(
-    rows: int, inner: int, columns: int,
+    adds: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int,
     b: Floats, b0: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
-    """c += a · b for few rows; the inner elements of both lie side by side."""
+    """c += a · b for few numbers, or c = a · b; the inner elements of both lie side by side."""
     for i in range(rows):
         for j in range(columns):
             total = zero
             for k in range(inner):
                 total += a[a0 + i * a_row + k] * b[b0 + j * b_column + k]
-            c[c0 + i * c_row + j * c_column] += total
+            at = c0 + i * c_row + j * c_column
+            c[at] = c[at] + total if adds else total
 
 
 def multiply(
@@ -260,20 +298,26 @@ def multiply(
     """
     strip = 2 * VECTOR
     by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
-    if not adds and (by_vectors or c_column != 1 or columns % strip):
+    if by_vectors:
+        multiply_vectors(
+            adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
+        )
+        return
+    if not adds and (c_column != 1 or columns % strip):
         for i in range(rows):
             for j in range(columns):
                 c[c0 + i * c_row + j * c_column] = 0.0
         adds = 1
-    if by_vectors:
-        multiply_vectors(
-            rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
-        )
-        return
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
     a_stays = a_row != 1 or inner * a_inner <= IN_PLACE // 2
+    if a_stays and b_stays and inner <= DEPTH:
+        tiles(
+            adds, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
+            b, b0, strip, b_inner, c, c0, c_row,
+        )  # fmt: skip
+        return
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
@@ -366,12 +410,14 @@ def pack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
-    if length == 1 and width == 1:
-        for i in range(count):
-            at = begin_of(
-                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
-            )
-            data[begin + i] = data[at]
+    if length == 1 and width == 1 and rule != BY_ELEMENT:
+        origin = lane_begin if per_example else 0
+        if rule == BY_ROW:
+            for i in range(count):
+                data[begin + i] = data[origin + where[place + first + i]]
+        else:
+            for i in range(count):
+                data[begin + i] = data[origin + base + (first + i) * row_stride]
         return
     if length == 1:
         for i in range(count):
@@ -412,12 +458,14 @@ def unpack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
-    if length == 1 and width == 1:
-        for i in range(count):
-            at = begin_of(
-                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
-            )
-            grad[at] += grad[begin + i]
+    if length == 1 and width == 1 and rule != BY_ELEMENT:
+        origin = lane_begin if per_example else 0
+        if rule == BY_ROW:
+            for i in range(count):
+                grad[origin + where[place + first + i]] += grad[begin + i]
+        else:
+            for i in range(count):
+                grad[origin + base + (first + i) * row_stride] += grad[begin + i]
         return
     if length == 1:
         for i in range(count):
@@ -476,10 +524,12 @@ def block_of(work: Work, instruction: Instruction, width: int) -> int:
     return instruction.count
 
 
-def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, width: int) -> None:
+def locate(
+    work: Work, instruction: Instruction, i: int, n: int, block: int, width: int, is_back: int
+) -> None:
     """Writes to `work.at` where n rows of each operand are, from row i on, at most a block.
 
-    Packs those that are not in place.
+    Packs those that are not in place; on the way back only those that are read.
     """
     at = integers(work.at)
     for j in range(instruction.operand_count):
@@ -488,7 +538,8 @@ def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, wid
             at[j] = row_begin(work, x, i, width)
         else:
             at[j] = work.scratch_begin + j * work.region
-            pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
+            if x.is_read or not is_back:
+                pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
 
 
 def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -498,7 +549,7 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, block, width)
+        locate(work, instruction, i, n, block, width, 0)
         loop = integers(work.loops)[instruction.loop]
         call(loop, (instruction.length, n * width, data, grad, out + i * width, at, 0))
         i += n
@@ -511,7 +562,7 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, block, width)
+        locate(work, instruction, i, n, block, width, 1)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
@@ -690,7 +741,17 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
     else:
         pack(work, y, 0, rows, length, width, b, 0)
     adds = instruction.operand_count == 3  # to what `begin_with` has written
-    if width == 1 and rows < 4:
+    if width == 1 and length % VECTOR == 0 and length * columns <= 2 * IN_PLACE:
+        fours = columns // 4 * 4
+        dots_of_rows(
+            adds, rows, 1, length, fours, data, b, b_row, 0, data, a, a_row, 0, data, out, columns
+        )
+        if fours < columns:
+            multiply_vectors(
+                adds, rows, length, columns - fours, data, b, b_row, data, a + fours * a_row, a_row,
+                data, out + fours, columns, 1,
+            )  # fmt: skip
+    elif width == 1 and rows < 4:
         multiply(
             panel, adds, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
             data, out, columns, 1,
@@ -739,6 +800,9 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
+        # Whether the gradients of x are added up over all rows of y, and then written once.
+        at_once = rows > 1 and width % VECTOR == 0 and length % 4 == 0
+        at_once = at_once and length * columns <= 2 * IN_PLACE
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
@@ -746,11 +810,16 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                     panel, adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
-            if x.active:
+            if x.active and not at_once:
                 multiply(
                     panel, 1, columns, width, length, grad, c, width, 1, data, r, 1, width,
                     grad, a, a_row, 1,
                 )  # fmt: skip
+        if x.active and at_once:
+            dots_of_rows(
+                1, columns, rows, width, length, grad, out, width, columns * width,
+                data, b, width, b_row, grad, a, a_row,
+            )  # fmt: skip
     if not is_matrix(x) and x.active:
         unpack(work, x, 0, columns, length, 1, a, 0)
     if not is_matrix(y) and y.active:
@@ -767,20 +836,20 @@ def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: i
 
 
 def picks_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """Numbers, each taken from where its index says."""
+    """Numbers, each taken from where the index says, which is the same for all rows."""
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, apart, step = floats(work.data), values.per_example, step_of(values, width)
-    for i in range(instruction.count):
-        at = row_begin(work, index, i, width)
-        begin = row_begin(work, values, i, width)
-        for lane in range(width):
-            chosen = int(data[at + lane])
-            if values.rule == BY_ELEMENT:
-                data[out + lane] = data[picked(work, values, i, chosen, width, lane)]
-            else:
-                data[out + lane] = data[begin + chosen * step + lane * apart]
-        out += width
+    data, count, at = floats(work.data), instruction.count, row_begin(work, index, 0, width)
+    for lane in range(width):
+        chosen = int(data[at + lane])
+        if values.rule == AFFINE:
+            first = picked(work, values, 0, chosen, width, lane)
+            to_next = values.row_stride * (width if values.per_example else 1)
+            for i in range(count):
+                data[out + i * width + lane] = data[first + i * to_next]
+        else:
+            for i in range(count):
+                data[out + i * width + lane] = data[picked(work, values, i, chosen, width, lane)]
 
 
 def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -788,17 +857,17 @@ def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad = floats(work.data), floats(work.grad)
-    apart, step = values.per_example, step_of(values, width)
-    for i in range(instruction.count):
-        at = row_begin(work, index, i, width)
-        begin = row_begin(work, values, i, width)
-        for lane in range(width):
-            chosen = int(data[at + lane])
-            if values.rule == BY_ELEMENT:
-                grad[picked(work, values, i, chosen, width, lane)] += grad[out + lane]
-            else:
-                grad[begin + chosen * step + lane * apart] += grad[out + lane]
-        out += width
+    count, at = instruction.count, row_begin(work, index, 0, width)
+    for lane in range(width):
+        chosen = int(data[at + lane])
+        if values.rule == AFFINE:
+            first = picked(work, values, 0, chosen, width, lane)
+            to_next = values.row_stride * (width if values.per_example else 1)
+            for i in range(count):
+                grad[first + i * to_next] += grad[out + i * width + lane]
+        else:
+            for i in range(count):
+                grad[picked(work, values, i, chosen, width, lane)] += grad[out + i * width + lane]
 
 
 # ---- the tape

@@ -48,6 +48,7 @@ class Pattern:
     first_place: where `places` begin in those of all programs; set when the tape is written.
     is_first: whether the backward pass has added no gradient to these numbers before, and all of
         them follow each other: then theirs is written, and not added.
+    is_read: whether these numbers are needed on the way back; set when the tape is written.
     """
 
     rule: int
@@ -59,6 +60,7 @@ class Pattern:
     places: Sequence[int]
     first_place: int = 0
     is_first: bool = False
+    is_read: bool = True
 
     def place(self, i: int, k: int) -> int:
         """The place of element k of row i: a slot per example, or ~slot of a shared number."""
