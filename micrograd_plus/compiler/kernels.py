@@ -55,8 +55,9 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
-# of a matrix product (so many rows, so many vectors of VECTOR numbers), and copies of 4 numbers and
-# of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
+# of a matrix product (so many rows, so many vectors of VECTOR numbers), what tells the CPU that a
+# number will be needed soon, and copies of 4 numbers and of 4 × 4. `lanes` is a range whose turns
+# are done VECTOR at a time, as `translate.py` explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -78,6 +79,7 @@ tile_4_2: Any = None
 tile_2_2: Any = None
 tile_1_2: Any = None
 tile_1_1: Any = None
+prefetch: Any = None
 copy_4: Any = None
 transpose_4: Any = None
 # Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
@@ -163,17 +165,19 @@ def copy_block(
     rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
 ) -> None:
     """Copies columns of a, whose numbers lie side by side: six of each, then the next six."""
-    for i in range(0, rows, 6):
-        height = min(6, rows - i)
-        for k in range(depth):
-            at, place = a0 + i + k * a_inner, to + i * depth + 6 * k
-            if height == 6:
-                copy_4(a, at, panel, place)
-                panel[place + 4] = a[at + 4]
-                panel[place + 5] = a[at + 5]
+    for k in range(depth):
+        at, place = a0 + k * a_inner, to + 6 * k
+        for i in range(0, rows, 8):
+            prefetch(a, at + i + 16 * a_inner)
+        for i in range(0, rows, 6):
+            if i + 6 <= rows:
+                copy_4(a, at + i, panel, place)
+                panel[place + 4] = a[at + i + 4]
+                panel[place + 5] = a[at + i + 5]
             else:
-                for r in range(height):
-                    panel[place + r] = a[at + r]
+                for r in range(rows - i):
+                    panel[place + r] = a[at + i + r]
+            place += 6 * depth
 
 
 def rest(
@@ -197,7 +201,7 @@ def rest(
 
 
 def tiles(
-    adds: int, rows: int, inner: int, columns: int,
+    adds: int, is_far: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
@@ -208,11 +212,16 @@ def tiles(
     strip, lie side by side.
     """
     strip = 2 * VECTOR
-    for j in range(0, columns, strip):
-        i, u, q = 0, a0, b0 + j // strip * b_strip
-        while i < rows:
-            left, p = rows - i, c0 + i * c_row + j
-            height = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
+    i, u = 0, a0
+    while i < rows:
+        left = rows - i
+        height = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
+        for j in range(0, columns, strip):
+            p, q = c0 + i * c_row + j, b0 + j // strip * b_strip
+            if is_far:
+                for r in range(height):
+                    prefetch(c, p + r * c_row)
+                    prefetch(c, p + r * c_row + strip - 1)
             if j + strip > columns:
                 rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             elif height == 6:
@@ -223,8 +232,8 @@ def tiles(
                 tile_2_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
             else:
                 tile_1_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            i += height
-            u += a_tile if height == 6 else height * a_row
+        i += height
+        u += a_tile if height == 6 else height * a_row
 
 
 def multiply_vectors(
@@ -254,17 +263,18 @@ def multiply(
 
     Small matrices are multiplied where they are. Numbers of others are first copied to where the
     CPU gets them fast (Goto and van de Geijn, 2008): those of b to a panel, which is strips of
-    columns, the last filled up with zeros, and those of a, HEIGHT rows at a time, to tiles. The
-    sums of a strip that is not whole are added to c one by one. A BLAS is not called: it is as
-    fast where all three sizes are large, and slower where few columns meet a large matrix.
+    columns, the last filled up with zeros, and those of a, HEIGHT rows at a time, to tiles, unless
+    they are read a few times only. The sums of a strip that is not whole are added to c one by one.
+    A BLAS is not called: it is no faster where all three sizes are large, and slower where few
+    columns meet a large matrix.
     """
     strip = 2 * VECTOR
     by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
-    if not adds and (by_vectors or c_column != 1 or columns % strip):
+    if not adds:  # to the columns of whole strips nothing is added
+        first = 0 if by_vectors or c_column != 1 else columns // strip * strip
         for i in range(rows):
-            for j in range(columns):
+            for j in range(first, columns):
                 c[c0 + i * c_row + j * c_column] = 0.0
-        adds = 1
     if by_vectors:
         multiply_vectors(
             rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
@@ -273,7 +283,8 @@ def multiply(
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
-    a_stays = a_row != 1 or inner * a_inner <= IN_PLACE // 2
+    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE
+    is_far = rows * columns > IN_PLACE
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
@@ -293,12 +304,12 @@ def multiply(
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 tiles(
-                    adds or k > 0, height, depth, whole, x, x0, x_tile, x_row, x_inner,
+                    adds or k > 0, is_far, height, depth, whole, x, x0, x_tile, x_row, x_inner,
                     y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
+                        0, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
                         y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):

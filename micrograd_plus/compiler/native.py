@@ -181,6 +181,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
     write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
+    prefetch(a, i): tells the CPU that the number will be needed soon.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
@@ -256,9 +257,6 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             sums = {at: body.room(kind) for at in grid}
             for sum_ in sums.values():
                 builder.store(ir.Constant(kind, None), sum_)
-            with builder.if_then(builder.icmp_signed("!=", adds.ir, I64(0))):
-                for at, sum_ in sums.items():
-                    builder.store(builder.load(of_c(*at), align=dtype.size), sum_)
             with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
@@ -274,10 +272,23 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
+            # c comes last, so that the products need not wait for it.
+            with builder.if_then(builder.icmp_signed("!=", adds.ir, I64(0))):
+                for at, sum_ in sums.items():
+                    number = builder.load(of_c(*at), align=dtype.size)
+                    builder.store(builder.fadd(number, builder.load(sum_)), sum_)
             for at, sum_ in sums.items():
                 builder.store(builder.load(sum_), of_c(*at), align=dtype.size)
 
         return piece
+
+    def prefetch(body: Body, a: Typed, a0: Typed) -> None:
+        byte = ir.IntType(8)
+        types = [byte.as_pointer(), i32, i32, i32]
+        function = body.module.declared("llvm.prefetch.p0i8", ir.VoidType(), types)
+        read, into_all_caches, data = i32(0), i32(3), i32(1)
+        where = vector_at(body, byte, a, a0.ir)
+        body.builder.call(function, [where, read, into_all_caches, data])
 
     four = ir.VectorType(real, 4)
 
@@ -322,6 +333,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "increment": increment,
         "pause": pause,
         "give_way": give_way,
+        "prefetch": prefetch,
         "copy_4": copy_4,
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,

@@ -32,7 +32,7 @@ BLOCK = 1024  # how many numbers are packed at a time
 # Matrix products: up to how many numbers the second matrix is read where it is; how many its panel
 # holds, in how many rows at most; and how many rows of the first matrix are taken at a time, which
 # is some tiles of six.
-IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 18
+IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 48
 PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 32  # with what is copied, and the sums of a strip
 
 
