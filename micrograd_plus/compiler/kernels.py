@@ -109,13 +109,6 @@ def fill(target: Floats, to: int, count: int, number: Real) -> None:
         target[to + i] = number
 
 
-def move_out(source: Floats, target: Floats, count: int) -> None:
-    """Copies `count` numbers and sets them to 0 where they were."""
-    for i in lanes(count):
-        target[i] = source[i]
-        source[i] = 0.0
-
-
 def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
     """Adds `count` numbers to others."""
     for i in lanes(count):
@@ -737,16 +730,17 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
-    adds = is_matrix(y) and not y.is_first
+    y_adds = is_matrix(y) and not y.is_first
+    x_adds = not (x.is_first and work.is_fresh)
     if width == 1:
         if y.active:
             multiply(
-                panel, adds, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
+                panel, y_adds, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
                 grad, b, b_row, 1,
             )  # fmt: skip
         if x.active:
             multiply(
-                panel, 1, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
+                panel, x_adds, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
@@ -754,13 +748,13 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
                 multiply(
-                    panel, adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
+                    panel, y_adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
             if x.active:
                 multiply(
-                    panel, 1, columns, width, length, grad, c, width, 1, data, r, 1, width,
-                    grad, a, a_row, 1,
+                    panel, x_adds or i > 0, columns, width, length, grad, c, width, 1,
+                    data, r, 1, width, grad, a, a_row, 1,
                 )  # fmt: skip
     if not is_matrix(x) and x.active:
         unpack(work, x, 0, columns, length, 1, a, 0)
@@ -934,13 +928,23 @@ def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
             to += 1
 
 
+def clear_gradients(work: Work, program: Header) -> None:
+    """Sets the parameters' gradients to 0, but for those that a program writes."""
+    grad, where, end = floats(work.grad), places(work.all_places), 0
+    for i in range(program.written_begin, program.written_end, 2):
+        clear(grad, end, where[i] - end)
+        end = int(where[i + 1])
+    clear(grad, end, work.parameters - end)
+
+
 def run_group(
-    work: Work, group: Group, begin: int, size: int, upstream: float, serial: int
+    work: Work, group: Group, begin: int, size: int, upstream: float, serial: int, is_first: int
 ) -> float:
     """Runs a program on `size` examples of a group, from `begin` on; the sum of their losses.
 
     The examples are taken as many at a time as there are lanes. The gradient of that sum times
-    `upstream`, if that is not 0, is added to the gradients of the parameters.
+    `upstream`, if that is not 0, is added to the gradients of the parameters, or written if the
+    group is the first.
     """
     program = header_at(work.headers, group.program)
     data, grad, lane_begin = floats(work.data), floats(work.grad), work.lane_begin
@@ -949,6 +953,8 @@ def run_group(
     copy(floats(work.numbers), program.numbers_begin, data, program.own_begin, numbers)
     forward(work, program.shared_begin, program.shared_end, 1)
     if upstream != 0.0:
+        if is_first:
+            clear_gradients(work, program)
         clear(grad, program.own_begin, program.own_end - program.own_begin)
     total = 0.0
     done = 0
@@ -963,6 +969,7 @@ def run_group(
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
         if upstream != 0.0:
+            work.is_fresh = is_first and done == 0
             clear_results(work, program.per_example_begin, program.per_example_end, width)
             for lane in range(width):
                 grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream
@@ -994,15 +1001,16 @@ def part_size(examples: int, slots: int, most: int) -> int:
 def run_part(work: Work, step: int, begin: int, end: int, upstream: float) -> float:
     """Runs the examples of a step from `begin` to `end` and returns the sum of their losses.
 
-    Adds the gradients to those of the parameters.
+    Sets the gradients of the parameters to theirs.
     """
-    total, first = 0.0, 0
+    total, first, is_first = 0.0, 0, 1
     for g in range(integers(work.steps)[step], integers(work.steps)[step + 1]):
         group = group_at(work.groups, g)
         low, high = max(begin, first), min(end, first + group.size)
         if low < high:
             serial = first_serial(step) + low
-            total += run_group(work, group, low - first, high - low, upstream, serial)
+            total += run_group(work, group, low - first, high - low, upstream, serial, is_first)
+            is_first = 0
         first += group.size
     return total
 
@@ -1098,11 +1106,9 @@ def run_parts(work: Work, step: int, size: int, examples: int, begin: int, end: 
     while task < end:
         if part < 0 and not work.leads:
             copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
-        if work.differentiated and part < 0:
-            clear(floats(work.grad), 0, work.parameters)
-        elif work.differentiated:  # the gradients of the part before are kept elsewhere
+        if work.differentiated and part >= 0:  # the gradients of the part before are kept elsewhere
             room = integers(work.part_rooms)[part]
-            move_out(floats(work.grad), floats(room), work.parameters)
+            copy(floats(work.grad), 0, floats(room), 0, work.parameters)
             integers(work.part_grads)[part] = room
         part = task - begin
         first = part * size

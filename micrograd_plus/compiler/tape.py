@@ -47,7 +47,8 @@ class Pattern:
     active: whether a gradient goes to the operand.
     first_place: where `places` begin in those of all programs; set when the tape is written.
     is_first: whether no gradient was added to these numbers before, on the way back, and all of
-        them follow each other: then theirs is written, and not added.
+        them follow each other: then theirs is written, and not added. That of parameters is
+        written by the first examples of a step, and added by later ones.
     """
 
     rule: int
@@ -118,7 +119,8 @@ class Header:
     """A program on the tape: ranges of what all programs have together, and its own sizes.
 
     shared, per_example: its instructions; numbers: its constants; outputs: the places of its
-        results, in `Work.all_places`; first_seed: where its seeds begin.
+        results, and written: as in `layout.Program`, both in `Work.all_places`; first_seed: where
+        its seeds begin.
     lanes, slots, own_begin, own_end: as in `layout.Program`.
     inputs, randoms: how many of the slots are filled before it runs; root: the place of the loss.
     """
@@ -138,6 +140,8 @@ class Header:
     numbers_end: int
     outputs_begin: int
     outputs_end: int
+    written_begin: int
+    written_end: int
     first_seed: int
 
 
@@ -174,6 +178,7 @@ class Work:
     region: int  # how many numbers the scratch holds for each operand
     panel: Address  # where parts of matrices are copied before they are multiplied
     at: Address  # where the operands of one op are
+    is_fresh: bool  # whether no gradient of the parameters was added yet
 
     # the steps, as `batches.Batches` and `batches.Task`; rates, losses and norms have one number a
     # step; completed is how many steps of this run are done, also if Ctrl-C hides the result
