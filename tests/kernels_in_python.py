@@ -106,10 +106,12 @@ def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
         c[c0 + i] = a[a0 + i]
 
 
-def transpose_4(a: Any, a0: int, a_row: int, c: Any, c0: int, c_row: int) -> None:
+def transpose_4(
+    a: Any, p: int, q: int, r: int, s: int, c: Any, c0: int, c_row: int
+) -> None:  # fmt: skip
     for i in range(4):
-        for j in range(4):
-            c[c0 + i * c_row + j] = a[a0 + j * a_row + i]
+        for j, start in enumerate((p, q, r, s)):
+            c[c0 + i * c_row + j] = a[start + i]
 
 
 KERNELS = {

@@ -142,9 +142,11 @@ def copy_panel(
         elif width == strip and b_inner == 1:
             while k + 4 <= depth:
                 for q in range(0, strip, 4):
+                    p, two = at + k + q * b_column, 2 * b_column
                     transpose_4(
-                        b, at + k + q * b_column, b_column, panel, to + k * strip + q, strip
-                    )
+                        b, p, p + b_column, p + two, p + two + b_column,
+                        panel, to + k * strip + q, strip,
+                    )  # fmt: skip
                 k += 4
         while k < depth:
             for q in range(width):
@@ -897,12 +899,16 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
     while lane + 4 <= width:  # four at a time, as their numbers are side by side
         to, i = work.lane_begin + lane, first + lane
         p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
-        for j in range(program.inputs):
-            data[to] = inputs[p + j]
-            data[to + 1] = inputs[q + j]
-            data[to + 2] = inputs[r + j]
-            data[to + 3] = inputs[s + j]
-            to += width
+        j = 0
+        while j + 4 <= program.inputs:
+            transpose_4(inputs, p + j, q + j, r + j, s + j, data, to + j * width, width)
+            j += 4
+        while j < program.inputs:
+            data[to + j * width] = inputs[p + j]
+            data[to + j * width + 1] = inputs[q + j]
+            data[to + j * width + 2] = inputs[r + j]
+            data[to + j * width + 3] = inputs[s + j]
+            j += 1
         lane += 4
     while lane < width:
         start, to = starts[first + lane], work.lane_begin + lane

@@ -182,7 +182,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
     write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
     prefetch(a, i): tells the CPU that the number will be needed soon.
-    copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
+    copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
     from llvmlite import binding, ir
@@ -296,17 +296,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
         body.builder.store(numbers, vector_at(body, four, c, c0.ir), align=dtype.size)
 
-    def transpose_4(
-        body: Body, a: Typed, a0: Typed, a_row: Typed, c: Typed, c0: Typed, c_row: Typed
-    ) -> None:
-        builder = body.builder
+    def transpose_4(body: Body, a: Typed, *given: Typed) -> None:
+        builder, (*starts, c, c0, c_row) = body.builder, given
 
         def mixed(x: Any, y: Any, order: list[int]) -> Any:
             return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(i32, 4), order))
 
         rows = [
-            builder.load(vector_at(body, four, a, a0.ir, (I64(i), a_row.ir)), align=dtype.size)
-            for i in range(4)
+            builder.load(vector_at(body, four, a, start.ir), align=dtype.size) for start in starts
         ]
         # First pairs of numbers change places, then pairs of pairs.
         low = [mixed(rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
