@@ -83,14 +83,36 @@ def give_way() -> None:
 
 
 def tile(rows: int, vectors: int) -> Callable[..., None]:
+    def pieces(
+        adds: int, is_far: int, count: int, strips: int, inner: int,
+        a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
+        b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
+    ) -> None:  # fmt: skip
+        strip = vectors * VECTOR
+        for i in range(count * rows):
+            begin = a0 + i // rows * a_tile + i % rows * a_row
+            row = [a[begin + k * a_inner] for k in range(inner)]
+            for j in range(strips * strip):
+                column = b0 + j // strip * b_strip + j % strip
+                number = sum(x * b[column + k * b_inner] for k, x in enumerate(row))
+                at = c0 + i * c_row + j
+                c[at] = c[at] + number if adds else number
+
+    return pieces
+
+
+def dots(rows: int) -> Callable[..., None]:
     def piece(
-        adds: int, inner: int, a: Any, a0: int, a_row: int, a_inner: int,
-        b: Any, b0: int, b_inner: int, c: Any, c0: int, c_row: int,
+        adds: int, outer: int, inner: int, a: Any, a0: int, a_row: int, a_outer: int,
+        b: Any, b0: int, b_row: int, b_outer: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
         for i in range(rows):
-            row = [a[a0 + i * a_row + k * a_inner] for k in range(inner)]
-            for j in range(vectors * VECTOR):
-                number = sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
+            for j in range(4):
+                number = sum(
+                    a[a0 + i * a_row + t * a_outer + k] * b[b0 + j * b_row + t * b_outer + k]
+                    for t in range(outer)
+                    for k in range(inner)
+                )
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
 
@@ -118,6 +140,7 @@ KERNELS = {
     **MEMORY,
     **SIZES,
     **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
+    **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
     **{f.__name__: f for f in (prefetch, copy_4, transpose_4)},
     "lanes": range,

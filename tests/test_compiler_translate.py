@@ -149,28 +149,30 @@ def test_a_number_of_32_bits_stays_one() -> None:
     assert compiled(narrow, *SINGLE)["narrow"](1.0, 0.0) == 0.0
 
 
+@pytest.mark.parametrize("vector", [4, 8])
 @pytest.mark.parametrize("dtype", [(FLOAT64, ctypes.c_double), (FLOAT32, ctypes.c_float)])
 @given(
     x=st.lists(st.sampled_from([-1.5, 0.0, 1.0, 2.0, 3.25, math.inf, math.nan]), max_size=40),
     rows=st.integers(0, 3),
 )
-def test_lanes_are_a_range(dtype: Any, x: list[float], rows: int) -> None:
-    """Whatever their number: VECTOR of them at once, and those that are left one by one."""
+def test_lanes_are_a_range(dtype: Any, vector: int, x: list[float], rows: int) -> None:
+    """Whatever their number: VECTOR of them at once, 4, and those that are left one by one."""
     kind, number = dtype
     count = len(x) // max(rows, 1)
     found = (number * (2 * count))(*[1.0] * count)
     given = (number * len(x))(*x)
-    in_lanes(kind)(ctypes.addressof(given), ctypes.addressof(found), count, rows)
+    in_lanes(kind, vector)(ctypes.addressof(given), ctypes.addressof(found), count, rows)
     wanted = [1.0] * count + [0.0] * count
     PYTHON["element_by_element"](x, wanted, count, rows)
     assert list(found) == pytest.approx(wanted, rel=1e-5, abs=1e-5, nan_ok=True)
 
 
 @cache
-def in_lanes(kind: Any) -> Any:
+def in_lanes(kind: Any, vector: int) -> Any:
     """`element_by_element` as a C function of two addresses and two whole numbers."""
-    module = Module({"float": kind, "int": INT, "Row": row_of(kind), "None": None}, {"VECTOR": 4})
-    symbols = {"element_by_element": f"tested_lanes_{kind.name}"}
+    kinds = {"float": kind, "int": INT, "Row": row_of(kind), "None": None}
+    module = Module(kinds, {"VECTOR": vector})
+    symbols = {"element_by_element": f"tested_lanes_{kind.name}_{vector}"}
     for node in ast.parse(re.sub(r"\d+\.\d+", rf"{kind.name}(\g<0>)", LANES)).body:
         assert isinstance(node, ast.FunctionDef)
         module.add(node, symbol=symbols.get(node.name, ""))

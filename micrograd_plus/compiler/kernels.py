@@ -55,9 +55,9 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
-# of a matrix product (so many rows, so many vectors of VECTOR numbers), what tells the CPU that a
-# number will be needed soon, and copies of 4 numbers and of 4 × 4. `lanes` is a range whose turns
-# are done VECTOR at a time, as `translate.py` explains.
+# of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
+# what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
+# `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -79,6 +79,9 @@ tile_4_2: Any = None
 tile_2_2: Any = None
 tile_1_2: Any = None
 tile_1_1: Any = None
+dots_3_4: Any = None
+dots_2_4: Any = None
+dots_1_4: Any = None
 prefetch: Any = None
 copy_4: Any = None
 transpose_4: Any = None
@@ -185,7 +188,7 @@ def rest(
     for i in range(rows):
         u, p, j = a0 + i * a_row, c0 + i * c_row, 0
         if columns >= VECTOR:
-            tile_1_1(1, inner, a, u, a_row, a_inner, b, b0, b_inner, c, p, c_row)
+            tile_1_1(1, 0, 1, 1, inner, a, u, 0, a_row, a_inner, b, b0, 0, b_inner, c, p, c_row)
             j = VECTOR
         while j < columns:
             total = zero
@@ -204,46 +207,91 @@ def tiles(
     """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
     A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
-    strip, lie side by side.
+    strip, lie side by side. is_far: whether c is so large that it may not be in the CPU's cache.
     """
-    strip = 2 * VECTOR
-    i, u = 0, a0
+    strip, sixes = 2 * VECTOR, rows // 6
+    strips = columns // strip
+    done = strips * strip
+    if done < columns:
+        for i in range(0, rows, 6):
+            u, q, p = a0 + i // 6 * a_tile, b0 + strips * b_strip, c0 + i * c_row + done
+            n = min(6, rows - i)
+            rest(n, inner, columns - done, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+    tile_6_2(
+        adds, is_far, sixes, strips, inner,
+        a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
+    )  # fmt: skip
+    i, u = 6 * sixes, a0 + sixes * a_tile
     while i < rows:
-        left = rows - i
-        height = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
-        for j in range(0, columns, strip):
-            p, q = c0 + i * c_row + j, b0 + j // strip * b_strip
-            if is_far:
-                for r in range(height):
-                    prefetch(c, p + r * c_row)
-                    prefetch(c, p + r * c_row + strip - 1)
-            if j + strip > columns:
-                rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            elif height == 6:
-                tile_6_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            elif height == 4:
-                tile_4_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            elif height == 2:
-                tile_2_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            else:
-                tile_1_2(adds, inner, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+        left, p = rows - i, c0 + i * c_row
+        height = 4 if left >= 4 else 2 if left >= 2 else 1
+        if height == 4:
+            tile_4_2(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )  # fmt: skip
+        elif height == 2:
+            tile_2_2(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )  # fmt: skip
+        else:
+            tile_1_2(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )  # fmt: skip
         i += height
-        u += a_tile if height == 6 else height * a_row
+        u += height * a_row
+
+
+def dots_of_rows(
+    adds: int, rows: int, outer: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_outer: int,
+    b: Floats, b0: int, b_row: int, b_outer: int,
+    c: Floats, c0: int, c_row: int,
+) -> None:  # fmt: skip
+    """c += the dots of rows of a with rows of b; c = the dots unless it `adds`.
+
+    A row is `outer` times `inner` numbers side by side; inner is some vectors, and columns are some
+    fours. Nothing is copied, and the numbers of a vector are added up once for each dot.
+    """
+    for j in range(0, columns, 4):
+        i, p, q = 0, a0, c0 + j
+        while i < rows:
+            left = rows - i
+            height = 3 if left == 3 or left > 4 else min(left, 2)
+            if height == 3:
+                dots_3_4(
+                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+                )
+            elif height == 2:
+                dots_2_4(
+                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+                )
+            else:
+                dots_1_4(
+                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+                )
+            i += height
+            p += height * a_row
+            q += height * c_row
+        b0 += 4 * b_row
 
 
 def multiply_vectors(
-    rows: int, inner: int, columns: int,
+    adds: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int,
     b: Floats, b0: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
-    """c += a · b for few rows; the inner elements of both lie side by side."""
+    """c += a · b for few numbers, or c = a · b; the inner elements of both lie side by side."""
     for i in range(rows):
         for j in range(columns):
             total = zero
             for k in range(inner):
                 total += a[a0 + i * a_row + k] * b[b0 + j * b_column + k]
-            c[c0 + i * c_row + j * c_column] += total
+            at = c0 + i * c_row + j * c_column
+            c[at] = c[at] + total if adds else total
 
 
 def multiply(
@@ -265,21 +313,27 @@ def multiply(
     """
     strip = 2 * VECTOR
     by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
+    if by_vectors:
+        multiply_vectors(
+            adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
+        )
+        return
     if not adds:  # to the columns of whole strips nothing is added
-        first = 0 if by_vectors or c_column != 1 else columns // strip * strip
+        first = columns // strip * strip if c_column == 1 else 0
         for i in range(rows):
             for j in range(first, columns):
                 c[c0 + i * c_row + j * c_column] = 0.0
-    if by_vectors:
-        multiply_vectors(
-            rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
-        )
-        return
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
     a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE
     is_far = rows * columns > IN_PLACE
+    if a_stays and b_stays and inner <= DEPTH:
+        tiles(
+            adds, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
+            b, b0, strip, b_inner, c, c0, c_row,
+        )  # fmt: skip
+        return
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
@@ -372,12 +426,14 @@ def pack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
-    if length == 1 and width == 1:
-        for i in range(count):
-            at = begin_of(
-                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
-            )
-            data[begin + i] = data[at]
+    if length == 1 and width == 1 and rule != BY_ELEMENT:
+        origin = lane_begin if per_example else 0
+        if rule == BY_ROW:
+            for i in range(count):
+                data[begin + i] = data[origin + where[place + first + i]]
+        else:
+            for i in range(count):
+                data[begin + i] = data[origin + base + (first + i) * row_stride]
         return
     if length == 1:
         for i in range(count):
@@ -418,12 +474,14 @@ def unpack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
-    if length == 1 and width == 1:
-        for i in range(count):
-            at = begin_of(
-                where, lane_begin, rule, place, base, row_stride, per_example, first + i, 1
-            )
-            grad[at] += grad[begin + i]
+    if length == 1 and width == 1 and rule != BY_ELEMENT:
+        origin = lane_begin if per_example else 0
+        if rule == BY_ROW:
+            for i in range(count):
+                grad[origin + where[place + first + i]] += grad[begin + i]
+        else:
+            for i in range(count):
+                grad[origin + base + (first + i) * row_stride] += grad[begin + i]
         return
     if length == 1:
         for i in range(count):
@@ -696,7 +754,17 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
     else:
         pack(work, y, 0, rows, length, width, b, 0)
     adds = instruction.operand_count == 3  # to what `begin_with` has written
-    if width == 1 and rows < 4:
+    if width == 1 and length % VECTOR == 0:
+        fours = columns // 4 * 4
+        dots_of_rows(
+            adds, rows, 1, length, fours, data, b, b_row, 0, data, a, a_row, 0, data, out, columns
+        )
+        if fours < columns:
+            multiply_vectors(
+                adds, rows, length, columns - fours, data, b, b_row, data, a + fours * a_row, a_row,
+                data, out + fours, columns, 1,
+            )  # fmt: skip
+    elif width == 1 and rows < 4:
         multiply(
             panel, adds, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
             data, out, columns, 1,
@@ -746,6 +814,8 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
+        # The gradients of x for all rows of y; one alone is copied to a panel, which is faster.
+        at_once = rows > 1 and width % VECTOR == 0 and length % 4 == 0
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
@@ -753,11 +823,16 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                     panel, y_adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
-            if x.active:
+            if x.active and not at_once:
                 multiply(
                     panel, x_adds or i > 0, columns, width, length, grad, c, width, 1,
                     data, r, 1, width, grad, a, a_row, 1,
                 )  # fmt: skip
+        if x.active and at_once:
+            dots_of_rows(
+                x_adds, columns, rows, width, length, grad, out, width, columns * width,
+                data, b, width, b_row, grad, a, a_row,
+            )  # fmt: skip
     if not is_matrix(x) and x.active:
         unpack(work, x, 0, columns, length, 1, a, 0)
     if not is_matrix(y) and y.active:

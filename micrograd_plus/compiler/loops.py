@@ -51,6 +51,16 @@ class _Native(Python):
         return f"{symbol.name}_{'k' if symbol.vector else 'i'}"
 
 
+class _Once(_Native):
+    """What is the same for all parameters of an update: it has 64 bits, and ends in _once."""
+
+    def __init__(self) -> None:
+        super().__init__(FLOAT64)
+
+    def symbol(self, symbol: Symbol) -> str:
+        return f"{symbol.name}_once"
+
+
 class OpLoops(_Native):
     """The loops of one op, over numbers that lie side by side in `data` and `grad`.
 
@@ -124,28 +134,30 @@ def update_loop(update: Update, formulas: dict[str, Any], dtype: Dtype) -> list[
     whatever parameters are moved. memory: what is kept, one row of `count` for each name. What is
     the same for all parameters is computed with 64 bits, as 1 - 0.999**steps needs them.
     """
-    once, writer = _Native(FLOAT64), _Native(dtype)
+    once, writer = _Once(), _Native(dtype)
     common, rest = update.hoisted(formulas)
     place = {"gradient": "grad[i]", "data": "data[i]"}
     place |= {name: f"memory[{j} * count + i]" for j, name in enumerate(update.kept)}
     place |= {name: f"settings[{j}]" for j, name in enumerate(("lr", *update.counted))}
 
-    def loads(formulas: Iterable[Any], names: Iterable[str]) -> list[str]:
+    def loads(writer: _Native, formulas: Iterable[Any], names: Iterable[str]) -> list[str]:
         needed = set().union(*map(symbols_in, formulas))
-        return [f"{name}_i = {place[name]}" for name in names if name in needed]
+        return [
+            f"{writer.symbol(Symbol(name))} = {place[name]}" for name in names if name in needed
+        ]
 
-    lines = loads([*common.values(), *rest.values()], ["lr", *update.counted])
-    lines += [f"{name}_i = {once.write(part)}" for name, part in common.items()]
+    lines = loads(once, [*common.values(), *rest.values()], ["lr", *update.counted])
+    lines += [f"{name}_once = {once.write(part)}" for name, part in common.items()]
     lines += [
         f"after[{j}] = {once.write(rest[name])}" for j, name in enumerate(update.counted, start=1)
     ]
     changing = {name: formula for name, formula in rest.items() if name not in update.counted}
     shared, results = name_shared_parts(tuple(changing.values()))
-    body = loads(changing.values(), ["gradient", "data", *update.kept])
+    body = loads(writer, changing.values(), ["gradient", "data", *update.kept])
     body += [f"{writer.symbol(part)} = {writer.write(value)}" for part, value in shared]
     body += [f"{place[name]} = {writer.write(value)}" for name, value in zip(changing, results)]
     used = set().union(*map(symbols_in, changing.values())) & {"lr", *update.counted, *common}
-    lines += [f"{name}_i = {dtype.name}({name}_i)" for name in sorted(used)]
+    lines += [f"{name}_i = {dtype.name}({name}_once)" for name in sorted(used)]
     return [*lines, "for i in range(begin, end):", *indented(body)]
 
 

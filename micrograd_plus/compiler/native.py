@@ -92,13 +92,37 @@ _FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
 
 # Tiles are functions of their own, so that all their addresses stay in registers.
 _TILES = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))  # rows, and vectors of each
-_APART = tuple(f"tile_{rows}_{vectors}" for rows, vectors in _TILES)
+_DOTS = (3, 2, 1)  # rows, of four dots each
+_TILE_NAMES = tuple(f"tile_{rows}_{vectors}" for rows, vectors in _TILES)
+_DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
+_APART = _TILE_NAMES + _DOTS_NAMES
 _TILE = """
-def {0}(
-    adds: int, inner: int, a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int, c: Floats, c0: int, c_row: int,
+def tile_{rows}_{vectors}(
+    adds: int, is_far: int, count: int, strips: int, inner: int,
+    a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
-    write_{0}(adds, inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row)
+    for _ in range(count):
+        q, p = b0, c0
+        for _ in range(strips):
+            if is_far:
+                for i in range({rows}):
+                    prefetch(c, p + i * c_row)
+                    prefetch(c, p + i * c_row + {vectors} * VECTOR - 1)
+            write_tile_{rows}_{vectors}(
+                adds, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+            )
+            q += b_strip
+            p += {vectors} * VECTOR
+        a0 += a_tile
+        c0 += {rows} * c_row
+"""
+_DOTS_TILE = """
+def {0}(
+    adds: int, outer: int, inner: int, a: Floats, a0: int, a_row: int, a_outer: int,
+    b: Floats, b0: int, b_row: int, b_outer: int, c: Floats, c0: int, c_row: int,
+) -> None:
+    write_{0}(adds, outer, inner, a, a0, a_row, a_outer, b, b0, b_row, b_outer, c, c0, c_row)
 """
 
 
@@ -181,6 +205,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
     write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
+    write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
     prefetch(a, i): tells the CPU that the number will be needed soon.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
     VECTOR, zero, below_one: as `kernels` has them.
@@ -205,8 +230,9 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         builder, to_exponent = body.builder, whole(dtype.digits - 1)
         wholes = whole
         if isinstance(sum_.kind, Vector):
-            wholes = ir.VectorType(whole, lanes)
-            to_exponent = ir.Constant(wholes, [dtype.digits - 1] * lanes)
+            count = sum_.kind.ir.count
+            wholes = ir.VectorType(whole, count)
+            to_exponent = ir.Constant(wholes, [dtype.digits - 1] * count)
         power = builder.shl(builder.bitcast(sum_.ir, wholes), to_exponent)
         return Typed(sum_.kind, builder.bitcast(power, sum_.kind.ir))
 
@@ -292,24 +318,82 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
     four = ir.VectorType(real, 4)
 
+    def mixed(builder: Any, x: Any, y: Any, order: Sequence[int]) -> Any:
+        """A vector of numbers of two: first those of x are counted, then those of y."""
+        return builder.shuffle_vector(
+            x, y, ir.Constant(ir.VectorType(i32, len(order)), list(order))
+        )
+
+    def sums_of_four(builder: Any, vectors: Sequence[Any]) -> Any:
+        """The sum of each of four vectors, as a vector of four numbers."""
+        half = lanes // 2
+        while half >= 4:  # both halves become one
+            low, high = range(half), range(half, 2 * half)
+            vectors = [
+                builder.fadd(mixed(builder, x, x, low), mixed(builder, x, x, high)) for x in vectors
+            ]
+            half //= 2
+        x, y = [
+            builder.fadd(mixed(builder, *two, (0, 4, 2, 6)), mixed(builder, *two, (1, 5, 3, 7)))
+            for two in (vectors[:2], vectors[2:])
+        ]
+        return builder.fadd(mixed(builder, x, y, (0, 1, 4, 5)), mixed(builder, x, y, (2, 3, 6, 7)))
+
+    def dots(rows: int) -> Any:
+        kind = ir.VectorType(real, lanes)
+
+        def piece(body: Body, adds: Typed, outer: Typed, inner: Typed, *given: Typed) -> None:
+            builder = body.builder
+            a, b, c = given[0], given[4], given[8]
+            _, a0, a_row, a_outer, _, b0, b_row, b_outer, _, c0, c_row = (x.ir for x in given)
+            sums = [[body.room(kind) for _ in range(4)] for _ in range(rows)]
+            for row in sums:
+                for sum_ in row:
+                    builder.store(ir.Constant(kind, None), sum_)
+            with body.counted(I64(0), outer.ir, I64(1)) as t:
+                with body.counted(I64(0), inner.ir, I64(lanes)) as k:
+
+                    def loaded_row(of: Typed, start: Any, i: int, row: Any, step: Any) -> Any:
+                        begin = vector_at(
+                            body, kind, of, start, (I64(i), row), (t, step), (k, I64(1))
+                        )
+                        return builder.load(begin, align=dtype.size)
+
+                    x = [loaded_row(a, a0, i, a_row, a_outer) for i in range(rows)]
+                    for j in range(4):
+                        y = loaded_row(b, b0, j, b_row, b_outer)
+                        for i in range(rows):
+                            product = builder.fmul(x[i], y, flags=("contract",))
+                            sum_ = builder.load(sums[i][j])
+                            builder.store(
+                                builder.fadd(sum_, product, flags=("contract",)), sums[i][j]
+                            )
+            for i, row in enumerate(sums):
+                place_of_c = vector_at(body, four, c, c0, (I64(i), c_row))
+                total = sums_of_four(builder, [builder.load(sum_) for sum_ in row])
+                before = builder.load(place_of_c, align=dtype.size)
+                none = builder.icmp_signed("==", adds.ir, I64(0))
+                before = builder.select(none, ir.Constant(four, None), before)
+                builder.store(builder.fadd(before, total), place_of_c, align=dtype.size)
+
+        return piece
+
     def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
         numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
         body.builder.store(numbers, vector_at(body, four, c, c0.ir), align=dtype.size)
 
     def transpose_4(body: Body, a: Typed, *given: Typed) -> None:
         builder, (*starts, c, c0, c_row) = body.builder, given
-
-        def mixed(x: Any, y: Any, order: list[int]) -> Any:
-            return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(i32, 4), order))
-
         rows = [
             builder.load(vector_at(body, four, a, start.ir), align=dtype.size) for start in starts
         ]
         # First pairs of numbers change places, then pairs of pairs.
-        low = [mixed(rows[i], rows[i + 1], [0, 4, 2, 6]) for i in (0, 2)]
-        high = [mixed(rows[i], rows[i + 1], [1, 5, 3, 7]) for i in (0, 2)]
+        low = [mixed(builder, rows[i], rows[i + 1], (0, 4, 2, 6)) for i in (0, 2)]
+        high = [mixed(builder, rows[i], rows[i + 1], (1, 5, 3, 7)) for i in (0, 2)]
         columns = [
-            mixed(x, y, order) for order in ([0, 1, 4, 5], [2, 3, 6, 7]) for x, y in (low, high)
+            mixed(builder, x, y, order)
+            for order in ((0, 1, 4, 5), (2, 3, 6, 7))
+            for x, y in (low, high)
         ]
         for i, column in enumerate(columns):
             to = vector_at(body, four, c, c0.ir, (I64(i), c_row.ir))
@@ -323,7 +407,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pause = calls("llvm.aarch64.hint", 1)
     return {
         **_memory(dtype),
-        **{f"write_{name}": tile(*shape) for name, shape in zip(_APART, _TILES)},
+        **{f"write_{name}": tile(*shape) for name, shape in zip(_TILE_NAMES, _TILES)},
+        **{f"write_{name}": dots(rows) for name, rows in zip(_DOTS_NAMES, _DOTS)},
         "call": call,
         "loaded": loaded,
         "exchanged": exchanged,
@@ -426,7 +511,12 @@ def _processor() -> str:
 
 def run_address(dtype: Dtype) -> int:
     """The address of the machine code of `kernels.run`; ImportError without llvmlite."""
-    tiles = "".join(map(_TILE.format, _APART))
+    tiles = "".join(
+        [
+            *[_TILE.format(rows=rows, vectors=vectors) for rows, vectors in _TILES],
+            *map(_DOTS_TILE.format, _DOTS_NAMES),
+        ]
+    )
     text = tiles + Path(kernels.__file__).read_text(encoding="utf-8")
     compiled = partial(_announced, dtype, kernels, _SUMS, ["run"])
     return machine_code.load(f"kernels_{dtype.name}", text, compiled)["run"]

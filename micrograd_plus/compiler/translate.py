@@ -11,7 +11,7 @@ were added before, of min, max, abs and int, and of C's functions, as math.log. 
 is positive, or a negative number. Nothing raises an error while it runs.
 
 `for i in lanes(count)` is a range whose turns the CPU's vector units do together, VECTOR of them at
-a time, without a test whether they may: no turn may need what another one does. In it `row[i]` and
+a time, and 4 if so many are left, without a test whether they may: no turn may need what another one does. In it `row[i]` and
 `row[x + i]` are vectors, and so is every float that is assigned to a variable; variables that are
 new in it end with it. Of `x if c else y`, where c is a vector, both x and y are computed.
 
@@ -88,7 +88,7 @@ def vector_of(kind: Kind, count: int) -> Vector:
 
 
 INTEGERS = row_of(INT)
-LANE = Kind("lane", I64)  # the first of VECTOR whole numbers that follow each other
+LANE = Kind("lane", I64)  # the first of some whole numbers that follow each other
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Callee:
     function: Any
     parameters: Sequence[Kind]
     result: Kind | None
-    of_vectors: Callable[[], _Callee]  # the same function of vectors in place of floats
+    of_vectors: Callable[[int], _Callee]  # the same function of so long vectors instead of floats
 
 
 class Module:
@@ -141,9 +141,10 @@ class Module:
             return _Callee(function, parameters, result, of_vectors)
 
         @cache
-        def of_vectors() -> _Callee:
-            vectors = [self.vector_of(kind) for kind in parameters]
-            callee = added(vectors, result and self.vector_of(result), f"{source.name}.vectors")
+        def of_vectors(count: int) -> _Callee:
+            vectors = [vector_of(kind, count) for kind in parameters]
+            name = f"{source.name}.vectors_{count}"
+            callee = added(vectors, result and vector_of(result, count), name)
             callee.function.linkage = "internal"
             Body(self, callee, source, tuple(flags))
             return callee
@@ -155,10 +156,6 @@ class Module:
             callee.function.attributes.add("noinline")
         self.names[source.name] = callee
         Body(self, callee, source, tuple(flags))
-
-    def vector_of(self, kind: Kind) -> Vector:
-        """As many numbers of a kind as are computed together."""
-        return vector_of(kind, self.names["VECTOR"])
 
     def declared(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
         """A function of C, or of LLVM, by its name."""
@@ -185,7 +182,8 @@ class Body:
         self.function = callee.function
         self._variables: dict[str, Typed] = {}  # an address each; `Rows` are what they are
         self._next: list[Any] = []  # where `continue` goes, for each loop
-        self._has_vectors = any(isinstance(kind, Vector) for kind in callee.parameters)
+        vectors = [kind for kind in callee.parameters if isinstance(kind, Vector)]
+        self._lanes = vectors[0].ir.count if vectors else 0  # how many a vector has; 0: no vectors
         begin, body = (self.function.append_basic_block() for _ in range(2))
         self._begin = ir.IRBuilder(begin)
         self.builder = ir.IRBuilder(body)
@@ -308,16 +306,19 @@ class Body:
             self._run(statement.body)
 
     def _run_lanes(self, statement: ast.For, count: Any) -> None:
-        """The loop is written twice: for VECTOR turns at once, and for those that are left."""
-        size, outside = self.module.names["VECTOR"], self._variables
-        rest = self.builder.and_(count, I64(size - 1))
-        whole = self.builder.sub(count, rest)
-        for kind, begin, end, step in ((LANE, I64(0), whole, size), (INT, whole, rest, 1)):
-            self._variables, self._has_vectors = dict(outside), kind is LANE
-            with self.counted(I64(0), end, I64(step)) as i:  # LLVM sees how few are left
-                self._assign(statement.target, Typed(kind, self.builder.add(begin, i)))
+        """The loop is written for VECTOR turns at once, for 4, and for those that are left."""
+        most, outside = self.module.names["VECTOR"], self._variables
+        begin, left = I64(0), count
+        for size in (most, 4, 1) if most > 4 else (most, 1):
+            rest = self.builder.and_(left, I64(size - 1))
+            whole = self.builder.sub(left, rest)
+            self._variables, self._lanes = dict(outside), size if size > 1 else 0
+            with self.counted(I64(0), whole, I64(size)) as i:  # LLVM sees how few are left
+                turn = Typed(LANE if size > 1 else INT, self.builder.add(begin, i))
+                self._assign(statement.target, turn)
                 self._run(statement.body)
-        self._variables, self._has_vectors = outside, False
+            begin, left = self.builder.add(begin, whole), rest
+        self._variables, self._lanes = outside, 0
 
     def _assign(self, target: ast.expr, value: Typed) -> None:
         if isinstance(target, ast.Name):
@@ -332,8 +333,8 @@ class Body:
     def _assign_name(self, name: str, value: Typed) -> None:
         if name not in self._variables:
             kind = INT if value.kind is BOOL else value.kind
-            if self._has_vectors and kind in (FLOAT32, FLOAT64):
-                kind = self.module.vector_of(kind)
+            if self._lanes and kind in (FLOAT32, FLOAT64):
+                kind = vector_of(kind, self._lanes)
             self._variables[name] = Typed(kind, self.room(kind.ir))
         variable = self._variables[name]
         self.builder.store(self._as(variable.kind, value), variable.ir)
@@ -344,7 +345,7 @@ class Body:
         if isinstance(place, ast.Subscript) and isinstance(of.kind, Row):
             index = self.value(place.slice)
             if index.kind is LANE:
-                vector = self.module.vector_of(of.kind.of)
+                vector = vector_of(of.kind.of, self._lanes)
                 address = self.builder.gep(of.ir, [index.ir])
                 return vector, self.builder.bitcast(address, vector.ir.as_pointer())
             return of.kind.of, self.builder.gep(of.ir, [self._as(INT, index)])
@@ -448,14 +449,14 @@ class Body:
         if kind is INT:
             return Typed(BOOL, self.builder.icmp_signed(op, a, b))
         compare = self.builder.fcmp_unordered if op == "!=" else self.builder.fcmp_ordered
-        truth = self.module.vector_of(BOOL) if isinstance(kind, Vector) else BOOL
+        truth = vector_of(BOOL, kind.ir.count) if isinstance(kind, Vector) else BOOL
         return Typed(truth, compare(op, a, b))
 
     def _selected(self, truth: Typed, x: Typed, y: Typed) -> Typed:
         """x where it is true, else y."""
         kind = _common(self._widened(x), self._widened(y))
         if isinstance(truth.kind, Vector) and not isinstance(kind, Vector):
-            kind = self.module.vector_of(kind)
+            kind = vector_of(kind, truth.kind.ir.count)
         return Typed(kind, self.builder.select(truth.ir, self._as(kind, x), self._as(kind, y)))
 
     def _of_boolop(self, operation: ast.BoolOp) -> Typed:
@@ -524,7 +525,7 @@ class Body:
         if not isinstance(known, _Callee):
             return known(self, *given)
         if any(isinstance(x, Typed) and isinstance(x.kind, Vector) for x in given):
-            known = known.of_vectors()
+            known = known.of_vectors(self._lanes)
         numbers: list[Any] = []
         for kind, value in zip(known.parameters, given, strict=True):
             if isinstance(kind, Rows):
