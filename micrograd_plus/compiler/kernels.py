@@ -540,10 +540,12 @@ def block_of(work: Work, instruction: Instruction, width: int) -> int:
     return instruction.count
 
 
-def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, width: int) -> None:
+def locate(
+    work: Work, instruction: Instruction, i: int, n: int, block: int, width: int, is_back: int
+) -> None:
     """Writes to `work.at` where n rows of each operand are, from row i on, at most a block.
 
-    Packs those that are not in place.
+    Packs those that are not in place; on the way back only those that are read.
     """
     at = integers(work.at)
     for j in range(instruction.operand_count):
@@ -552,7 +554,8 @@ def locate(work: Work, instruction: Instruction, i: int, n: int, block: int, wid
             at[j] = row_begin(work, x, i, width)
         else:
             at[j] = work.scratch_begin + j * work.region
-            pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
+            if x.is_read or not is_back:
+                pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
 
 
 def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -562,7 +565,7 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, block, width)
+        locate(work, instruction, i, n, block, width, 0)
         loop = integers(work.loops)[instruction.loop]
         call(loop, (instruction.length, n * width, data, grad, out + i * width, at, 0))
         i += n
@@ -575,7 +578,7 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
-        locate(work, instruction, i, n, block, width)
+        locate(work, instruction, i, n, block, width, 1)
         for j in range(instruction.operand_count):
             x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
@@ -849,20 +852,20 @@ def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: i
 
 
 def picks_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """Numbers, each taken from where its index says."""
+    """Numbers, each taken from where the index says, which is the same for all rows."""
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, apart, step = floats(work.data), values.per_example, step_of(values, width)
-    for i in range(instruction.count):
-        at = row_begin(work, index, i, width)
-        begin = row_begin(work, values, i, width)
-        for lane in range(width):
-            chosen = int(data[at + lane])
-            if values.rule == BY_ELEMENT:
-                data[out + lane] = data[picked(work, values, i, chosen, width, lane)]
-            else:
-                data[out + lane] = data[begin + chosen * step + lane * apart]
-        out += width
+    data, count, at = floats(work.data), instruction.count, row_begin(work, index, 0, width)
+    for lane in range(width):
+        chosen = int(data[at + lane])
+        if values.rule == AFFINE:
+            first = picked(work, values, 0, chosen, width, lane)
+            to_next = values.row_stride * (width if values.per_example else 1)
+            for i in range(count):
+                data[out + i * width + lane] = data[first + i * to_next]
+        else:
+            for i in range(count):
+                data[out + i * width + lane] = data[picked(work, values, i, chosen, width, lane)]
 
 
 def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -870,17 +873,17 @@ def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad = floats(work.data), floats(work.grad)
-    apart, step = values.per_example, step_of(values, width)
-    for i in range(instruction.count):
-        at = row_begin(work, index, i, width)
-        begin = row_begin(work, values, i, width)
-        for lane in range(width):
-            chosen = int(data[at + lane])
-            if values.rule == BY_ELEMENT:
-                grad[picked(work, values, i, chosen, width, lane)] += grad[out + lane]
-            else:
-                grad[begin + chosen * step + lane * apart] += grad[out + lane]
-        out += width
+    count, at = instruction.count, row_begin(work, index, 0, width)
+    for lane in range(width):
+        chosen = int(data[at + lane])
+        if values.rule == AFFINE:
+            first = picked(work, values, 0, chosen, width, lane)
+            to_next = values.row_stride * (width if values.per_example else 1)
+            for i in range(count):
+                grad[first + i * to_next] += grad[out + i * width + lane]
+        else:
+            for i in range(count):
+                grad[picked(work, values, i, chosen, width, lane)] += grad[out + i * width + lane]
 
 
 # ---- the tape
@@ -1050,7 +1053,7 @@ def run_group(
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
         if upstream != 0.0:
-            work.is_fresh = is_first and done == 0
+            work.is_fresh = done == 0 and is_first != 0
             clear_results(work, program.per_example_begin, program.per_example_end, width)
             for lane in range(width):
                 grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream

@@ -14,6 +14,7 @@ for i in lanes(width):
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from ..formulas.writers import Python, Writer, is_reduction, name_shared_parts, walk
@@ -125,6 +126,12 @@ class OpLoops(_Native):
             return f"{'data' if symbol.name == 'out' else 'grad'}[out + i]"
         j = self.op.operands.index(symbol.name)
         return f"data[p{j} + k * width + i]" if symbol.vector else f"data[p{j} + i]"
+
+
+@cache
+def numbers_read(op: Op, j: int) -> frozenset[str]:
+    """The operands whose numbers the partial derivative by operand j needs."""
+    return frozenset(symbol.name for symbol in _symbols(op.derivatives[j]))
 
 
 def update_loop(update: Update, formulas: dict[str, Any], dtype: Dtype) -> list[str]:

@@ -25,6 +25,7 @@ from .examples import has_numpy
 from .interpreter import PlainMachine
 from .kernels import part_size
 from .layout import Program
+from .loops import numbers_read
 from .native import is_installed
 from .optimizer_memory import numbers_of, states_of
 from .tape import (
@@ -313,6 +314,12 @@ class _Encoder:
         instruction.first_operand = len(self.patterns)
         instruction.operand_count = len(instruction.operands)
         self.instructions.append(instruction)
+        op = instruction.op
+        if op and instruction.kind in (MAP, REDUCE):
+            active = [j for j, pattern in enumerate(instruction.operands) if pattern.active]
+            read = frozenset[str]().union(*[numbers_read(op, j) for j in active])
+            for name, pattern in zip(op.operands, instruction.operands):
+                pattern.is_read = name in read
         for pattern in instruction.operands:
             pattern.first_place = len(self.places)
             self.places.extend(pattern.places)

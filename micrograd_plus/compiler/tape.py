@@ -49,6 +49,7 @@ class Pattern:
     is_first: whether no gradient was added to these numbers before, on the way back, and all of
         them follow each other: then theirs is written, and not added. That of parameters is
         written by the first examples of a step, and added by later ones.
+    is_read: whether these numbers are needed on the way back; set when the tape is written.
     """
 
     rule: int
@@ -60,6 +61,7 @@ class Pattern:
     places: Sequence[int]
     first_place: int = 0
     is_first: bool = False
+    is_read: bool = True
 
     def place(self, i: int, k: int) -> int:
         """The place of element k of row i: a slot per example, or ~slot of a shared number."""
