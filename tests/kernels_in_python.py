@@ -102,12 +102,12 @@ def tile(rows: int, vectors: int) -> Callable[..., None]:
 
 
 def dots(rows: int) -> Callable[..., None]:
-    def piece(
-        adds: int, outer: int, inner: int, a: Any, a0: int, a_row: int, a_outer: int,
+    def pieces(
+        adds: int, count: int, outer: int, inner: int, a: Any, a0: int, a_row: int, a_outer: int,
         b: Any, b0: int, b_row: int, b_outer: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
         for i in range(rows):
-            for j in range(4):
+            for j in range(4 * count):
                 number = sum(
                     a[a0 + i * a_row + t * a_outer + k] * b[b0 + j * b_row + t * b_outer + k]
                     for t in range(outer)
@@ -116,7 +116,7 @@ def dots(rows: int) -> Callable[..., None]:
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
 
-    return piece
+    return pieces
 
 
 def prefetch(a: Any, a0: int) -> None:

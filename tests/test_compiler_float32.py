@@ -22,9 +22,10 @@ from micrograd_plus.compiler import dtypes, interpreter, machine_code
 from micrograd_plus.compiler.batches import Task
 from micrograd_plus.compiler.compiled import Step
 from micrograd_plus.compiler.dtypes import FLOAT32, FLOAT64
-from micrograd_plus.compiler.loops import OpLoops
+from micrograd_plus.compiler.loops import OpLoops, update_loop
 from micrograd_plus.engine import Value, apply
 from micrograd_plus.ops import TABLE
+from micrograd_plus.optim.updates import trace
 
 inf, nan = math.inf, math.nan
 EDGES = [0.0, -0.0, 1.0, -1.0, 30.0, -30.0, inf, -inf, nan]
@@ -126,6 +127,16 @@ def test_no_loop_has_a_number_of_64_bits(name: str) -> None:
         lines += writer.backward(j)
     found = re.findall(r"(\w*\(?-?)\b(\d+\.\d*(?:e[-+]?\d+)?|inf|nan)\b", "\n".join(lines))
     assert all(before.rstrip("-") == "float32(" for before, _ in found), found
+
+
+def test_an_update_has_numbers_of_64_bits_only_for_all_parameters_together() -> None:
+    """They are rounded before the loop over the parameters."""
+    update = trace(optim.Adam([Value(1.0)], lr=0.1, weight_decay=0.1))
+    lines = update_loop(update, update.later, FLOAT32)
+    begin = lines.index("for i in range(begin, end):")
+    wide = [line.split(" = ")[0] for line in lines[:begin] if " = float32(" not in line]
+    assert "lr_once" in wide
+    assert not [line for line in lines[begin:] for name in wide if name in line]
 
 
 # ---- trajectories

@@ -56,7 +56,7 @@ def texts() -> Made:
         nn.GPT(5, 4, 2, 1, 8, generator=random.Random(0)),
         nn.Dropout(0.2, generator=random.Random(2)),
     )
-    X = [[1, 2, 0], [3, 4], [4, 0, 1], [2, 2], [0, 3]]
+    X = [[1, 2, 0], [3, 4], [4, 0, 1], [2, 2], [0, 3], [1, 4]]
     return model.parameters(), lambda x: losses.cross_entropy(model(x), x), X
 
 
@@ -98,7 +98,9 @@ def trained(made: Callable[[], Made], threads: int | None, batch_size: int | Non
         (lambda: layers(3, 5, 2), 2, None),
         (lambda: layers(9, 17, 3), None, None),
         (lambda: layers(20, 3, 9, examples=2), None, 1),
+        (lambda: layers(4, 8, 5, examples=16), None, None),
         (texts, None, 3),
+        (texts, None, None),
         (images, None, None),
         (mixed_rows, None, 6),
         (mixed_rows, None, 1),

@@ -255,27 +255,23 @@ def dots_of_rows(
     A row is `outer` times `inner` numbers side by side; inner is some vectors, and columns are some
     fours. Nothing is copied, and the numbers of a vector are added up once for each dot.
     """
-    for j in range(0, columns, 4):
-        i, p, q = 0, a0, c0 + j
-        while i < rows:
-            left = rows - i
-            height = 3 if left == 3 or left > 4 else min(left, 2)
-            if height == 3:
-                dots_3_4(
-                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
-                )
-            elif height == 2:
-                dots_2_4(
-                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
-                )
-            else:
-                dots_1_4(
-                    adds, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
-                )
-            i += height
-            p += height * a_row
-            q += height * c_row
-        b0 += 4 * b_row
+    i, n = 0, columns // 4
+    while i < rows:
+        left, p, q = rows - i, a0 + i * a_row, c0 + i * c_row
+        height = 3 if left == 3 or left > 4 else min(left, 2)
+        if height == 3:
+            dots_3_4(
+                adds, n, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+            )
+        elif height == 2:
+            dots_2_4(
+                adds, n, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+            )
+        else:
+            dots_1_4(
+                adds, n, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
+            )
+        i += height
 
 
 def multiply_vectors(
@@ -757,7 +753,7 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
     else:
         pack(work, y, 0, rows, length, width, b, 0)
     adds = instruction.operand_count == 3  # to what `begin_with` has written
-    if width == 1 and length % VECTOR == 0:
+    if width == 1 and length % VECTOR == 0 and length * columns <= 2 * IN_PLACE:
         fours = columns // 4 * 4
         dots_of_rows(
             adds, rows, 1, length, fours, data, b, b_row, 0, data, a, a_row, 0, data, out, columns
@@ -817,8 +813,9 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
-        # The gradients of x for all rows of y; one alone is copied to a panel, which is faster.
+        # Whether the gradients of x are added up over all rows of y, and then written once.
         at_once = rows > 1 and width % VECTOR == 0 and length % 4 == 0
+        at_once = at_once and length * columns <= 2 * IN_PLACE
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:

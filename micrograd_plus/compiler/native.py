@@ -119,10 +119,13 @@ def tile_{rows}_{vectors}(
 """
 _DOTS_TILE = """
 def {0}(
-    adds: int, outer: int, inner: int, a: Floats, a0: int, a_row: int, a_outer: int,
+    adds: int, count: int, outer: int, inner: int, a: Floats, a0: int, a_row: int, a_outer: int,
     b: Floats, b0: int, b_row: int, b_outer: int, c: Floats, c0: int, c_row: int,
 ) -> None:
-    write_{0}(adds, outer, inner, a, a0, a_row, a_outer, b, b0, b_row, b_outer, c, c0, c_row)
+    for _ in range(count):
+        write_{0}(adds, outer, inner, a, a0, a_row, a_outer, b, b0, b_row, b_outer, c, c0, c_row)
+        b0 += 4 * b_row
+        c0 += 4
 """
 
 
@@ -334,8 +337,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             ]
             half //= 2
         x, y = [
-            builder.fadd(mixed(builder, *two, (0, 4, 2, 6)), mixed(builder, *two, (1, 5, 3, 7)))
-            for two in (vectors[:2], vectors[2:])
+            builder.fadd(mixed(builder, a, b, (0, 4, 2, 6)), mixed(builder, a, b, (1, 5, 3, 7)))
+            for a, b in (vectors[:2], vectors[2:])
         ]
         return builder.fadd(mixed(builder, x, y, (0, 1, 4, 5)), mixed(builder, x, y, (2, 3, 6, 7)))
 
@@ -350,24 +353,21 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             for row in sums:
                 for sum_ in row:
                     builder.store(ir.Constant(kind, None), sum_)
-            with body.counted(I64(0), outer.ir, I64(1)) as t:
-                with body.counted(I64(0), inner.ir, I64(lanes)) as k:
+            each_outer = body.counted(I64(0), outer.ir, I64(1))
+            each_vector = body.counted(I64(0), inner.ir, I64(lanes))
+            with each_outer as t, each_vector as k:
 
-                    def loaded_row(of: Typed, start: Any, i: int, row: Any, step: Any) -> Any:
-                        begin = vector_at(
-                            body, kind, of, start, (I64(i), row), (t, step), (k, I64(1))
-                        )
-                        return builder.load(begin, align=dtype.size)
+                def vector_of_row(of: Typed, start: Any, i: int, row: Any, step: Any) -> Any:
+                    at = vector_at(body, kind, of, start, (I64(i), row), (t, step), (k, I64(1)))
+                    return builder.load(at, align=dtype.size)
 
-                    x = [loaded_row(a, a0, i, a_row, a_outer) for i in range(rows)]
-                    for j in range(4):
-                        y = loaded_row(b, b0, j, b_row, b_outer)
-                        for i in range(rows):
-                            product = builder.fmul(x[i], y, flags=("contract",))
-                            sum_ = builder.load(sums[i][j])
-                            builder.store(
-                                builder.fadd(sum_, product, flags=("contract",)), sums[i][j]
-                            )
+                x = [vector_of_row(a, a0, i, a_row, a_outer) for i in range(rows)]
+                for j in range(4):
+                    y = vector_of_row(b, b0, j, b_row, b_outer)
+                    for i in range(rows):
+                        product = builder.fmul(x[i], y, flags=("contract",))
+                        sum_ = builder.load(sums[i][j])
+                        builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i][j])
             for i, row in enumerate(sums):
                 place_of_c = vector_at(body, four, c, c0, (I64(i), c_row))
                 total = sums_of_four(builder, [builder.load(sum_) for sum_ in row])

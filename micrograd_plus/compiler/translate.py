@@ -11,9 +11,10 @@ were added before, of min, max, abs and int, and of C's functions, as math.log. 
 is positive, or a negative number. Nothing raises an error while it runs.
 
 `for i in lanes(count)` is a range whose turns the CPU's vector units do together, VECTOR of them at
-a time, and 4 if so many are left, without a test whether they may: no turn may need what another one does. In it `row[i]` and
-`row[x + i]` are vectors, and so is every float that is assigned to a variable; variables that are
-new in it end with it. Of `x if c else y`, where c is a vector, both x and y are computed.
+a time, and 4 if so many are left, without a test whether they may: no turn may need what another
+one does. In it `row[i]` and `row[x + i]` are vectors, and so is every float that is assigned to a
+variable; variables that are new in it end with it. Of `x if c else y`, where c is a vector, both x
+and y are computed.
 
 >>> module = Module({"int": INT}, {"STEP": 3})
 >>> source = "def first(x: int) -> int:\\n    return x // STEP * STEP"
