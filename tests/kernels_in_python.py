@@ -84,14 +84,17 @@ def give_way() -> None:
 
 def tile(rows: int, vectors: int) -> Callable[..., None]:
     def pieces(
-        adds: int, count: int, inner: int, a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
-        b: Any, b0: int, b_inner: int, c: Any, c0: int, c_row: int,
+        adds: int, is_far: int, count: int, strips: int, inner: int,
+        a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
+        b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
+        strip = vectors * VECTOR
         for i in range(count * rows):
             begin = a0 + i // rows * a_tile + i % rows * a_row
             row = [a[begin + k * a_inner] for k in range(inner)]
-            for j in range(vectors * VECTOR):
-                number = sum(x * b[b0 + j + k * b_inner] for k, x in enumerate(row))
+            for j in range(strips * strip):
+                column = b0 + j // strip * b_strip + j % strip
+                number = sum(x * b[column + k * b_inner] for k, x in enumerate(row))
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
 
@@ -116,15 +119,21 @@ def dots(rows: int) -> Callable[..., None]:
     return pieces
 
 
+def prefetch(a: Any, a0: int) -> None:
+    """Changes nothing: only the time that it takes to find a number."""
+
+
 def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
     for i in range(4):
         c[c0 + i] = a[a0 + i]
 
 
-def transpose_4(a: Any, a0: int, a_row: int, c: Any, c0: int, c_row: int) -> None:
+def transpose_4(
+    a: Any, p: int, q: int, r: int, s: int, c: Any, c0: int, c_row: int
+) -> None:  # fmt: skip
     for i in range(4):
-        for j in range(4):
-            c[c0 + i * c_row + j] = a[a0 + j * a_row + i]
+        for j, start in enumerate((p, q, r, s)):
+            c[c0 + i * c_row + j] = a[start + i]
 
 
 KERNELS = {
@@ -133,7 +142,7 @@ KERNELS = {
     **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
     **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
-    **{f.__name__: f for f in (copy_4, transpose_4)},
+    **{f.__name__: f for f in (prefetch, copy_4, transpose_4)},
     "lanes": range,
     "pause": give_way,
     "VECTOR": VECTOR,

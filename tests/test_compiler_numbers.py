@@ -410,7 +410,10 @@ def test_matrix_products(machine: str, rows: int, inner: int) -> None:
 
 # Tiles, strips, panels and blocks of `kernels.multiply`: sizes at which each is used, begins again,
 # and is not whole. The limits are in `tape`.
-LARGE = [(16, 300, 128), (18, 300, 37), (7, 260, 3), (64, 131, 9), (5, 24, 12), (3, 9, 70)]
+LARGE = [
+    *[(30, 304, 128), (260, 40, 50), (16, 300, 128), (18, 300, 37)],
+    *[(7, 260, 3), (64, 131, 9), (5, 24, 12), (3, 9, 70)],
+]
 
 
 @pytest.mark.parametrize(("hidden", "inner", "size"), LARGE)
@@ -441,6 +444,29 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
     ):
         grads = np.array([[p.grad for p in row] for row in np.atleast_2d(parameters)])
         np.testing.assert_allclose(grads, np.atleast_2d(wanted), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("use", ["once", "in two layers", "as a bias too", "in a penalty too"])
+def test_gradients_of_weights_are_written_or_added(machine: str, use: str) -> None:
+    """For several examples at a time, of two lengths, each with weights that only it uses."""
+    matrices = [[values(*drawn(8, 9 * m + seed)) for seed in range(8)] for m in range(2)]
+    parameters = [w for matrix in matrices for row in matrix for w in row]
+
+    def loss(x: Any) -> Value:
+        weight = matrices[len(x) == 4]
+        scores = [mp.dot(row[: len(x)], x).tanh() for row in weight]
+        if use == "in two layers":
+            scores = [mp.dot(row, scores) for row in weight]
+        elif use == "as a bias too":
+            scores = [mp.dot(row, scores) + row[0] for row in weight]
+        elif use == "in a penalty too":
+            scores.append(mp.dot(weight[0], weight[0]))
+        return mp.mean(scores)
+
+    compiled = mp.compile(loss)
+    long, short = ([drawn(length, seed) for seed in range(20)] for length in (8, 4))
+    for X in ([*long, *short], long, short, [*short, *long]):
+        assert_alike(loss, parameters, X, compiled=compiled)
 
 
 @pytest.mark.parametrize("tokens", [1, 3, 4, 7, 17])

@@ -52,6 +52,30 @@ def test_gradients_are_written_where_none_was_added(program: Program) -> None:
     assert softmax[-1].is_cleared  # no instruction gives it a gradient
 
 
+def test_gradients_of_parameters_are_written_once(program: Program) -> None:
+    """Of a matrix that two layers use, by the second; of what else it is used for, by none."""
+    first, _, second, *_ = program.per_example
+    assert program.written == [0, 24, 32, 72]  # without the biases
+    assert [i.operands[0].is_first for i in (first, second)] == [True, True]
+
+    layer = nn.Linear(4, 4)
+    parameters = layer.parameters()
+
+    def twice(x: Any) -> Any:
+        return layer(layer(x))
+
+    def with_its_own_bias(x: Any) -> Any:
+        return [score + row[0] for score, row in zip(layer(x), layer.weight)]
+
+    for function, marks in ((twice, [False, True]), (with_its_own_bias, [False])):
+        laid_out = lay_out(
+            simplify(record(function, [(4,)], parameters)), Store(parameters), inputs=4
+        )
+        products = [i for i in laid_out.per_example if i.kind == tape.MATMUL]
+        assert [i.operands[0].is_first for i in products] == marks
+        assert laid_out.written == ([0, 16] if any(marks) else [])
+
+
 @pytest.mark.parametrize("record_", tape.RECORDS)
 def test_all_fields_are_numbers_but_those_that_only_python_reads(record_: Any) -> None:
     fields = {field.name for field in dataclasses.fields(record_)}

@@ -56,8 +56,8 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
 # of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
-# and copies of 4 numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as
-# `translate.py` explains.
+# what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
+# `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -82,6 +82,7 @@ tile_1_1: Any = None
 dots_3_4: Any = None
 dots_2_4: Any = None
 dots_1_4: Any = None
+prefetch: Any = None
 copy_4: Any = None
 transpose_4: Any = None
 # Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
@@ -109,13 +110,6 @@ def fill(target: Floats, to: int, count: int, number: Real) -> None:
     """Sets `count` numbers to one."""
     for i in lanes(count):
         target[to + i] = number
-
-
-def move_out(source: Floats, target: Floats, count: int) -> None:
-    """Copies `count` numbers and sets them to 0 where they were."""
-    for i in lanes(count):
-        target[i] = source[i]
-        source[i] = 0.0
 
 
 def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None:
@@ -151,9 +145,11 @@ def copy_panel(
         elif width == strip and b_inner == 1:
             while k + 4 <= depth:
                 for q in range(0, strip, 4):
+                    p, two = at + k + q * b_column, 2 * b_column
                     transpose_4(
-                        b, at + k + q * b_column, b_column, panel, to + k * strip + q, strip
-                    )
+                        b, p, p + b_column, p + two, p + two + b_column,
+                        panel, to + k * strip + q, strip,
+                    )  # fmt: skip
                 k += 4
         while k < depth:
             for q in range(width):
@@ -167,17 +163,19 @@ def copy_block(
     rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
 ) -> None:
     """Copies columns of a, whose numbers lie side by side: six of each, then the next six."""
-    for i in range(0, rows, 6):
-        height = min(6, rows - i)
-        for k in range(depth):
-            at, place = a0 + i + k * a_inner, to + i * depth + 6 * k
-            if height == 6:
-                copy_4(a, at, panel, place)
-                panel[place + 4] = a[at + 4]
-                panel[place + 5] = a[at + 5]
+    for k in range(depth):
+        at, place = a0 + k * a_inner, to + 6 * k
+        for i in range(0, rows, 8):
+            prefetch(a, at + i + 16 * a_inner)
+        for i in range(0, rows, 6):
+            if i + 6 <= rows:
+                copy_4(a, at + i, panel, place)
+                panel[place + 4] = a[at + i + 4]
+                panel[place + 5] = a[at + i + 5]
             else:
-                for r in range(height):
-                    panel[place + r] = a[at + r]
+                for r in range(rows - i):
+                    panel[place + r] = a[at + i + r]
+            place += 6 * depth
 
 
 def rest(
@@ -190,7 +188,7 @@ def rest(
     for i in range(rows):
         u, p, j = a0 + i * a_row, c0 + i * c_row, 0
         if columns >= VECTOR:
-            tile_1_1(1, 1, inner, a, u, 0, a_row, a_inner, b, b0, b_inner, c, p, c_row)
+            tile_1_1(1, 0, 1, 1, inner, a, u, 0, a_row, a_inner, b, b0, 0, b_inner, c, p, c_row)
             j = VECTOR
         while j < columns:
             total = zero
@@ -201,7 +199,7 @@ def rest(
 
 
 def tiles(
-    adds: int, rows: int, inner: int, columns: int,
+    adds: int, is_far: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
@@ -209,29 +207,41 @@ def tiles(
     """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
     A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
-    strip, lie side by side.
+    strip, lie side by side. is_far: whether c is so large that it may not be in the CPU's cache.
     """
-    strip = 2 * VECTOR
-    for j in range(0, columns, strip):
-        i, u, q = 0, a0, b0 + j // strip * b_strip
-        while i < rows:
-            left, p = rows - i, c0 + i * c_row + j
-            height = 6 if left >= 6 else 4 if left >= 4 else 2 if left >= 2 else 1
-            if j + strip > columns:
-                rest(height, inner, columns - j, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            elif height == 6:
-                n = left // 6  # one call for all tiles of this height
-                tile_6_2(adds, n, inner, a, u, a_tile, a_row, a_inner, b, q, b_inner, c, p, c_row)
-                u += (n - 1) * a_tile
-                i += (n - 1) * 6
-            elif height == 4:
-                tile_4_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            elif height == 2:
-                tile_2_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            else:
-                tile_1_2(adds, 1, inner, a, u, 0, a_row, a_inner, b, q, b_inner, c, p, c_row)
-            i += height
-            u += a_tile if height == 6 else height * a_row
+    strip, sixes = 2 * VECTOR, rows // 6
+    strips = columns // strip
+    done = strips * strip
+    if done < columns:
+        for i in range(0, rows, 6):
+            u, q, p = a0 + i // 6 * a_tile, b0 + strips * b_strip, c0 + i * c_row + done
+            n = min(6, rows - i)
+            rest(n, inner, columns - done, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
+    tile_6_2(
+        adds, is_far, sixes, strips, inner,
+        a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
+    )  # fmt: skip
+    i, u = 6 * sixes, a0 + sixes * a_tile
+    while i < rows:
+        left, p = rows - i, c0 + i * c_row
+        height = 4 if left >= 4 else 2 if left >= 2 else 1
+        if height == 4:
+            tile_4_2(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )  # fmt: skip
+        elif height == 2:
+            tile_2_2(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )  # fmt: skip
+        else:
+            tile_1_2(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )  # fmt: skip
+        i += height
+        u += height * a_row
 
 
 def dots_of_rows(
@@ -292,9 +302,10 @@ def multiply(
 
     Small matrices are multiplied where they are. Numbers of others are first copied to where the
     CPU gets them fast (Goto and van de Geijn, 2008): those of b to a panel, which is strips of
-    columns, the last filled up with zeros, and those of a, HEIGHT rows at a time, to tiles. The
-    sums of a strip that is not whole are added to c one by one. A BLAS is not called: it is as
-    fast where all three sizes are large, and slower where few columns meet a large matrix.
+    columns, the last filled up with zeros, and those of a, HEIGHT rows at a time, to tiles, unless
+    they are read a few times only. The sums of a strip that is not whole are added to c one by one.
+    A BLAS is not called: it is no faster where all three sizes are large, and slower where few
+    columns meet a large matrix.
     """
     strip = 2 * VECTOR
     by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
@@ -303,18 +314,19 @@ def multiply(
             adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
         )
         return
-    if not adds and (c_column != 1 or columns % strip):
+    if not adds:  # to the columns of whole strips nothing is added
+        first = columns // strip * strip if c_column == 1 else 0
         for i in range(rows):
-            for j in range(columns):
+            for j in range(first, columns):
                 c[c0 + i * c_row + j * c_column] = 0.0
-        adds = 1
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
-    a_stays = a_row != 1 or inner * a_inner <= IN_PLACE // 2
+    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE
+    is_far = rows * columns > IN_PLACE
     if a_stays and b_stays and inner <= DEPTH:
         tiles(
-            adds, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
+            adds, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
             b, b0, strip, b_inner, c, c0, c_row,
         )  # fmt: skip
         return
@@ -337,12 +349,12 @@ def multiply(
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 tiles(
-                    adds or k > 0, height, depth, whole, x, x0, x_tile, x_row, x_inner,
+                    adds or k > 0, is_far, height, depth, whole, x, x0, x_tile, x_row, x_inner,
                     y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
+                        0, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
                         y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):
@@ -787,16 +799,17 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
-    adds = is_matrix(y) and not y.is_first
+    y_adds = is_matrix(y) and not y.is_first
+    x_adds = not (x.is_first and work.is_fresh)
     if width == 1:
         if y.active:
             multiply(
-                panel, adds, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
+                panel, y_adds, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
                 grad, b, b_row, 1,
             )  # fmt: skip
         if x.active:
             multiply(
-                panel, 1, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
+                panel, x_adds, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
@@ -807,17 +820,17 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
                 multiply(
-                    panel, adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
+                    panel, y_adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
             if x.active and not at_once:
                 multiply(
-                    panel, 1, columns, width, length, grad, c, width, 1, data, r, 1, width,
-                    grad, a, a_row, 1,
+                    panel, x_adds or i > 0, columns, width, length, grad, c, width, 1,
+                    data, r, 1, width, grad, a, a_row, 1,
                 )  # fmt: skip
         if x.active and at_once:
             dots_of_rows(
-                1, columns, rows, width, length, grad, out, width, columns * width,
+                x_adds, columns, rows, width, length, grad, out, width, columns * width,
                 data, b, width, b_row, grad, a, a_row,
             )  # fmt: skip
     if not is_matrix(x) and x.active:
@@ -961,12 +974,16 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
     while lane + 4 <= width:  # four at a time, as their numbers are side by side
         to, i = work.lane_begin + lane, first + lane
         p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
-        for j in range(program.inputs):
-            data[to] = inputs[p + j]
-            data[to + 1] = inputs[q + j]
-            data[to + 2] = inputs[r + j]
-            data[to + 3] = inputs[s + j]
-            to += width
+        j = 0
+        while j + 4 <= program.inputs:
+            transpose_4(inputs, p + j, q + j, r + j, s + j, data, to + j * width, width)
+            j += 4
+        while j < program.inputs:
+            data[to + j * width] = inputs[p + j]
+            data[to + j * width + 1] = inputs[q + j]
+            data[to + j * width + 2] = inputs[r + j]
+            data[to + j * width + 3] = inputs[s + j]
+            j += 1
         lane += 4
     while lane < width:
         start, to = starts[first + lane], work.lane_begin + lane
@@ -992,13 +1009,23 @@ def store_outputs(work: Work, program: Header, first: int, width: int) -> None:
             to += 1
 
 
+def clear_gradients(work: Work, program: Header) -> None:
+    """Sets the parameters' gradients to 0, but for those that a program writes."""
+    grad, where, end = floats(work.grad), places(work.all_places), 0
+    for i in range(program.written_begin, program.written_end, 2):
+        clear(grad, end, where[i] - end)
+        end = int(where[i + 1])
+    clear(grad, end, work.parameters - end)
+
+
 def run_group(
-    work: Work, group: Group, begin: int, size: int, upstream: float, serial: int
+    work: Work, group: Group, begin: int, size: int, upstream: float, serial: int, is_first: int
 ) -> float:
     """Runs a program on `size` examples of a group, from `begin` on; the sum of their losses.
 
     The examples are taken as many at a time as there are lanes. The gradient of that sum times
-    `upstream`, if that is not 0, is added to the gradients of the parameters.
+    `upstream`, if that is not 0, is added to the gradients of the parameters, or written if the
+    group is the first.
     """
     program = header_at(work.headers, group.program)
     data, grad, lane_begin = floats(work.data), floats(work.grad), work.lane_begin
@@ -1007,6 +1034,8 @@ def run_group(
     copy(floats(work.numbers), program.numbers_begin, data, program.own_begin, numbers)
     forward(work, program.shared_begin, program.shared_end, 1)
     if upstream != 0.0:
+        if is_first:
+            clear_gradients(work, program)
         clear(grad, program.own_begin, program.own_end - program.own_begin)
     total = 0.0
     done = 0
@@ -1021,6 +1050,7 @@ def run_group(
         for lane in range(width):
             total += data[lane_begin + root * width + lane if root >= 0 else ~root]
         if upstream != 0.0:
+            work.is_fresh = done == 0 and is_first != 0
             clear_results(work, program.per_example_begin, program.per_example_end, width)
             for lane in range(width):
                 grad[lane_begin + root * width + lane if root >= 0 else ~root] += upstream
@@ -1052,15 +1082,16 @@ def part_size(examples: int, slots: int, most: int) -> int:
 def run_part(work: Work, step: int, begin: int, end: int, upstream: float) -> float:
     """Runs the examples of a step from `begin` to `end` and returns the sum of their losses.
 
-    Adds the gradients to those of the parameters.
+    Sets the gradients of the parameters to theirs.
     """
-    total, first = 0.0, 0
+    total, first, is_first = 0.0, 0, 1
     for g in range(integers(work.steps)[step], integers(work.steps)[step + 1]):
         group = group_at(work.groups, g)
         low, high = max(begin, first), min(end, first + group.size)
         if low < high:
             serial = first_serial(step) + low
-            total += run_group(work, group, low - first, high - low, upstream, serial)
+            total += run_group(work, group, low - first, high - low, upstream, serial, is_first)
+            is_first = 0
         first += group.size
     return total
 
@@ -1156,11 +1187,9 @@ def run_parts(work: Work, step: int, size: int, examples: int, begin: int, end: 
     while task < end:
         if part < 0 and not work.leads:
             copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
-        if work.differentiated and part < 0:
-            clear(floats(work.grad), 0, work.parameters)
-        elif work.differentiated:  # the gradients of the part before are kept elsewhere
+        if work.differentiated and part >= 0:  # the gradients of the part before are kept elsewhere
             room = integers(work.part_rooms)[part]
-            move_out(floats(work.grad), floats(room), work.parameters)
+            copy(floats(work.grad), 0, floats(room), 0, work.parameters)
             integers(work.part_grads)[part] = room
         part = task - begin
         first = part * size

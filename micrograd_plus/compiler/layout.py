@@ -53,7 +53,7 @@ from .tape import (
 Row = Any  # an array of whole numbers
 
 # The values and gradients of all lanes take so many bytes, so that they stay in the CPU's cache; or
-# as many as the parameters, which do not fit there either, and are read once for all lanes.
+# as many as the parameters', which do not fit there either, and are read once for all lanes.
 LANE_BYTES = 1 << 19
 FEWEST_LANES, MOST_LANES = 16, 128
 
@@ -134,6 +134,8 @@ class Program:
         constants, then the results that depend on no example.
     slots: how many slots there are per example: inputs, random numbers, results.
     outputs: the places of the results, the loss first, as `Pattern.place` gives them.
+    written: for each range of parameters whose gradients are written before any is added, in their
+        order: its first slot, and the one after its last.
     dtype: of the numbers.
     """
 
@@ -146,6 +148,7 @@ class Program:
     generators: list[random.Random | None]
     slots: int
     outputs: list[int]
+    written: list[int]
     nodes: int
     dtype: Dtype
 
@@ -153,7 +156,7 @@ class Program:
     def lanes(self) -> int:
         """How many examples are computed together."""
         size = self.dtype.size
-        fitting = max(LANE_BYTES, size * self.own_begin) // (2 * size * max(self.slots, 1))
+        fitting = max(LANE_BYTES, 2 * size * self.own_begin) // (2 * size * max(self.slots, 1))
         return max(FEWEST_LANES, min(MOST_LANES, fitting - fitting % 8))  # of vector units
 
     @property
@@ -236,6 +239,7 @@ class _Layout:
             generators=self.generators,
             slots=self.next_per_example,
             outputs=outputs,
+            written=mark_written(self.instructions[True], len(self.store)),
             nodes=len(graph),
             dtype=dtype,
         )
@@ -457,7 +461,7 @@ def mark_first(instructions: list[Instruction], root: int) -> None:
         reached[t] = True
     for instruction in reversed(instructions):
         for j, x in enumerate(instruction.operands):
-            first, end = _span(instruction, j) if x.active else (0, 0)
+            first, end = _span(instruction, j, True) if x.active else (0, 0)
             found = owners(first, end)
             x.is_first = (
                 _is_whole(instruction, j)
@@ -472,24 +476,54 @@ def mark_first(instructions: list[Instruction], root: int) -> None:
                     instructions[t].is_cleared = False
 
 
+def mark_written(instructions: list[Instruction], parameters: int) -> list[int]:
+    """Marks the matrices of parameters that are the first to get their gradients; their ranges.
+
+    instructions: those for each example. parameters: how many there are.
+    """
+    chosen = [
+        i.kind == MATMUL and i.operands[0].stride == 1 and _is_side_by_side(i, 0, False)
+        for i in instructions
+    ]
+    if not any(chosen):
+        return []
+    reached: list[tuple[int, int]] = []  # what gets a gradient before, on the way back
+    written: list[tuple[int, int]] = []
+    for instruction, is_matrix in zip(reversed(instructions), reversed(chosen)):
+        for j, x in reversed([*enumerate(instruction.operands)]):  # the matrix comes last
+            first, end = _span(instruction, j, False) if x.active else (0, 0)
+            if is_matrix and j == 0 and first < end <= parameters:
+                x.is_first = not any(first < e and f < end for f, e in reached)
+                if x.is_first:
+                    written.append((first, end))
+            reached.append((first, end))
+    return [slot for pair in sorted(written) for slot in pair]
+
+
 def _rows(instruction: Instruction, j: int) -> int:
     """How many rows operand j has."""
     if instruction.kind == MATMUL:
-        return (instruction.columns, instruction.rows)[j]
+        return (instruction.columns, instruction.rows, instruction.rows)[j]
     return instruction.count
 
 
 def _length(instruction: Instruction, j: int) -> int:
     """How many elements a row of operand j has."""
+    if j == 2 and instruction.kind in (DOT, MATMUL):  # what is added to the results
+        return max(instruction.columns, 1)
     return 1 if instruction.kind == PICK and j == 0 else instruction.length
 
 
-def _span(instruction: Instruction, j: int) -> tuple[int, int]:
-    """From which slot of an example on, and before which, all numbers of operand j are."""
+def _span(instruction: Instruction, j: int, per_example: bool) -> tuple[int, int]:
+    """From which slot on, and before which, all numbers of operand j are.
+
+    per_example: whether that is asked of the slots of an example, or of those that all share.
+    """
     x = instruction.operands[j]
     if x.rule == BY_ELEMENT:
-        return max(0, min(x.places)), max(x.places) + 1
-    if not x.per_example:
+        lowest, highest = min(x.places), max(x.places)
+        return (max(0, lowest), highest + 1) if per_example else (0, max(0, -lowest))
+    if x.per_example != per_example:
         return 0, 0
     across = (_length(instruction, j) - 1) * x.stride
     starts = (
@@ -500,11 +534,18 @@ def _span(instruction: Instruction, j: int) -> tuple[int, int]:
     return min(starts) + min(0, across), max(starts) + max(0, across) + 1
 
 
+def _is_side_by_side(instruction: Instruction, j: int, per_example: bool) -> bool:
+    """Whether the numbers of operand j follow each other, in an example or in what all share."""
+    x, rows, length = instruction.operands[j], _rows(instruction, j), _length(instruction, j)
+    return (
+        x.rule == AFFINE
+        and x.per_example == per_example
+        and (length == 1 or x.stride == 1)
+        and (rows == 1 or x.row_stride == length)
+    )
+
+
 def _is_whole(instruction: Instruction, j: int) -> bool:
-    """Whether the numbers of operand j follow each other, where the kernels can write them."""
-    x = instruction.operands[j]
-    if x.rule != AFFINE or not x.per_example:
-        return False
-    rows, length = _rows(instruction, j), _length(instruction, j)
-    side_by_side = (length == 1 or x.stride == 1) and (rows == 1 or x.row_stride == length)
-    return side_by_side and (instruction.kind == MAP or (instruction.kind == MATMUL and j == 1))
+    """Whether the kernels can write the gradients of operand j, which follow each other."""
+    is_written = instruction.kind == MAP or (instruction.kind == MATMUL and j == 1)
+    return is_written and _is_side_by_side(instruction, j, True)

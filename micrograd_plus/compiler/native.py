@@ -98,13 +98,22 @@ _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
 _APART = _TILE_NAMES + _DOTS_NAMES
 _TILE = """
 def tile_{rows}_{vectors}(
-    adds: int, count: int, inner: int, a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int, c: Floats, c0: int, c_row: int,
+    adds: int, is_far: int, count: int, strips: int, inner: int,
+    a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
     for _ in range(count):
-        write_tile_{rows}_{vectors}(
-            adds, inner, a, a0, a_row, a_inner, b, b0, b_inner, c, c0, c_row
-        )
+        q, p = b0, c0
+        for _ in range(strips):
+            if is_far:
+                for i in range({rows}):
+                    prefetch(c, p + i * c_row)
+                    prefetch(c, p + i * c_row + {vectors} * VECTOR - 1)
+            write_tile_{rows}_{vectors}(
+                adds, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+            )
+            q += b_strip
+            p += {vectors} * VECTOR
         a0 += a_tile
         c0 += {rows} * c_row
 """
@@ -200,7 +209,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
     write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
     write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
-    copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 × 4 with rows as columns.
+    prefetch(a, i): tells the CPU that the number will be needed soon.
+    copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
     from llvmlite import binding, ir
@@ -276,9 +286,6 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             sums = {at: body.room(kind) for at in grid}
             for sum_ in sums.values():
                 builder.store(ir.Constant(kind, None), sum_)
-            with builder.if_then(builder.icmp_signed("!=", adds.ir, I64(0))):
-                for at, sum_ in sums.items():
-                    builder.store(builder.load(of_c(*at), align=dtype.size), sum_)
             with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
@@ -294,10 +301,23 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
+            # c comes last, so that the products need not wait for it.
+            with builder.if_then(builder.icmp_signed("!=", adds.ir, I64(0))):
+                for at, sum_ in sums.items():
+                    number = builder.load(of_c(*at), align=dtype.size)
+                    builder.store(builder.fadd(number, builder.load(sum_)), sum_)
             for at, sum_ in sums.items():
                 builder.store(builder.load(sum_), of_c(*at), align=dtype.size)
 
         return piece
+
+    def prefetch(body: Body, a: Typed, a0: Typed) -> None:
+        byte = ir.IntType(8)
+        types = [byte.as_pointer(), i32, i32, i32]
+        function = body.module.declared("llvm.prefetch.p0i8", ir.VoidType(), types)
+        read, into_all_caches, data = i32(0), i32(3), i32(1)
+        where = vector_at(body, byte, a, a0.ir)
+        body.builder.call(function, [where, read, into_all_caches, data])
 
     four = ir.VectorType(real, 4)
 
@@ -362,13 +382,10 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
         body.builder.store(numbers, vector_at(body, four, c, c0.ir), align=dtype.size)
 
-    def transpose_4(
-        body: Body, a: Typed, a0: Typed, a_row: Typed, c: Typed, c0: Typed, c_row: Typed
-    ) -> None:
-        builder = body.builder
+    def transpose_4(body: Body, a: Typed, *given: Typed) -> None:
+        builder, (*starts, c, c0, c_row) = body.builder, given
         rows = [
-            builder.load(vector_at(body, four, a, a0.ir, (I64(i), a_row.ir)), align=dtype.size)
-            for i in range(4)
+            builder.load(vector_at(body, four, a, start.ir), align=dtype.size) for start in starts
         ]
         # First pairs of numbers change places, then pairs of pairs.
         low = [mixed(builder, rows[i], rows[i + 1], (0, 4, 2, 6)) for i in (0, 2)]
@@ -398,6 +415,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "increment": increment,
         "pause": pause,
         "give_way": give_way,
+        "prefetch": prefetch,
         "copy_4": copy_4,
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,

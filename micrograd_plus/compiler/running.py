@@ -284,6 +284,8 @@ class _Encoder:
         numbers, outputs = len(self.numbers), len(self.places)
         self.numbers += program.numbers
         self.places.extend(program.outputs)
+        written = len(self.places)
+        self.places.extend(program.written)
         self.headers.append(
             Header(
                 shared_begin=begin,
@@ -300,7 +302,9 @@ class _Encoder:
                 numbers_begin=numbers,
                 numbers_end=len(self.numbers),
                 outputs_begin=outputs,
-                outputs_end=len(self.places),
+                outputs_end=written,
+                written_begin=written,
+                written_end=len(self.places),
                 first_seed=seeds,
             )
         )

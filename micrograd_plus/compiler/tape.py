@@ -32,7 +32,7 @@ BLOCK = 1024  # how many numbers are packed at a time
 # Matrix products: up to how many numbers the second matrix is read where it is; how many its panel
 # holds, in how many rows at most; and how many rows of the first matrix are taken at a time, which
 # is some tiles of six.
-IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 18
+IN_PLACE, PANEL, DEPTH, HEIGHT = 1 << 13, 1 << 15, 256, 48
 PANEL_ROOM = PANEL + HEIGHT * DEPTH + HEIGHT * 32  # with what is copied, and the sums of a strip
 
 
@@ -47,8 +47,9 @@ class Pattern:
     active: whether a gradient goes to the operand.
     first_place: where `places` begin in those of all programs; set when the tape is written.
     is_first: whether the backward pass has added no gradient to these numbers before, and all of
-        them follow each other: then theirs is written, and not added.
-    is_read: whether these numbers are needed on the way back; set when the tape is written.
+        them follow each other: then theirs is written, and not added. That of parameters is
+        written by the first examples of a step, and added by later ones.
+    is_read: whether the backward pass needs these numbers; set when the tape is written.
     """
 
     rule: int
@@ -120,7 +121,8 @@ class Header:
     """A program on the tape: ranges of what all programs have together, and its own sizes.
 
     shared, per_example: its instructions; numbers: its constants; outputs: the places of its
-        results, in `Work.all_places`; first_seed: where its seeds begin.
+        results, and written: as in `layout.Program`, both in `Work.all_places`; first_seed: where
+        its seeds begin.
     lanes, slots, own_begin, own_end: as in `layout.Program`.
     inputs, randoms: how many of the slots are filled before it runs; root: the place of the loss.
     """
@@ -140,6 +142,8 @@ class Header:
     numbers_end: int
     outputs_begin: int
     outputs_end: int
+    written_begin: int
+    written_end: int
     first_seed: int
 
 
@@ -176,6 +180,7 @@ class Work:
     region: int  # how many numbers the scratch holds for each operand
     panel: Address  # where parts of matrices are copied before they are multiplied
     at: Address  # where the operands of one op are
+    is_fresh: bool  # whether no gradient of the parameters was added yet
 
     # the steps, as `batches.Batches` and `batches.Task`; rates, losses and norms have one number a
     # step; completed is how many steps of this run are done, also if Ctrl-C hides the result
