@@ -297,7 +297,7 @@ class Compiled:
                 f"{name_of(self.function)} is compiled as the loss of one example, and returned "
                 "a list: return one Value; for predictions, compile a Module"
             )
-        if next(recording.used(), None) is None:
+        if not any(recording.graph.used()):
             raise ValueError(
                 f"the loss that {name_of(self.function)} returns depends on no parameter: nothing "
                 "could be learned"
@@ -540,7 +540,7 @@ class Step(LossAndGradient):
 
     def _accept(self, recording: Recording) -> None:
         super()._accept(recording)
-        if not self._programs.store.moves(recording.used()):
+        if not self._programs.store.moves_any(recording.graph):
             raise ValueError(
                 "the optimizer moves none of the parameters that the loss depends on: make it "
                 "from model.parameters() of this model"

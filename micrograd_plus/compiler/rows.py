@@ -9,7 +9,7 @@ makes one space of them when all is known.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -148,13 +148,16 @@ class Places(dict[Value, int]):
         """The leaves of one recording that have these numbers."""
         return [self.leaves[number - LEAVES] for number in numbers]
 
-    def know(self, parameters: Collection[Value]) -> None:
-        """Adds the parameters that are new, to those that are known already."""
-        if len(parameters) > len(self.parameters):
-            new = [value for value in parameters if value not in self]
-            self.update(zip(new, count(PARAMETERS + len(self.parameters))))
-            self.parameters += new
-            self.tags.extend(range(len(self.tags), len(self.parameters)))
+    def know(self, parameters: Iterable[Value]) -> None:
+        """Adds parameters to those that are known already."""
+        values = list(parameters)
+        if values == self.parameters[: len(values)]:
+            return
+        if len({*values}) < len(values) or not self.keys().isdisjoint(values):
+            values = [value for value in dict.fromkeys(values) if value not in self]
+        self.update(zip(values, count(PARAMETERS + len(self.parameters))))
+        self.parameters += values
+        self.tags.extend(range(len(self.tags), len(self.parameters)))
 
     def forget(self, begin: int = 0) -> list[Value]:
         """Removes the leaves from this one on, and returns them."""
