@@ -148,7 +148,7 @@ class _Recorder:
         self.unchecked = base.templates.unchecked if checks else {}
         self.places, self.rows = base.places, Rows()
         self.places.results = results_of(self.rows)
-        self.node, self.numbers_of, self.results_of = self._makers()
+        self.node, self.places.of, self.results_of = self._makers()  # type: ignore[method-assign]
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
@@ -166,13 +166,13 @@ class _Recorder:
         self.rows.scopes.append((len(self.rows.ops), open_scope.get()))
 
     def _makers(self) -> Sequence[Callable[..., Any]]:
-        """`node`, which is called for each operator, `numbers_of` and `results_of`."""
+        """`node`, which is called for each operator, `Places.of` and `results_of`."""
         places, results = self.places, self.places.results
         ops, operands = self.rows.ops, self.rows.operands
         of_vectors = self._node_of_vectors
         if (make := maker()) and (word := word_of_number()):
-            own = (ops, operands, results, word, places, "nary", of_vectors)
-            return make(own)
+            listed = places.parameters, places.numbers, places.next.buffer_info()[0]
+            return make((ops, operands, results, word, places, *listed, "nary", of_vectors))
 
         def node(op: Op, values: tuple[Value, ...]) -> Value:
             if op.nary:
@@ -211,7 +211,7 @@ class _Recorder:
         """The number of the vector of these Values, which is made once."""
         number = self.vectors.get(values)
         if number is None:
-            number = self.vectors[values] = self._add(VECTOR_OP, self.numbers_of(values))
+            number = self.vectors[values] = self._add(VECTOR_OP, self.places.of(values))
             self.rows.lengths.append(len(values))
         return number
 
@@ -265,7 +265,7 @@ class _Recorder:
 
     def _stamp(self, binding: Binding, values: list[Value], count: int) -> Iterable[int]:
         """Adds the nodes of so many calls; the numbers of what they return."""
-        rows, varying, each = self.rows, self.numbers_of(values), binding.template.each
+        rows, varying, each = self.rows, self.places.of(values), binding.template.each
         outside, begin, size = self.base.outside(binding), len(rows.stamped), len(each.ops)
         rows.ops += repeat(binding, count)
         rows.stamped += each.ops * count
@@ -484,7 +484,7 @@ def _record(
     finally:
         leaves = base.places.forget()
         # These refer to `active`: together they would stay until a collection.
-        del active.node, active.numbers_of, active.results_of
+        del active.node, base.places.of, active.results_of
     own = {*inputs, *active.randoms}
     for leaf in leaves:
         if isinstance(leaf, Recorded) and leaf not in own:

@@ -12,7 +12,6 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import count
 from typing import Any, Self
 
 from ..engine import Value
@@ -130,7 +129,9 @@ class Places(dict[Value, int]):
 
     def __init__(self) -> None:
         self.parameters: list[Value] = []
+        self.numbers: list[int] = []  # of the parameters
         self.tags = array("q")  # 0, 1, 2, … for each parameter
+        self.next = array("q", (0,))  # the place of the parameter that may be asked for next
         self.leaves: list[Value] = []
         self.results: type[Result] = Result
 
@@ -140,7 +141,7 @@ class Places(dict[Value, int]):
         return number
 
     def of(self, values: Iterable[Value]) -> list[int]:
-        """The numbers of Values."""
+        """The numbers of Values; while something is recorded, machine code takes its place."""
         results = self.results
         return [value.number if type(value) is results else self[value] for value in values]
 
@@ -155,9 +156,11 @@ class Places(dict[Value, int]):
             return
         if len({*values}) < len(values) or not self.keys().isdisjoint(values):
             values = [value for value in dict.fromkeys(values) if value not in self]
-        self.update(zip(values, count(PARAMETERS + len(self.parameters))))
+        places = range(len(self.parameters), len(self.parameters) + len(values))
         self.parameters += values
-        self.tags.extend(range(len(self.tags), len(self.parameters)))
+        self.numbers += [PARAMETERS + place for place in places]
+        self.tags.extend(places)
+        self.update(zip(values, self.numbers[places.start :]))
 
     def forget(self, begin: int = 0) -> list[Value]:
         """Removes the leaves from this one on, and returns them."""
