@@ -25,7 +25,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import accumulate
 from typing import Any
 
 from ..engine import Value
@@ -89,7 +89,7 @@ class Store:
         list: they are kept for the next one, which mostly begins in the same way.
         """
         listed = self._listed
-        if parameters[: len(listed)] != listed[: len(parameters)]:  # by identity
+        if parameters[: len(listed)] != listed[: len(parameters)]:
             place = {parameter: k for k, parameter in enumerate(listed)}
             self._listed = list(dict.fromkeys([*parameters, *listed]))
             places = [place.get(parameter, -1) for parameter in self._listed]
@@ -97,8 +97,8 @@ class Store:
             self._is_moved = array("q", [k >= 0 and self._is_moved[k] for k in places])
         new = parameters[len(self._listed) :]
         self._listed += new
-        self._slots.extend(repeat(UNKNOWN, len(new)))
-        self._is_moved.extend(repeat(0, len(new)))
+        self._slots += array("q", (UNKNOWN,)) * len(new)
+        self._is_moved += row(len(new))
         return self._slots, self._is_moved
 
     @property
