@@ -142,14 +142,17 @@ class Examples:
         starts = self.starts
         if len(self.shapes) > 1:
             starts = [start for start, own in zip(starts, self.kinds) if own == kind]
+        position, column, given = -1, None, b""
         for requirement in requirements:
-            position = requirement.position
-            column = (
-                self.inputs[position :: starts.step]
-                if isinstance(starts, range)  # at equal distances
-                else array("d", [self.inputs[start + position] for start in starts])
-            )
-            if (given := column.tobytes()) != requirement.met_by:
+            if requirement.position != position:  # the same input often has the next one, too
+                position = requirement.position
+                column = (
+                    self.inputs[position :: starts.step]
+                    if isinstance(starts, range)  # at equal distances
+                    else array("d", [self.inputs[start + position] for start in starts])
+                )
+                given = column.tobytes()
+            if given != requirement.met_by:
                 for number in set(column.tolist()):
                     requirement.check(number)
                 requirement.met_by = given
