@@ -475,7 +475,7 @@ class Step(LossAndGradient):
                         examples, [range(examples.count)], size, repeat=at_once
                     )
                 task = self._task()
-                kind = (size, *examples.shapes)
+                kind = (size, frozenset(examples.shapes))
                 for outcome in self._in_parts(batches_, at_once * steps_each, task, kind, schedule):
                     bar.update(len(outcome.losses))
                     yield outcome.losses
@@ -599,7 +599,7 @@ class Training(Step):
         sizes = [len(entry.program.outputs) for entry in entries]
         begin = first * batch_size
         stored = sum(sizes[kind] for kind in kinds[:begin])
-        kind, count = (batch_size, *examples.shapes), -(-len(order) // batch_size)
+        kind, count = (batch_size, frozenset(examples.shapes)), -(-len(order) // batch_size)
         for outcome in self._in_parts(batches, count, task, kind, first=first):
             part = kinds[begin : begin + len(outcome.losses) * batch_size]
             end = stored + sum(sizes[kind] for kind in part)
