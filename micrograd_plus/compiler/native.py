@@ -381,6 +381,7 @@ def _python() -> dict[str, Any]:
         "PyLong_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsSsize_t": (I64, [I64]),
         "PyLong_FromSsize_t": (I64, [I64]),
+        "PyBool_FromLong": (I64, [I64]),
         "PyErr_BadArgument": (i32, []),
         "PyErr_Occurred": (I64, []),
         "PyErr_Clear": (ir.VoidType(), []),
@@ -433,15 +434,10 @@ def loops_of(op: Op, dtype: Dtype) -> list[int]:
     return _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
 
 
-@cache
-def reader() -> Any:
-    """`reading.read` as a function of two addresses, which keeps Python's lock."""
-    from ctypes import PYFUNCTYPE, c_int64
-
-    text = Path(reading.__file__).read_text(encoding="utf-8")
-    compiled = partial(_compiled, None, reading, {}, ["read"])
-    address = machine_code.load("reading", text, compiled)["read"]
-    return PYFUNCTYPE(c_int64, c_int64, c_int64)(address)
+def reader(own: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], bool]:
+    """`reading.read` for what it belongs to."""
+    (read,) = _as_in_c(reading)(own)
+    return read  # type: ignore[no-any-return]
 
 
 @cache
