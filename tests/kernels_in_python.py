@@ -172,7 +172,7 @@ READING = {
     "PyList_Size": size_of,
     "PyTuple_GetItem": item_of,
     "PyList_GetItem": item_of,
-    "PyFloat_AsDouble": as_double,
+    "number_of": as_double,
     "PyLong_AsDouble": as_double,
     "PyErr_Occurred": lambda: len(FAILED),
     "PyErr_Clear": FAILED.clear,

@@ -337,7 +337,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
-    type_of(object): where its type is. item_of(tuple, i): its item i.
+    type_of(object): where its type is. item_of(tuple, i): its item i. number_of(float): its number.
     PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
@@ -353,6 +353,10 @@ def _python() -> dict[str, Any]:
 
     def item_of(body: Body, tuple_: Typed, i: Typed) -> Typed:
         return word(body, tuple_, body.builder.add(i.ir, I64(tuple.__basicsize__ // 8)))
+
+    def number_of(body: Body, float_: Typed) -> Typed:
+        bits = word(body, float_, I64(float.__basicsize__ // 8 - 1))
+        return Typed(FLOAT64, body.builder.bitcast(bits.ir, FLOAT64.ir))
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
@@ -377,7 +381,6 @@ def _python() -> dict[str, Any]:
         "PyList_Append": (i32, [I64, I64]),
         "PyList_New": (I64, [I64]),
         "PyList_SetItem": (i32, [I64, I64, I64]),
-        "PyFloat_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsSsize_t": (I64, [I64]),
         "PyLong_FromSsize_t": (I64, [I64]),
@@ -402,6 +405,7 @@ def _python() -> dict[str, Any]:
         **{name: function(name, *types) for name, types in functions.items()},
         "type_of": type_of,
         "item_of": item_of,
+        "number_of": number_of,
     }
 
 

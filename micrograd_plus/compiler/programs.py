@@ -65,7 +65,7 @@ class Entry:
 
     def is_current(self) -> bool:
         """Whether all modules are in the mode in which they were recorded."""
-        return [module.training for module in self.modules] == self.modes
+        return not self.modules or [module.training for module in self.modules] == self.modes
 
 
 class Programs:

@@ -23,11 +23,11 @@ places: Any = None
 columns_at: Any = None
 type_of: Any = None
 item_of: Any = None
+number_of: Any = None
 PyTuple_Size: Any = None
 PyTuple_GetItem: Any = None
 PyList_Size: Any = None
 PyList_GetItem: Any = None
-PyFloat_AsDouble: Any = None
 PyLong_AsDouble: Any = None
 PyLong_AsSsize_t: Any = None
 PyBool_FromLong: Any = None
@@ -64,8 +64,9 @@ def read_number(columns: Columns, x: int, to: int) -> int:
     """Copies a number; 0 if it is none, or nan."""
     numbers = doubles(columns.numbers)
     if type_of(x) == columns.float_type:
-        numbers[to] = PyFloat_AsDouble(x)
-        return int(numbers[to] == numbers[to])
+        number = number_of(x)
+        numbers[to] = number
+        return int(number == number)
     if type_of(x) == columns.int_type:
         numbers[to] = PyLong_AsDouble(x)
         if numbers[to] == -1.0 and PyErr_Occurred() != 0:  # no float is so large
