@@ -142,7 +142,8 @@ class Examples:
         starts = self.starts
         if len(self.shapes) > 1:
             starts = [start for start, own in zip(starts, self.kinds) if own == kind]
-        position, column, given = -1, None, b""
+        position, given = -1, b""
+        column: Any = None
         for requirement in requirements:
             if requirement.position != position:  # the same input often has the next one, too
                 position = requirement.position
