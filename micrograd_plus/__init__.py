@@ -24,7 +24,7 @@ from . import copying, functional
 from .engine import Value as Value
 from .export import export as export  # the function, before the package has the name
 from .gradcheck import gradcheck as gradcheck  # the function, before the module has the name
-from .ops import TABLE
+from .ops import LIBRARY, TABLE
 from .support import engines as _engines
 from .support import rich
 
@@ -37,7 +37,10 @@ __version__ = "1.0.0"
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first used; or an op of the table, as a function."""
     if name in TABLE:
-        return vars(functional).get(name) or functional.function_of(TABLE[name])  # as getattr does
+        function = vars(functional).get(name) or functional.function_of(TABLE[name])
+        if name in LIBRARY:
+            globals()[name] = function  # found at once from now on: `mp.exp(x)` in half the time
+        return function
     if name == "__all__":  # for `from micrograd_plus import *`, which leaves builtins as they are
         return [public for public in __dir__() if not hasattr(builtins, public)]
     if name.startswith("_"):
@@ -47,7 +50,7 @@ def __getattr__(name: str) -> Any:
     public = vars(import_module(f"{__name__}.public"))
     if name not in public:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = public[name]  # found at once from now on: this function takes 0.03 ms
+    globals()[name] = public[name]  # this function takes 0.03 ms
     return public[name]
 
 

@@ -242,6 +242,9 @@ _OUT = Symbol("out")
 TABLE: dict[str, Op] = {}
 """Every primitive by its name."""
 
+LIBRARY: set[str] = set()
+"""The names of the primitives of this file, which no other op can have."""
+
 
 def function_of_one(name: str) -> Op:
     """The op called `name`, if it can be applied to one number alone; else ValueError."""
@@ -302,6 +305,8 @@ def op(name: str, formula: Formula, *derivatives: Formula, **how: Any) -> Op:
     """
     if not name.isidentifier():
         raise ValueError(f"the name of an op must be a Python identifier, not {name!r}")
+    if name in LIBRARY:
+        raise ValueError(f"the library has an op {name!r} already: choose another name")
     entry = TABLE[name] = Op(name, formula, *derivatives, **how)
     if not entry.nary:
         setattr(Methods, name, _method(entry))
@@ -488,3 +493,5 @@ op("logsumexp", lambda x: finite_largest(x) + log(total(exp(x - finite_largest(x
                 lambda out, x: exp(x - out),
    nary=True, doc="log of the sum of all exp(x), without overflow",
    why="The slope with respect to each one is its share in the sum of exponentials: its softmax.")
+
+LIBRARY.update(TABLE)

@@ -46,7 +46,7 @@ class CharacterTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Returns the token of each character; ValueError if one is not in the alphabet."""
-        if unknown := sorted(set(text) - set(self.alphabet)):
+        if unknown := sorted(set(text) - self._tokens.keys()):
             raise ValueError(f"{text!r} contains {unknown}, but the alphabet is {self.alphabet!r}")
         return [self._tokens[character] for character in text]
 

@@ -15,7 +15,7 @@ from kernels_in_python import kernels_in_python, reading_in_python
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
-from micrograd_plus.compiler.examples import _Reader
+from micrograd_plus.compiler.examples import _reader_of
 from micrograd_plus.engine import Value
 
 np = pytest.importorskip("numpy")
@@ -174,7 +174,7 @@ def read(batches: tuple[Any, ...]) -> tuple[bool, Any]:
     """Whether they are read, as a list with 2 × 2 numbers and one for each of two examples."""
     numbers = np.zeros(10)
     columns = [SimpleNamespace(shape=shape) for shape in ((2, 2, 2), (2,))]
-    return _Reader(columns, numbers).read(batches), numbers
+    return _reader_of(columns, numbers)(batches), numbers
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,11 @@ def _made() -> tuple[Rows, Places, list[Any]]:
     """Empty rows, their places, and `node`, `numbers_of` and `results_of`."""
     rows, places = Rows(), Places()
     places.results = results_of(rows)
-    own = rows.ops, rows.operands, places.results, word_of_number(), places, "nary", max
+    listed = places.parameters, places.numbers, places.next.buffer_info()[0]
     make = maker()
     assert make
+    word = word_of_number()
+    own = rows.ops, rows.operands, places.results, word, places, *listed, "nary", max
     return rows, places, make(own)
 
 
@@ -57,7 +59,7 @@ def test_numbers_and_results_of_many() -> None:
 def test_nothing_is_kept_that_is_not_used() -> None:
     """References are counted: one too few ends the process, one too many keeps objects."""
     rows, places, (node, numbers_of, new_results) = _made()
-    op, a, large = TABLE["mul"], Value(1.0), 1 << 70
+    op, a, large = TABLE["mul"], Value(1.0), 1 << 50
     places[a] = large
     before = [sys.getrefcount(x) for x in (op, a, large, places.results, rows.operands)]
     for _ in range(100):

@@ -12,8 +12,11 @@ from micrograd_plus import nn
 from micrograd_plus.compiler import kernels, tape
 from micrograd_plus.compiler.dtypes import FLOAT64
 from micrograd_plus.compiler.layout import Program, Store, lay_out
+from micrograd_plus.compiler.passes import NO_SLOT, UNKNOWN
 from micrograd_plus.compiler.recording import record
+from micrograd_plus.compiler.rows import Places
 from micrograd_plus.compiler.simplify import simplify
+from micrograd_plus.engine import Value
 
 pytest.importorskip("numpy")
 
@@ -117,3 +120,25 @@ def test_memory_begins_a_line_of_the_cache(shape: tuple[int, ...], dtype: str) -
     fewest = tape.whole_lines(numbers.size)
     assert fewest >= numbers.size
     assert fewest * numbers.itemsize % tape.LINE == 0
+
+
+def test_parameters_keep_their_slots_when_another_list_is_asked_for() -> None:
+    a, b, c, d = (Value(float(i)) for i in range(4))
+    store = Store([c, a])
+    slots, is_moved = store.rows([a, b, c])
+    assert slots[:3].tolist() == [NO_SLOT, UNKNOWN, NO_SLOT]
+    assert is_moved[:3].tolist() == [1, 0, 1]
+    slots[0], slots[1], slots[2] = 1, 2, 0
+    assert store.slots([c, a, d]) == [0, 1, UNKNOWN]
+    assert store.slots([a, b]) == [1, 2]
+    assert set(store.parameters) == {a, b, c}
+
+
+def test_a_parameter_is_known_once() -> None:
+    a, b, c = (Value(float(i)) for i in range(3))
+    places = Places()
+    places.know([a, b])
+    places.know([a, b])
+    places.know([c, b, c])
+    assert places.parameters == [a, b, c]
+    assert places.of([c, a, b]) == places.numbers[2:] + places.numbers[:2]

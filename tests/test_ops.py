@@ -542,8 +542,9 @@ def test_a_new_op_works_everywhere(cube: Op, run_javascript: Callable[[str], str
 
 
 def test_a_new_op_leaves_nothing_behind() -> None:
-    assert not hasattr(Value, "cube")
-    assert not hasattr(mf, "cube")
+    import micrograd_plus as package
+
+    assert not any(hasattr(place, "cube") for place in (Value, mf, package))
 
 
 def test_a_new_op_of_vectors() -> None:
@@ -577,6 +578,10 @@ def test_errors_of_op() -> None:
         with pytest.raises(TypeError, match=r"such as lambda x: .*symbols, not (<built-in|2\.0)"):
             op("mine", *functions)
     assert not TABLE.keys() & {"my op", "mine"}
+    tanh = TABLE["tanh"]
+    with pytest.raises(ValueError, match="the library has an op 'tanh' already"):
+        op("tanh", lambda x: x, lambda out, x: 1)
+    assert TABLE["tanh"] is tanh
 
 
 def test_every_op_says_what_it_is() -> None:

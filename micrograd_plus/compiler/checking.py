@@ -14,7 +14,6 @@ from ..engine import Constant, Value, apply
 from ..formulas.description import formula
 from ..support.nested import flatten, plain
 from .graph import Graph
-from .numbering import Base
 from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR
 from .recorded import Input, Random, Recorded
 from .recording import Recording, Shape, record_again, with_numbers
@@ -26,13 +25,9 @@ def check(
     recording: Recording,
     shapes: Sequence[Shape],
     example: Sequence[Any],
-    base: Base | None = None,
 ) -> None:
-    """Calls `function` again; ValueError if it does something else, with numbers of `example`.
-
-    base: that of the recording, if its calls were stamped.
-    """
-    again = record_again(function, shapes, recording, base)
+    """Calls `function` again; ValueError if it does something else, with numbers of `example`."""
+    again = record_again(function, shapes, recording)
     if len(again.outputs) != len(recording.outputs):
         raise ValueError(
             f"the compiled function returned {len(recording.outputs)} Values when it was "
@@ -49,7 +44,7 @@ def _did_the_same(one: Recording, other: Recording) -> bool:
         one.rows == other.rows
         and one.ends == other.ends
         and len(one.leaves) == len(other.leaves)
-        and all(_are_twins(*pair, one.watched) for pair in zip(one.leaves, other.leaves))
+        and all(_are_twins(*pair, one.base.places) for pair in zip(one.leaves, other.leaves))
     )
 
 

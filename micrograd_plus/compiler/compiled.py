@@ -297,7 +297,7 @@ class Compiled:
                 f"{name_of(self.function)} is compiled as the loss of one example, and returned "
                 "a list: return one Value; for predictions, compile a Module"
             )
-        if next(recording.used(), None) is None:
+        if not any(recording.graph.used()):
             raise ValueError(
                 f"the loss that {name_of(self.function)} returns depends on no parameter: nothing "
                 "could be learned"
@@ -475,7 +475,7 @@ class Step(LossAndGradient):
                         examples, [range(examples.count)], size, repeat=at_once
                     )
                 task = self._task()
-                kind = (size, *examples.shapes)
+                kind = (size, frozenset(examples.shapes))
                 for outcome in self._in_parts(batches_, at_once * steps_each, task, kind, schedule):
                     bar.update(len(outcome.losses))
                     yield outcome.losses
@@ -540,7 +540,7 @@ class Step(LossAndGradient):
 
     def _accept(self, recording: Recording) -> None:
         super()._accept(recording)
-        if not self._programs.store.moves(recording.used()):
+        if not self._programs.store.moves_any(recording.graph):
             raise ValueError(
                 "the optimizer moves none of the parameters that the loss depends on: make it "
                 "from model.parameters() of this model"
@@ -599,7 +599,7 @@ class Training(Step):
         sizes = [len(entry.program.outputs) for entry in entries]
         begin = first * batch_size
         stored = sum(sizes[kind] for kind in kinds[:begin])
-        kind, count = (batch_size, *examples.shapes), -(-len(order) // batch_size)
+        kind, count = (batch_size, frozenset(examples.shapes)), -(-len(order) // batch_size)
         for outcome in self._in_parts(batches, count, task, kind, first=first):
             part = kinds[begin : begin + len(outcome.losses) * batch_size]
             end = stored + sum(sizes[kind] for kind in part)

@@ -142,50 +142,47 @@ class Examples:
         starts = self.starts
         if len(self.shapes) > 1:
             starts = [start for start, own in zip(starts, self.kinds) if own == kind]
+        position, given = -1, b""
+        column: Any = None
         for requirement in requirements:
-            position = requirement.position
-            column = (
-                self.inputs[position :: starts.step]
-                if isinstance(starts, range)  # at equal distances
-                else array("d", [self.inputs[start + position] for start in starts])
-            )
-            if (given := column.tobytes()) != requirement.met_by:
+            if requirement.position != position:  # the same input often has the next one, too
+                position = requirement.position
+                column = (
+                    self.inputs[position :: starts.step]
+                    if isinstance(starts, range)  # at equal distances
+                    else array("d", [self.inputs[start + position] for start in starts])
+                )
+                given = column.tobytes()
+            if given != requirement.met_by:
                 for number in set(column.tolist()):
                     requirement.check(number)
                 requirement.met_by = given
 
 
 def _reader_of(columns: Sequence[Any], numbers: Any) -> Callable[[tuple[Any, ...]], bool]:
-    """`_Reader.read`, where there is machine code; else nothing can be read in this way."""
-    return _Reader(columns, numbers).read if is_installed() else lambda _: False
+    """What copies the arguments of a call to the columns of an array, as `reading` does.
 
+    It returns False if they have other sizes or types, or a nan. Without machine code nothing can
+    be copied in this way.
+    """
+    import numpy as np
 
-class _Reader:
-    """Copies the arguments of a call to the columns of an array, as `reading` does."""
-
-    def __init__(self, columns: Sequence[Any], numbers: Any) -> None:
-        import numpy as np
-
-        shapes = [column.shape for column in columns]
-        ends = np.array(list(accumulate(map(len, shapes))), np.int64)
-        sizes = np.array(list(chain.from_iterable(shapes)), np.int64)
-        view = np.zeros(VIEW, np.int64)
-        self._kept = {"ends": ends, "sizes": sizes, "numbers": numbers, "view": view}
-        types = zip(
-            ("list", "tuple", "float", "int", "array"), (list, tuple, float, int, np.ndarray)
-        )
-        self._columns = structure(Columns)(
-            count=sizes[0],
-            width=len(numbers) // sizes[0],
-            arguments=len(shapes),
-            **{name: address(room) for name, room in self._kept.items()},
-            **{f"{name}_type": id(type_) for name, type_ in types},
-        )
-        self._at, self._read = addressof(self._columns), reader()
-
-    def read(self, batches: tuple[Any, ...]) -> bool:
-        """Copies them; False if they have other sizes or types, or a nan."""
-        return self._read(id(batches), self._at) == 1  # type: ignore[no-any-return]
+    if not is_installed():
+        return lambda _: False
+    shapes = [column.shape for column in columns]
+    ends = np.array(list(accumulate(map(len, shapes))), np.int64)
+    sizes = np.array(list(chain.from_iterable(shapes)), np.int64)
+    view = np.zeros(VIEW, np.int64)
+    rooms = {"ends": ends, "sizes": sizes, "numbers": numbers, "view": view}
+    types = zip(("list", "tuple", "float", "int", "array"), (list, tuple, float, int, np.ndarray))
+    given = structure(Columns)(
+        count=sizes[0],
+        width=len(numbers) // sizes[0],
+        arguments=len(shapes),
+        **{name: address(room) for name, room in rooms.items()},
+        **{f"{name}_type": id(type_) for name, type_ in types},
+    )
+    return reader((addressof(given), given, rooms))
 
 
 def sizes_of(batches: Sequence[Any]) -> Sizes:

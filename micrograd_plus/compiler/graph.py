@@ -25,7 +25,7 @@ import random
 import struct
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -35,7 +35,7 @@ from typing import Any
 from ..engine import Value
 from ..ops import TABLE, Op
 from .native import passes
-from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, VECTOR, Nodes, Table
+from .passes import INPUT, NUMBER, PARAMETER, PICK, RANDOM, UNKNOWN, VECTOR, Nodes, Table
 
 SIMPLIFIED = [TABLE[name] for name in ("add", "mul", "pow", "sum", "dot")]  # as in passes.py
 
@@ -124,6 +124,12 @@ class Graph:
     def claim(self, slots: array[int]) -> int:
         """The parameters on which an output depends get NO_SLOT for UNKNOWN; how many they are."""
         return passes().claim(self.count, self.nodes, self.needed, slots)  # type: ignore[no-any-return]
+
+    def used(self) -> Iterator[bool]:
+        """Whether an output depends on it, for each parameter."""
+        every = array("q", (UNKNOWN,)) * len(self.parameters)
+        self.claim(every)
+        return (slot != UNKNOWN for slot in every)
 
     def in_order(self) -> list[int]:
         """The needed nodes but vectors, each after its operands, a leaf before its first use."""

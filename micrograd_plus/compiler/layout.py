@@ -25,7 +25,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import accumulate
 from typing import Any
 
 from ..engine import Value
@@ -66,60 +66,61 @@ class Store:
     """
 
     def __init__(self, moved: Iterable[Value] = ()) -> None:
-        self._slots: dict[Value, int] = dict.fromkeys(moved, NO_SLOT)
-        self.moved = self._count = len(self._slots)
+        self._listed = list(dict.fromkeys(moved))
+        self.moved = self._count = len(self._listed)
+        self._slots = array("q", (NO_SLOT,)) * self.moved  # of those that are listed
+        self._is_moved = array("q", (1,)) * self.moved
         self.free = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
-        self._moved = frozenset(self._slots)
-        self._listed: list[Value] = []  # for which there are rows, which are newer than `_slots`
-        self._rows: tuple[Row, Row] = array("q"), array("q")
 
     def add(self, graph: Graph) -> None:
         """Adds the parameters that a graph uses; they get their slots later."""
         slots, _ = self.rows(graph.parameters)
         self._count += graph.claim(slots)
 
-    def moves(self, parameters: Iterable[Value]) -> bool:
-        """Whether the optimizer moves any of these."""
-        return not self._moved.isdisjoint(parameters)
+    def moves_any(self, graph: Graph) -> bool:
+        """Whether the optimizer moves any of the parameters that a graph uses."""
+        _, is_moved = self.rows(graph.parameters)
+        return any(moved for moved, is_used in zip(is_moved, graph.used()) if is_used)
 
     def rows(self, parameters: list[Value]) -> tuple[Row, Row]:
         """The slot of each of these, or NO_SLOT or UNKNOWN, and whether it is moved.
 
-        Who writes into the first row gives slots to parameters. The rows are kept for the next
-        call with the same list, which may have grown.
+        Who writes into the first row gives slots to parameters. The rows may be longer than the
+        list: they are kept for the next one, which mostly begins in the same way.
         """
-        if parameters is not self._listed:
-            self._settle()
-            self._listed, self._rows = parameters, (array("q"), array("q"))
-        slots, moved = self._rows
-        new = parameters[len(slots) :]
-        slots.extend(map(self._slots.get, new, repeat(UNKNOWN)))
-        moved.extend(map(self._moved.__contains__, new))
-        return self._rows
-
-    def _settle(self) -> None:
-        """Notes what has been written into the rows."""
-        pairs, some_unknown = zip(self._listed, self._rows[0]), UNKNOWN in self._rows[0]
-        self._slots.update(
-            [pair for pair in pairs if pair[1] != UNKNOWN] if some_unknown else pairs
-        )
+        listed = self._listed
+        if parameters[: len(listed)] != listed[: len(parameters)]:
+            place = {parameter: k for k, parameter in enumerate(listed)}
+            self._listed = list(dict.fromkeys([*parameters, *listed]))
+            places = [place.get(parameter, -1) for parameter in self._listed]
+            self._slots = array("q", [self._slots[k] if k >= 0 else UNKNOWN for k in places])
+            self._is_moved = array("q", [k >= 0 and self._is_moved[k] for k in places])
+        new = parameters[len(self._listed) :]
+        self._listed += new
+        self._slots += array("q", (UNKNOWN,)) * len(new)
+        self._is_moved += row(len(new))
+        return self._slots, self._is_moved
 
     @property
     def parameters(self) -> list[Value]:
         """All parameters."""
-        self._settle()
-        return list(self._slots)
+        return [value for value, slot in zip(self._listed, self._slots) if slot != UNKNOWN]
 
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
-        self._settle()
-        self._listed = []
-        for parameter, slot in self._slots.items():
+        order = self._listed[: self._count]
+        for k, (parameter, slot) in enumerate(zip(self._listed, self._slots)):
             if slot == NO_SLOT:
-                which = 0 if parameter in self._moved else 1
-                self._slots[parameter] = self.free[which]
+                which = 0 if self._is_moved[k] else 1
+                slot = self._slots[k] = self.free[which]
                 self.free[which] += 1
-        return sorted(self._slots, key=self._slots.__getitem__)
+            if slot != UNKNOWN:
+                order[slot] = parameter
+        return order
+
+    def slots(self, parameters: list[Value]) -> list[int]:
+        """The slot of each of these."""
+        return self.rows(parameters)[0][: len(parameters)].tolist()  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return self._count

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .passes import PARAMETERS as FIRST  # the number of the first parameter
+
 # What `native.py` writes in LLVM's language: the words at an address, an object's type, an
 # item of a tuple, and functions of Python's C API.
 integers: Any = None
@@ -36,9 +38,10 @@ Py_IncRef: Any = None
 
 # What the functions belong to, by its place in a tuple: lists to which the op and the numbers of
 # the operands are added; the class of results, and at which of its words a result has its number;
-# the numbers of other Values; the name of the attribute that tells ops of vectors, and what makes
-# the nodes of these.
-OPS, OPERANDS, RESULTS, WORD, PLACES, NARY, OF_VECTORS = range(7)
+# the numbers of other Values, and lists of the parameters among these and of their numbers; the
+# address of the place of the parameter that may be next; the name of the attribute that tells ops
+# of vectors, and what makes the nodes of these.
+OPS, OPERANDS, RESULTS, WORD, PLACES, PARAMETERS, NUMBERS, NEXT, NARY, OF_VECTORS = range(10)
 
 
 def add_number(own: int, numbers: int, value: int) -> int:
@@ -46,9 +49,17 @@ def add_number(own: int, numbers: int, value: int) -> int:
     if type_of(value) == item_of(own, RESULTS):
         words = integers(value)
         return int(PyList_Append(numbers, words[PyLong_AsSsize_t(item_of(own, WORD))]))
+    # Most parameters follow the last one: to see that is faster than to find them.
+    parameters = item_of(own, PARAMETERS)
+    next_ = integers(PyLong_AsSsize_t(item_of(own, NEXT)))
+    place = next_[0]
+    if place < PyList_Size(parameters) and PyList_GetItem(parameters, place) == value:
+        next_[0] = place + 1
+        return int(PyList_Append(numbers, PyList_GetItem(item_of(own, NUMBERS), place)))
     number = PyObject_GetItem(item_of(own, PLACES), value)
     if number == 0:
         return -1
+    next_[0] = PyLong_AsSsize_t(number) - FIRST + 1
     done = PyList_Append(numbers, number)
     Py_DecRef(number)
     return int(done)

@@ -431,7 +431,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
-    type_of(object): where its type is. item_of(tuple, i): its item i.
+    type_of(object): where its type is. item_of(tuple, i): its item i. number_of(float): its number.
     PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
@@ -447,6 +447,10 @@ def _python() -> dict[str, Any]:
 
     def item_of(body: Body, tuple_: Typed, i: Typed) -> Typed:
         return word(body, tuple_, body.builder.add(i.ir, I64(tuple.__basicsize__ // 8)))
+
+    def number_of(body: Body, float_: Typed) -> Typed:
+        bits = word(body, float_, I64(float.__basicsize__ // 8 - 1))
+        return Typed(FLOAT64, body.builder.bitcast(bits.ir, FLOAT64.ir))
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
@@ -471,10 +475,10 @@ def _python() -> dict[str, Any]:
         "PyList_Append": (i32, [I64, I64]),
         "PyList_New": (I64, [I64]),
         "PyList_SetItem": (i32, [I64, I64, I64]),
-        "PyFloat_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsDouble": (FLOAT64.ir, [I64]),
         "PyLong_AsSsize_t": (I64, [I64]),
         "PyLong_FromSsize_t": (I64, [I64]),
+        "PyBool_FromLong": (I64, [I64]),
         "PyErr_BadArgument": (i32, []),
         "PyErr_Occurred": (I64, []),
         "PyErr_Clear": (ir.VoidType(), []),
@@ -495,6 +499,7 @@ def _python() -> dict[str, Any]:
         **{name: function(name, *types) for name, types in functions.items()},
         "type_of": type_of,
         "item_of": item_of,
+        "number_of": number_of,
     }
 
 
@@ -532,15 +537,10 @@ def loops_of(op: Op, dtype: Dtype) -> list[int]:
     return _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
 
 
-@cache
-def reader() -> Any:
-    """`reading.read` as a function of two addresses, which keeps Python's lock."""
-    from ctypes import PYFUNCTYPE, c_int64
-
-    text = Path(reading.__file__).read_text(encoding="utf-8")
-    compiled = partial(_compiled, None, reading, {}, ["read"])
-    address = machine_code.load("reading", text, compiled)["read"]
-    return PYFUNCTYPE(c_int64, c_int64, c_int64)(address)
+def reader(own: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], bool]:
+    """`reading.read` for what it belongs to."""
+    (read,) = _as_in_c(reading)(own)
+    return read  # type: ignore[no-any-return]
 
 
 @cache

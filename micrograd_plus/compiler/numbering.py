@@ -56,12 +56,14 @@ class Columns:
 class Base:
     """What all recordings of one function have: the parameters, and what layers have once.
 
+    stamps_calls: whether calls are stamped, or every one is run.
     numbers, nodes: those that bindings have once; scopes: of the nodes, as in `Rows`.
     stamps: the nodes of all templates; begins: where each one's begin; taken: how many operands
         its stamps have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stamps_calls: bool = True) -> None:
+        self.stamps_calls = stamps_calls
         self.places, self.kinds = Places(), Kinds()
         self.templates = Templates()
         self.numbers = Numbers()

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..engine import Value
 from ..optim.updates import Update
 
 
@@ -36,12 +35,9 @@ def numbers_of(
 class OptimizerMemory:
     """What an optimizer remembers, in a machine's memory; called, it gives it back."""
 
-    def __init__(
-        self, machine: Any, order: Sequence[Value], optimizer: Any, update: Update
-    ) -> None:
-        self.machine, self.optimizer, self.update = machine, optimizer, update
-        slots = {parameter: slot for slot, parameter in enumerate(order[: machine.moved])}
-        self.slots = [slots[parameter] for parameter in optimizer.parameters]
+    def __init__(self, machine: Any, slots: Sequence[int], optimizer: Any, update: Update) -> None:
+        self.machine, self.slots = machine, slots  # of the optimizer's parameters
+        self.optimizer, self.update = optimizer, update
 
     def is_ready(self) -> bool:
         """Whether the state is in the machine."""
@@ -49,23 +45,29 @@ class OptimizerMemory:
 
     def push(self) -> None:
         """Copies the optimizer's state into the machine; ValueError if it is not whole."""
-        update, new = self.update, self.optimizer.has_no_state
-        states = [{}] * len(self.slots) if new else self.optimizer.state
-        names = [*update.kept, *update.counted]
-        begun = any(states)
+        by_slot: list[dict[str, float]] = [{}] * len(self.slots)
+        if not self.optimizer.has_no_state:
+            states = self.optimizer.state
+            if any(states):
+                self._require_whole(states)
+            for slot, state in zip(self.slots, states):
+                by_slot[slot] = state
+        with self.machine.lock:
+            self.machine.write_state(by_slot)
+        self.keep()
+
+    def _require_whole(self, states: Sequence[dict[str, float]]) -> None:
+        """ValueError if a state lacks something, or differs where all must be equal."""
+        names = {*self.update.kept, *self.update.counted}
         for state in states:
-            if begun and state.keys() != {*names}:
+            if state.keys() != names:
                 raise ValueError(
                     f"the optimizer remembers {sorted(state)} of one parameter, and not "
                     f"{sorted(names)}: load a whole state_dict, or make a new optimizer"
                 )
-        for name in update.counted:
-            if begun and len({state[name] for state in states}) > 1:
+        for name in self.update.counted:
+            if len({state[name] for state in states}) > 1:
                 raise ValueError(f"the optimizer's parameters differ in {name!r}")
-        by_slot = dict(zip(self.slots, states))
-        with self.machine.lock:
-            self.machine.write_state([by_slot[slot] for slot in range(len(states))])
-        self.keep()
 
     def keep(self) -> None:
         """The machine's state is the optimizer's, from now on."""

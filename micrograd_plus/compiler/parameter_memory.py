@@ -118,9 +118,10 @@ class ParameterMemory:
         return self._places[owner]
 
 
-def at_home(parameters: Iterable[Value]) -> bool:
-    """Whether none of the parameters has its number in a machine."""
-    return not any(hasattr(kind, "_memory") for kind in {*map(type, parameters)})
+def away(parameters: Iterable[Value]) -> list[ParameterMemory]:
+    """The memories in machines that have the numbers of some of these parameters."""
+    kinds: set[Any] = {*map(type, parameters)}
+    return [kind._memory for kind in kinds if hasattr(kind, "_memory")]
 
 
 def _class_while_away(memory: ParameterMemory) -> Any:

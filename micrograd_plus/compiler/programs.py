@@ -65,7 +65,7 @@ class Entry:
 
     def is_current(self) -> bool:
         """Whether all modules are in the mode in which they were recorded."""
-        return [module.training for module in self.modules] == self.modes
+        return not self.modules or [module.training for module in self.modules] == self.modes
 
 
 class Programs:
@@ -94,7 +94,6 @@ class Programs:
         self.known, self.accept = known, accept
         self.optimizer, self.dtype, self.new_machine = optimizer, dtype, new_machine
         self.base = Base()  # what recordings leave for the next one
-        self.watched: dict[Value, None] = {}
         self.entries: OrderedDict[Key, Entry] = OrderedDict()
         self.store = Store(optimizer.parameters if optimizer else ())
         self.machine: Any = None
@@ -130,9 +129,12 @@ class Programs:
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
         if any(map(self.lacks, examples.shapes)):
-            self.watched = self.watched or dict.fromkeys([*self.known(), *in_reach(self.function)])
+            known = self.base.places
+            if not known.parameters:
+                known.know(self.known())
+                known.know(in_reach(self.function))
             _keep_freed_memory()
-            with _collector.paused(), watching(self.watched):
+            with _collector.paused(), watching(known.parameters):
                 self._record_missing(examples)
         entries, all_loaded = [], True
         for key in examples.shapes:
@@ -159,10 +161,9 @@ class Programs:
         return entry is None or not entry.is_current()
 
     def _record(self, key: Key, example: Sequence[Any]) -> Entry:
-        recording = record(self.function, key, self.watched, self.base)
-        self.watched = recording.watched
+        recording = record(self.function, key, (), self.base)
         self.accept(recording)
-        check(self.function, recording, key, example, self.base)
+        check(self.function, recording, key, example)
         known = len(self.store)
         self.store.add(recording.graph)
         if len(self.store) != known:  # the other programs have their numbers in these places
@@ -207,7 +208,8 @@ class Programs:
             order, machine = self.store.in_order(), self._new_machine()
             self.machine, self.memory = machine, ParameterMemory(machine, order)
             if self.optimizer:
-                self.state = OptimizerMemory(machine, order, self.optimizer, self.update)
+                slots = self.store.slots(self.optimizer.parameters)
+                self.state = OptimizerMemory(machine, slots, self.optimizer, self.update)
         self._loaded = {key: entry.program for key, entry in self.entries.items()}
         self._generators = [g for entry in self.entries.values() for g in entry.program.generators]
         self._whole = {}

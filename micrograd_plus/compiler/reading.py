@@ -22,12 +22,16 @@ integers: Any = None
 places: Any = None
 columns_at: Any = None
 type_of: Any = None
+item_of: Any = None
+number_of: Any = None
 PyTuple_Size: Any = None
 PyTuple_GetItem: Any = None
 PyList_Size: Any = None
 PyList_GetItem: Any = None
-PyFloat_AsDouble: Any = None
 PyLong_AsDouble: Any = None
+PyLong_AsSsize_t: Any = None
+PyBool_FromLong: Any = None
+PyErr_BadArgument: Any = None
 PyErr_Occurred: Any = None
 PyErr_Clear: Any = None
 PyObject_GetBuffer: Any = None
@@ -60,8 +64,9 @@ def read_number(columns: Columns, x: int, to: int) -> int:
     """Copies a number; 0 if it is none, or nan."""
     numbers = doubles(columns.numbers)
     if type_of(x) == columns.float_type:
-        numbers[to] = PyFloat_AsDouble(x)
-        return int(numbers[to] == numbers[to])
+        number = number_of(x)
+        numbers[to] = number
+        return int(number == number)
     if type_of(x) == columns.int_type:
         numbers[to] = PyLong_AsDouble(x)
         if numbers[to] == -1.0 and PyErr_Occurred() != 0:  # no float is so large
@@ -133,9 +138,8 @@ def read_array(columns: Columns, x: int, size: int, end: int, begin: int, each: 
     return int(done)
 
 
-def read(batches: int, at: int) -> int:
+def copy_all(columns: Columns, batches: int) -> int:
     """Copies the numbers of a tuple of batches; 0 if one is not as `columns` say, or has a nan."""
-    columns = columns_at(at, 0)
     sizes, ends = integers(columns.sizes), integers(columns.ends)
     if PyTuple_Size(batches) != columns.arguments:
         return 0
@@ -156,3 +160,14 @@ def read(batches: int, at: int) -> int:
                     return 0
         size, begin = end, begin + each
     return 1
+
+
+def read(own: int, arguments: int, count: int) -> int:
+    """`read(batches)`: whether their numbers were copied; `own` begins with where `columns` are."""
+    if count != 1:
+        return int(PyErr_BadArgument())
+    columns = columns_at(PyLong_AsSsize_t(item_of(own, 0)), 0)
+    return int(PyBool_FromLong(copy_all(columns, integers(arguments)[0])))
+
+
+ENTRIES = ("read",)

@@ -20,12 +20,11 @@ from __future__ import annotations
 import math
 import random
 import sys
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, islice, repeat
+from itertools import chain, compress, islice, repeat
 from threading import RLock
 from typing import Any
 
@@ -37,8 +36,8 @@ from ..support.words import in_short
 from .graph import Graph
 from .native import maker
 from .numbering import Base, graph_of, stamps_of
-from .parameter_memory import at_home, class_changes
-from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED, UNKNOWN
+from .parameter_memory import away, class_changes
+from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED
 from .recorded import Input, Random, Recorded, user_line, watched_class
 from .rows import VECTOR_OP, Result, Rows, results_of, word_of_number
 from .stamping import Binding, Key, flattened, flattened_rows
@@ -72,7 +71,7 @@ class Recording:
         parameters.
     ends: the numbers of the Values that the function returned; outputs: these, in one list.
     structure: the nested lists that it returned, with None in place of each Value.
-    watched: the parameters whose numbers could not be read; base: what recordings share.
+    base: what recordings share, as the parameters, whose numbers could not be read.
     randoms: in the order in which they are drawn. modules: those whose mode was read.
     """
 
@@ -81,7 +80,6 @@ class Recording:
     ends: list[int]
     outputs: list[Value]
     structure: Any
-    watched: dict[Value, None]
     base: Base
     inputs: list[Input]
     randoms: list[Random]
@@ -127,20 +125,13 @@ class Recording:
     @cached_property
     def parameters(self) -> list[Value]:
         """The leaves on which an output depends, but inputs and plain numbers."""
-        return list(self.used())
-
-    def used(self) -> Iterator[Value]:
-        """The same, one by one."""
-        graph = self.graph
-        every = array("q", (UNKNOWN,)) * len(graph.parameters)
-        graph.claim(every)
-        return (value for value, slot in zip(graph.parameters, every) if slot != UNKNOWN)
+        return list(compress(self.graph.parameters, self.graph.used()))
 
     def unknown(self) -> list[Value]:
-        """The parameters that were not watched."""
+        """The parameters that were not known, and whose numbers could be read."""
         if len(self.graph.parameters) == len(self.base.places.parameters):
             return []
-        return [value for value in self.parameters if value not in self.watched]
+        return [value for value in self.parameters if value not in self.base.places]
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -152,12 +143,12 @@ _new: Callable[[type[Result]], Result] = Result.__new__
 class _Recorder:
     """Makes Values without numbers, as the protocol `context.Recorder` says."""
 
-    def __init__(self, base: Base, stamps_calls: bool, checks: bool) -> None:
-        self.base, self.stamps_calls = base, stamps_calls
+    def __init__(self, base: Base, checks: bool) -> None:
+        self.base, self.stamps_calls = base, base.stamps_calls
         self.unchecked = base.templates.unchecked if checks else {}
         self.places, self.rows = base.places, Rows()
         self.places.results = results_of(self.rows)
-        self.node, self.numbers_of, self.results_of = self._makers()
+        self.node, self.places.of, self.results_of = self._makers()  # type: ignore[method-assign]
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
         self.modules: dict[int, Any] = {}
@@ -175,13 +166,13 @@ class _Recorder:
         self.rows.scopes.append((len(self.rows.ops), open_scope.get()))
 
     def _makers(self) -> Sequence[Callable[..., Any]]:
-        """`node`, which is called for each operator, `numbers_of` and `results_of`."""
+        """`node`, which is called for each operator, `Places.of` and `results_of`."""
         places, results = self.places, self.places.results
         ops, operands = self.rows.ops, self.rows.operands
         of_vectors = self._node_of_vectors
         if (make := maker()) and (word := word_of_number()):
-            own = (ops, operands, results, word, places, "nary", of_vectors)
-            return make(own)
+            listed = places.parameters, places.numbers, places.next.buffer_info()[0]
+            return make((ops, operands, results, word, places, *listed, "nary", of_vectors))
 
         def node(op: Op, values: tuple[Value, ...]) -> Value:
             if op.nary:
@@ -220,7 +211,7 @@ class _Recorder:
         """The number of the vector of these Values, which is made once."""
         number = self.vectors.get(values)
         if number is None:
-            number = self.vectors[values] = self._add(VECTOR_OP, self.numbers_of(values))
+            number = self.vectors[values] = self._add(VECTOR_OP, self.places.of(values))
             self.rows.lengths.append(len(values))
         return number
 
@@ -274,7 +265,7 @@ class _Recorder:
 
     def _stamp(self, binding: Binding, values: list[Value], count: int) -> Iterable[int]:
         """Adds the nodes of so many calls; the numbers of what they return."""
-        rows, varying, each = self.rows, self.numbers_of(values), binding.template.each
+        rows, varying, each = self.rows, self.places.of(values), binding.template.each
         outside, begin, size = self.base.outside(binding), len(rows.stamped), len(each.ops)
         rows.ops += repeat(binding, count)
         rows.stamped += each.ops * count
@@ -387,7 +378,7 @@ def example(shapes: Sequence[Shape], make: Callable[[int], Any]) -> list[Any]:
 def record(
     function: Callable[..., Any],
     shapes: Sequence[Shape],
-    known: Sequence[Value] | dict[Value, None],
+    known: Iterable[Value],
     base: Base | None = None,
 ) -> Recording:
     """The graph of `function` for arguments of these shapes; () is a single number.
@@ -400,31 +391,30 @@ def record(
     base: what other recordings of the function left; a call whose template is there is stamped.
     Without it every call is run.
     """
-    watched = known if isinstance(known, dict) else dict.fromkeys(known)
-    watched = watched or dict.fromkeys(in_reach(function))
+    base = base or Base(stamps_calls=False)
+    base.places.know(known)
+    if not base.places.parameters:
+        base.places.know(in_reach(function))
     new = set[Value]()
     while True:
-        recording = _record(function, shapes, watched, base)
+        recording = _record(function, shapes, base)
         reached = recording.unknown()
         if new and new.isdisjoint(reached):
             return with_numbers(recording)
         if not reached:
             return recording
-        watched, new = {**watched, **dict.fromkeys(reached)}, set(reached)
+        base.places.know(reached)
+        new = set(reached)
 
 
 def record_again(
-    function: Callable[..., Any],
-    shapes: Sequence[Shape],
-    recording: Recording,
-    base: Base | None = None,
+    function: Callable[..., Any], shapes: Sequence[Shape], recording: Recording
 ) -> Recording:
     """What the function that was recorded does in another call.
 
-    base: that of the recording. Calls that have been run only once are run again, and must do the
-    same as their templates.
+    Calls that have been run only once are run again, and must do the same as their templates.
     """
-    return _record(function, shapes, recording.watched, base, checks=True)
+    return _record(function, shapes, recording.base, checks=True)
 
 
 def with_numbers(recording: Recording) -> Recording:
@@ -435,8 +425,9 @@ def with_numbers(recording: Recording) -> Recording:
     return replace(recording) if made_inside else recording  # without the graph of before
 
 
-def in_reach(function: Callable[..., Any]) -> Iterator[Value]:
+def in_reach(function: Callable[..., Any]) -> list[Value]:
     """The parameters in the variables that a function refers to: most of those it will use."""
+    found: list[Value] = []
     code = getattr(function, "__code__", None)
     around = [function.__globals__.get(name) for name in code.co_names] if code else []
     for cell in getattr(function, "__closure__", None) or ():
@@ -444,11 +435,12 @@ def in_reach(function: Callable[..., Any]) -> Iterator[Value]:
             around.append(cell.cell_contents)
     for thing in around:
         if isinstance(getattr(thing, "training", None), bool):
-            yield from getattr(thing, "parameters", list)()
+            found += getattr(thing, "parameters", list)()
         elif isinstance(thing, (Value, list, tuple)):
-            yield from _leaves(thing)
+            found += _leaves(thing)
         else:
-            yield from _leaves(list(getattr(thing, "__dict__", {}).values()))
+            found += _leaves(list(getattr(thing, "__dict__", {}).values()))
+    return found
 
 
 def _leaves(x: Any) -> Iterator[Value]:
@@ -463,13 +455,10 @@ def _leaves(x: Any) -> Iterator[Value]:
 def _record(
     function: Callable[..., Any],
     shapes: Sequence[Shape],
-    watched: dict[Value, None],
-    base: Base | None,
+    base: Base,
     checks: bool = False,
 ) -> Recording:
-    shared = Base() if base is None else base
-    shared.places.know(watched)
-    active = _Recorder(shared, base is not None, checks)
+    active = _Recorder(base, checks)
     inputs: list[Input] = []
 
     def make(position: int) -> Input:
@@ -478,7 +467,7 @@ def _record(
 
     try:
         # A program must not depend on the first caller, who may measure a loss inside no_grad.
-        with watching(watched), using(Engine()), recording(active):
+        with watching(base.places.parameters), using(Engine()), recording(active):
             returned = function(*example(shapes, make))
         if active.refused:  # an `except` in the function has caught it
             raise active.refused
@@ -491,11 +480,11 @@ def _record(
                     + ": is a `return` missing?"
                     * (returned is None)
                 )
-        ends = shared.places.of(outputs)
+        ends = base.places.of(outputs)
     finally:
-        leaves = shared.places.forget()
+        leaves = base.places.forget()
         # These refer to `active`: together they would stay until a collection.
-        del active.node, active.numbers_of, active.results_of
+        del active.node, base.places.of, active.results_of
     own = {*inputs, *active.randoms}
     for leaf in leaves:
         if isinstance(leaf, Recorded) and leaf not in own:
@@ -510,8 +499,7 @@ def _record(
         ends=ends,
         outputs=outputs,
         structure=refilled(returned, repeat(None)),
-        watched=watched,
-        base=shared,
+        base=base,
         inputs=inputs,
         randoms=active.randoms,
         requirements=active.requirements,
@@ -520,41 +508,47 @@ def _record(
 
 
 _one_at_a_time = RLock()
-_watched_now: list[dict[Value, None]] = [{}]
+_watched_now: list[tuple[int, int]] = [(0, 0)]  # which list of parameters, and how many of it
 
 
 @contextmanager
-def watching(parameters: dict[Value, None]) -> Iterator[None]:
+def watching(parameters: list[Value]) -> Iterator[None]:
     """Inside, the numbers of the parameters cannot be read in this thread.
 
     Threads record one at a time, because two of them may share parameters. It can be nested.
     """
     with _one_at_a_time:
-        if parameters is _watched_now[-1]:
+        these = id(parameters), len(parameters)
+        if these == _watched_now[-1]:
             yield
             return
-        changed, usual = _watch(parameters)
-        _watched_now.append(parameters)
+        changed = _watch(parameters)
+        _watched_now.append(these)
         try:
             yield
         finally:
             _watched_now.pop()
-            for parameter in changed:
-                parameter.__class__ = usual[type(parameter)]
+            for usual, values in changed.items():
+                for parameter in values:
+                    parameter.__class__ = usual
 
 
-def _watch(
-    parameters: dict[Value, None],
-) -> tuple[list[Value], dict[type[Value], type[Value]]]:
-    """Gives parameters their watched class; those that had another, and which one had which."""
+def _watch(parameters: list[Value]) -> dict[type[Value], list[Value]]:
+    """Gives parameters their watched class; those that had another, by that class."""
     while True:
-        for parameter in parameters:
-            _ = parameter.data  # which brings it home, if a machine has it
+        for memory in away(parameters):
+            memory.come_home()
         with class_changes:
-            if not at_home(parameters):  # another thread has begun a step with them
+            if away(parameters):  # another thread has begun a step with them
                 continue
-            kinds = {kind: watched_class(kind) for kind in {*map(type, parameters)}}
-            changed = [value for value in parameters if kinds[type(value)] is not type(value)]
-            for parameter in changed:
-                parameter.__class__ = kinds[type(parameter)]
-            return changed, {watched: kind for kind, watched in kinds.items()}
+            kinds = {*map(type, parameters)}
+            changed = {
+                kind: [value for value in parameters if type(value) is kind]
+                for kind in kinds
+                if watched_class(kind) is not kind
+            }
+            for kind, values in changed.items():
+                watched = watched_class(kind)
+                for parameter in values:
+                    parameter.__class__ = watched
+            return changed

@@ -9,10 +9,9 @@ makes one space of them when all is known.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import count
 from typing import Any, Self
 
 from ..engine import Value
@@ -130,7 +129,9 @@ class Places(dict[Value, int]):
 
     def __init__(self) -> None:
         self.parameters: list[Value] = []
+        self.numbers: list[int] = []  # of the parameters
         self.tags = array("q")  # 0, 1, 2, … for each parameter
+        self.next = array("q", (0,))  # the place of the parameter that may be asked for next
         self.leaves: list[Value] = []
         self.results: type[Result] = Result
 
@@ -140,7 +141,7 @@ class Places(dict[Value, int]):
         return number
 
     def of(self, values: Iterable[Value]) -> list[int]:
-        """The numbers of Values."""
+        """The numbers of Values; while something is recorded, machine code takes its place."""
         results = self.results
         return [value.number if type(value) is results else self[value] for value in values]
 
@@ -148,13 +149,19 @@ class Places(dict[Value, int]):
         """The leaves of one recording that have these numbers."""
         return [self.leaves[number - LEAVES] for number in numbers]
 
-    def know(self, parameters: Collection[Value]) -> None:
-        """Adds the parameters that are new, to those that are known already."""
-        if len(parameters) > len(self.parameters):
-            new = [value for value in parameters if value not in self]
-            self.update(zip(new, count(PARAMETERS + len(self.parameters))))
-            self.parameters += new
-            self.tags.extend(range(len(self.tags), len(self.parameters)))
+    def know(self, parameters: Iterable[Value]) -> None:
+        """Adds parameters to those that are known already."""
+        values = list(parameters)
+        if values == self.parameters[: len(values)]:
+            return
+        if len({*values}) < len(values) or not self.keys().isdisjoint(values):
+            values = [value for value in dict.fromkeys(values) if value not in self]
+        begin, end = len(self.parameters), len(self.parameters) + len(values)
+        numbers = list(range(PARAMETERS + begin, PARAMETERS + end))
+        self.update(zip(values, numbers))
+        self.parameters += values
+        self.numbers += numbers
+        self.tags += array("q", list(range(begin, end)))  # faster than from the range
 
     def forget(self, begin: int = 0) -> list[Value]:
         """Removes the leaves from this one on, and returns them."""

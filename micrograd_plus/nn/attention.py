@@ -353,11 +353,12 @@ class MultiHeadAttention(Module):
         """Returns the output of one head for each query, and its attention weights."""
         size = self.embed_dim // self.num_heads
         own = slice(head * size, (head + 1) * size)
+        queries, keys, values = ([row[own] for row in rows] for rows in (queries, keys, values))
         answers, table = [], []
         with scope(f"head {head}"):
             for query, looks in zip(queries, seen):
                 answer, weights = attend(
-                    query[own], [keys[k][own] for k in looks], [values[k][own] for k in looks]
+                    query, [keys[k] for k in looks], [values[k] for k in looks]
                 )
                 answers.append(answer)
                 if recorder() is None:

@@ -135,7 +135,12 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """Returns every parameter once."""
-        return [value for value in dict.fromkeys(self._values()) if not isinstance(value, Buffer)]
+        values = self._values()
+        if len({*values}) < len(values):
+            values = list(dict.fromkeys(values))
+        if any(issubclass(kind, Buffer) for kind in {*map(type, values)}):
+            values = [value for value in values if not isinstance(value, Buffer)]
+        return values
 
     def _values(self) -> list[Value]:
         """Returns the parameters and buffers in the order of `state_dict`, some more than once."""

@@ -8,7 +8,7 @@ from typing import Any
 
 def plain(x: Any) -> Any:
     """NumPy arrays and PyTorch tensors as nested lists; anything else as it is."""
-    return x.tolist() if hasattr(x, "tolist") else x
+    return x.tolist() if hasattr(type(x), "tolist") else x  # of the type: faster for a Value
 
 
 def is_nested(x: Any) -> bool:
