@@ -541,7 +541,7 @@ def locate(
 ) -> None:
     """Writes to `work.at` where n rows of each operand are, from row i on, at most a block.
 
-    Packs those that are not in place; on the way back only those that are read.
+    Packs those that are not in place; in the backward pass only those that are read.
     """
     at = integers(work.at)
     for j in range(instruction.operand_count):

@@ -488,7 +488,7 @@ def mark_written(instructions: list[Instruction], parameters: int) -> list[int]:
     ]
     if not any(chosen):
         return []
-    reached: list[tuple[int, int]] = []  # what gets a gradient before, on the way back
+    reached: list[tuple[int, int]] = []  # what gets a gradient before, in the backward pass
     written: list[tuple[int, int]] = []
     for instruction, is_matrix in zip(reversed(instructions), reversed(chosen)):
         for j, x in reversed([*enumerate(instruction.operands)]):  # the matrix comes last
