@@ -173,10 +173,10 @@ def gradcheck(
     def with_another(changed: Value) -> Callable[[float], float]:
         return lambda x: called(*[Value(x if a is changed else a.data) for a in arguments]).data
 
-    order = topological_order(result)
+    order, own = topological_order(result), {*arguments}
 
     def function_of(leaf: Value) -> Callable[[float], float]:
-        return with_another(leaf) if leaf in arguments else _as_function_of(leaf, order)
+        return with_another(leaf) if leaf in own else _as_function_of(leaf, order)
 
     # The function may also reach others, as a model's parameters.
     leaves = list(dict.fromkeys([*arguments, *_leaves(order)]))

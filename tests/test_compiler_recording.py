@@ -86,6 +86,10 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
+def value_of_a_loss(of: str, x: Any, watched: Watched) -> Value:
+    return {"input": x[0], "parameter": watched.w[0], "result": x[0] * watched.w[0]}[of]
+
+
 @pytest.mark.parametrize("of", ["input", "parameter", "result"])
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_needs_a_number_is_refused(what: str, of: str) -> None:
@@ -93,8 +97,7 @@ def test_what_needs_a_number_is_refused(what: str, of: str) -> None:
     watched = Watched()
 
     def loss(x: Any) -> Value:
-        value = {"input": x[0], "parameter": watched.w[0], "result": x[0] * watched.w[0]}[of]
-        read(value)  # here
+        read(value_of_a_loss(of, x, watched))  # here
         return watched.w[0] * x[0] + watched.w[1]
 
     assert_refused(loss, TypeError, f"(?s){instead}.*", watched, [[1.0, 2.0]])
@@ -110,7 +113,7 @@ def test_what_is_refused_is_not_hidden_by_an_except(what: str, of: str) -> None:
     watched = Watched()
 
     def loss(x: Any) -> Value:
-        value = {"input": x[0], "parameter": watched.w[0], "result": x[0] * watched.w[0]}[of]
+        value = value_of_a_loss(of, x, watched)
         try:
             read(value)
         except Exception:

@@ -475,22 +475,23 @@ class Step(LossAndGradient):
                         examples, [range(examples.count)], size, repeat=at_once
                     )
                 task = self._task()
-                kind = (size, frozenset(examples.shapes))
-                for outcome in self._in_parts(batches_, at_once * steps_each, task, kind, schedule):
+                count = at_once * steps_each
+                for outcome in self._in_parts(batches_, count, task, examples, size, schedule):
                     bar.update(len(outcome.losses))
                     yield outcome.losses
                 done += at_once
 
     def _in_parts(
-        self, batches: Batches, count: int, task: Task, kind: tuple[Any, ...],
+        self, batches: Batches, count: int, task: Task, examples: Examples, batch_size: int,
         schedule: Any = None, first: int = 0,
     ) -> Iterator[Outcome]:  # fmt: skip
         """Runs steps `first` to `count` in parts of about 0.1 s: Ctrl-C is handled between them.
 
-        kind: what a step takes; the first part is as long as the last one's time suggests if the
-        last run was of the same kind. A guarded run ends early after a step that could not be
+        The first part is as long as the last one's time suggests, if the last run had such batches,
+        of examples of the same shapes. A guarded run ends early after a step that could not be
         completed.
         """
+        kind = batch_size, frozenset(examples.shapes)
         done, part = first, self._pace[1] if self._pace[0] == kind else 1
         while done < count:
             started = time.perf_counter()
@@ -599,8 +600,8 @@ class Training(Step):
         sizes = [len(entry.program.outputs) for entry in entries]
         begin = first * batch_size
         stored = sum(sizes[kind] for kind in kinds[:begin])
-        kind, count = (batch_size, frozenset(examples.shapes)), -(-len(order) // batch_size)
-        for outcome in self._in_parts(batches, count, task, kind, first=first):
+        count = -(-len(order) // batch_size)
+        for outcome in self._in_parts(batches, count, task, examples, batch_size, first=first):
             part = kinds[begin : begin + len(outcome.losses) * batch_size]
             end = stored + sum(sizes[kind] for kind in part)
             rows = outputs_of(part, entries, batches.outputs[stored:end])

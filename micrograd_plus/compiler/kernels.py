@@ -848,39 +848,26 @@ def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: i
     return work.lane_begin + slot * width + lane if slot >= 0 else ~slot
 
 
-def picks_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """Numbers, each taken from where the index says, which is the same for all rows."""
+def picks(work: Work, instruction: Instruction, out: int, width: int, is_back: int) -> None:
+    """Numbers, each taken from where the index says, which is the same for all rows.
+
+    If `is_back`, the gradient of each goes to where it was taken.
+    """
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, count, at = floats(work.data), instruction.count, row_begin(work, index, 0, width)
+    data, grad, at = floats(work.data), floats(work.grad), row_begin(work, index, 0, width)
+    to_next = values.row_stride * (width if values.per_example else 1)
     for lane in range(width):
         chosen = int(data[at + lane])
-        if values.rule == AFFINE:
-            first = picked(work, values, 0, chosen, width, lane)
-            to_next = values.row_stride * (width if values.per_example else 1)
-            for i in range(count):
-                data[out + i * width + lane] = data[first + i * to_next]
-        else:
-            for i in range(count):
-                data[out + i * width + lane] = data[picked(work, values, i, chosen, width, lane)]
-
-
-def picks_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """The gradient goes to the number that was taken."""
-    index = pattern_at(work.patterns, instruction.first_operand)
-    values = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, grad = floats(work.data), floats(work.grad)
-    count, at = instruction.count, row_begin(work, index, 0, width)
-    for lane in range(width):
-        chosen = int(data[at + lane])
-        if values.rule == AFFINE:
-            first = picked(work, values, 0, chosen, width, lane)
-            to_next = values.row_stride * (width if values.per_example else 1)
-            for i in range(count):
-                grad[first + i * to_next] += grad[out + i * width + lane]
-        else:
-            for i in range(count):
-                grad[picked(work, values, i, chosen, width, lane)] += grad[out + i * width + lane]
+        first = picked(work, values, 0, chosen, width, lane)
+        for i in range(instruction.count):
+            to, place = out + i * width + lane, first + i * to_next
+            if values.rule != AFFINE:
+                place = picked(work, values, i, chosen, width, lane)
+            if is_back:
+                grad[place] += grad[to]
+            else:
+                data[to] = data[place]
 
 
 # ---- the tape
@@ -903,7 +890,7 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
             begin_with(work, instruction, instruction.count, 1, out, width)
             dots_forward(work, instruction, out, width)
         elif instruction.kind == PICK:
-            picks_forward(work, instruction, out, width)
+            picks(work, instruction, out, width, 0)
         else:
             each_forward(work, instruction, out, width)
 
@@ -936,7 +923,7 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             add_gradients(work, instruction, instruction.count, 1, out, width)
             dots_backward(work, instruction, out, width)
         elif instruction.kind == PICK:
-            picks_backward(work, instruction, out, width)
+            picks(work, instruction, out, width, 1)
         else:
             each_backward(work, instruction, out, width)
 

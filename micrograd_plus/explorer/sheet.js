@@ -208,7 +208,7 @@ function toFillIn(step, isPart) {
     return [...given, ...lines.map(([formula]) => equals(formula, BLANK))];
   }
   if (kind === "reward") return [row(text("loss&#xA0;"), BLANK, op("→"), BLANK)];
-  const formula = [lines[0]].flat().join(op("=")).replaceAll(op("?"), BLANK);
+  const formula = equals(...[lines[0]].flat()).replaceAll(op("?"), BLANK);
   if (kind !== "backward") return [formula];
   const numbers = row(op("="), equals(row(BLANK, op("×"), BLANK), BLANK));
   const sum = isPart ? [equals(grad(node), BLANK)] : [];
