@@ -95,6 +95,7 @@ class NativeMachine:
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
+        self.slots = [program.slots for program in programs]
         tape = _Encoder(programs, self.dtype)
         lane_begin = whole_lines(max(program.own_end for program in programs))
         lanes = whole_lines(max(program.slots * program.lanes for program in programs))
@@ -195,8 +196,9 @@ class NativeMachine:
         """Into how many parts a step is cut, for several threads."""
         begin, end = batches.steps[step : step + 2]
         groups = batches.groups[begin:end]
-        examples = int(groups["size"].sum())
-        slots = int((groups["size"] * self.tape["headers"]["slots"][groups["program"]]).sum())
+        sizes, programs = groups["size"].tolist(), groups["program"].tolist()
+        examples = sum(sizes)
+        slots = sum([size * self.slots[program] for size, program in zip(sizes, programs)])
         return -(-examples // part_size(examples, slots, MOST_PARTS))
 
     def _useful_threads(self, batches: Batches, first: int, count: int, task: Task) -> int | None:

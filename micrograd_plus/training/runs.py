@@ -276,6 +276,7 @@ class CompiledRun(Run):
         threads = 1 if in_a_sweep() else processors()  # a sweep uses the others itself
         self.stepper = Training(self._one_example, self.optimizer, threads, engine, devices)
         self.predict = Predict(self.model, engine=engine, devices=devices)
+        self.right = losses.right_decisions(_rule(self.loss), self.y)
         self.in_machine = False  # whether the numbers before the last update are still there
         self.model.train()
         self.stepper.prepare(self.examples)
@@ -308,7 +309,7 @@ class CompiledRun(Run):
         """Makes the epoch's updates that are left; yields after about 0.1 s of them."""
         for value in self.unreached:  # the step sets the gradients of the others
             value.grad = 0.0
-        for of_steps, norms, predictions in self.stepper.epoch(
+        for of_steps, norms, rows in self.stepper.epoch(
             self.examples, epoch.order, size, self.clip or 0.0, epoch.seeds, epoch.steps
         ):
             first = epoch.examples
@@ -320,8 +321,8 @@ class CompiledRun(Run):
                         raise self.diverged(what, number)
                 epoch.add(len(self.last), loss, norm)
                 self.good_loss, self.lr, self.in_machine = loss, self.optimizer.lr, True
-            _, targets = self.examples_of(epoch.order[first : epoch.examples])
-            epoch.add_right(_right(self.loss, predictions, targets))
+            right = [self.right[i] for i in epoch.order[first : epoch.examples]]
+            epoch.add_right(losses.count_correct(_rule(self.loss), _predictions(rows), right))
             self.history.threads = self.stepper.threads or 1
             yield
 
@@ -360,11 +361,15 @@ def _right(
     loss: Callable[[Any, Any], Value], predictions: Sequence[Any], targets: Sequence[Any]
 ) -> int | None:
     """The number of right predictions; None for regression."""
-    rule = getattr(type(loss), "function", loss)  # the function of a loss module
-    count = 0
-    for prediction, target in zip(predictions, targets):
-        is_right = losses.is_correct(rule, prediction, target)
-        if is_right is None:
-            return None
-        count += is_right
-    return count
+    rule = _rule(loss)
+    return losses.count_correct(rule, predictions, losses.right_decisions(rule, targets))
+
+
+def _rule(loss: Callable[[Any, Any], Value]) -> Callable[..., Any]:
+    """The function that a loss computes: of a loss module its function."""
+    return getattr(type(loss), "function", loss)
+
+
+def _predictions(rows: Any) -> Any:
+    """Rows of outputs without the first one, the loss."""
+    return rows[:, 1:] if hasattr(rows, "shape") else [row[1:] for row in rows]
