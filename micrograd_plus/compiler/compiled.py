@@ -612,6 +612,16 @@ class Training(Step):
             begin, stored = begin + len(part), end
             yield outcome.losses, outcome.norms, rows
 
+    def loss_of(self, examples: Examples, order: Sequence[int]) -> float:
+        """The mean loss of these examples, with the parameters as they are now.
+
+        It draws no random numbers from the generators: those of this loss begin with the seeds 0.
+        """
+        self.prepare(examples)
+        programs = self._programs
+        batches = programs.in_batches(examples, [order], len(order))
+        return programs.run(batches, 0, 1, Task(False, programs.no_seeds())).losses[0]
+
     def go_back(self) -> None:
         """Restores the parameters and the optimizer to their state before the last update."""
         self._programs.go_back()

@@ -296,6 +296,10 @@ class Programs:
         drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(self._generators)}
         return [drawn[g] for g in self._generators]
 
+    def no_seeds(self) -> list[int]:
+        """Seeds for the random numbers of each program, without drawing any."""
+        return [0] * len(self._generators)
+
     def require_seeds(self, seeds: Sequence[int]) -> None:
         """ValueError if these seeds are not as many as the programs take."""
         if len(seeds) != len(self._generators):
