@@ -26,10 +26,12 @@ class Plot(Figure):
         layout = self.get_layout_engine()
         if layout is not None:
             layout.execute(self)
+        # Compressing harder takes twice as long, for files that are a fifth smaller.
+        options = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
         # With an engine, savefig would draw the figure twice: once for the layout alone.
         self.set_layout_engine(None)
         try:
-            self.savefig(content, format=kind)
+            self.savefig(content, format=kind, **options)
         finally:
             self.set_layout_engine(layout)
         return content.getvalue()
