@@ -308,7 +308,7 @@ def multiply(
     columns meet a large matrix.
     """
     strip = 2 * VECTOR
-    by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
+    by_vectors = (rows < 4 or columns < 4) and a_inner == 1 and b_inner == 1
     if by_vectors:
         multiply_vectors(
             adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
