@@ -75,6 +75,7 @@ class NativeMachine:
         self.lock = RLock()  # held while a program runs, and while numbers come or go
         self.work = structure(Work)()
         self.given: Any = None  # what the last run was given
+        self.given_rates: Any = None  # of each step, or of all with their number
         self._make_room(1)
         self.updates = [0, 0]  # for the first step, and for later ones
         if update:
@@ -135,9 +136,11 @@ class NativeMachine:
 
     def _make_room(self, steps: int) -> None:
         """Makes room for the numbers that each of so many steps has."""
-        self.rates, self.losses, self.norms = self.np.zeros((3, steps))
-        for name in ("rates", "losses", "norms"):
-            setattr(self.work, name, address(getattr(self, name)))
+        self.rates, *results = self.np.zeros((3, steps))
+        self.given_rates = None
+        for name, numbers in zip(("rates", "losses", "norms"), (self.rates, *results)):
+            setattr(self.work, name, address(numbers))
+        self.losses, self.norms = map(memoryview, results)  # of which one number is read faster
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
@@ -220,10 +223,10 @@ class NativeMachine:
             self.given = given
         work, moved = self.work, self.moved if task.differentiated else 0
         if moved:
-            if task.rates:
-                self.rates[:count] = task.rates
-            else:
-                self.rates[:count].fill(self.optimizer.lr)
+            rates = task.rates or (self.optimizer.lr, count)
+            if rates != self.given_rates:
+                self.rates[:count] = task.rates or self.optimizer.lr
+                self.given_rates = rates
             work.first_update = self.updates[self.remembers]
         work.completed = 0
         used = (self.tape, batches, self.losses, self.norms)
