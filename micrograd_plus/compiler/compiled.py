@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from inspect import Parameter, signature
-from typing import Any, Protocol, overload
+from typing import Any, NoReturn, Protocol, overload
 
 from ..context import recorder
 from ..engine import Value
@@ -362,7 +362,8 @@ class LossAndGradient(Compiled):
         return self._mean_loss(batches, differentiated=False)
 
     def _mean_loss(self, batches: tuple[Any, ...], differentiated: bool) -> float:
-        self._refuse_recording()
+        if recorder() is not None:
+            self._refuse_recording()
         examples = self._examples_of_a_call(batches)
         programs = self._programs
         programs.prepare(examples)
@@ -371,9 +372,8 @@ class LossAndGradient(Compiled):
         self._keep_for_the_next_call(examples)
         return loss
 
-    def _refuse_recording(self) -> None:
-        if recorder() is not None:
-            raise TypeError(f"{self!r} cannot be part of a function that is recorded")
+    def _refuse_recording(self) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be part of a function that is recorded")
 
 
 class Step(LossAndGradient):
@@ -452,7 +452,8 @@ class Step(LossAndGradient):
 
         Between two parts, what the steps change can be read and saved.
         """
-        self._refuse_recording()
+        if recorder() is not None:
+            self._refuse_recording()
         if schedule is not None:
             schedule.require(self.optimizer)
         examples = self.examples(batches)

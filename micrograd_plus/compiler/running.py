@@ -204,13 +204,13 @@ class NativeMachine:
         slots = sum([size * self.slots[program] for size, program in zip(sizes, programs)])
         return -(-examples // part_size(examples, slots, MOST_PARTS))
 
-    def _useful_threads(self, batches: Batches, first: int, count: int, task: Task) -> int | None:
-        """How many threads do a task: those that it allows, but no more than there are parts."""
-        if task.threads is None or task.threads == 1:
-            return task.threads
+    def _useful_threads(self, batches: Batches, first: int, count: int, most: int) -> int:
+        """How many threads do a task: at most so many, but no more than there are parts."""
+        if most == 1:
+            return 1
         # Not every step is as small as the last one of an epoch may be.
         parts = max(self.parts(batches, step) for step in (first, first + count // 2))
-        return min(task.threads, parts)
+        return min(most, parts)
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on."""
@@ -229,11 +229,10 @@ class NativeMachine:
                 self.given_rates = rates
             work.first_update = self.updates[self.remembers]
         work.completed = 0
+        threads = task.threads and self._useful_threads(batches, first, count, task.threads)
         used = (self.tape, batches, self.losses, self.norms)
         try:
-            self.threads.run(
-                self.run_kernel, self._useful_threads(batches, first, count, task), used
-            )
+            self.threads.run(self.run_kernel, threads, used)
         finally:  # also after Ctrl-C, which Python handles when the kernel returns
             self.completed = done = work.completed
             self.remembers = self.remembers or (done > 0 and moved > 0)
