@@ -187,7 +187,8 @@ def count_correct(loss: Callable[..., Any], predictions: Any, right: Sequence[An
     if loss is not cross_entropy and loss not in _BOUNDARIES:
         return None
     rows = predictions if hasattr(predictions, "argmax") else list(map(_row, predictions))
-    return sum(map(operator.eq, _decisions(loss, rows), right))
+    count: int = sum(map(operator.eq, _decisions(loss, rows), right))
+    return count
 
 
 def right_decisions(loss: Callable[..., Any], targets: Sequence[Any]) -> list[Any]:
@@ -213,7 +214,12 @@ def _decisions(loss: Callable[..., Any], rows: Any) -> list[Any]:
 
 
 def _row(numbers: Any) -> list[float]:
-    """All numbers of an example, one after another."""
+    """All numbers of an example, one after another; floats, of which fit has many, as they are."""
+    kind = type(numbers)
+    if kind is float or kind is int:
+        return [numbers]
+    if kind is list and {*map(type, numbers)} == {float}:
+        return numbers  # type: ignore[no-any-return]
     return [x if isinstance(x, bool) else number_of(x) for x in flatten(numbers)]
 
 

@@ -75,7 +75,6 @@ class NativeMachine:
         self.lock = RLock()  # held while a program runs, and while numbers come or go
         self.work = structure(Work)()
         self.given: Any = None  # what the last run was given
-        self.given_rates: Any = None  # of each step, or of all with their number
         self._make_room(1)
         self.updates = [0, 0]  # for the first step, and for later ones
         if update:
@@ -136,11 +135,10 @@ class NativeMachine:
 
     def _make_room(self, steps: int) -> None:
         """Makes room for the numbers that each of so many steps has."""
-        self.rates, *results = self.np.zeros((3, steps))
-        self.given_rates = None
-        for name, numbers in zip(("rates", "losses", "norms"), (self.rates, *results)):
-            setattr(self.work, name, address(numbers))
-        self.losses, self.norms = map(memoryview, results)  # of which one number is read faster
+        self.rates, self.losses, self.norms = self.np.zeros((3, steps))
+        self.given_rates: Any = None  # of each step, or that of all and their number
+        for name in ("rates", "losses", "norms"):
+            setattr(self.work, name, address(getattr(self, name)))
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
@@ -199,7 +197,8 @@ class NativeMachine:
         """Into how many parts a step is cut, for several threads."""
         begin, end = batches.steps[step : step + 2]
         groups = batches.groups[begin:end]
-        sizes, programs = groups["size"].tolist(), groups["program"].tolist()
+        sizes: list[int] = groups["size"].tolist()
+        programs: list[int] = groups["program"].tolist()
         examples = sum(sizes)
         slots = sum([size * self.slots[program] for size, program in zip(sizes, programs)])
         return -(-examples // part_size(examples, slots, MOST_PARTS))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -27,7 +28,7 @@ class Plot(Figure):
         if layout is not None:
             layout.execute(self)
         # Compressing harder takes twice as long, for files that are a fifth smaller.
-        options = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
+        options: Any = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
         # With an engine, savefig would draw the figure twice: once for the layout alone.
         self.set_layout_engine(None)
         try:
