@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a file on Windows may have no letter for an arrow
             stream.reconfigure(errors="replace")
-    # NumPy's BLAS would start a thread for every processor, which wait busily, and is not used.
+    # NumPy's BLAS, which no command uses, would start a thread on each processor, to wait busily.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     thresholds = gc.get_threshold()
     gc.set_threshold(50_000)  # imports and graphs are many objects, and few of them are garbage

@@ -89,7 +89,7 @@ def in_batches(
     groups: list[Group] = []
     ends: list[int] = []
     stored = 0
-    several = len(programs) > 1
+    several = len(programs) > 1  # kinds; else a batch is one group, and its order that of outputs
     start_of_example = list(examples.starts)
     for order in orders:
         for begin in range(0, len(order), batch_size):
