@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a file on Windows may have no letter for an arrow
             stream.reconfigure(errors="replace")
+    # NumPy's BLAS, which no command uses, would start a thread on each processor, to wait busily.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     thresholds = gc.get_threshold()
     gc.set_threshold(50_000)  # imports and graphs are many objects, and few of them are garbage
     try:

@@ -178,20 +178,43 @@ def _class_index(index: Any, count: int) -> Any:
     return i
 
 
-def is_correct(loss: Callable[..., Any], prediction: Any, target: Any) -> bool | None:
-    """Whether a prediction is right, for a model trained with `loss`; None for regression."""
-    if loss is cross_entropy:
-        outputs = _row(prediction)
-        return bool(outputs.index(max(outputs)) == _row(target)[0])
-    if loss not in _BOUNDARIES:
+def count_correct(loss: Callable[..., Any], predictions: Any, right: Sequence[Any]) -> int | None:
+    """How many predictions are right, for a model trained with `loss`; None for regression.
+
+    predictions: one for each example; fast for an array with a row for each.
+    right: what `right_decisions` gives for their targets.
+    """
+    if loss is not cross_entropy and loss not in _BOUNDARIES:
         return None
-    of_output, of_goal = _BOUNDARIES[loss]
-    pairs = zip(_row(prediction), _row(target))
-    return all((output > of_output) == (goal > of_goal) for output, goal in pairs)
+    rows = predictions if hasattr(predictions, "argmax") else list(map(_row, predictions))
+    count: int = sum(map(operator.eq, _decisions(loss, rows), right))
+    return count
+
+
+def right_decisions(loss: Callable[..., Any], targets: Sequence[Any]) -> list[Any]:
+    """What `count_correct` compares predictions with, for each target; None for regression.
+
+    For cross_entropy the index of the class, else for each output whether it is the second class.
+    """
+    if loss is cross_entropy:
+        return [_row(target)[0] for target in targets]
+    if loss not in _BOUNDARIES:
+        return [None] * len(targets)
+    _, limit = _BOUNDARIES[loss]
+    return [[x > limit for x in _row(target)] for target in targets]
+
+
+def _decisions(loss: Callable[..., Any], rows: Any) -> list[Any]:
+    """What the rows of outputs decide, in an array or a list."""
+    is_array = hasattr(rows, "argmax")
+    if loss is cross_entropy:
+        return rows.argmax(1).tolist() if is_array else [row.index(max(row)) for row in rows]
+    limit, _ = _BOUNDARIES[loss]
+    return (rows > limit).tolist() if is_array else [[x > limit for x in row] for row in rows]
 
 
 def _row(numbers: Any) -> list[float]:
-    """All numbers one after another; floats, of which fit has very many, are taken as they are."""
+    """All numbers of an example, one after another; floats, of which fit has many, as they are."""
     kind = type(numbers)
     if kind is float or kind is int:
         return [numbers]

@@ -219,7 +219,7 @@ def evaluate(
     (0.75, 0.5)
     """
     X, y = _examples(X, y)
-    return loss_and_accuracy(model, model, X, y, _loss_function(loss))
+    return loss_and_accuracy(model, X, y, _loss_function(loss))
 
 
 def _compiled_by(compiled: bool | str, engine: str, devices: Any) -> tuple[bool | str, str, Any]:

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import os
 import random
 import re
 import subprocess
@@ -35,6 +36,13 @@ def run(capsys, tmp_path, monkeypatch):
         return status, printed.out, printed.err
 
     return run
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_numpy_starts_no_threads_unless_told_to(run, monkeypatch, given, used):
+    monkeypatch.setattr(os, "environ", given)
+    run("--version")
+    assert os.environ["OPENBLAS_NUM_THREADS"] == used
 
 
 # ---- demo

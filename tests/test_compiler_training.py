@@ -391,6 +391,52 @@ def test_fit_compiled_and_eager_have_the_same_history(fast: None) -> None:
         assert ours[name] == pytest.approx(theirs[name], rel=1e-9), name
 
 
+class Means(nn.Module):
+    """Scores of rows of any length, from the mean of each."""
+
+    def __init__(self, classes: int) -> None:
+        self.head = nn.Linear(1, classes, generator=random.Random(0))
+
+    def forward(self, rows: Any) -> Any:
+        if isinstance(rows[0], list):
+            return [self.forward(row) for row in rows]
+        return self.head([sum(rows) / len(rows)])
+
+
+@pytest.mark.parametrize(("loss", "classes"), [("hinge", 1), ("cross_entropy", 3), ("mse", 1)])
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_fit_counts_examples_of_several_lengths(
+    machine: str, loss: str, classes: int, batch_size: int | None
+) -> None:
+    generator = random.Random(1)
+    X = [[generator.uniform(-1, 1) for _ in range(2 + i % 3)] for i in range(11)]
+    y = [(1 if sum(row) > 0 else -1) if classes == 1 else i % 3 for i, row in enumerate(X)]
+    histories = []
+    for how in (True, False):
+        model = Means(classes)
+        settings = {"epochs": 3, "batch_size": batch_size, "validation": (X[:5], y[:5])}
+        histories.append(mp.fit(model, X, y, loss=loss, progress=False, compiled=how, **settings))
+    ours, theirs = histories
+    assert (ours.accuracy, ours.val_accuracy) == (theirs.accuracy, theirs.val_accuracy)
+    assert ours.loss == pytest.approx(theirs.loss, rel=1e-12)
+    assert ours.val_loss == pytest.approx(theirs.val_loss, rel=1e-12)
+    assert len(ours.accuracy) == (0 if loss == "mse" else 3)
+
+
+def test_the_validation_loss_is_a_mean_as_the_training_loss(fast: None) -> None:
+    X, y = data.xor()
+
+    def total(predictions: Any, targets: Any) -> Value:
+        return losses.mse(predictions, targets, reduction="sum")
+
+    model = network()
+    sgd = optim.SGD(model.parameters(), lr=0.0)
+    settings = {"optimizer": sgd, "epochs": 1, "validation": (X, y), "progress": False}
+    history = mp.fit(model, X, y, loss=total, compiled=True, **settings)
+    assert history.val_loss == pytest.approx(history.loss)
+    assert history.loss[0] == pytest.approx(mp.evaluate(model, X, y, loss="mse")[0])
+
+
 @pytest.mark.parametrize("loss", [nn.MSELoss(), losses.huber, "l1", nn.BCEWithLogitsLoss()])
 def test_fit_compiles_losses_that_are_means(fast: None, loss: Any) -> None:
     X, y = data.xor()
@@ -463,6 +509,13 @@ def test_dropout_is_random_and_reproducible(fast: None) -> None:
         )
         runs.append(mp.fit(model, X, y, loss="mse", epochs=6, progress=False, compiled=True).loss)
     assert runs[0] == runs[1] != runs[2]
+    generator = random.Random(1)
+    dropout = nn.Dropout(0.5, generator=generator)
+    model = nn.Sequential(nn.Linear(2, 1, generator=random.Random(0)), dropout)
+    states = []
+    note = {"callbacks": [lambda _: states.append(generator.getstate())]}
+    mp.fit(model, X, y, loss="mse", epochs=2, progress=False, compiled=True, **note)
+    assert generator.getstate() == states[-1]  # the check of the last update draws nothing
     generator, weight = random.Random(3), Value(0.0)
     frozen = mp.compile(lambda x: mp.rand(generator) * x + weight)
     first, second = frozen([1.0] * 500), frozen([1.0] * 500)

@@ -9,6 +9,8 @@ from sealed import Computing, Sealed, reveal, sealed
 
 from micrograd_plus import Value, losses, nn
 from micrograd_plus.context import detect_anomaly, recording
+from micrograd_plus.numbers import number_of
+from micrograd_plus.support.nested import flatten
 
 MODULES = {
     "mse": nn.MSELoss,
@@ -383,5 +385,11 @@ def test_what_a_recorded_target_must_be(name, bad):
         ("huber", 1.0, 1.0, None),
     ],
 )
-def test_is_correct(name, prediction, target, right):
-    assert losses.is_correct(getattr(losses, name), prediction, target) is right
+def test_right_predictions_are_counted(name, prediction, target, right):
+    loss = getattr(losses, name)
+    decisions = losses.right_decisions(loss, [target, target])
+    count = None if right is None else 2 * right
+    assert losses.count_correct(loss, [prediction, prediction], decisions) == count
+    numpy = pytest.importorskip("numpy")
+    row = [number_of(x) for x in flatten(prediction)]
+    assert losses.count_correct(loss, numpy.array([row, row]), decisions) == count

@@ -89,22 +89,26 @@ def in_batches(
     groups: list[Group] = []
     ends: list[int] = []
     stored = 0
+    several = len(programs) > 1  # kinds; else a batch is one group, and its order that of outputs
+    start_of_example = list(examples.starts)
     for order in orders:
         for begin in range(0, len(order), batch_size):
             batch = order[begin : begin + batch_size]
-            alike: dict[int, list[int]] = {}  # the examples of each kind
-            for i in batch:
-                alike.setdefault(examples.kinds[i], []).append(i)
+            alike = _by_kind(examples, batch) if several else {0: batch}
             for kind, members in alike.items():
                 groups.append(Group(programs[kind], len(starts), len(members)))
-                starts += [examples.starts[i] for i in members]
+                starts += [start_of_example[i] for i in members]
             ends.append(len(groups))
-            if output_sizes is not None:
+            if several and output_sizes is not None:
                 start_of = {}
                 for i in batch:
                     start_of[i] = stored
                     stored += output_sizes[examples.kinds[i]]
                 output_starts += [start_of[i] for members in alike.values() for i in members]
+    if not several and output_sizes is not None:
+        (size,) = output_sizes
+        output_starts = [size * place for place in range(len(starts))]
+        stored = size * len(starts)
     steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
     return Batches(
         inputs=examples.inputs,
@@ -114,6 +118,14 @@ def in_batches(
         steps=steps,
         output_starts=output_starts,
     )
+
+
+def _by_kind(examples: Examples, batch: Sequence[int]) -> dict[int, Sequence[int]]:
+    """The examples of a batch by their kind."""
+    alike: dict[int, Any] = {}
+    for i in batch:
+        alike.setdefault(examples.kinds[i], []).append(i)
+    return alike
 
 
 def shuffled(count: int, generator: random.Random) -> list[int]:

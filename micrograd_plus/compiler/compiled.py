@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from inspect import Parameter, signature
-from typing import Any, Protocol, overload
+from typing import Any, NoReturn, Protocol, overload
 
 from ..context import recorder
 from ..engine import Value
@@ -21,7 +21,7 @@ from .batches import Batches, Outcome, Task, shuffled
 from .dtypes import FLOAT64, dtype_of
 from .examples import Examples, Sizes, has_numpy, sizes_of
 from .layout import Program
-from .programs import Entry, Key, Programs, outputs_of
+from .programs import Entry, Key, Programs, outputs_of, rows_of
 from .recording import Recording, Shape
 from .running import engine_of
 from .threads import MOST_PARTS, Choice
@@ -362,7 +362,8 @@ class LossAndGradient(Compiled):
         return self._mean_loss(batches, differentiated=False)
 
     def _mean_loss(self, batches: tuple[Any, ...], differentiated: bool) -> float:
-        self._refuse_recording()
+        if recorder() is not None:
+            self._refuse_recording()
         examples = self._examples_of_a_call(batches)
         programs = self._programs
         programs.prepare(examples)
@@ -371,9 +372,8 @@ class LossAndGradient(Compiled):
         self._keep_for_the_next_call(examples)
         return loss
 
-    def _refuse_recording(self) -> None:
-        if recorder() is not None:
-            raise TypeError(f"{self!r} cannot be part of a function that is recorded")
+    def _refuse_recording(self) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be part of a function that is recorded")
 
 
 class Step(LossAndGradient):
@@ -452,7 +452,8 @@ class Step(LossAndGradient):
 
         Between two parts, what the steps change can be read and saved.
         """
-        self._refuse_recording()
+        if recorder() is not None:
+            self._refuse_recording()
         if schedule is not None:
             schedule.require(self.optimizer)
         examples = self.examples(batches)
@@ -586,15 +587,19 @@ class Training(Step):
         clip: float,
         seeds: Sequence[int],
         first: int = 0,
-    ) -> Iterator[tuple[list[float], list[float], list[Any]]]:
+    ) -> Iterator[tuple[list[float], list[float], Any]]:
         """Runs the steps of an epoch from step `first` on, in parts of about 0.1 s.
 
-        Yields, for each part, the loss and the gradient's length of each step, and the examples'
-        predictions. If there are fewer steps than batches, the last step was not completed.
+        Yields, for each part, the loss and the gradient's length of each step, and for each of
+        their examples a row of outputs: the loss, and the numbers of the prediction. If there are
+        fewer steps than batches, the last step was not completed.
         """
         entries = self.prepare(examples)
         self._programs.require_seeds(seeds)
-        batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
+        if batch_size >= len(order) and order == list(range(len(order))):
+            batches = self._programs.in_one_batch(examples, stored=True)
+        else:
+            batches = self._programs.in_batches(examples, [order], batch_size, stored=True)
         task = Task(True, seeds, clip=clip, guarded=True, threads=self.threads)
         kinds = [examples.kinds[i] for i in order]
         sizes = [len(entry.program.outputs) for entry in entries]
@@ -603,10 +608,20 @@ class Training(Step):
         count = -(-len(order) // batch_size)
         for outcome in self._in_parts(batches, count, task, examples, batch_size, first=first):
             part = kinds[begin : begin + len(outcome.losses) * batch_size]
-            end = stored + sum(sizes[kind] for kind in part)
-            rows = outputs_of(part, entries, batches.outputs[stored:end])
+            end = stored + sum([sizes[kind] for kind in part])
+            rows = rows_of(part, entries, batches.outputs[stored:end])
             begin, stored = begin + len(part), end
-            yield outcome.losses, outcome.norms, [prediction for _, prediction in rows]
+            yield outcome.losses, outcome.norms, rows
+
+    def loss_of(self, examples: Examples, order: Sequence[int]) -> float:
+        """The mean loss of these examples, with the parameters as they are now.
+
+        It draws no random numbers from the generators: those of this loss begin with the seeds 0.
+        """
+        self.prepare(examples)
+        programs = self._programs
+        batches = programs.in_batches(examples, [order], len(order))
+        return programs.run(batches, 0, 1, Task(False, programs.no_seeds())).losses[0]
 
     def go_back(self) -> None:
         """Restores the parameters and the optimizer to their state before the last update."""

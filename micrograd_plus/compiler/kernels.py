@@ -308,7 +308,7 @@ def multiply(
     columns meet a large matrix.
     """
     strip = 2 * VECTOR
-    by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
+    by_vectors = (rows < 4 or columns < 4) and a_inner == 1 and b_inner == 1
     if by_vectors:
         multiply_vectors(
             adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
@@ -958,14 +958,15 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
     """Copies the inputs of `width` examples, and their random numbers, to their lanes."""
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
     starts, lane = integers(work.starts), 0
+    count, begin = program.inputs, work.lane_begin  # in registers, as no store can change them
     while lane + 4 <= width:  # four at a time, as their numbers are side by side
-        to, i = work.lane_begin + lane, first + lane
+        to, i = begin + lane, first + lane
         p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
         j = 0
-        while j + 4 <= program.inputs:
+        while j + 4 <= count:
             transpose_4(inputs, p + j, q + j, r + j, s + j, data, to + j * width, width)
             j += 4
-        while j < program.inputs:
+        while j < count:
             data[to + j * width] = inputs[p + j]
             data[to + j * width + 1] = inputs[q + j]
             data[to + j * width + 2] = inputs[r + j]
@@ -973,16 +974,15 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
             j += 1
         lane += 4
     while lane < width:
-        start, to = starts[first + lane], work.lane_begin + lane
-        for j in range(program.inputs):
+        start, to = starts[first + lane], begin + lane
+        for j in range(count):
             data[to + j * width] = inputs[start + j]
         lane += 1
-    for lane in range(width):
-        to = work.lane_begin + lane
-        for j in range(program.randoms):
-            count = (serial + lane) * program.randoms + j
-            random = uniform(seeds[program.first_seed + j], count)
-            data[to + (program.inputs + j) * width] = min(random, below_one)
+    for j in range(program.randoms):
+        seed, to = seeds[program.first_seed + j], begin + (count + j) * width
+        for lane in range(width):
+            random = uniform(seed, (serial + lane) * program.randoms + j)
+            data[to + lane] = min(random, below_one)
 
 
 def store_outputs(work: Work, program: Header, first: int, width: int) -> None:

@@ -425,11 +425,15 @@ class _Layout:
             self._add(DOT, chosen, length, patterns + self._bias(chosen, 1))
 
     def _sort_irregular(self, length: int, places: list[Row], steps: list[Row]) -> None:
-        """Sorts the products of dots whose vectors have no steps: in another order they may."""
+        """Sorts the products of dots whose vectors have no steps: in another order they may.
+
+        By rising slots, as steps back are slower; the places of shared numbers are negative.
+        """
         for number, key in enumerate(zip(*steps)):
             if NOWHERE in key:
                 own = slice(number * length, (number + 1) * length)
-                pairs = sorted(zip(*[side[own] for side in places]))
+                is_shared = places[0][own.start] < 0
+                pairs = sorted(zip(*[side[own] for side in places]), reverse=is_shared)
                 for side, column in zip(places, zip(*pairs)):
                     side[own] = array("i", column)
         for pair in zip(places, steps):

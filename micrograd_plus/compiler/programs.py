@@ -11,17 +11,18 @@ import gc
 import random
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import accumulate
 from math import prod
 from operator import attrgetter
 from typing import Any
 
 from ..engine import Value
 from ..optim.updates import trace
-from ..support.nested import shape
+from ..support.nested import plain, shape
 from .batches import Batches, Outcome, Task, in_batches
 from .checking import check
 from .dtypes import Dtype
@@ -295,6 +296,10 @@ class Programs:
         drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(self._generators)}
         return [drawn[g] for g in self._generators]
 
+    def no_seeds(self) -> list[int]:
+        """Seeds for the random numbers of each program, without drawing any."""
+        return [0] * len(self._generators)
+
     def require_seeds(self, seeds: Sequence[int]) -> None:
         """ValueError if these seeds are not as many as the programs take."""
         if len(seeds) != len(self._generators):
@@ -304,17 +309,20 @@ class Programs:
             )
 
 
-def outputs_of(kinds: Iterable[int], entries: Sequence[Entry], flat: Any) -> list[Any]:
-    """The outputs of examples of these kinds, as the function returned them."""
-    numbers, to = flat.tolist() if hasattr(flat, "tolist") else flat, 0
+def rows_of(kinds: Sequence[int], entries: Sequence[Entry], flat: Any) -> Any:
+    """The outputs of examples of these kinds: for each a row, in an array if that can be."""
     sizes = [len(entry.program.outputs) for entry in entries]
-    is_a_list = [entry.structure == [None] * size for entry, size in zip(entries, sizes)]
-    rows = []
-    for kind in kinds:
-        row = numbers[to : to + sizes[kind]]
-        rows.append(row if is_a_list[kind] else refilled(entries[kind].structure, iter(row)))
-        to += sizes[kind]
-    return rows
+    if len(sizes) == 1 and hasattr(flat, "reshape"):
+        return flat.reshape(len(kinds), *sizes)
+    numbers = flat.tolist()
+    ends = accumulate([sizes[kind] for kind in kinds])
+    return [numbers[end - sizes[kind] : end] for kind, end in zip(kinds, ends)]
+
+
+def outputs_of(kinds: Sequence[int], entries: Sequence[Entry], flat: Any) -> list[Any]:
+    """The outputs of examples of these kinds, as the function returned them."""
+    rows = plain(rows_of(kinds, entries, flat))
+    return [refilled(entries[kind].structure, iter(row)) for kind, row in zip(kinds, rows)]
 
 
 @cache

@@ -95,6 +95,7 @@ class NativeMachine:
     def load(self, programs: Sequence[Program]) -> None:
         """Takes these programs; a `Group` names them by their position."""
         np = self.np
+        self.slots = [program.slots for program in programs]
         tape = _Encoder(programs, self.dtype)
         lane_begin = whole_lines(max(program.own_end for program in programs))
         lanes = whole_lines(max(program.slots * program.lanes for program in programs))
@@ -135,6 +136,7 @@ class NativeMachine:
     def _make_room(self, steps: int) -> None:
         """Makes room for the numbers that each of so many steps has."""
         self.rates, self.losses, self.norms = self.np.zeros((3, steps))
+        self.given_rates: Any = None  # of each step, or that of all and their number
         for name in ("rates", "losses", "norms"):
             setattr(self.work, name, address(getattr(self, name)))
 
@@ -195,17 +197,19 @@ class NativeMachine:
         """Into how many parts a step is cut, for several threads."""
         begin, end = batches.steps[step : step + 2]
         groups = batches.groups[begin:end]
-        examples = int(groups["size"].sum())
-        slots = int((groups["size"] * self.tape["headers"]["slots"][groups["program"]]).sum())
+        sizes: list[int] = groups["size"].tolist()
+        programs: list[int] = groups["program"].tolist()
+        examples = sum(sizes)
+        slots = sum([size * self.slots[program] for size, program in zip(sizes, programs)])
         return -(-examples // part_size(examples, slots, MOST_PARTS))
 
-    def _useful_threads(self, batches: Batches, first: int, count: int, task: Task) -> int | None:
-        """How many threads do a task: those that it allows, but no more than there are parts."""
-        if task.threads is None or task.threads == 1:
-            return task.threads
+    def _useful_threads(self, batches: Batches, first: int, count: int, most: int) -> int:
+        """How many threads do a task: at most so many, but no more than there are parts."""
+        if most == 1:
+            return 1
         # Not every step is as small as the last one of an epoch may be.
         parts = max(self.parts(batches, step) for step in (first, first + count // 2))
-        return min(task.threads, parts)
+        return min(most, parts)
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps of the batches from step `first` on."""
@@ -218,17 +222,16 @@ class NativeMachine:
             self.given = given
         work, moved = self.work, self.moved if task.differentiated else 0
         if moved:
-            if task.rates:
-                self.rates[:count] = task.rates
-            else:
-                self.rates[:count].fill(self.optimizer.lr)
+            rates = task.rates or (self.optimizer.lr, count)
+            if rates != self.given_rates:
+                self.rates[:count] = task.rates or self.optimizer.lr
+                self.given_rates = rates
             work.first_update = self.updates[self.remembers]
         work.completed = 0
+        threads = task.threads and self._useful_threads(batches, first, count, task.threads)
         used = (self.tape, batches, self.losses, self.norms)
         try:
-            self.threads.run(
-                self.run_kernel, self._useful_threads(batches, first, count, task), used
-            )
+            self.threads.run(self.run_kernel, threads, used)
         finally:  # also after Ctrl-C, which Python handles when the kernel returns
             self.completed = done = work.completed
             self.remembers = self.remembers or (done > 0 and moved > 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -26,10 +27,12 @@ class Plot(Figure):
         layout = self.get_layout_engine()
         if layout is not None:
             layout.execute(self)
+        # A higher level makes files a sixth to a third smaller, and takes up to twice as long.
+        options: Any = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
         # With an engine, savefig would draw the figure twice: once for the layout alone.
         self.set_layout_engine(None)
         try:
-            self.savefig(content, format=kind)
+            self.savefig(content, format=kind, **options)
         finally:
             self.set_layout_engine(layout)
         return content.getvalue()

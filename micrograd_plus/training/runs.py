@@ -15,7 +15,7 @@ from ..context import no_grad
 from ..engine import Value
 from ..nn import Module
 from ..optim import Adam, Optimizer, Schedule, clip_grad_norm_, grad_norm
-from ..support.nested import plain
+from ..support.nested import flatten, plain
 from ..support.sweeping import in_a_sweep
 from .history import History
 
@@ -143,7 +143,7 @@ class Run:
 
     def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
         """Returns the loss and the accuracy, as `evaluate` does."""
-        return loss_and_accuracy(self.model, self.model, X, y, self.loss)
+        return loss_and_accuracy(self.model, X, y, self.loss)
 
     # ---- what a checkpoint keeps of it
 
@@ -232,12 +232,16 @@ class Run:
         """Checks that the loss is finite after the last update, which no later step would show."""
         if not self.steps:
             return
-        loss, _ = self.evaluate(*self.examples_of(self.last))
+        loss = self.loss_of_last()
         if not math.isfinite(loss):
             raise self.diverged("the loss", loss)
         for parameter in self.optimizer.parameters:
             if not math.isfinite(parameter.data):
                 raise self.diverged("a parameter", parameter.data)
+
+    def loss_of_last(self) -> float:
+        """Returns the loss now, over the examples of the last step."""
+        return self.evaluate(*self.examples_of(self.last))[0]
 
     def diverged(self, what: str, number: float) -> DivergedError:
         """Returns the error that says what became inf or nan, and what to do."""
@@ -274,15 +278,17 @@ class CompiledRun(Run):
             self.engine = "compiled, in plain Python"
         self.examples = Examples(("X", "y"), (self.X, self.y))
         threads = 1 if in_a_sweep() else processors()  # a sweep uses the others itself
-        self.stepper = Training(self._one_example, self.optimizer, threads, engine, devices)
-        self.predict = Predict(self.model, engine=engine, devices=devices)
+        self.stepper = Training(self.one_example, self.optimizer, threads, engine, devices)
+        self.measure = Predict(_Measured(self), engine=engine, devices=devices)
+        self.right = losses.right_decisions(_rule(self.loss), self.y)
         self.in_machine = False  # whether the numbers before the last update are still there
         self.model.train()
         self.stepper.prepare(self.examples)
         reached = set(self.stepper.parameters)
         self.unreached = [value for value in self.values if value not in reached]
 
-    def _one_example(self, x: Any, y: Any) -> tuple[Any, Any]:
+    def one_example(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Returns the loss and the prediction of one example."""
         prediction = self.model(x)
         return _one(self.loss([prediction], [y])), prediction
 
@@ -297,8 +303,15 @@ class CompiledRun(Run):
         return self.before
 
     def evaluate(self, X: list[Any], y: list[Any]) -> tuple[float, float | None]:
-        """Returns the loss and the accuracy, as `evaluate` does."""
-        return loss_and_accuracy(self.model, self.predict, X, y, self.loss)
+        """Returns the loss and the accuracy, as `evaluate` does for a loss that is a mean."""
+        with self.model.evaluating(), no_grad():
+            rows = self.measure(X, y)
+        loss = sum([float(row[0]) for row in rows]) / len(rows)
+        return loss, _share(_right(self.loss, _predictions(rows), y), y)
+
+    def loss_of_last(self) -> float:
+        """Returns the loss now, over the examples of the last step."""
+        return self.stepper.loss_of(self.examples, self.last)
 
     def seeds(self) -> list[int]:
         """Returns a seed for each random number of the compiled step."""
@@ -308,7 +321,7 @@ class CompiledRun(Run):
         """Makes the epoch's updates that are left; yields after about 0.1 s of them."""
         for value in self.unreached:  # the step sets the gradients of the others
             value.grad = 0.0
-        for of_steps, norms, predictions in self.stepper.epoch(
+        for of_steps, norms, rows in self.stepper.epoch(
             self.examples, epoch.order, size, self.clip or 0.0, epoch.seeds, epoch.steps
         ):
             first = epoch.examples
@@ -320,8 +333,8 @@ class CompiledRun(Run):
                         raise self.diverged(what, number)
                 epoch.add(len(self.last), loss, norm)
                 self.good_loss, self.lr, self.in_machine = loss, self.optimizer.lr, True
-            _, targets = self.examples_of(epoch.order[first : epoch.examples])
-            epoch.add_right(_right(self.loss, predictions, targets))
+            right = [self.right[i] for i in epoch.order[first : epoch.examples]]
+            epoch.add_right(losses.count_correct(_rule(self.loss), _predictions(rows), right))
             self.history.threads = self.stepper.threads or 1
             yield
 
@@ -340,14 +353,34 @@ def _rows(columns: State, count: int) -> list[dict[str, float]]:
     return rows
 
 
+class _Measured:
+    """What `evaluate` measures of one example, as a model that can be compiled."""
+
+    def __init__(self, run: CompiledRun) -> None:
+        self.run = run
+
+    def parameters(self) -> list[Value]:
+        """Those of the model."""
+        return self.run.model.parameters()
+
+    def __call__(self, x: Any, y: Any) -> list[Any]:
+        """A row: the loss, and the numbers of the prediction."""
+        loss, prediction = self.run.one_example(x, y)
+        return [loss, *flatten(prediction)]
+
+
 def loss_and_accuracy(
-    model: Module, predict: Callable[[Any], Any], X: list[Any], y: list[Any], loss: Any
+    model: Module, X: list[Any], y: list[Any], loss: Any
 ) -> tuple[float, float | None]:
-    """As `evaluate`, with the predictions of `predict`."""
+    """As `evaluate`."""
     with model.evaluating(), no_grad():
-        predictions = plain(predict(X))
-        right = _right(loss, predictions, y)
-        return _one(loss(predictions, y)).data, None if right is None else right / len(y)
+        predictions = plain(model(X))
+        accuracy = _share(_right(loss, predictions, y), y)
+        return _one(loss(predictions, y)).data, accuracy
+
+
+def _share(right: int | None, of: Sequence[Any]) -> float | None:
+    return None if right is None else right / len(of)
 
 
 def _one(loss: Any) -> Value:
@@ -360,11 +393,15 @@ def _right(
     loss: Callable[[Any, Any], Value], predictions: Sequence[Any], targets: Sequence[Any]
 ) -> int | None:
     """The number of right predictions; None for regression."""
-    rule = getattr(type(loss), "function", loss)  # the function of a loss module
-    count = 0
-    for prediction, target in zip(predictions, targets):
-        is_right = losses.is_correct(rule, prediction, target)
-        if is_right is None:
-            return None
-        count += is_right
-    return count
+    rule = _rule(loss)
+    return losses.count_correct(rule, predictions, losses.right_decisions(rule, targets))
+
+
+def _rule(loss: Callable[[Any, Any], Value]) -> Callable[..., Any]:
+    """The function that a loss computes: of a loss module its function."""
+    return getattr(type(loss), "function", loss)
+
+
+def _predictions(rows: Any) -> Any:
+    """Rows of outputs without the first one, the loss."""
+    return rows[:, 1:] if hasattr(rows, "shape") else [row[1:] for row in rows]
