@@ -490,7 +490,7 @@ def threads(options: argparse.Namespace) -> None:
     print(f"|{'-' * 26}|-----------:|-----------:|-----------:|-------:|--------:|")
     for network in NETWORKS:
         for batch in (128, 512)[: 1 if options.quick else 2]:
-            epochs, seconds = (1, 0.01) if options.quick else (8, 6)
+            epochs, seconds = (1, 0.01) if options.quick else (16, 6)
             arguments = {"network": network, "batch": batch, "epochs": epochs, "seconds": seconds}
             rounds = [
                 in_a_process("time_of_threads", arguments, options) for _ in range(options.rounds)
