@@ -73,7 +73,7 @@ def exchanged(address: int, old: int, new: int) -> bool:
         return is_old
 
 
-def increase(address: int, by: int) -> None:
+def increment(address: int, by: int) -> None:
     with LOCK:
         c_int64.from_address(address).value += by
 
@@ -141,7 +141,7 @@ KERNELS = {
     **SIZES,
     **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
     **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
-    **{f.__name__: f for f in (call, loaded, exchanged, increase, give_way)},
+    **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
     **{f.__name__: f for f in (prefetch, copy_4, transpose_4)},
     "lanes": range,
     "pause": give_way,

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from .examples import Examples
@@ -93,15 +92,18 @@ def in_batches(
     for order in orders:
         for begin in range(0, len(order), batch_size):
             batch = order[begin : begin + batch_size]
-            alike = _by_kind(examples, batch)
+            alike: dict[int, list[int]] = {}  # the examples of each kind
+            for i in batch:
+                alike.setdefault(examples.kinds[i], []).append(i)
             for kind, members in alike.items():
                 groups.append(Group(programs[kind], len(starts), len(members)))
-                starts += map(examples.starts.__getitem__, members)
+                starts += [examples.starts[i] for i in members]
             ends.append(len(groups))
             if output_sizes is not None:
-                sizes = [output_sizes[examples.kinds[i]] for i in batch]
-                *begins, stored = accumulate(sizes, initial=stored)
-                start_of = dict(zip(batch, begins))
+                start_of = {}
+                for i in batch:
+                    start_of[i] = stored
+                    stored += output_sizes[examples.kinds[i]]
                 output_starts += [start_of[i] for members in alike.values() for i in members]
     steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
     return Batches(
@@ -112,16 +114,6 @@ def in_batches(
         steps=steps,
         output_starts=output_starts,
     )
-
-
-def _by_kind(examples: Examples, batch: Sequence[int]) -> Mapping[int, Sequence[int]]:
-    """The examples of a batch that are of the same kind, for each kind."""
-    if len(examples.shapes) == 1:
-        return {0: batch}
-    alike: dict[int, list[int]] = {}
-    for i in batch:
-        alike.setdefault(examples.kinds[i], []).append(i)
-    return alike
 
 
 def shuffled(count: int, generator: random.Random) -> list[int]:

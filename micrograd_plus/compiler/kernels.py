@@ -71,7 +71,7 @@ work_at: Any = None
 call: Any = None
 loaded: Any = None
 exchanged: Any = None
-increase: Any = None
+increment: Any = None
 pause: Any = None
 give_way: Any = None
 tile_6_2: Any = None
@@ -1154,7 +1154,7 @@ def takes(work: Work, task: int, phase: int) -> int:
 def finish(work: Work, count: int) -> None:
     """Tells the other threads that so many tasks are finished."""
     if work.threads > 1 and count > 0:
-        increase(work.finished, count)
+        increment(work.finished, count)
 
 
 def wait(work: Work, end: int) -> None:
@@ -1258,7 +1258,7 @@ def run(address: int) -> int:
     if work.number == 0:
         doubles(work.settings)[0] = rates[0]
         if work.threads > 1:
-            increase(work.begun, 1)
+            increment(work.begun, 1)
     while work.threads > 1 and loaded(work.begun) == 0:  # the first thread is not here yet
         give_way()
     phase, end = 1, 0  # and how many tasks this phase and those before it have
