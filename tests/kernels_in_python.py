@@ -73,9 +73,9 @@ def exchanged(address: int, old: int, new: int) -> bool:
         return is_old
 
 
-def increment(address: int) -> None:
+def increment(address: int, by: int) -> None:
     with LOCK:
-        c_int64.from_address(address).value += 1
+        c_int64.from_address(address).value += by
 
 
 def give_way() -> None:

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+from array import array
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kernels_in_python import kernels_in_python
 
 import micrograd_plus as mp
 from micrograd_plus import data, losses, nn, optim
+from micrograd_plus.compiler import kernels
 from micrograd_plus.compiler import threads as threads_
 from micrograd_plus.compiler.kernels import part_size
 
@@ -122,6 +126,26 @@ def test_parts_are_those_that_threads_share() -> None:
     assert [part_size(n, 5000 * n, 8) for n in (8, 16, 64)] == [8, 8, 8]
     assert part_size(100, 0, 8) == 100
     assert part_size(4096, 4096, 1) == 4096
+
+
+def test_each_task_is_done_by_one_thread() -> None:
+    """A thread begins with its own tasks, and does what others have not begun when it is there."""
+    taken = array("q", [0] * 5)
+    works = [
+        SimpleNamespace(number=number, threads=3, taken=taken.buffer_info()[0])
+        for number in range(3)
+    ]
+
+    def done(number: int, phase: int, most: int = 5) -> list[int]:
+        work = works[number]
+        order = [(kernels.first_task(work, 5) + k) % 5 for k in range(5)]
+        return [task for task in order[:most] if kernels.takes(work, task, phase)]
+
+    with kernels_in_python():
+        assert [done(i, phase=1, most=1) for i in range(3)] == [[0], [1], [3]]
+        assert [done(i, phase=1) for i in (1, 2, 0)] == [[2, 4], [], []]
+        assert done(2, phase=3) == [3, 4, 0, 1, 2]
+        assert done(1, phase=2) == []  # it comes late
 
 
 # ---- fit

@@ -1088,13 +1088,11 @@ def add_parts(work: Work, parts: int, begin: int, end: int) -> None:
     source, total = integers(work.part_grads), floats(work.total_grad)
     if parts == 1 and source[0] == work.total_grad:
         return
-    data, sums = floats(work.data), work.scratch_begin
-    for i in range(begin, end, BLOCK):
-        n = min(BLOCK, end - i)
-        copy(floats(source[0]), i, data, sums, n)
+    for i in lanes(end - begin):
+        gradient = floats(source[0])[begin + i]
         for part in range(1, parts):
-            add(floats(source[part]), i, data, sums, n)
-        copy(data, sums, total, i, n)
+            gradient += floats(source[part])[begin + i]
+        total[begin + i] = gradient
 
 
 # ---- the update
@@ -1130,35 +1128,42 @@ def sum_of(numbers: Doubles, count: int) -> float:
     return total
 
 
-# ---- threads: whoever comes first does a task
+# ---- threads: each begins with tasks of its own, and goes on with those that nobody has begun
 
 
-def claim(work: Work, last: int, end: int) -> int:
-    """The next task, which no other thread gets; `end` or more if there is none before `end`.
+def first_task(work: Work, count: int) -> int:
+    """With which of `count` tasks a thread begins: the same ones in each step.
 
-    last: the task that this thread did before; one thread alone takes them in their order.
+    So most of what they change stays in the cache of one processor.
     """
-    if not work.shared:
-        return last + 1
-    while True:
-        task = int(loaded(work.claimed))
-        if task >= end or exchanged(work.claimed, task, task + 1):
-            return task
+    return work.number * count // work.threads
 
 
-def finish(work: Work) -> None:
-    """Tells the other threads that a task is finished."""
-    if work.shared:
-        increment(work.finished)
+def takes(work: Work, task: int, phase: int) -> int:
+    """Whether this thread does a task of a phase; then no other thread does it.
+
+    phase: how many times there were tasks that can be done at the same time; from 1 on.
+    """
+    if work.threads == 1:
+        return 1
+    place = work.taken + 8 * task
+    last = int(loaded(place))
+    return last < phase and exchanged(place, last, phase)
+
+
+def finish(work: Work, count: int) -> None:
+    """Tells the other threads that so many tasks are finished."""
+    if work.threads > 1 and count > 0:
+        increment(work.finished, count)
 
 
 def wait(work: Work, end: int) -> None:
-    """Waits until all tasks before `end` are finished.
+    """Waits until `end` tasks of this run are finished.
 
     It takes some µs, or longer if the system runs another program in the place of a thread.
     """
     turns = 0
-    while work.shared and loaded(work.finished) < end:
+    while work.threads > 1 and loaded(work.finished) < end:
         turns += 1
         if turns < PAUSES:
             pause()
@@ -1166,67 +1171,70 @@ def wait(work: Work, end: int) -> None:
             give_way()
 
 
-def run_parts(work: Work, step: int, size: int, examples: int, begin: int, end: int) -> None:
-    """The tasks from `begin` to `end`: each runs one part of the examples, `size` of them."""
-    part = -1
+def run_parts(work: Work, step: int, size: int, examples: int, parts: int, phase: int) -> None:
+    """The tasks that run one part of the examples each, `size` of them."""
+    last, done = -1, 0
     upstream = 1.0 / examples if work.differentiated else 0.0
-    task = claim(work, begin - 1, end)
-    while task < end:
-        if part < 0 and not work.leads:
-            copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
-        if work.differentiated and part >= 0:  # the gradients of the part before are kept elsewhere
-            room = integers(work.part_rooms)[part]
-            copy(floats(work.grad), 0, floats(room), 0, work.parameters)
-            integers(work.part_grads)[part] = room
-        part = task - begin
-        first = part * size
-        loss = run_part(work, step, first, min(first + size, examples), upstream)
-        doubles(work.part_losses)[part] = loss
-        integers(work.part_grads)[part] = work.grad
-        finish(work)
-        task = claim(work, task, end)
+    for k in range(parts):
+        part = (first_task(work, parts) + k) % parts
+        if takes(work, part, phase):
+            if done == 0 and work.number > 0:
+                copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
+            if work.differentiated and done > 0:  # the gradients of the last are kept elsewhere
+                room = integers(work.part_rooms)[last]
+                copy(floats(work.grad), 0, floats(room), 0, work.parameters)
+                integers(work.part_grads)[last] = room
+            first = part * size
+            loss = run_part(work, step, first, min(first + size, examples), upstream)
+            doubles(work.part_losses)[part] = loss
+            integers(work.part_grads)[part] = work.grad
+            last = part
+            done += 1
+    finish(work, done)
 
 
-def add_up(work: Work, parts: int, update: int, begin: int, end: int) -> None:
-    """The tasks from `begin` to `end`: each adds up the gradients of some parameters.
+def add_up(work: Work, parts: int, update: int, pieces: int, phase: int) -> None:
+    """The tasks that add up the gradients of some parameters each, a piece of them.
 
     It also moves them, or, if the norm must be known before, adds up the gradients' squares.
     """
-    moved, total = work.moved, floats(work.total_grad)
-    task = claim(work, begin - 1, end)
-    while task < end:
-        first = (task - begin) * work.piece
-        add_parts(work, parts, first, min(first + work.piece, work.parameters))
-        last = min(first + work.piece, moved)
-        if work.guarded or work.clip > 0.0:
-            squares = 0.0
-            for i in range(first, last):
-                squares += 1.0 * total[i] * total[i]  # with 64 bits
-            doubles(work.squares)[task - begin] = squares
-        elif first < last:
-            move(work, update, first, last)
-        finish(work)
-        task = claim(work, task, end)
+    moved, total, done = work.moved, floats(work.total_grad), 0
+    for k in range(pieces):
+        piece = (first_task(work, pieces) + k) % pieces
+        if takes(work, piece, phase):
+            first = piece * work.piece
+            add_parts(work, parts, first, min(first + work.piece, work.parameters))
+            last = min(first + work.piece, moved)
+            if work.guarded or work.clip > 0.0:
+                squares = 0.0
+                for i in range(first, last):
+                    squares += 1.0 * total[i] * total[i]  # with 64 bits
+                doubles(work.squares)[piece] = squares
+            elif first < last:
+                move(work, update, first, last)
+            done += 1
+    finish(work, done)
 
 
-def move_all(work: Work, update: int, loss: float, norm: float, begin: int, end: int) -> None:
-    """The tasks from `begin` to `end`: each moves some parameters, once the norm is known."""
-    moved, total, kept = work.moved, floats(work.total_grad), floats(work.guard)
-    task = claim(work, begin - 1, end)
-    while task < end:
-        first = (task - begin) * work.piece
-        count = min(work.piece, moved - first)
-        if count > 0 and not (work.guarded and diverged(loss, norm)):
-            if work.guarded:
-                copy(floats(work.total_data), first, kept, first, count)
-                for row in range(0, work.memory_size, moved):
-                    copy(floats(work.memory), row + first, kept, moved + row + first, count)
-            if work.clip > 0.0 and norm + 1e-6 > work.clip:
-                for i in range(first, first + count):
-                    total[i] *= work.clip / (norm + 1e-6)
-            move(work, update, first, first + count)
-        finish(work)
-        task = claim(work, task, end)
+def move_all(work: Work, update: int, loss: float, norm: float, pieces: int, phase: int) -> None:
+    """The tasks that move some parameters each, once the norm is known."""
+    moved, total, kept, done = work.moved, floats(work.total_grad), floats(work.guard), 0
+    for k in range(pieces):
+        piece = (first_task(work, pieces) + k) % pieces
+        if takes(work, piece, phase):
+            first = piece * work.piece
+            count = min(work.piece, moved - first)
+            if count > 0 and not (work.guarded and diverged(loss, norm)):
+                if work.guarded:
+                    copy(floats(work.total_data), first, kept, first, count)
+                    for row in range(0, work.memory_size, moved):
+                        copy(floats(work.memory), row + first, kept, moved + row + first, count)
+                if work.clip > 0.0 and norm + 1e-6 > work.clip:
+                    for i in range(first, first + count):
+                        total[i] *= work.clip / (norm + 1e-6)
+                move(work, update, first, first + count)
+            done += 1
+    finish(work, done)
 
 
 # ---- a whole training
@@ -1247,13 +1255,13 @@ def run(address: int) -> int:
     rates, losses, norms = doubles(work.rates), doubles(work.losses), doubles(work.norms)
     normed = work.guarded or work.clip > 0.0
     update, pieces = work.first_update, -(-work.parameters // work.piece)
-    if work.leads:
+    if work.number == 0:
         doubles(work.settings)[0] = rates[0]
-        if work.shared:
-            increment(work.claimed)
-    while work.shared and loaded(work.claimed) < 0:  # the leading thread is not here yet
+        if work.threads > 1:
+            increment(work.begun, 1)
+    while work.threads > 1 and loaded(work.begun) == 0:  # the first thread is not here yet
         give_way()
-    begin = 0  # the first task of those that can be done at the same time
+    phase, end = 1, 0  # and how many tasks this phase and those before it have
     for s in range(work.step_count):
         step = work.first_step + s
         examples, slots = 0, 0
@@ -1263,32 +1271,32 @@ def run(address: int) -> int:
             slots += group.size * header_at(work.headers, group.program).slots
         size = part_size(examples, slots, work.most_parts)
         parts = -(-examples // size)
-        end = begin + parts
-        run_parts(work, step, size, examples, begin, end)
+        end += parts
+        run_parts(work, step, size, examples, parts, phase)
         wait(work, end)
         loss = sum_of(doubles(work.part_losses), parts) / examples
         norm = 0.0
         if work.differentiated:
-            begin, end = end, end + pieces
-            add_up(work, parts, update, begin, end)
+            phase, end = phase + 1, end + pieces
+            add_up(work, parts, update, pieces, phase)
             wait(work, end)
             if normed:
                 norm = math.sqrt(sum_of(doubles(work.squares), pieces))
-                begin, end = end, end + pieces
-                move_all(work, update, loss, norm, begin, end)
+                phase, end = phase + 1, end + pieces
+                move_all(work, update, loss, norm, pieces, phase)
                 wait(work, end)
             update = work.later_update
-        begin, end = end, end + 1
-        if claim(work, begin - 1, end) < end:
+        phase, end = phase + 1, end + 1
+        if takes(work, 0, phase):
             losses[s], norms[s] = loss, norm
             if work.moved and not (work.guarded and diverged(loss, norm)):
                 count_update(work)
             if s + 1 < work.step_count:
                 doubles(work.settings)[0] = rates[s + 1]
-            finish(work)
+            finish(work, 1)
         wait(work, end)
         if work.guarded and diverged(losses[s], norms[s]):  # which later steps do not change
             return s
-        begin = end
+        phase += 1
         work.completed = s + 1
     return int(work.step_count)

@@ -204,7 +204,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     call(address, (arguments, …)): calls the loop of an op.
     loaded(address): the whole number there, and then all that other threads wrote before it.
     exchanged(address, old, new): whether `old` was there; then `new` is there instead.
-    increment(address): adds 1 to the whole number there; what was written before is seen by all.
+    increment(address, by): adds to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
     write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
@@ -250,8 +250,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         found = body.builder.cmpxchg(place, old.ir, new.ir, "acq_rel", "acquire")
         return Typed(BOOL, body.builder.extract_value(found, 1))
 
-    def increment(body: Body, address: Typed) -> None:
-        body.builder.atomic_rmw("add", shared(body, address), I64(1), "acq_rel")
+    def increment(body: Body, address: Typed, by: Typed) -> None:
+        body.builder.atomic_rmw("add", shared(body, address), by.ir, "acq_rel")
 
     def calls(name: str, *numbers: int) -> Any:
         def called(body: Body) -> None:

@@ -216,12 +216,13 @@ class Work:
     settings_after: Address  # what is counted, after an update
 
     # the threads that share the work; each has a `Work` with its own data, grad, panel and at
-    leads: bool  # whether it is the first, whose data and grad are those of the others in total
-    shared: bool  # whether there are others
-    total_data: Address
+    number: int  # from 0 on
+    threads: int  # how many there are
+    total_data: Address  # those of the first
     total_grad: Address
-    claimed: Address  # how many tasks are begun; -1 until the first thread is there
-    finished: Address
+    begun: Address  # 0 until the first thread is there
+    finished: Address  # how many tasks are finished
+    taken: Address  # for each task: the last phase in which a thread took it
     most_parts: int  # into which the examples of a step are cut
     piece: int  # how many parameters one task moves
     part_losses: Address  # of each part: the loss, where its gradients are, and where to keep them

@@ -1,8 +1,8 @@
 """Threads: what they share while they run the same steps, and what each has of its own.
 
-`kernels.run` cuts every step into tasks, and each thread takes the next task that nobody has
-taken. The calling thread starts the others and then works too: it takes what they have not yet
-begun, so that it never waits for a thread that the system does not run.
+`kernels.run` cuts every step into tasks, and each thread begins with tasks of its own. The calling
+thread starts the others and then works too: it also takes what they have not yet begun, so that it
+never waits for a thread that the system does not run.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Threads:
         self.part_losses = np.zeros(MOST_PARTS)
         self.part_grads, self.part_rooms = np.zeros((2, MOST_PARTS), np.int64)
         self.squares = np.zeros(MOST_PIECES)
-        work.leads = True
+        work.number = 0
         work.total_data, work.total_grad = address(data), address(grad)
         for name in ("part_losses", "part_grads", "part_rooms", "squares"):
             setattr(work, name, address(getattr(self, name)))
@@ -100,7 +100,7 @@ class Threads:
     def _prepare(self, count: int | None) -> None:
         """Writes into what the steps are cut."""
         work, self.count = self.work, count
-        work.shared = count is not None and count > 1
+        work.threads = count or 1
         work.most_parts, work.piece = 1, max(1, self.parameters)
         if count is not None:
             self.kept = self.np.empty((MOST_PARTS, self.parameters), self.own[0][0].dtype)
@@ -110,9 +110,10 @@ class Threads:
 
     def _run_shared(self, kernel: Any, count: int, used: Any) -> None:
         """Runs `work` in several threads. A thread that comes late finds all done."""
-        counters = self.np.zeros(2 * _APART, self.np.int64)  # which no other run has
-        counters[0] = -1
-        self.work.claimed, self.work.finished = address(counters), address(counters[_APART:])
+        counters = self.np.zeros(2 * _APART + MOST_PIECES, self.np.int64)  # which no other run has
+        self.work.begun, self.work.finished, self.work.taken = [
+            address(counters[begin:]) for begin in (0, _APART, 2 * _APART)
+        ]
         while len(self.own) < count:
             *floats, at = self.own[0]
             own = [zeros(row.shape, row.dtype.name) for row in floats]
@@ -121,7 +122,7 @@ class Threads:
         used = (used, works, counters, self)
         try:
             for i, work in enumerate(works, start=1):
-                work.leads = False
+                work.number = i
                 self._set_own(work, i)
                 _others(os.getpid(), count - 1).submit(_help, kernel, addressof(work), used)
             kernel(addressof(self.work))

@@ -22,6 +22,7 @@ import importlib
 import json
 import math
 import multiprocessing
+import operator
 import os
 import random
 import statistics
@@ -181,28 +182,26 @@ def time_of_threads(network: str, batch: int, epochs: int, seconds: float) -> di
     "apart" are two trainings at the same time, one thread each, that share nothing: what the
     machine's processors can gain at most.
     """
-    model, (X, y) = NETWORKS[network]()
-    X, y = X[:1024], list(map(int, y[:1024]))
+    import numpy as np
 
-    def step(threads: int | None) -> Any:
+    def training(threads: int | None) -> Any:
+        model, (X, y) = NETWORKS[network]()  # of its own, so that no other step moves it
         adam = mp.optim.Adam(model.parameters(), lr=1e-4)
-        return mp.compile(lambda x, t: mp.losses.cross_entropy(model(x), t), adam, threads=threads)
+        step = mp.compile(lambda x, t: mp.losses.cross_entropy(model(x), t), adam, threads=threads)
+        arrays = np.array(X[:1024]), np.array(y[:1024])  # each run takes 2 ms to read lists
+        return lambda: len(step.run(*arrays, epochs=epochs, batch_size=batch, progress=False))
 
-    steps = {"default": [step(None)], "one": [step(1)], "two": [step(2)]}
-    steps["apart"] = [*steps["default"], step(None)]
-    least = dict.fromkeys(steps, float("inf"))
-
-    def train(step: Any) -> int:
-        return len(step.run(X, y, epochs=epochs, batch_size=batch, progress=False))
-
-    for one in (*steps["one"], *steps["two"], *steps["apart"]):
-        train(one)  # it is recorded before another thread changes the parameters
+    trainings = {"default": [training(None)], "one": [training(1)], "two": [training(2)]}
+    trainings["apart"] = [*trainings["default"], training(None)]
+    least = dict.fromkeys(trainings, float("inf"))
+    for train in (*trainings["one"], *trainings["two"], *trainings["apart"]):
+        train()  # records the model
     end = time.perf_counter() + seconds
     with ThreadPoolExecutor(2) as pool:
         while time.perf_counter() < end:
-            for name, at_once in steps.items():
+            for name, at_once in trainings.items():
                 start = time.perf_counter()
-                taken = sum(pool.map(train, at_once))
+                taken = sum(pool.map(operator.call, at_once))
                 least[name] = min(least[name], (time.perf_counter() - start) / taken)
     return least
 
@@ -491,7 +490,7 @@ def threads(options: argparse.Namespace) -> None:
     print(f"|{'-' * 26}|-----------:|-----------:|-----------:|-------:|--------:|")
     for network in NETWORKS:
         for batch in (128, 512)[: 1 if options.quick else 2]:
-            epochs, seconds = (1, 0.01) if options.quick else (8, 6)
+            epochs, seconds = (1, 0.01) if options.quick else (16, 6)
             arguments = {"network": network, "batch": batch, "epochs": epochs, "seconds": seconds}
             rounds = [
                 in_a_process("time_of_threads", arguments, options) for _ in range(options.rounds)
