@@ -148,6 +148,7 @@ function follow({ node, user }) {
     followed = shown.stop;
     viewport.follow([node, user].map((k) => graph.elementOf(k)).filter((element) => element));
   }
+  viewport.frame();
   viewport.mark([node, user].map((k) => graph.placeOf.get(k)));
 }
 
