@@ -276,9 +276,6 @@ function showPaths() {
 
 /** What the card says, with formulas. */
 function pathsInWords(selected) {
-  if (selected === LESSON.nodes.length - 1) {
-    return "<p>It is the root: the derivative of a value by itself is 1.</p>";
-  }
   const { partials, grad } = passes.right;
   const { count, paths } = pathsTo(selected, partials, MOST_PATHS);
   const total = grad[selected];
@@ -296,7 +293,11 @@ function pathsInWords(selected) {
   if (count > paths.length) terms.push("<mo>⋯</mo>");
   const sum = `<p class="sum">${math(row(named(selected), text(".grad"), op("=")))} ` +
     `${wrapping(terms, "+")} ${math(row(op("="), mathNumber(total)))}</p>`;
-  return `<p>${wordsOnPaths(count, paths.length)}</p><ol>${rows.join("")}</ol>${count > 1 ? sum : ""}`;
+  const isRoot = selected === LESSON.nodes.length - 1;
+  const words = isRoot
+    ? "It is the root: the derivative of a value by itself is 1."
+    : wordsOnPaths(count, paths.length);
+  return `<p>${words}</p><ol>${isRoot ? "" : rows.join("")}</ol>${count > 1 ? sum : ""}`;
 }
 
 function writePaths(card, selected, written) {
