@@ -435,6 +435,10 @@ def test_the_map_shows_and_moves_the_window(opened: Open) -> None:
     assert scrolled(page)[0] == pytest.approx(room, abs=1)
     page.wait_for_timeout(50)  # for the event of the scrolling
     assert seen() == pytest.approx([0] * 4, abs=0.04)
+    page.evaluate("setMode('predict'); viewport.panBy(-0.2, -0.2)")  # the window is higher
+    page.wait_for_timeout(50)
+    page.evaluate("setMode('step')")
+    assert seen() == pytest.approx([0] * 4, abs=0.04)
 
 
 @pytest.mark.parametrize("size", [LAPTOP, PHONE])
