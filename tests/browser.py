@@ -74,7 +74,7 @@ _AGAIN = """
   $("speed").value = "1";
   $("print").open = false;
   $("rule").open = true;
-  present(false);
+  if (isPresenting()) present(false);
   begin(LESSON);
   document.activeElement.blur();
   scrollTo(0, 0);

@@ -3,7 +3,7 @@
 OUTSIDE = """
 () => [...document.querySelectorAll(
     "header, header *, footer, footer *, aside, #said, #crumbs, #foot, #foot *, .card *")]
-  .filter((x) => x.getClientRects().length && !x.closest("math") && !x.closest(".slope, .sum, ol"))
+  .filter((x) => !x.closest("math, .slope, .sum, ol") && x.getClientRects().length)
   .filter((x) => { const r = x.getBoundingClientRect();
                    return r.right > innerWidth + 1 || r.left < -1; })
   .map((x) => x.outerHTML.slice(0, 80))

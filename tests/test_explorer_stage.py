@@ -86,8 +86,8 @@ def opened(browser: Any, saved: Callable[[str], Path]) -> Iterator[Open]:
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.emulate_media(color_scheme=scheme)
         page.evaluate(
-            "setMode('step'); present(false); shown.selected = undefined; open(0); go(0);"
-            "document.activeElement.blur()"
+            "shown.selected = undefined; shown.stop = 0; if (isPresenting()) present(false);"
+            "if (shown.mode !== 'step') setMode('step'); open(0); document.activeElement.blur()"
         )
         return page
 
@@ -145,10 +145,11 @@ IN_EACH_MODE = f"""
   present(presenting);
   return LESSON.views.slice(0, 3).map((_, view) => {{
     open(view);
+    shown.selected = LEAVES[0];
     return Object.fromEntries(["step", "predict", "break"].map((mode) => {{
+      if (mode !== "predict") jump(shown.selected, "backward");
       setMode(mode);
-      shown.stop = Math.ceil(0.8 * stops.length);
-      pick({{ node: LEAVES[0] }});
+      if (mode === "predict") go(Math.ceil(0.8 * stops.length));
       return [mode, {{
         small: ({SMALL_TEXTS})(least),
         covered: ({COVERED})(),
@@ -433,6 +434,10 @@ def test_the_map_shows_and_moves_the_window(opened: Open) -> None:
     room = page.evaluate("(({ scrollWidth: w, clientWidth: c }) => w - c)(viewport.room)")
     assert scrolled(page)[0] == pytest.approx(room, abs=1)
     page.wait_for_timeout(50)  # for the event of the scrolling
+    assert seen() == pytest.approx([0] * 4, abs=0.04)
+    page.evaluate("setMode('predict'); viewport.panBy(-0.2, -0.2)")  # the window is higher
+    page.wait_for_timeout(50)
+    page.evaluate("setMode('step')")
     assert seen() == pytest.approx([0] * 4, abs=0.04)
 
 

@@ -35,6 +35,7 @@ function begin(lesson) {
   leafList.opened.clear();
   leafList.rows.clear();
   $("leaf-search").value = "";
+  $("paths").selected = undefined;
   Object.assign(shown, {
     stop: 0, selected: undefined, nudged: undefined, fault: null, ...atTheStart(),
   });
@@ -148,6 +149,7 @@ function follow({ node, user }) {
     followed = shown.stop;
     viewport.follow([node, user].map((k) => graph.elementOf(k)).filter((element) => element));
   }
+  viewport.frame();
   viewport.mark([node, user].map((k) => graph.placeOf.get(k)));
 }
 
@@ -267,10 +269,13 @@ function showPaths() {
   const card = $("paths");
   card.hidden = selected === undefined || shown.mode === "predict";
   if (card.hidden || (card.selected === selected && card.passes === passes)) return;
-  Object.assign(card, { selected, passes }); // the same paths at each step
-  const [title, body] = card.children;
-  const { name } = LESSON.nodes[selected];
-  title.textContent = `Where does ${name}.grad come from?`;
+  const written = pathsInWords(selected); // often the same: formulas take long to lay out
+  if (card.selected !== selected || card.written !== written) writePaths(card, selected, written);
+  Object.assign(card, { selected, passes, written });
+}
+
+/** What the card says, with formulas. */
+function pathsInWords(selected) {
   const { partials, grad } = passes.right;
   const { count, paths } = pathsTo(selected, partials, MOST_PATHS);
   const total = grad[selected];
@@ -286,16 +291,19 @@ function showPaths() {
   });
   const terms = paths.map(({ product }, i) => (i ? factor(product) : mathNumber(product)));
   if (count > paths.length) terms.push("<mo>⋯</mo>");
+  const sum = `<p class="sum">${math(row(named(selected), text(".grad"), op("=")))} ` +
+    `${wrapping(terms, "+")} ${math(row(op("="), mathNumber(total)))}</p>`;
   const isRoot = selected === LESSON.nodes.length - 1;
-  body.innerHTML = `<p></p><ol>${isRoot ? "" : rows.join("")}</ol>`;
-  body.firstChild.textContent = isRoot
+  const words = isRoot
     ? "It is the root: the derivative of a value by itself is 1."
     : wordsOnPaths(count, paths.length);
-  if (count > 1) {
-    body.insertAdjacentHTML("beforeend", `<p class="sum">` +
-      `${math(row(named(selected), text(".grad"), op("=")))} ${wrapping(terms, "+")} ` +
-      `${math(row(op("="), mathNumber(total)))}</p>`);
-  }
+  return `<p>${words}</p><ol>${isRoot ? "" : rows.join("")}</ol>${count > 1 ? sum : ""}`;
+}
+
+function writePaths(card, selected, written) {
+  const [title, body] = card.children;
+  title.textContent = `Where does ${LESSON.nodes[selected].name}.grad come from?`;
+  body.innerHTML = written;
   const buttons = document.createElement("p");
   for (const [words, kind] of [["to its value", "forward"], ["to its gradient", "backward"]]) {
     if (kind === "forward" && !LESSON.nodes[selected].op) continue;

@@ -31,7 +31,8 @@ class Viewport {
   /** Follows a room whose size has changed. */
   resize() {
     if (this.fitted) this.fit();
-    else this.frame();
+    else this.showMap();
+    this.frame();
   }
 
   /** Opens a picture. */
@@ -53,12 +54,17 @@ class Viewport {
     return parseFloat(style.getPropertyValue("--smallest")) / parseFloat(style.fontSize);
   }
 
+  /** The width and the height that the room has for the picture. */
+  get space() {
+    const { room } = this;
+    return [room.clientWidth, parseFloat(getComputedStyle(room).maxHeight) || room.clientHeight];
+  }
+
   /** Makes the picture as large as its room allows, but no text too small to read. */
   fit() {
-    const { room, map } = this;
-    map.toggleAttribute("hidden", true); // there is none of a picture that fits
-    const height = parseFloat(getComputedStyle(room).maxHeight) || room.clientHeight;
-    const scale = Math.min(room.clientWidth / this.width, height / this.height);
+    this.map.toggleAttribute("hidden", true); // there is none of a picture that fits
+    const [width, height] = this.space;
+    const scale = Math.min(width / this.width, height / this.height);
     this.setZoom(Math.min(LARGEST_FITTED * this.smallest, scale));
     this.fitted = true;
   }
@@ -67,10 +73,18 @@ class Viewport {
     const { smallest } = this;
     this.fitted = false;
     this.zoom = Math.max(smallest, Math.min(LARGEST * smallest, zoom));
+    this.showMap();
     this.svg.setAttribute("width", this.zoom * this.width);
     this.svg.setAttribute("height", this.zoom * this.height);
     this.onZoom(this.zoom > smallest, this.zoom < LARGEST * smallest);
-    this.frame();
+  }
+
+  /** There is no map of a picture that is seen whole. */
+  showMap() {
+    const [width, height] = this.space;
+    const larger = this.zoom * this.width > width + 1 || this.zoom * this.height > height + 1;
+    this.map.toggleAttribute("hidden", !larger);
+    this.room.classList.toggle("larger", larger);
   }
 
   /** Zooms, and keeps what is at a point of the window where it is; without one, at the middle. */
@@ -83,6 +97,7 @@ class Viewport {
     this.setZoom(this.zoom * factor);
     const after = this.svg.getBoundingClientRect();
     this.room.scrollBy(after.left + u * after.width - x, after.top + v * after.height - y);
+    this.frame();
   }
 
   /** Moves the window over the picture by shares of its size. */
@@ -108,20 +123,16 @@ class Viewport {
     this.room.scrollBy({ left, top, behavior: near && !stillness.matches ? "smooth" : "instant" });
   }
 
-  /** Shows on the map which part is seen; there is no map of a picture that is seen whole. */
+  /** Shows on the map which part is seen. */
   frame() {
     const { room, svg, map } = this;
-    const larger =
-      room.scrollWidth > room.clientWidth + 1 || room.scrollHeight > room.clientHeight + 1;
-    map.toggleAttribute("hidden", !larger);
-    room.classList.toggle("larger", larger);
+    if (map.hasAttribute("hidden")) return;
     const [whole, part] = [svg.getBoundingClientRect(), room.getBoundingClientRect()];
     const [x, y] = svg.getAttribute("viewBox").split(" ").map(Number);
-    const set = (attribute, value) => this.seen.setAttribute(attribute, value);
-    set("x", x + Math.max(0, part.left - whole.left) / this.zoom);
-    set("y", y + Math.max(0, part.top - whole.top) / this.zoom);
-    set("width", Math.min(part.width, whole.width) / this.zoom);
-    set("height", Math.min(part.height, whole.height) / this.zoom);
+    put(this.seen, "x", x + Math.max(0, part.left - whole.left) / this.zoom);
+    put(this.seen, "y", y + Math.max(0, part.top - whole.top) / this.zoom);
+    put(this.seen, "width", Math.min(part.width, whole.width) / this.zoom);
+    put(this.seen, "height", Math.min(part.height, whole.height) / this.zoom);
   }
 
   /** Marks boxes on the map: those of the step. */
