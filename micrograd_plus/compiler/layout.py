@@ -36,6 +36,7 @@ from .native import passes
 from .passes import ACTIVE, NO_SLOT, NOWHERE, PER_EXAMPLE, RANDOM, UNKNOWN
 from .passes import DOT as DOT_OP
 from .passes import PICK as PICKED
+from .rows import begins_with
 from .tape import (
     AFFINE,
     BLOCK,
@@ -89,7 +90,7 @@ class Store:
         list: they are kept for the next one, which mostly begins in the same way.
         """
         listed = self._listed
-        if parameters[: len(listed)] != listed[: len(parameters)]:
+        if not (begins_with(listed, parameters) or begins_with(parameters, listed)):
             place = {parameter: k for k, parameter in enumerate(listed)}
             self._listed = list(dict.fromkeys([*parameters, *listed]))
             places = [place.get(parameter, -1) for parameter in self._listed]
@@ -108,15 +109,11 @@ class Store:
 
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
-        order = self._listed[: self._count]
-        for k, (parameter, slot) in enumerate(zip(self._listed, self._slots)):
-            if slot == NO_SLOT:
-                which = 0 if self._is_moved[k] else 1
-                slot = self._slots[k] = self.free[which]
-                self.free[which] += 1
-            if slot != UNKNOWN:
-                order[slot] = parameter
-        return order
+        places = row(self._count)
+        passes().place_parameters(
+            len(self._listed), self._slots, self._is_moved, self.free, places
+        )
+        return list(map(self._listed.__getitem__, places))
 
     def slots(self, parameters: list[Value]) -> list[int]:
         """The slot of each of these."""

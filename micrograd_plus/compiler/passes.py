@@ -68,6 +68,12 @@ class Terms(NamedTuple):
 # ---- from what was recorded to a graph
 
 
+def count_up(count: int, numbers: Integers) -> None:
+    """Writes 0, 1, 2, …"""
+    for k in range(count):
+        numbers[k] = k
+
+
 def add_up(
     count: int, kinds: Integers, widths: Integers, lengths: Integers, first: Integers
 ) -> None:
@@ -182,6 +188,22 @@ def claim(count: int, nodes: Nodes, needed: Integers, slots: Integers) -> int:
             slots[nodes.tags[i]] = NO_SLOT
             found += 1
     return found
+
+
+def place_parameters(
+    count: int, slots: Integers, is_moved: Integers, free: Integers, places: Integers
+) -> None:
+    """Gives a slot to parameters that have NO_SLOT; the place of the parameter of each slot.
+
+    slots, is_moved, free: as in `locate`.
+    """
+    for k in range(count):
+        if slots[k] == NO_SLOT:
+            which = 0 if is_moved[k] else 1
+            slots[k] = free[which]
+            free[which] += 1
+        if slots[k] != UNKNOWN:
+            places[slots[k]] = k
 
 
 def mark_numbers(count: int, nodes: Nodes, needed: Integers, known: Integers) -> int:
@@ -735,8 +757,8 @@ def locate(
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "add_up", "expand", "renumber", "mark", "size", "claim", "mark_numbers",
-    "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
+    "count_up", "add_up", "expand", "renumber", "mark", "size", "claim", "place_parameters",
+    "mark_numbers", "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
     "put", "grid", "row_steps", "find_steps", "locate",
 )  # fmt: skip
