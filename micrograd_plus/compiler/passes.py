@@ -723,6 +723,14 @@ def find_steps(count: int, length: int, places: Places) -> int:
     return rule
 
 
+def find_ends(count: int, places: Places, found: Integers) -> None:
+    """Finds the lowest and the highest of these places."""
+    found[0] = found[1] = places[0]
+    for k in range(1, count):
+        found[0] = min(found[0], places[k])
+        found[1] = max(found[1], places[k])
+
+
 def locate(
     count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
     place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Places,
@@ -760,5 +768,5 @@ ENTRIES = (  # the passes that are called from Python
     "count_up", "add_up", "expand", "renumber", "mark", "size", "claim", "place_parameters",
     "mark_numbers", "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
-    "put", "grid", "row_steps", "find_steps", "locate",
+    "put", "grid", "row_steps", "find_steps", "find_ends", "locate",
 )  # fmt: skip
