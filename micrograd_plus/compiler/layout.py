@@ -110,9 +110,7 @@ class Store:
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
         places = row(self._count)
-        passes().place_parameters(
-            len(self._listed), self._slots, self._is_moved, self.free, places
-        )
+        passes().place_parameters(len(self._listed), self._slots, self._is_moved, self.free, places)
         return list(map(self._listed.__getitem__, places))
 
     def slots(self, parameters: list[Value]) -> list[int]:
@@ -326,9 +324,9 @@ class _Layout:
         if rule == BY_ELEMENT:
             return Pattern(BY_ELEMENT, False, 0, length, 0, active, places)
         stride = sign * (places[1] - places[0]) if length > 1 else 0
-        starts = places[::length]
+        starts = places[::length] if length > 1 else places
         if rule == BY_ROW:
-            slots = array("i", starts if per_example else [~start for start in starts])
+            slots = starts if per_example else array("i", [~start for start in starts])
             return Pattern(BY_ROW, per_example, 0, 0, stride, active, slots)
         row_stride = sign * (starts[1] - starts[0]) if len(starts) > 1 else 0
         first = starts[0] if per_example else ~starts[0]

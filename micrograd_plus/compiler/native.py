@@ -431,7 +431,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
-    type_of(object): where its type is. put_type(object, type): it has this type. item_of(tuple, i): its item i. number_of(float): its number.
+    type_of(object): where its type is; put_type(object, type): it has this type.
+    item_of(tuple, i): its item i. number_of(float): its number.
     value_of(variable): a context variable's value, which must be given back; 0 is an error.
     keep_object(object): kept() is this object from now on.
     PyList_Size(object) and others: functions of Python's C API.

@@ -443,13 +443,23 @@ def in_reach(function: Callable[..., Any]) -> list[Value]:
     return found
 
 
-def _leaves(x: Any) -> Iterator[Value]:
-    """The parameters in nested lists."""
-    if isinstance(x, (list, tuple)):
-        for item in x:
-            yield from _leaves(item)
-    elif isinstance(x, Value) and not (x.op or isinstance(x, Constant)):
-        yield x
+def _leaves(x: Any) -> list[Value]:
+    """The parameters in nested lists, of which most may be numbers, as those of a data set."""
+    if isinstance(x, Value):
+        return _parameters_among([x])
+    found, rows = list[Value](), [x]
+    for _ in range(10):  # of nested lists, as a list may contain itself
+        kinds = {*map(type, chain.from_iterable(rows))}
+        if any(issubclass(kind, Value) for kind in kinds):
+            found += _parameters_among(chain.from_iterable(rows))
+        if not any(issubclass(kind, (list, tuple)) for kind in kinds):
+            break
+        rows = [row for row in chain.from_iterable(rows) if isinstance(row, (list, tuple))]
+    return found
+
+
+def _parameters_among(things: Iterable[Any]) -> list[Value]:
+    return [x for x in things if isinstance(x, Value) and not (x.op or isinstance(x, Constant))]
 
 
 def _record(
@@ -532,7 +542,7 @@ def watching(parameters: list[Value]) -> Iterator[None]:
                 give_class(values, watched_class(kind), kind)
 
 
-def _watch(parameters: list[Value]) -> dict[type[Value], list[Value]]:
+def _watch(parameters: list[Value]) -> dict[Any, list[Value]]:
     """Gives parameters their watched class; those that had another, by that class."""
     while True:
         with class_changes:
