@@ -129,11 +129,11 @@ class Programs:
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
         if any(map(self.lacks, examples.shapes)):
+            _keep_freed_memory()
             known = self.base.places
             if not known.parameters:
                 known.know(self.known())
                 known.know(in_reach(self.function))
-            _keep_freed_memory()
             with _collector.paused(), watching(known.parameters):
                 self._record_missing(examples)
         entries, all_loaded = [], True

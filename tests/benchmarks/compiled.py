@@ -528,6 +528,9 @@ def float32(options: argparse.Namespace) -> None:
 
 
 def names(options: argparse.Namespace) -> None:
+    if not options.quick:  # the loops of the GPT's ops are compiled once on a machine
+        one = {"engine": "with_compile", "width": 16, "count": 1}
+        in_a_process("from_scratch", one, options)
     for width, count in ((16, 20),) if options.quick else ((16, 1000), (64, 500), (16, 3000)):
         task = {"width": width, "count": count}
         results = in_turn("from_scratch", (*PEERS, "with_compile"), task, options)
