@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-from .engine import Operand, Value, apply, as_value, record
+from .engine import Operand, Value, apply, as_value, engine_in_use
 from .ops import TABLE, Op
 
 Vector = Iterable[Operand]
@@ -38,12 +38,12 @@ def __dir__() -> list[str]:
 def function_of(op: Op) -> Callable[..., Value]:
     """`op` as a function of Values and numbers."""
 
-    is_unary = len(op.operands) == 1
-
     def function(*operands: Operand, **named: Operand) -> Value:
-        if is_unary and not named and len(operands) == 1 and isinstance(operands[0], Value):
-            return record(op, (operands[0],))  # as below, in half the time
+        if is_unary and len(operands) == 1 and not named and isinstance(operands[0], Value):
+            return engine_in_use().node(op, operands)  # type: ignore[arg-type]  # as below, faster
         return apply(op, *operands, **named)
+
+    is_unary = len(op.operands) == 1
 
     def function_of_vectors(*vectors: Vector) -> Value:
         rows = [_row(op.name, vector) for vector in vectors]

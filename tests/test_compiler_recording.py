@@ -23,9 +23,9 @@ from micrograd_plus import losses, nn, optim
 from micrograd_plus.compiler.layout import Store, lay_out
 from micrograd_plus.compiler.passes import NUMBER
 from micrograd_plus.compiler.programs import _Collector
-from micrograd_plus.compiler.recording import Recording, record
+from micrograd_plus.compiler.recording import Recording, in_reach, record
 from micrograd_plus.compiler.simplify import simplify
-from micrograd_plus.engine import Value
+from micrograd_plus.engine import Constant, Value
 
 nan, inf = math.nan, math.inf
 
@@ -1058,6 +1058,20 @@ def test_a_compiled_model_is_a_part_of_another_function() -> None:
 def test_an_input_too_large_for_a_float_is_refused() -> None:
     with pytest.raises(TypeError, match="larger than the largest float"):
         mp.compile(lambda x: x[0] * 2.0)([[10**400], [1, 2]])
+
+
+def test_parameters_in_reach_are_found_in_any_lists() -> None:
+    w = values(1.0, 2.0, 3.0, 4.0)
+    data: list[Any] = [[[0.5, 1], "name"], (w[1], [w[2], w[2] * 2.0, Constant(1.0)]), []]
+    data.append(data)
+
+    class Holder:
+        def __init__(self) -> None:
+            self.first, self.rest = w[0], [{}, [[w[3]]]]
+
+    holder = Holder()
+    found = in_reach(lambda: (holder, data))
+    assert {*found} == {*w}
 
 
 def test_all_is_collected_only_when_a_quarter_is_new(monkeypatch: pytest.MonkeyPatch) -> None:

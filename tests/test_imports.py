@@ -271,3 +271,21 @@ def test_a_command_imports_no_other_command() -> None:
     )
     commands = done.stdout.splitlines()[-1].split()
     assert commands == ["micrograd_plus.commands.arguments", "micrograd_plus.commands.explain"]
+
+
+def test_a_public_name_imports_what_it_needs_and_not_the_whole_package() -> None:
+    statement = "import micrograd_plus as mp; mp.compile, mp.fit"
+    script = ALONE.format(path=str(PACKAGE.parent), statement=statement)
+    script += "\nprint(*ours)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
+    )
+    rooms = {name.split(".")[1] for name in done.stdout.splitlines()[-1].split() if "." in name}
+    assert {"compiler", "train"} <= rooms
+    assert rooms.isdisjoint({"public", "classroom", "explorer", "show", "sweeps"})
+
+
+def test_every_public_name_is_the_one_of_public() -> None:
+    public = {name: x for name, x in vars(micrograd_plus.public).items() if name[0] != "_"}
+    others = {name for name, x in public.items() if getattr(micrograd_plus, name) is not x}
+    assert not others

@@ -36,6 +36,7 @@ from .native import passes
 from .passes import ACTIVE, NO_SLOT, NOWHERE, PER_EXAMPLE, RANDOM, UNKNOWN
 from .passes import DOT as DOT_OP
 from .passes import PICK as PICKED
+from .rows import begins_with
 from .tape import (
     AFFINE,
     BLOCK,
@@ -89,7 +90,7 @@ class Store:
         list: they are kept for the next one, which mostly begins in the same way.
         """
         listed = self._listed
-        if parameters[: len(listed)] != listed[: len(parameters)]:
+        if not (begins_with(listed, parameters) or begins_with(parameters, listed)):
             place = {parameter: k for k, parameter in enumerate(listed)}
             self._listed = list(dict.fromkeys([*parameters, *listed]))
             places = [place.get(parameter, -1) for parameter in self._listed]
@@ -108,15 +109,9 @@ class Store:
 
     def in_order(self) -> list[Value]:
         """All parameters in the order of their slots; unused ones get a slot now."""
-        order = self._listed[: self._count]
-        for k, (parameter, slot) in enumerate(zip(self._listed, self._slots)):
-            if slot == NO_SLOT:
-                which = 0 if self._is_moved[k] else 1
-                slot = self._slots[k] = self.free[which]
-                self.free[which] += 1
-            if slot != UNKNOWN:
-                order[slot] = parameter
-        return order
+        places = row(self._count)
+        passes().place_parameters(len(self._listed), self._slots, self._is_moved, self.free, places)
+        return list(map(self._listed.__getitem__, places))
 
     def slots(self, parameters: list[Value]) -> list[int]:
         """The slot of each of these."""
@@ -163,14 +158,11 @@ class Program:
     @property
     def region(self) -> int:
         """How many numbers the scratch must hold for one operand."""
-        largest = BLOCK
-        for instruction, width in [
-            *[(instruction, 1) for instruction in self.shared],
-            *[(instruction, self.lanes) for instruction in self.per_example],
-        ]:
-            rows = max(instruction.rows, instruction.columns, 1)
-            largest = max(largest, rows * instruction.length * width)
-        return largest
+        largest = [
+            max([i.length * max(i.rows, i.columns, 1) for i in instructions], default=0)
+            for instructions in (self.shared, self.per_example)
+        ]
+        return max(BLOCK, largest[0], largest[1] * self.lanes)
 
     def __str__(self) -> str:
         lines = []
@@ -332,9 +324,9 @@ class _Layout:
         if rule == BY_ELEMENT:
             return Pattern(BY_ELEMENT, False, 0, length, 0, active, places)
         stride = sign * (places[1] - places[0]) if length > 1 else 0
-        starts = places[::length]
+        starts = places[::length] if length > 1 else places
         if rule == BY_ROW:
-            slots = array("i", starts if per_example else [~start for start in starts])
+            slots = starts if per_example else array("i", [~start for start in starts])
             return Pattern(BY_ROW, per_example, 0, 0, stride, active, slots)
         row_stride = sign * (starts[1] - starts[0]) if len(starts) > 1 else 0
         first = starts[0] if per_example else ~starts[0]
@@ -456,29 +448,27 @@ def mark_first(instructions: list[Instruction], root: int) -> None:
     instructions: those for each example. root: the place of the loss, which has a gradient already.
     """
     begins = [instruction.out for instruction in instructions]
+    reached = bytearray(len(instructions))  # 1 for those that have a gradient
 
-    def owners(first: int, end: int) -> range:
-        """The instructions that have results between these slots."""
-        return range(max(0, bisect_right(begins, first) - 1), bisect_left(begins, end))
+    def reach(first: int, end: int, is_whole: bool) -> bool:
+        """Whether these slots get their first gradients, and are all results of instructions."""
+        t, after = max(0, bisect_right(begins, first) - 1), bisect_left(begins, end)
+        if t >= after:
+            return False
+        is_first = is_whole and begins[t] == first and 1 not in reached[t:after]
+        reached[t:after] = b"\1" * (after - t)
+        last = instructions[after - 1]
+        if not is_first or last.out + last.count != end:
+            return False
+        for instruction in instructions[t:after]:
+            instruction.is_cleared = False
+        return True
 
-    reached = [False] * len(instructions)
-    for t in owners(root, root + 1):
-        reached[t] = True
+    reach(root, root + 1, False)
     for instruction in reversed(instructions):
         for j, x in enumerate(instruction.operands):
-            first, end = _span(instruction, j, True) if x.active else (0, 0)
-            found = owners(first, end)
-            x.is_first = (
-                _is_whole(instruction, j)
-                and len(found) > 0
-                and not any(reached[t] for t in found)
-                and begins[found[0]] == first
-                and begins[found[-1]] + instructions[found[-1]].count == end
-            )
-            for t in found:
-                reached[t] = True
-                if x.is_first:
-                    instructions[t].is_cleared = False
+            if x.active:
+                x.is_first = reach(*_span(instruction, j, True), _is_whole(instruction, j))
 
 
 def mark_written(instructions: list[Instruction], parameters: int) -> list[int]:
@@ -526,17 +516,24 @@ def _span(instruction: Instruction, j: int, per_example: bool) -> tuple[int, int
     """
     x = instruction.operands[j]
     if x.rule == BY_ELEMENT:
-        lowest, highest = min(x.places), max(x.places)
+        lowest, highest = _ends(x.places)
         return (max(0, lowest), highest + 1) if per_example else (0, max(0, -lowest))
     if x.per_example != per_example:
         return 0, 0
     across = (_length(instruction, j) - 1) * x.stride
-    starts = (
-        x.places
-        if x.rule == BY_ROW
-        else (x.base, x.base + (_rows(instruction, j) - 1) * x.row_stride)
-    )
-    return min(starts) + min(0, across), max(starts) + max(0, across) + 1
+    if x.rule == BY_ROW:
+        lowest, highest = _ends(x.places)
+    else:
+        last = x.base + (_rows(instruction, j) - 1) * x.row_stride
+        lowest, highest = min(x.base, last), max(x.base, last)
+    return lowest + min(0, across), highest + max(0, across) + 1
+
+
+def _ends(places: Row) -> Row:
+    """The lowest and the highest of places."""
+    found = row(2)
+    passes().find_ends(len(places), places, found)
+    return found
 
 
 def _is_side_by_side(instruction: Instruction, j: int, per_example: bool) -> bool:

@@ -39,16 +39,18 @@ def load(title: str, text: str, compiled: Callable[[str, str], Code]) -> dict[st
 
 def key(text: str) -> str:
     """What machine code depends on, as a short text: if any of it changes, so does the key."""
-    return hashlib.sha256("\0".join([*_surroundings(), text]).encode()).hexdigest()[:20]
+    found = _surroundings().copy()
+    found.update(text.encode())
+    return str(found.hexdigest())[:20]
 
 
 @cache
-def _surroundings() -> list[str]:
-    """What machine code depends on, in addition to its own source."""
+def _surroundings() -> Any:
+    """The hash of what machine code depends on, in addition to its own source."""
     import llvmlite
     from llvmlite import binding
 
-    return [
+    known = [
         *[(_HERE / name).read_text(encoding="utf-8") for name in _SOURCES],
         sys.version,
         llvmlite.__version__,
@@ -57,6 +59,7 @@ def _surroundings() -> list[str]:
         binding.get_host_cpu_name(),
         binding.get_host_cpu_features().flatten(),
     ]
+    return hashlib.sha256("".join(f"{text}\0" for text in known).encode())
 
 
 _HERE = Path(__file__).parent

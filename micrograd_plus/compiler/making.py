@@ -4,6 +4,9 @@
 is its address, as `id` gives it. What a function of Python's C API returns must be given back with
 `Py_DecRef`, but for what `PyList_GetItem` and `item_of` find, and what becomes part of an object. 0
 in place of an object means that there is an error.
+
+`operators.py` makes a class of `add` and the others. While a function is recorded, they do in
+one step what `Value.__add__`, the engine and `node` do in three.
 """
 
 from __future__ import annotations
@@ -13,10 +16,15 @@ from typing import Any
 from .passes import PARAMETERS as FIRST  # the number of the first parameter
 
 # What `native.py` writes in LLVM's language: the words at an address, an object's type, an
-# item of a tuple, and functions of Python's C API.
+# item of a tuple, the value of a context variable, what `keep` was given last, and functions of
+# Python's C API.
 integers: Any = None
 type_of: Any = None
 item_of: Any = None
+value_of: Any = None
+kept: Any = None
+keep_object: Any = None
+PyCFunction_GetSelf: Any = None
 PyErr_BadArgument: Any = None
 PyList_Append: Any = None
 PyList_GetItem: Any = None
@@ -25,14 +33,18 @@ PyList_SetItem: Any = None
 PyList_Size: Any = None
 PyLong_AsSsize_t: Any = None
 PyLong_FromSsize_t: Any = None
+PyObject_CallObject: Any = None
 PyObject_GetAttr: Any = None
 PyObject_GetItem: Any = None
 PyObject_IsTrue: Any = None
 PyObject_Vectorcall: Any = None
 PySequence_List: Any = None
 PySequence_Tuple: Any = None
+PyTuple_New: Any = None
+PyTuple_SetItem: Any = None
 PyTuple_Size: Any = None
 PyType_GenericAlloc: Any = None
+PyType_IsSubtype: Any = None
 Py_DecRef: Any = None
 Py_IncRef: Any = None
 
@@ -74,6 +86,15 @@ def result_of(own: int, number: int) -> int:
     return int(result)
 
 
+def next_result(own: int, op: int) -> int:
+    """The result of this op, whose operands have been added."""
+    ops = item_of(own, OPS)
+    number = PyLong_FromSsize_t(PyList_Size(ops))
+    if number == 0 or PyList_Append(ops, op) < 0:
+        return 0
+    return result_of(own, number)
+
+
 def node(own: int, arguments: int, count: int) -> int:
     """`node(op, operands)`: a new result.
 
@@ -90,16 +111,13 @@ def node(own: int, arguments: int, count: int) -> int:
     Py_DecRef(nary)
     if of_vectors:
         return int(PyObject_Vectorcall(item_of(own, OF_VECTORS), arguments, count, 0))
-    width, operands, ops = PyTuple_Size(values), item_of(own, OPERANDS), item_of(own, OPS)
+    width, operands = PyTuple_Size(values), item_of(own, OPERANDS)
     if width < 0:
         return 0
     for k in range(width):
         if add_number(own, operands, item_of(values, k)) < 0:
             return 0
-    number = PyLong_FromSsize_t(PyList_Size(ops))
-    if number == 0 or PyList_Append(ops, op) < 0:
-        return 0
-    return result_of(own, number)
+    return next_result(own, op)
 
 
 def numbers_of(own: int, arguments: int, count: int) -> int:
@@ -138,4 +156,83 @@ def results_of(own: int, arguments: int, count: int) -> int:
     return int(numbers)
 
 
+# ---- operators
+
+# What `keep` is given, by its place in a tuple: the variable that has the engine in use; the name
+# of its attribute `node`; the type of functions that are written in C; the class Value; and for
+# each operator its op, and the two methods that Value has for it.
+ENGINE, NODE, IN_C, VALUE, OP, LEFT, RIGHT = range(7)
+ADD, SUB, MUL, TRUEDIV = 0, 3, 6, 9  # how much further these three are
+
+
+def keep(x: int) -> None:
+    """The operators find this object from now on."""
+    Py_IncRef(x)
+    keep_object(x)
+
+
+def is_value(x: int) -> int:
+    """Whether an object is a Value."""
+    return int(PyType_IsSubtype(type_of(x), item_of(kept(), VALUE)))
+
+
+def called(method: int, x: int, y: int) -> int:
+    """What a method returns."""
+    arguments = PyTuple_New(2)
+    if arguments == 0:
+        return 0
+    Py_IncRef(x)
+    Py_IncRef(y)
+    PyTuple_SetItem(arguments, 0, x)
+    PyTuple_SetItem(arguments, 1, y)
+    result = PyObject_CallObject(method, arguments)
+    Py_DecRef(arguments)
+    return int(result)
+
+
+def operated(operator: int, a: int, b: int) -> int:
+    """The result of an operator, one of whose operands is a Value."""
+    engine = value_of(item_of(kept(), ENGINE))
+    if engine == 0:
+        return 0
+    node = PyObject_GetAttr(engine, item_of(kept(), NODE))
+    Py_DecRef(engine)
+    if node == 0:
+        return 0
+    # No other engine has a function for it that is written in C: it is `node`, as above.
+    if type_of(node) == item_of(kept(), IN_C) and is_value(a) and is_value(b):
+        own, result = PyCFunction_GetSelf(node), 0
+        operands = item_of(own, OPERANDS)
+        if add_number(own, operands, a) == 0 and add_number(own, operands, b) == 0:
+            result = next_result(own, item_of(kept(), OP + operator))
+    elif is_value(a):
+        result = called(item_of(kept(), LEFT + operator), a, b)
+    else:
+        result = called(item_of(kept(), RIGHT + operator), b, a)
+    Py_DecRef(node)
+    return int(result)
+
+
+def add(a: int, b: int) -> int:
+    """`a + b`."""
+    return operated(ADD, a, b)
+
+
+def sub(a: int, b: int) -> int:
+    """`a - b`."""
+    return operated(SUB, a, b)
+
+
+def mul(a: int, b: int) -> int:
+    """`a * b`."""
+    return operated(MUL, a, b)
+
+
+def truediv(a: int, b: int) -> int:
+    """`a / b`."""
+    return operated(TRUEDIV, a, b)
+
+
 ENTRIES = ("node", "numbers_of", "results_of")
+OPERATORS = ("add", "sub", "mul", "truediv")
+EXPORTED = ("keep", *OPERATORS)

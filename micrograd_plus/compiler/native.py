@@ -21,7 +21,7 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import kernels, machine_code, making, reading
+from . import kernels, listing, machine_code, making, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, literal, update_loop
@@ -431,19 +431,30 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
-    type_of(object): where its type is. item_of(tuple, i): its item i. number_of(float): its number.
+    type_of(object): where its type is; put_type(object, type): it has this type.
+    item_of(tuple, i): its item i. number_of(float): its number.
+    value_of(variable): a context variable's value, which must be given back; 0 is an error.
+    keep_object(object): kept() is this object from now on.
     PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
 
     from .translate import FLOAT64, I64, INT, Body, Typed
 
-    def word(body: Body, object_: Typed, place: Any) -> Typed:
+    last_of_head = I64(object.__basicsize__ // 8 - 1)  # all objects begin so
+
+    def place_of(body: Body, object_: Typed, place: Any) -> Any:
         words = body.builder.inttoptr(object_.ir, I64.as_pointer())
-        return Typed(INT, body.builder.load(body.builder.gep(words, [place])))
+        return body.builder.gep(words, [place])
+
+    def word(body: Body, object_: Typed, place: Any) -> Typed:
+        return Typed(INT, body.builder.load(place_of(body, object_, place)))
 
     def type_of(body: Body, object_: Typed) -> Typed:
-        return word(body, object_, I64(object.__basicsize__ // 8 - 1))  # all objects begin so
+        return word(body, object_, last_of_head)
+
+    def put_type(body: Body, object_: Typed, type_: Typed) -> None:
+        body.builder.store(type_.ir, place_of(body, object_, last_of_head))
 
     def item_of(body: Body, tuple_: Typed, i: Typed) -> Typed:
         return word(body, tuple_, body.builder.add(i.ir, I64(tuple.__basicsize__ // 8)))
@@ -451,6 +462,27 @@ def _python() -> dict[str, Any]:
     def number_of(body: Body, float_: Typed) -> Typed:
         bits = word(body, float_, I64(float.__basicsize__ // 8 - 1))
         return Typed(FLOAT64, body.builder.bitcast(bits.ir, FLOAT64.ir))
+
+    def value_of(body: Body, variable: Typed) -> Typed:
+        builder, room, none = body.builder, body.room(I64), I64(0)
+        types = [I64, I64, I64.as_pointer()]
+        get = body.module.declared("PyContextVar_Get", i32, types)
+        builder.store(none, room)
+        builder.call(get, [variable.ir, none, room])
+        return Typed(INT, builder.load(room))
+
+    def place_of_kept(body: Body) -> Any:
+        module, name = body.module.ir, "kept"
+        if name not in module.globals:
+            place = ir.GlobalVariable(module, I64, name)
+            place.linkage, place.initializer = "internal", I64(0)
+        return module.globals[name]
+
+    def kept(body: Body) -> Typed:
+        return Typed(INT, body.builder.load(place_of_kept(body)))
+
+    def keep_object(body: Body, object_: Typed) -> None:
+        body.builder.store(object_.ir, place_of_kept(body))
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
@@ -468,6 +500,8 @@ def _python() -> dict[str, Any]:
 
     i32 = ir.IntType(32)
     functions = {
+        "PyTuple_New": (I64, [I64]),
+        "PyTuple_SetItem": (i32, [I64, I64, I64]),
         "PyTuple_Size": (I64, [I64]),
         "PyTuple_GetItem": (I64, [I64, I64]),
         "PyList_Size": (I64, [I64]),
@@ -479,9 +513,11 @@ def _python() -> dict[str, Any]:
         "PyLong_AsSsize_t": (I64, [I64]),
         "PyLong_FromSsize_t": (I64, [I64]),
         "PyBool_FromLong": (I64, [I64]),
+        "PyCFunction_GetSelf": (I64, [I64]),
         "PyErr_BadArgument": (i32, []),
         "PyErr_Occurred": (I64, []),
         "PyErr_Clear": (ir.VoidType(), []),
+        "PyObject_CallObject": (I64, [I64, I64]),
         "PyObject_GetAttr": (I64, [I64, I64]),
         "PyObject_GetBuffer": (i32, [I64, I64, i32]),
         "PyObject_GetItem": (I64, [I64, I64]),
@@ -491,6 +527,7 @@ def _python() -> dict[str, Any]:
         "PySequence_List": (I64, [I64]),
         "PySequence_Tuple": (I64, [I64]),
         "PyType_GenericAlloc": (I64, [I64, I64]),
+        "PyType_IsSubtype": (i32, [I64, I64]),
         "Py_DecRef": (ir.VoidType(), [I64]),
         "Py_IncRef": (ir.VoidType(), [I64]),
     }
@@ -498,8 +535,12 @@ def _python() -> dict[str, Any]:
         **_memory(None),
         **{name: function(name, *types) for name, types in functions.items()},
         "type_of": type_of,
+        "put_type": put_type,
         "item_of": item_of,
         "number_of": number_of,
+        "value_of": value_of,
+        "kept": kept,
+        "keep_object": keep_object,
     }
 
 
@@ -539,7 +580,7 @@ def loops_of(op: Op, dtype: Dtype) -> list[int]:
 
 def reader(own: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], bool]:
     """`reading.read` for what it belongs to."""
-    (read,) = _as_in_c(reading)(own)
+    (read,) = as_in_c(reading)(own)
     return read  # type: ignore[no-any-return]
 
 
@@ -548,18 +589,34 @@ def passes() -> Any:
     """The functions of `passes.py`: as machine code, or, without llvmlite, in Python."""
     if not is_installed():
         return python_passes
-    functions = _as_in_c(python_passes)(None)
+    functions = as_in_c(python_passes)(None)
     return SimpleNamespace(**dict(zip(python_passes.ENTRIES, functions)))
 
 
 @cache
 def maker() -> Callable[[Any], list[Any]] | None:
     """Gives the functions of `making.py` for what they belong to; None without llvmlite."""
-    return _as_in_c(making) if is_installed() else None
+    return as_in_c(making) if is_installed() else None
+
+
+@cache
+def lists() -> Any:
+    """The functions of `listing.py`; None without llvmlite."""
+    if not is_installed():
+        return None
+    return SimpleNamespace(**dict(zip(listing.ENTRIES, as_in_c(listing)(None))))
+
+
+@cache
+def addresses_in(source: Any) -> dict[str, int]:
+    """The addresses of the functions of a module that Python can call, by their names."""
+    path, exported = Path(source.__file__), (*source.ENTRIES, *getattr(source, "EXPORTED", ()))
+    compiled = partial(_compiled, None, source, {}, exported)
+    return machine_code.load(path.stem, path.read_text(encoding="utf-8"), compiled)
 
 
 @cache  # what Python knows of each function must stay where it is
-def _as_in_c(source: Any) -> Callable[[Any], list[Any]]:
+def as_in_c(source: Any) -> Callable[[Any], list[Any]]:
     """Gives, for what they belong to, the functions of a module as those that are written in C.
 
     Python calls them without ctypes, which takes 5 µs for a pass.
@@ -574,9 +631,7 @@ def _as_in_c(source: Any) -> Callable[[Any], list[Any]]:
             ("doc", ctypes.c_char_p),
         )
 
-    path = Path(source.__file__)
-    compiled = partial(_compiled, None, source, {}, source.ENTRIES)
-    addresses = machine_code.load(path.stem, path.read_text(encoding="utf-8"), compiled)
+    addresses = addresses_in(source)
     in_a_row = 0x80  # the arguments: C's METH_FASTCALL
     definitions = [
         Definition(name.encode(), addresses[name], in_a_row, None) for name in source.ENTRIES
@@ -625,7 +680,7 @@ def _addresses(title: str, text: str, exported: Sequence[str], dtype: Dtype) -> 
 
 
 def _add_call(module: Any, name: str, symbol: str) -> None:
-    """Adds what `_as_in_c` takes: it calls a pass with the arrays and whole numbers given."""
+    """Adds what `as_in_c` takes: it calls a pass with the arrays and whole numbers given."""
     from llvmlite import ir
 
     from .translate import I64, INT, INTEGERS, Rows

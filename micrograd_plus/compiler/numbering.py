@@ -11,7 +11,7 @@ from typing import Any
 from ..engine import Constant, Value, open_scope
 from ..ops import Op
 from .graph import SIMPLIFIED, Graph, Numbers, row
-from .native import passes
+from .native import lists, passes
 from .passes import INPUT, NUMBER, NUMBERS, ONCE, PARAMETER, PICK, RANDOM, STAMP, VECTOR, Nodes
 from .recorded import Input, Random
 from .rows import VECTOR_OP, Places, Rows, width_of
@@ -32,20 +32,37 @@ class Kinds(dict[Any, int]):
             self.ops.append(op)
         return self[op]
 
+    def of(self, ops: list[Any]) -> array[int]:
+        """The kind of each of these."""
+        if machine := lists():
+            kinds = row(len(ops))
+            machine.copy_found(ops, self, kinds.buffer_info()[0])
+            return kinds
+        return array("q", map(self.__getitem__, ops))
+
     def widths(self) -> array[int]:
         """How many operands each op has."""
         return array("q", map(width_of, self.ops))
+
+
+def _whole(numbers: list[int]) -> array[int]:
+    """Whole numbers of a list, in a row."""
+    if machine := lists():
+        copied = row(len(numbers))
+        machine.copy_numbers(numbers, copied.buffer_info()[0])
+        return copied
+    return array("q", numbers)
 
 
 class Columns:
     """Nodes as arrays: kind and tag of each, the lengths of vectors, and all operands."""
 
     def __init__(self, kinds: Kinds, rows: Rows) -> None:
-        self.kinds = array("q", map(kinds.__getitem__, rows.ops))
+        self.kinds = kinds.of(rows.ops)
         self.tags = row(len(rows.ops))
         for place in rows.frozen:
             self.tags[place] = 1
-        self.lengths, self.operands = array("q", rows.lengths), array("q", rows.operands)
+        self.lengths, self.operands = array("q", rows.lengths), _whole(rows.operands)
 
     def __iadd__(self, other: Columns) -> Columns:
         for name, column in vars(self).items():
@@ -101,6 +118,13 @@ class Base:
         return nodes, [first[end] - first[begin] for begin, end in pairwise(self.begins)]
 
 
+def _counted(count: int) -> array[int]:
+    """The numbers 0, 1, 2, …, so many."""
+    numbers = row(count)
+    passes().count_up(count, numbers)
+    return numbers
+
+
 def _add_up(kinds: array[int], widths: array[int], lengths: array[int], most: int) -> array[int]:
     """Where the operands of nodes of these kinds begin and end, with room for `most` nodes."""
     first = row(most + 1)
@@ -118,7 +142,7 @@ def graph_of(
     """The graph of what was recorded: the base, then other leaves, then what was made."""
     parameters, numbers = base.places.parameters, Numbers([*base.numbers.list])
     kinds = array("q", (PARAMETER,)) * len(parameters) + array("q", (NUMBER,)) * len(numbers.list)
-    tags = base.places.tags + array("q", range(len(numbers.list)))
+    tags = _counted(len(parameters)) + _counted(len(numbers.list))
     kinds += base.nodes.kinds
     tags += base.nodes.tags
     begins = array("q", [0, len(parameters), len(parameters) + len(numbers.list), len(kinds)])

@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..engine import Value
+from .native import lists
 
 class_changes = Lock()
 """Held while parameters get another class: two threads may use the same parameters."""
@@ -29,7 +30,7 @@ class ParameterMemory:
     machine, and the first to change when they are copied back.
     """
 
-    def __init__(self, machine: Any, parameters: Sequence[Value]) -> None:
+    def __init__(self, machine: Any, parameters: list[Value]) -> None:
         self.machine, self.parameters = machine, parameters
         self.kind = _class_while_away(self)
         self.is_pushed = False  # whether the machine has a copy, for its next run alone
@@ -87,9 +88,7 @@ class ParameterMemory:
                 for parameter, gradient in zip(away, grad):
                     parameter._grad = gradient
             self.is_pushed = False
-            for parameter in self.parameters:
-                if type(parameter) is self.kind:
-                    parameter.__class__ = Value
+            give_class(self.parameters, self.kind, Value)
 
     def _leave(self) -> bool:
         """Leaves the numbers in the machine; False for a class of the user.
@@ -99,8 +98,7 @@ class ParameterMemory:
         with class_changes:
             if set(map(type, self.parameters)) != {Value}:
                 return False
-            for parameter in reversed(self.parameters):
-                parameter.__class__ = self.kind
+            give_class(self.parameters[::-1], Value, self.kind)
         return True
 
     def _places_in(self, owner: ParameterMemory) -> array[int] | None:
@@ -118,9 +116,22 @@ class ParameterMemory:
         return self._places[owner]
 
 
-def away(parameters: Iterable[Value]) -> list[ParameterMemory]:
-    """The memories in machines that have the numbers of some of these parameters."""
-    kinds: set[Any] = {*map(type, parameters)}
+def give_class(values: list[Value], old: type[Value], new: type[Value]) -> None:
+    """The values of one class get another."""
+    has_slots_alone = old.__dictoffset__ == 0  # else Python must move the attributes
+    if has_slots_alone and (machine := lists()):
+        first = next((value for value in values if type(value) is old), None)
+        if first is not None:
+            first.__class__ = new  # Python checks that this is possible
+            machine.give_class(values, old, new)
+        return
+    for value in values:
+        if type(value) is old:
+            value.__class__ = new
+
+
+def memories_of(kinds: Iterable[Any]) -> list[ParameterMemory]:
+    """The memories in machines that have the numbers of parameters of these classes."""
     return [kind._memory for kind in kinds if hasattr(kind, "_memory")]
 
 

@@ -68,6 +68,12 @@ class Terms(NamedTuple):
 # ---- from what was recorded to a graph
 
 
+def count_up(count: int, numbers: Integers) -> None:
+    """Writes 0, 1, 2, …"""
+    for k in range(count):
+        numbers[k] = k
+
+
 def add_up(
     count: int, kinds: Integers, widths: Integers, lengths: Integers, first: Integers
 ) -> None:
@@ -182,6 +188,22 @@ def claim(count: int, nodes: Nodes, needed: Integers, slots: Integers) -> int:
             slots[nodes.tags[i]] = NO_SLOT
             found += 1
     return found
+
+
+def place_parameters(
+    count: int, slots: Integers, is_moved: Integers, free: Integers, places: Integers
+) -> None:
+    """Gives a slot to parameters that have NO_SLOT; the place of the parameter of each slot.
+
+    slots, is_moved, free: as in `locate`.
+    """
+    for k in range(count):
+        if slots[k] == NO_SLOT:
+            which = 0 if is_moved[k] else 1
+            slots[k] = free[which]
+            free[which] += 1
+        if slots[k] != UNKNOWN:
+            places[slots[k]] = k
 
 
 def mark_numbers(count: int, nodes: Nodes, needed: Integers, known: Integers) -> int:
@@ -701,6 +723,14 @@ def find_steps(count: int, length: int, places: Places) -> int:
     return rule
 
 
+def find_ends(count: int, places: Places, found: Integers) -> None:
+    """Finds the lowest and the highest of these places."""
+    found[0] = found[1] = places[0]
+    for k in range(1, count):
+        found[0] = min(found[0], places[k])
+        found[1] = max(found[1], places[k])
+
+
 def locate(
     count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
     place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Places,
@@ -735,8 +765,8 @@ def locate(
 
 ROWS = (Nodes, Table, Terms)
 ENTRIES = (  # the passes that are called from Python
-    "add_up", "expand", "renumber", "mark", "size", "claim", "mark_numbers",
-    "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
+    "count_up", "add_up", "expand", "renumber", "mark", "size", "claim", "place_parameters",
+    "mark_numbers", "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
-    "put", "grid", "row_steps", "find_steps", "locate",
+    "put", "grid", "row_steps", "find_steps", "find_ends", "locate",
 )  # fmt: skip

@@ -130,11 +130,11 @@ class Programs:
                 f"{self.most}: pass cache_size={len(examples.shapes)} to compile"
             )
         if any(map(self.lacks, examples.shapes)):
+            _keep_freed_memory()
             known = self.base.places
             if not known.parameters:
                 known.know(self.known())
                 known.know(in_reach(self.function))
-            _keep_freed_memory()
             with _collector.paused(), watching(known.parameters):
                 self._record_missing(examples)
         entries, all_loaded = [], True
@@ -361,7 +361,9 @@ class _Collector:
                 gc.enable()
 
     def _age(self, left: int) -> None:
-        if left < self.many or gc.get_freeze_count():  # what the user has frozen must stay so
+        # What the user has frozen must stay so: that is all there was, and more than a few hundred
+        # objects, which Python 3.12 has frozen when it starts.
+        if left < self.many or gc.get_freeze_count() > 1_000:
             return
         self.aged += left
         is_due = self.aged > max(self.most, self.alive / 4)

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from ..context import no_grad, recorder
 from ..engine import Operand, Value, apply
 from ..ops import TABLE
+from .operators import operators
 
 PACKAGE = str(Path(__file__).parent.parent)
 
@@ -171,7 +172,8 @@ def watched_class(kind: type[Value]) -> type[Value]:
     for name, how in vars(_Sealed).items():
         if callable(how):
             members[name] = _while_recording(how, getattr(kind, name, None))
-    return type("Watched", (kind,), members)
+    bases = (*operators(), Value) if kind is Value else (kind,)  # another one may have its own
+    return type("Watched", bases, members)
 
 
 def _while_recording(sealed: Callable[..., Any], usual: Callable[..., Any] | None) -> Any:

@@ -36,7 +36,7 @@ from ..support.words import in_short
 from .graph import Graph
 from .native import maker
 from .numbering import Base, graph_of, stamps_of
-from .parameter_memory import away, class_changes
+from .parameter_memory import class_changes, give_class, memories_of
 from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED
 from .recorded import Input, Random, Recorded, user_line, watched_class
 from .rows import VECTOR_OP, Result, Rows, results_of, word_of_number
@@ -443,13 +443,23 @@ def in_reach(function: Callable[..., Any]) -> list[Value]:
     return found
 
 
-def _leaves(x: Any) -> Iterator[Value]:
-    """The parameters in nested lists."""
-    if isinstance(x, (list, tuple)):
-        for item in x:
-            yield from _leaves(item)
-    elif isinstance(x, Value) and not (x.op or isinstance(x, Constant)):
-        yield x
+def _leaves(x: Any) -> list[Value]:
+    """The parameters in nested lists, of which most may be numbers, as those of a data set."""
+    if isinstance(x, Value):
+        return _parameters_among([x])
+    found, rows = list[Value](), [x]
+    for _ in range(10):  # of nested lists, as a list may contain itself
+        kinds = {*map(type, chain.from_iterable(rows))}
+        if any(issubclass(kind, Value) for kind in kinds):
+            found += _parameters_among(chain.from_iterable(rows))
+        if not any(issubclass(kind, (list, tuple)) for kind in kinds):
+            break
+        rows = [row for row in chain.from_iterable(rows) if isinstance(row, (list, tuple))]
+    return found
+
+
+def _parameters_among(things: Iterable[Any]) -> list[Value]:
+    return [x for x in things if isinstance(x, Value) and not (x.op or isinstance(x, Constant))]
 
 
 def _record(
@@ -528,27 +538,26 @@ def watching(parameters: list[Value]) -> Iterator[None]:
             yield
         finally:
             _watched_now.pop()
-            for usual, values in changed.items():
-                for parameter in values:
-                    parameter.__class__ = usual
+            for kind, values in changed.items():
+                give_class(values, watched_class(kind), kind)
 
 
-def _watch(parameters: list[Value]) -> dict[type[Value], list[Value]]:
+def _watch(parameters: list[Value]) -> dict[Any, list[Value]]:
     """Gives parameters their watched class; those that had another, by that class."""
     while True:
-        for memory in away(parameters):
-            memory.come_home()
         with class_changes:
-            if away(parameters):  # another thread has begun a step with them
-                continue
             kinds = {*map(type, parameters)}
-            changed = {
-                kind: [value for value in parameters if type(value) is kind]
-                for kind in kinds
-                if watched_class(kind) is not kind
-            }
-            for kind, values in changed.items():
-                watched = watched_class(kind)
-                for parameter in values:
-                    parameter.__class__ = watched
-            return changed
+            memories = memories_of(kinds)
+            if not memories:
+                changed = {
+                    kind: parameters
+                    if len(kinds) == 1
+                    else [value for value in parameters if type(value) is kind]
+                    for kind in kinds
+                    if watched_class(kind) is not kind
+                }
+                for kind, values in changed.items():
+                    give_class(values, kind, watched_class(kind))
+                return changed
+        for memory in memories:  # until no other thread has begun a step with them
+            memory.come_home()

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from ..engine import Value
 from ..ops import Op
+from .operators import operators
 from .passes import LEAVES, OWN, PARAMETERS, STAMPED
 from .recorded import Recorded
 
@@ -113,10 +114,15 @@ def word_of_number() -> int:
     return word if found == id(result.number) else 0
 
 
+def begins_with(values: list[Value], others: list[Value]) -> bool:
+    """Whether the others are the first of these values. A part of a long list takes longer."""
+    return others == (values if len(values) == len(others) else values[: len(others)])
+
+
 def results_of(rows: Rows) -> type[Result]:
     """A new class, for the results of these rows."""
     members = {"__slots__": (), "ops": rows.ops, "stamped": rows.stamped}
-    return type("Result", (Result,), members)
+    return type("Result", (*operators(), Result), members)
 
 
 class Places(dict[Value, int]):
@@ -130,7 +136,6 @@ class Places(dict[Value, int]):
     def __init__(self) -> None:
         self.parameters: list[Value] = []
         self.numbers: list[int] = []  # of the parameters
-        self.tags = array("q")  # 0, 1, 2, … for each parameter
         self.next = array("q", (0,))  # the place of the parameter that may be asked for next
         self.leaves: list[Value] = []
         self.results: type[Result] = Result
@@ -152,16 +157,18 @@ class Places(dict[Value, int]):
     def know(self, parameters: Iterable[Value]) -> None:
         """Adds parameters to those that are known already."""
         values = list(parameters)
-        if values == self.parameters[: len(values)]:
+        if begins_with(self.parameters, values):
             return
-        if len({*values}) < len(values) or not self.keys().isdisjoint(values):
-            values = [value for value in dict.fromkeys(values) if value not in self]
-        begin, end = len(self.parameters), len(self.parameters) + len(values)
-        numbers = list(range(PARAMETERS + begin, PARAMETERS + end))
+        if self:
+            values = [value for value in values if value not in self]
+        size, begin = len(self), PARAMETERS + len(self.parameters)
+        numbers = list(range(begin, begin + len(values)))
         self.update(zip(values, numbers))
+        if len(self) - size < len(values):  # some are there twice
+            values = list(dict.fromkeys(values))
+            self.update(zip(values, numbers))
         self.parameters += values
-        self.numbers += numbers
-        self.tags += array("q", list(range(begin, end)))  # faster than from the range
+        self.numbers += numbers[: len(values)]
 
     def forget(self, begin: int = 0) -> list[Value]:
         """Removes the leaves from this one on, and returns them."""

@@ -319,10 +319,9 @@ class _Encoder:
         self.instructions.append(instruction)
         op = instruction.op
         if op and instruction.kind in (MAP, REDUCE):
-            active = [j for j, pattern in enumerate(instruction.operands) if pattern.active]
-            read = frozenset[str]().union(*[numbers_read(op, j) for j in active])
-            for name, pattern in zip(op.operands, instruction.operands):
-                pattern.is_read = name in read
+            active = tuple([pattern.active for pattern in instruction.operands])
+            for pattern, is_read in zip(instruction.operands, _are_read(op, active)):
+                pattern.is_read = is_read
         for pattern in instruction.operands:
             pattern.first_place = len(self.places)
             self.places.extend(pattern.places)
@@ -339,6 +338,13 @@ class _Encoder:
             self.loop_of[op] = len(self.loops)
             self.loops += loops_of(op, self.dtype)
         return self.loop_of[op]
+
+
+@cache
+def _are_read(op: Op, active: tuple[bool, ...]) -> list[bool]:
+    """Whether the backward pass by the active operands needs the numbers of each operand."""
+    read = [numbers_read(op, j) for j, is_active in enumerate(active) if is_active]
+    return [any(name in names for names in read) for name in op.operands]
 
 
 # ---- which machine
