@@ -56,8 +56,9 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
 # of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
-# what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
-# `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
+# four dots of any rows, what tells the CPU that a number will be needed soon, and copies of 4
+# numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py`
+# explains.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -82,6 +83,7 @@ tile_1_1: Any = None
 dots_3_4: Any = None
 dots_2_4: Any = None
 dots_1_4: Any = None
+add_four_dots: Any = None
 prefetch: Any = None
 copy_4: Any = None
 transpose_4: Any = None
@@ -624,12 +626,19 @@ def add_gradients(
                 out += width
 
 
-def vector(work: Work, x: Pattern, i: int, length: int, width: int, scratch: int) -> int:
-    """Where row i of operand x begins, after packing it if its elements follow no rule."""
-    if x.rule != BY_ELEMENT:
-        return row_begin(work, x, i, width)
-    pack(work, x, i, 1, length, width, scratch, 0)
-    return scratch
+def first_begin(work: Work, x: Pattern, width: int) -> int:
+    """Where the first row of an operand begins; of one with a list of rows, where slot 0 is."""
+    return int(work.lane_begin + x.base * width if x.per_example else x.base)
+
+
+def to_next_row(x: Pattern, width: int) -> int:
+    """How far apart rows are that follow each other; of an operand with a list of them, slots."""
+    return (width if x.per_example else 1) * (1 if x.rule == BY_ROW else x.row_stride)
+
+
+def begin_at(where: Places, first: int, to_next: int, is_listed: int, place: int, i: int) -> int:
+    """Where row i begins, of which the two functions before say more; `place` is that of row 0."""
+    return first + to_next * (int(where[place + i]) if is_listed else i)
 
 
 def step_of(x: Pattern, width: int) -> int:
@@ -644,36 +653,75 @@ def has_lanes(x: Pattern) -> int:
     return x.per_example or x.rule == BY_ELEMENT
 
 
+def run_of(where: Places, x: Pattern, y: Pattern, i: int, count: int) -> int:
+    """How many dots from dot i on have the same row of x, and rows of y that lie side by side."""
+    if x.rule == BY_ELEMENT or y.rule != AFFINE or y.row_stride != 1:
+        return 1
+    if x.rule == AFFINE:
+        return count - i if x.row_stride == 0 else 1
+    place, n = x.first_place + i, 1
+    while i + n < count and where[place + n] == where[place]:
+        n += 1
+    return n
+
+
 def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """Adds dots, each of a row of x and a row of y, to the results."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, panel = floats(work.data), floats(work.panel)
-    length, scratch = instruction.length, work.scratch_begin
-    x_step, y_step = step_of(x, width), step_of(y, width)
-    for i in range(instruction.count):
-        a = vector(work, x, i, length, width, scratch)
-        b = vector(work, y, i, length, width, scratch + work.region)
-        total = zero
-        if width > 1 and has_lanes(x):
-            for lane in lanes(width):
-                lane_total = data[out + lane]
-                for k in range(length):
-                    lane_total += data[a + k * x_step + lane] * data[b + k * y_step + lane]
-                data[out + lane] = lane_total
-        elif width > 1:
-            multiply(
-                panel, 1, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
-            )
-        elif x_step == 1 and y_step == 1:
-            for k in range(length):
-                total += data[a + k] * data[b + k]
-            data[out] += total
+    data, panel, where = floats(work.data), floats(work.panel), places(work.all_places)
+    count, length = instruction.count, instruction.length
+    x_step, x_first, x_next = step_of(x, width), first_begin(work, x, width), to_next_row(x, width)
+    y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
+    x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
+    y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
+    x_lanes = has_lanes(x)
+    by_fours = width == 1 and x_step == 1 and y_step == 1 and length % 4 == 0
+    by_fours = by_fours and not (x_packed or y_packed)
+    i = 0
+    while by_fours and i + 4 <= count:
+        add_four_dots(
+            length, data,
+            begin_at(where, x_first, x_next, x_listed, x_place, i),
+            begin_at(where, x_first, x_next, x_listed, x_place, i + 1),
+            begin_at(where, x_first, x_next, x_listed, x_place, i + 2),
+            begin_at(where, x_first, x_next, x_listed, x_place, i + 3),
+            begin_at(where, y_first, y_next, y_listed, y_place, i),
+            begin_at(where, y_first, y_next, y_listed, y_place, i + 1),
+            begin_at(where, y_first, y_next, y_listed, y_place, i + 2),
+            begin_at(where, y_first, y_next, y_listed, y_place, i + 3),
+            out + i,
+        )  # fmt: skip
+        i += 4
+    while i < count:
+        a, b, n = work.scratch_begin, work.scratch_begin + work.region, 1
+        if x_packed:
+            pack(work, x, i, 1, length, width, a, 0)
         else:
-            for k in range(length):
-                total += data[a + k * x_step] * data[b + k * y_step]
-            data[out] += total
-        out += width
+            a = begin_at(where, x_first, x_next, x_listed, x_place, i)
+        if y_packed:
+            pack(work, y, i, 1, length, width, b, 0)
+        else:
+            b = begin_at(where, y_first, y_next, y_listed, y_place, i)
+        to = out + i * width
+        if width == 1:
+            n = run_of(where, x, y, i, count)
+            for j in lanes(n):
+                total = data[to + j]
+                for k in range(length):
+                    total += data[a + k * x_step] * data[b + k * y_step + j]
+                data[to + j] = total
+        elif x_lanes:
+            for lane in lanes(width, 16):
+                total = data[to + lane]
+                for k in range(length):
+                    total += data[a + k * x_step + lane] * data[b + k * y_step + lane]
+                data[to + lane] = total
+        else:
+            multiply(
+                panel, 1, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, to, 0, 1
+            )
+        i += n
 
 
 def dots_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -681,48 +729,68 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad, panel = floats(work.data), floats(work.grad), floats(work.panel)
-    length, scratch = instruction.length, work.scratch_begin
-    x_step, y_step = step_of(x, width), step_of(y, width)
-    for i in range(instruction.count):
-        a = vector(work, x, i, length, width, scratch)
-        b = vector(work, y, i, length, width, scratch + work.region)
-        if x.rule == BY_ELEMENT:
+    count, length, where = instruction.count, instruction.length, places(work.all_places)
+    x_step, x_first, x_next = step_of(x, width), first_begin(work, x, width), to_next_row(x, width)
+    y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
+    x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
+    y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
+    x_lanes, x_active, y_active = has_lanes(x), x.active, y.active
+    i = 0
+    while i < count:
+        a, b, n = work.scratch_begin, work.scratch_begin + work.region, 1
+        if x_packed:
+            pack(work, x, i, 1, length, width, a, 0)
             clear(grad, a, length * width)
-        if y.rule == BY_ELEMENT:
-            clear(grad, b, length * width)
-        if width == 1:
-            g = grad[out]
-            if x.active:
-                for k in range(length):
-                    grad[a + k * x_step] += g * data[b + k * y_step]
-            if y.active:
-                for k in range(length):
-                    grad[b + k * y_step] += g * data[a + k * x_step]
-        elif has_lanes(x):
-            for lane in lanes(width):
-                upstream = grad[out + lane]
-                if x.active:
-                    for k in range(length):
-                        grad[a + k * x_step + lane] += upstream * data[b + k * y_step + lane]
-                if y.active:
-                    for k in range(length):
-                        grad[b + k * y_step + lane] += upstream * data[a + k * x_step + lane]
         else:
-            if x.active:
+            a = begin_at(where, x_first, x_next, x_listed, x_place, i)
+        if y_packed:
+            pack(work, y, i, 1, length, width, b, 0)
+            clear(grad, b, length * width)
+        else:
+            b = begin_at(where, y_first, y_next, y_listed, y_place, i)
+        to = out + i * width
+        if width == 1 and x_step == 1 and y_step == 1:
+            g = grad[to]
+            if x_active:
+                for k in lanes(length):
+                    grad[a + k] += g * data[b + k]
+            if y_active:
+                for k in lanes(length):
+                    grad[b + k] += g * data[a + k]
+        elif width == 1:
+            n = run_of(where, x, y, i, count)
+            if x_active:
+                multiply_vectors(1, 1, n, length, grad, to, 0, data, b, y_step, grad, a, 0, x_step)
+            if y_active:
+                for j in lanes(n):
+                    upstream = grad[to + j]
+                    for k in range(length):
+                        grad[b + k * y_step + j] += upstream * data[a + k * x_step]
+        elif x_lanes:
+            for lane in lanes(width, 16):
+                upstream = grad[to + lane]
+                for k in range(length):
+                    p, q = a + k * x_step, b + k * y_step
+                    if x_active:
+                        grad[p + lane] += upstream * data[q + lane]
+                    if y_active:
+                        grad[q + lane] += upstream * data[p + lane]
+        else:
+            if x_active:
                 multiply(
-                    panel, 1, 1, width, length, grad, out, 0, 1,
+                    panel, 1, 1, width, length, grad, to, 0, 1,
                     data, b, 1, y_step, grad, a, 0, x_step,
                 )  # fmt: skip
-            if y.active:
+            if y_active:
                 multiply(
                     panel, 1, length, 1, width, data, a, x_step, 0,
-                    grad, out, 0, 1, grad, b, y_step, 1,
+                    grad, to, 0, 1, grad, b, y_step, 1,
                 )  # fmt: skip
-        if x.rule == BY_ELEMENT and x.active:
+        if x_packed and x_active:
             unpack(work, x, i, 1, length, width, a, 0)
-        if y.rule == BY_ELEMENT and y.active:
+        if y_packed and y_active:
             unpack(work, y, i, 1, length, width, b, 0)
-        out += width
+        i += n
 
 
 # ---- dots that share their vectors: a matrix product

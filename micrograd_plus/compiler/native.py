@@ -95,7 +95,7 @@ _TILES = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))  # rows, and vectors of each
 _DOTS = (3, 2, 1)  # rows, of four dots each
 _TILE_NAMES = tuple(f"tile_{rows}_{vectors}" for rows, vectors in _TILES)
 _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
-_APART = _TILE_NAMES + _DOTS_NAMES
+_APART = (*_TILE_NAMES, *_DOTS_NAMES, "dots_forward", "dots_backward")
 _TILE = """
 def tile_{rows}_{vectors}(
     adds: int, is_far: int, count: int, strips: int, inner: int,
@@ -329,18 +329,24 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
     def sums_of_four(builder: Any, vectors: Sequence[Any]) -> Any:
         """The sum of each of four vectors, as a vector of four numbers."""
-        half = lanes // 2
-        while half >= 4:  # both halves become one
-            low, high = range(half), range(half, 2 * half)
-            vectors = [
-                builder.fadd(mixed(builder, x, x, low), mixed(builder, x, x, high)) for x in vectors
+        count = vectors[0].type.count
+        fours = range(0, count, 4)
+
+        def added(x: Any, y: Any, *orders: Sequence[int]) -> Any:
+            """The sum of two mixtures, which are the same for each four numbers of x and of y."""
+            first, second = [
+                [i + at if at < 4 else i + at - 4 + count for i in fours for at in order]
+                for order in orders
             ]
-            half //= 2
-        x, y = [
-            builder.fadd(mixed(builder, a, b, (0, 4, 2, 6)), mixed(builder, a, b, (1, 5, 3, 7)))
-            for a, b in (vectors[:2], vectors[2:])
-        ]
-        return builder.fadd(mixed(builder, x, y, (0, 1, 4, 5)), mixed(builder, x, y, (2, 3, 6, 7)))
+            return builder.fadd(mixed(builder, x, y, first), mixed(builder, x, y, second))
+
+        x, y = [added(*pair, (0, 4, 2, 6), (1, 5, 3, 7)) for pair in (vectors[:2], vectors[2:])]
+        total = added(x, y, (0, 1, 4, 5), (2, 3, 6, 7))
+        while count > 4:  # both halves become one
+            count //= 2
+            low, high = range(count), range(count, 2 * count)
+            total = builder.fadd(mixed(builder, total, total, low), mixed(builder, total, total, high))
+        return total
 
     def dots(rows: int) -> Any:
         kind = ir.VectorType(real, lanes)
@@ -377,6 +383,25 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 builder.store(builder.fadd(before, total), place_of_c, align=dtype.size)
 
         return piece
+
+    def add_four_dots(body: Body, length: Typed, a: Typed, *starts: Typed) -> None:
+        builder = body.builder
+        sums = [body.room(four) for _ in range(4)]
+        for sum_ in sums:
+            builder.store(ir.Constant(four, None), sum_)
+        with body.counted(I64(0), length.ir, I64(4)) as k:
+            for sum_, *pair in zip(sums, starts[:4], starts[4:8]):
+                x, y = [
+                    builder.load(vector_at(body, four, a, x0.ir, (k, I64(1))), align=dtype.size)
+                    for x0 in pair
+                ]
+                product = builder.fmul(x, y, flags=("contract",))
+                total = builder.fadd(builder.load(sum_), product, flags=("contract",))
+                builder.store(total, sum_)
+        place_of_sums = vector_at(body, four, a, starts[8].ir)
+        before = builder.load(place_of_sums, align=dtype.size)
+        total = sums_of_four(builder, [builder.load(sum_) for sum_ in sums])
+        builder.store(builder.fadd(before, total), place_of_sums, align=dtype.size)
 
     def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
         numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
@@ -416,6 +441,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "pause": pause,
         "give_way": give_way,
         "prefetch": prefetch,
+        "add_four_dots": add_four_dots,
         "copy_4": copy_4,
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,

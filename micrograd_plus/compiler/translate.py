@@ -298,7 +298,8 @@ class Body:
     def _on_for(self, statement: ast.For) -> None:
         given = [self._as(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
         if statement.iter.func.id == "lanes":  # type: ignore[attr-defined]
-            self._run_lanes(statement, *given)
+            count, *sizes = given
+            self._run_lanes(statement, count, [size.constant for size in sizes])
             return
         begin, end, step = ([I64(0)] * (len(given) == 1) + given + [I64(1)])[:3]
         is_down = isinstance(step, ir.Constant) and step.constant < 0
@@ -306,11 +307,14 @@ class Body:
             self._assign(statement.target, Typed(INT, count))
             self._run(statement.body)
 
-    def _run_lanes(self, statement: ast.For, count: Any) -> None:
-        """The loop is written for VECTOR turns at once, for 4, and for those that are left."""
-        most, outside = self.module.names["VECTOR"], self._variables
+    def _run_lanes(self, statement: ast.For, count: Any, more: list[int]) -> None:
+        """The loop is written for VECTOR turns at once, for 4, and for those that are left.
+
+        more: other numbers of turns, for which it is written, too.
+        """
+        outside = self._variables
         begin, left = I64(0), count
-        for size in (most, 4, 1) if most > 4 else (most, 1):
+        for size in sorted({*more, self.module.names["VECTOR"], 4, 1}, reverse=True):
             rest = self.builder.and_(left, I64(size - 1))
             whole = self.builder.sub(left, rest)
             self._variables, self._lanes = dict(outside), size if size > 1 else 0
