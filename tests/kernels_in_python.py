@@ -82,18 +82,17 @@ def give_way() -> None:
     time.sleep(0)
 
 
-def tile(rows: int, vectors: int) -> Callable[..., None]:
+def tiles_of(breadth: int) -> Callable[..., None]:
     def pieces(
-        adds: int, is_far: int, count: int, strips: int, inner: int,
+        adds: int, is_far: int, rows: int, strips: int, inner: int,
         a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
-        strip = vectors * VECTOR
-        for i in range(count * rows):
-            begin = a0 + i // rows * a_tile + i % rows * a_row
+        for i in range(rows):
+            begin = a0 + i // 6 * a_tile + i % 6 * a_row
             row = [a[begin + k * a_inner] for k in range(inner)]
-            for j in range(strips * strip):
-                column = b0 + j // strip * b_strip + j % strip
+            for j in range(strips * breadth):
+                column = b0 + j // breadth * b_strip + j % breadth
                 number = sum(x * b[column + k * b_inner] for k, x in enumerate(row))
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
@@ -145,7 +144,9 @@ def transpose_4(
 KERNELS = {
     **MEMORY,
     **SIZES,
-    **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
+    "tiles_of_strips": tiles_of(2 * VECTOR),
+    "tiles_of_vectors": tiles_of(VECTOR),
+    "tiles_of_fours": tiles_of(4),
     **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
     **{f.__name__: f for f in (prefetch, add_four_dots, copy_4, transpose_4)},

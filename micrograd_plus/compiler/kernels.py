@@ -54,9 +54,8 @@ PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 example
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
-# loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
-# of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
-# four dots of any rows, what tells the CPU that a number will be needed soon, and copies of 4
+# loop of an op or an optimizer, what threads do with a number that they share, matrix products in
+# tiles of two vectors, one, or 4 numbers, so many rows of 4 dots, four dots of any rows, what tells the CPU that a number will be needed soon, and copies of 4
 # numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py`
 # explains.
 floats: Any = None
@@ -75,11 +74,9 @@ exchanged: Any = None
 increment: Any = None
 pause: Any = None
 give_way: Any = None
-tile_6_2: Any = None
-tile_4_2: Any = None
-tile_2_2: Any = None
-tile_1_2: Any = None
-tile_1_1: Any = None
+tiles_of_strips: Any = None
+tiles_of_vectors: Any = None
+tiles_of_fours: Any = None
 dots_3_4: Any = None
 dots_2_4: Any = None
 dots_1_4: Any = None
@@ -180,26 +177,6 @@ def copy_block(
             place += 6 * depth
 
 
-def rest(
-    rows: int, inner: int, columns: int,
-    a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int,
-    c: Floats, c0: int, c_row: int,
-) -> None:  # fmt: skip
-    """c += a · b for fewer columns than a strip has, as `tiles` has them."""
-    for i in range(rows):
-        u, p, j = a0 + i * a_row, c0 + i * c_row, 0
-        if columns >= VECTOR:
-            tile_1_1(1, 0, 1, 1, inner, a, u, 0, a_row, a_inner, b, b0, 0, b_inner, c, p, c_row)
-            j = VECTOR
-        while j < columns:
-            total = zero
-            for k in range(inner):
-                total += a[u + k * a_inner] * b[b0 + j + k * b_inner]
-            c[p + j] += total
-            j += 1
-
-
 def tiles(
     adds: int, is_far: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
@@ -208,42 +185,38 @@ def tiles(
 ) -> None:  # fmt: skip
     """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
-    A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
-    strip, lie side by side. is_far: whether c is so large that it may not be in the CPU's cache.
+    A tile is at most six rows and a strip, which is two vectors; of the columns that are left, a
+    vector, or four. The last three are added one by one, to 0 unless it `adds`. The columns of c,
+    and those of a strip, lie side by side. is_far: whether c is so large that it may not be in the
+    CPU's cache.
     """
-    strip, sixes = 2 * VECTOR, rows // 6
+    strip = 2 * VECTOR
     strips = columns // strip
-    done = strips * strip
-    if done < columns:
-        for i in range(0, rows, 6):
-            u, q, p = a0 + i // 6 * a_tile, b0 + strips * b_strip, c0 + i * c_row + done
-            n = min(6, rows - i)
-            rest(n, inner, columns - done, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-    tile_6_2(
-        adds, is_far, sixes, strips, inner,
+    tiles_of_strips(
+        adds, is_far, rows, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
-    i, u = 6 * sixes, a0 + sixes * a_tile
-    while i < rows:
-        left, p = rows - i, c0 + i * c_row
-        height = 4 if left >= 4 else 2 if left >= 2 else 1
-        if height == 4:
-            tile_4_2(
-                adds, is_far, 1, strips, inner,
-                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
-            )  # fmt: skip
-        elif height == 2:
-            tile_2_2(
-                adds, is_far, 1, strips, inner,
-                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
-            )  # fmt: skip
-        else:
-            tile_1_2(
-                adds, is_far, 1, strips, inner,
-                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
-            )  # fmt: skip
-        i += height
-        u += height * a_row
+    left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
+    if left >= VECTOR:
+        tiles_of_vectors(
+            adds, is_far, rows, 1, inner,
+            a, a0, a_tile, a_row, a_inner, b, q, 0, b_inner, c, p, c_row,
+        )  # fmt: skip
+        left, q, p = left - VECTOR, q + VECTOR, p + VECTOR
+    if left >= 4:
+        fours = left // 4
+        tiles_of_fours(
+            adds, is_far, rows, fours, inner,
+            a, a0, a_tile, a_row, a_inner, b, q, 4, b_inner, c, p, c_row,
+        )  # fmt: skip
+        left, q, p = left - 4 * fours, q + 4 * fours, p + 4 * fours
+    for i in range(rows if left else 0):
+        u = a0 + i // 6 * a_tile + i % 6 * a_row
+        for j in range(left):
+            total = zero
+            for k in range(inner):
+                total += a[u + k * a_inner] * b[q + j + k * b_inner]
+            c[p + i * c_row + j] += total
 
 
 def dots_of_rows(
@@ -316,14 +289,15 @@ def multiply(
             adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
         )
         return
-    if not adds:  # to the columns of whole strips nothing is added
-        first = columns // strip * strip if c_column == 1 else 0
-        for i in range(rows):
-            for j in range(first, columns):
-                c[c0 + i * c_row + j * c_column] = 0.0
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
+    if not adds:  # to the columns of whole tiles nothing is added
+        tile = 4 if b_stays else strip
+        first = columns // tile * tile if c_column == 1 else 0
+        for i in range(rows):
+            for j in range(first, columns):
+                c[c0 + i * c_row + j * c_column] = 0.0
     a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE
     is_far = rows * columns > IN_PLACE
     if a_stays and b_stays and inner <= DEPTH:

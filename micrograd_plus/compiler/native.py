@@ -91,13 +91,14 @@ _FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
 
 
 # Tiles are functions of their own, so that all their addresses stay in registers.
-_TILES = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))  # rows, and vectors of each
+_HEIGHTS = range(1, 7)  # of tiles, in rows
+_BREADTHS = {"strip": "2 * VECTOR", "vector": "VECTOR", "four": "4"}  # of tiles, in columns
 _DOTS = (3, 2, 1)  # rows, of four dots each
-_TILE_NAMES = tuple(f"tile_{rows}_{vectors}" for rows, vectors in _TILES)
+_TILE_NAMES = {(m, of): f"tile_{m}_{of}" for m in _HEIGHTS for of in _BREADTHS}
 _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
-_APART = (*_TILE_NAMES, *_DOTS_NAMES, "dots_forward", "dots_backward")
+_APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
 _TILE = """
-def tile_{rows}_{vectors}(
+def tile_{rows}_{of}(
     adds: int, is_far: int, count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
@@ -108,14 +109,41 @@ def tile_{rows}_{vectors}(
             if is_far:
                 for i in range({rows}):
                     prefetch(c, p + i * c_row)
-                    prefetch(c, p + i * c_row + {vectors} * VECTOR - 1)
-            write_tile_{rows}_{vectors}(
+                    prefetch(c, p + i * c_row + {breadth} - 1)
+            write_tile_{rows}_{of}(
                 adds, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
-            p += {vectors} * VECTOR
+            p += {breadth}
         a0 += a_tile
         c0 += {rows} * c_row
+"""
+_TILES = """
+def tiles_of_{of}s(
+    adds: int, is_far: int, rows: int, strips: int, inner: int,
+    a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
+) -> None:
+    sixes = rows // 6
+    if a_tile == 6 * a_row and sixes > 0 and 0 < rows - 6 * sixes and rows - 6 * sixes < 3:
+        sixes -= 1  # a tile of one or two rows takes as long as one of four
+    tile_6_{of}(
+        adds, is_far, sixes, strips, inner,
+        a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
+    )
+    i, u = 6 * sixes, a0 + sixes * a_tile
+    while i < rows:
+        height, p = rows - i if rows - i < 6 else 4, c0 + i * c_row
+{calls}
+        i += height
+        u += height * a_row
+"""
+_CALL = """\
+        if height == {rows}:
+            tile_{rows}_{of}(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )
 """
 _DOTS_TILE = """
 def {0}(
@@ -207,7 +235,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     increment(address): adds 1 to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
-    write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
+    write_tile_6_strip(…) and others: a piece of a matrix product, of 6 rows and 2 vectors.
     write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
     prefetch(a, i): tells the CPU that the number will be needed soon.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
@@ -268,16 +296,17 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     def vector_at(body: Body, kind: Any, *where: Any) -> Any:
         return body.builder.bitcast(place(body, *where), kind.as_pointer())
 
-    def tile(rows: int, vectors: int) -> Any:
-        kind = ir.VectorType(real, lanes)
-        everywhere = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
+    def tile(rows: int, of: str) -> Any:
+        vectors, size = {"strip": (2, lanes), "vector": (1, lanes), "four": (1, 4)}[of]
+        kind = ir.VectorType(real, size)
+        everywhere = ir.Constant(ir.VectorType(i32, size), [0] * size)
 
         def piece(body: Body, adds: Typed, inner: Typed, a: Typed, *given: Typed) -> None:
             builder = body.builder
             b, c = given[3], given[6]
             a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
             grid = [(i, j) for i in range(rows) for j in range(vectors)]
-            column = [I64(j * lanes) for j in range(vectors)]
+            column = [I64(j * size) for j in range(vectors)]
 
             def of_c(i: int, j: int) -> Any:
                 start = builder.add(c0, column[j])
@@ -432,7 +461,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pause = calls("llvm.aarch64.hint", 1)
     return {
         **_memory(dtype),
-        **{f"write_{name}": tile(*shape) for name, shape in zip(_TILE_NAMES, _TILES)},
+        **{f"write_{name}": tile(*shape) for shape, name in _TILE_NAMES.items()},
         **{f"write_{name}": dots(rows) for name, rows in zip(_DOTS_NAMES, _DOTS)},
         "call": call,
         "loaded": loaded,
@@ -544,7 +573,13 @@ def run_address(dtype: Dtype) -> int:
     """The address of the machine code of `kernels.run`; ImportError without llvmlite."""
     tiles = "".join(
         [
-            *[_TILE.format(rows=rows, vectors=vectors) for rows, vectors in _TILES],
+            *[
+                _TILE.format(rows=rows, of=of, breadth=_BREADTHS[of]) for rows, of in _TILE_NAMES
+            ],
+            *[
+                _TILES.format(of=of, calls="".join(_CALL.format(rows=r, of=of) for r in _HEIGHTS))
+                for of in _BREADTHS
+            ],
             *map(_DOTS_TILE.format, _DOTS_NAMES),
         ]
     )
