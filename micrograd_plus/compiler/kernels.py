@@ -530,9 +530,44 @@ def locate(
                 pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
 
 
+def turns(count: int) -> int:
+    """How many turns a loop over so many lanes has."""
+    left = count % VECTOR
+    return count // VECTOR + left // 4 + left % 4
+
+
+def goes_along(work: Work, instruction: Instruction, width: int) -> int:
+    """Whether vectors are reduced one by one, by loops along their elements; else all at once.
+
+    That is so if they are where such a loop can read them, and it has fewer turns.
+    """
+    if instruction.kind != REDUCE or width > 1:
+        return 0
+    for j in range(instruction.operand_count):
+        x = pattern_at(work.patterns, instruction.first_operand + j)
+        if x.rule == BY_ELEMENT or (instruction.length > 1 and x.stride != 1):
+            return 0
+    count, length = instruction.count, instruction.length
+    return count * turns(length) < length * turns(count)
+
+
+def each_along(work: Work, instruction: Instruction, loop: int, out: int) -> None:
+    """Runs a loop of an op that goes along a row, for all rows."""
+    data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    for i in range(instruction.count):
+        for operand in range(instruction.operand_count):
+            x = pattern_at(work.patterns, instruction.first_operand + operand)
+            at[operand] = row_begin(work, x, i, 1)
+        call(loop, (instruction.length, 1, data, grad, out + i, at, 1))
+
+
 def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The results of one op, by the loop that is written from the op table."""
     data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    if goes_along(work, instruction, width):
+        loop = integers(work.loops)[instruction.loop + 1 + instruction.operand_count]
+        each_along(work, instruction, loop, out)
+        return
     block = block_of(work, instruction, width)
     i = 0
     while i < instruction.count:
@@ -546,6 +581,12 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
 def each_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradients of the operands of one op, by the loops that follow the forward one."""
     data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    if goes_along(work, instruction, width):
+        first = instruction.loop + 2 + instruction.operand_count
+        for j in range(instruction.operand_count):
+            if pattern_at(work.patterns, instruction.first_operand + j).active:
+                each_along(work, instruction, integers(work.loops)[first + j], out)
+        return
     block = block_of(work, instruction, width)
     i = 0
     while i < instruction.count:

@@ -13,8 +13,10 @@ import ast
 import importlib.util
 import math
 import sys
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,12 +32,15 @@ from .tape import RECORDS, numbers_in
 
 
 def _functions(dtype: Dtype) -> dict[str, str]:
-    """The source of exp and tanh: e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2.
+    """The source of exp, tanh and log: without a branch, so that vector units compute them.
 
-    p, e**r - 1, is a polynomial: no branch, so that vector units compute it for many numbers at
-    once. Odd and even powers are apart, so that they need not wait for each other. A float of the
-    size of `to_whole` has no digits after the point: adding it rounds. So does `to_power`, and
-    the sum has the exponent of 2**k, as a float stores it, in its lowest bits.
+    e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2. p, e**r - 1, is a polynomial.
+    Odd and even powers are apart, so that they need not wait for each other. A float of the size
+    of `to_whole` has no digits after the point: adding it rounds. So does `to_power`, and the sum
+    has the exponent of 2**k, as a float stores it, in its lowest bits.
+
+    log(2**k * m) = k * log(2) + log(m), where m is between the roots of 1/2 and 2; and log(m) is
+    2 * (s + s**3 / 3 + s**5 / 5 + …), where s = (m - 1) / (m + 1).
     """
 
     def number(x: float) -> str:
@@ -50,6 +55,10 @@ def _functions(dtype: Dtype) -> dict[str, str]:
     to_power = number(1.5 * 2.0 ** (dtype.digits - 1) + dtype.bias)
     high, low = map(number, dtype.log2)
     lowest, highest = map(number, dtype.exp_range)
+    largest_square = (math.sqrt(2) - 1) ** 4  # of s: what is left out is less than a digit
+    terms = next(n for n in count(1) if largest_square**n / (2 * n + 1) < 2.0 ** -(dtype.digits + 2))
+    series = [f"rest = rest * square + {number(2 / (2 * n + 1))}" for n in range(terms - 1, 0, -1)]
+    smallest, scale = number(2.0 ** (1 - dtype.bias)), number(2.0**dtype.digits)
     power = f"""
     k = (y * {number(1 / math.log(2))} + {to_whole}) - {to_whole}
     r = (y - k * {high}) - k * {low}
@@ -78,6 +87,19 @@ def tanh(x: Real) -> Real:
     m = power * p + (power - {number(1)})
     return m / (m + {number(2)}) if abs(x) > {number(2.0 ** (16 - dtype.bias))} else x
 """,
+        "log": f"""
+def log(x: Real) -> Real:
+    y = x * {scale} if x < {smallest} else x
+    k = exponent_of(y) - ({number(dtype.digits)} if x < {smallest} else {number(0)})
+    m = mantissa_of(y)
+    s = (m - {number(1)}) / (m + {number(1)})
+    square = s * s
+    rest = {number(0)}
+{chr(10).join(indented(series))}
+    found = k * {high} + (k * {low} + (s * square * rest + (s + s)))
+    found = x if x != x or x == {number(math.inf)} else found
+    return found if x > {number(0)} or x != x else {number(-math.inf)} if x == {number(0)} else {number(math.nan)}
+""",
     }
 
 
@@ -87,7 +109,7 @@ _SUMS = dict.fromkeys(
     ("sum_of_lanes", "rest", "multiply_vectors", "dots_forward", "dots_backward"),
     ("reassoc", "contract"),
 )
-_FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
+_FUSED = dict.fromkeys(("exp", "tanh", "log"), ("contract",))
 
 
 # Tiles are functions of their own, so that all their addresses stay in registers.
@@ -235,6 +257,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     increment(address): adds 1 to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
+    exponent_of(x), mantissa_of(x): k and m, where x = 2.0**k * m, and m is between the roots of 1/2
+        and 2; for normal numbers above 0.
     write_tile_6_strip(…) and others: a piece of a matrix product, of 6 rows and 2 vectors.
     write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
     prefetch(a, i): tells the CPU that the number will be needed soon.
@@ -258,14 +282,37 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         body.builder.call(body.builder.inttoptr(address.ir, kind.as_pointer()), numbers)
 
     def power_of_2(body: Body, sum_: Typed) -> Typed:
-        builder, to_exponent = body.builder, whole(dtype.digits - 1)
-        wholes = whole
-        if isinstance(sum_.kind, Vector):
-            count = sum_.kind.ir.count
-            wholes = ir.VectorType(whole, count)
-            to_exponent = ir.Constant(wholes, [dtype.digits - 1] * count)
-        power = builder.shl(builder.bitcast(sum_.ir, wholes), to_exponent)
+        builder, to_exponent = body.builder, whole_of(sum_.kind, dtype.digits - 1)
+        power = builder.shl(builder.bitcast(sum_.ir, to_exponent.type), to_exponent)
         return Typed(sum_.kind, builder.bitcast(power, sum_.kind.ir))
+
+    def whole_of(kind: Any, number: int) -> Any:
+        """A whole number of as many bits, or a vector of it if the kind is one of vectors."""
+        if not isinstance(kind, Vector):
+            return whole(number)
+        return ir.Constant(ir.VectorType(whole, kind.ir.count), [number] * kind.ir.count)
+
+    one, root_of_half = (
+        int.from_bytes(array(dtype.code, [x]).tobytes(), sys.byteorder) for x in (1, math.sqrt(0.5))
+    )
+    stored = dtype.digits - 1  # how many bits of a mantissa are
+
+    def exponent_of(body: Body, x: Typed) -> Typed:
+        builder, kind = body.builder, x.kind
+        bits = builder.bitcast(x.ir, whole_of(kind, 0).type)
+        bits = builder.add(bits, whole_of(kind, one - root_of_half))
+        exponent = builder.lshr(bits, whole_of(kind, stored))  # with the bias
+        # The lowest bits of 2.0**stored are a whole number that is added to it.
+        sum_ = builder.or_(exponent, whole_of(kind, dtype.bias + stored << stored))
+        without = body._as(kind, Typed(scalar, real(2.0**stored + dtype.bias)))
+        return Typed(kind, builder.fsub(builder.bitcast(sum_, kind.ir), without))
+
+    def mantissa_of(body: Body, x: Typed) -> Typed:
+        builder, kind = body.builder, x.kind
+        bits = builder.bitcast(x.ir, whole_of(kind, 0).type)
+        bits = builder.sub(bits, whole_of(kind, root_of_half))
+        bits = builder.and_(bits, whole_of(kind, (1 << stored) - 1))
+        return Typed(kind, builder.bitcast(builder.add(bits, whole_of(kind, root_of_half)), kind.ir))
 
     def shared(body: Body, address: Typed) -> Any:
         return body.builder.inttoptr(address.ir, I64.as_pointer())
@@ -474,6 +521,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "copy_4": copy_4,
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,
+        "exponent_of": exponent_of,
+        "mantissa_of": mantissa_of,
         "VECTOR": lanes,
         "zero": Typed(scalar, real(0.0)),
         "below_one": dtype.below_one,
@@ -590,10 +639,15 @@ def run_address(dtype: Dtype) -> int:
 
 @cache
 def loops_of(op: Op, dtype: Dtype) -> list[int]:
-    """The addresses of an op's loops, forward and then backward by each operand."""
-    writer = OpLoops(op, dtype)
-    loops = {"forward": writer.forward()}
-    loops |= {f"backward_{j}": writer.backward(j) for j in range(len(op.operands))}
+    """The addresses of an op's loops: forward, and then backward by each operand.
+
+    If the op reduces vectors, those that go along a row follow in the same order.
+    """
+    loops = {}
+    for way in ("", "_of_row") if op.nary else ("",):
+        writer = OpLoops(op, dtype, of_row=way != "")
+        loops[f"forward{way}"] = writer.forward()
+        loops |= {f"backward{way}_{j}": writer.backward(j) for j in range(len(op.operands))}
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers, adds: int"
     return _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
 

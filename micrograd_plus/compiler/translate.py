@@ -14,7 +14,8 @@ is positive, or a negative number. Nothing raises an error while it runs.
 a time, and 4 if so many are left, without a test whether they may: no turn may need what another
 one does. In it `row[i]` and `row[x + i]` are vectors, and so is every float that is assigned to a
 variable; variables that are new in it end with it. Of `x if c else y`, where c is a vector, both x
-and y are computed.
+and y are computed. `for x in elements(vector)` inside goes through its numbers: what that changes may
+be a number from outside, as a sum.
 
 >>> module = Module({"int": INT}, {"STEP": 3})
 >>> source = "def first(x: int) -> int:\\n    return x // STEP * STEP"
@@ -296,6 +297,9 @@ class Body:
         self.builder.position_at_end(after)
 
     def _on_for(self, statement: ast.For) -> None:
+        if statement.iter.func.id == "elements":  # type: ignore[attr-defined]
+            self._run_elements(statement)
+            return
         given = [self._as(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
         if statement.iter.func.id == "lanes":  # type: ignore[attr-defined]
             count, *sizes = given
@@ -324,6 +328,21 @@ class Body:
                 self._run(statement.body)
             begin, left = self.builder.add(begin, whole), rest
         self._variables, self._lanes = outside, 0
+
+    def _run_elements(self, statement: ast.For) -> None:
+        """The loop over the numbers of a vector is written out; a number is the only one."""
+        of = self.value(statement.iter.args[0])  # type: ignore[attr-defined]
+        numbers = [of]
+        if isinstance(of.kind, Vector):
+            places = map(_I32, range(of.kind.ir.count))
+            numbers = [
+                Typed(of.kind.of, self.builder.extract_element(of.ir, i)) for i in places
+            ]
+        outside, self._lanes = self._lanes, 0
+        for number in numbers:
+            self._assign(statement.target, number)
+            self._run(statement.body)
+        self._lanes = outside
 
     def _assign(self, target: ast.expr, value: Typed) -> None:
         if isinstance(target, ast.Name):
