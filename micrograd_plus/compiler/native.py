@@ -377,13 +377,16 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
-            # c comes last, so that the products need not wait for it.
-            with builder.if_then(builder.icmp_signed("!=", adds.ir, I64(0))):
-                for at, sum_ in sums.items():
-                    number = builder.load(of_c(*at), align=dtype.size)
-                    builder.store(builder.fadd(number, builder.load(sum_)), sum_)
-            for at, sum_ in sums.items():
-                builder.store(builder.load(sum_), of_c(*at), align=dtype.size)
+            # c comes last, so that the products need not wait for it; row by row, as rows may be one.
+            with builder.if_else(builder.icmp_signed("!=", adds.ir, I64(0))) as (adding, writing):
+                for is_added, block in ((True, adding), (False, writing)):
+                    with block:
+                        for at, sum_ in sums.items():
+                            place_of_c, number = of_c(*at), builder.load(sum_)
+                            if is_added:
+                                before = builder.load(place_of_c, align=dtype.size)
+                                number = builder.fadd(before, number)
+                            builder.store(number, place_of_c, align=dtype.size)
 
         return piece
 
