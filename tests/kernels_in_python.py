@@ -122,10 +122,10 @@ def prefetch(a: Any, a0: int) -> None:
     """Changes nothing: only the time that it takes to find a number."""
 
 
-def add_four_dots(length: int, a: Any, *starts: int) -> None:
+def add_four_dots(length: int, *given: Any) -> None:
+    (a, *p), (b, *q), (c, c0) = given[:5], given[5:10], given[10:]
     for i in range(4):
-        x, y = starts[i], starts[4 + i]
-        a[starts[8] + i] += sum(a[x + k] * a[y + k] for k in range(length))
+        c[c0 + i] += sum(a[p[i] + k] * b[q[i] + k] for k in range(length))
 
 
 def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
@@ -151,6 +151,7 @@ KERNELS = {
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
     **{f.__name__: f for f in (prefetch, add_four_dots, copy_4, transpose_4)},
     "lanes": lambda count, *sizes: range(count),
+    "over_lanes": lambda join, x, number: join(x, number),
     "pause": give_way,
     "VECTOR": VECTOR,
     "zero": 0.0,

@@ -57,12 +57,13 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # loop of an op or an optimizer, what threads do with a number that they share, matrix products in
 # tiles of two vectors, one, or 4 numbers, so many rows of 4 dots, four dots of any rows, what tells the CPU that a number will be needed soon, and copies of 4
 # numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py`
-# explains.
+# explains; over_lanes(f, x, numbers) joins x with the numbers of such turns.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
 places: Any = None
 lanes: Any = None
+over_lanes: Any = None
 pattern_at: Any = None
 instruction_at: Any = None
 header_at: Any = None
@@ -117,11 +118,16 @@ def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None
         target[to + i] += source[begin + i]
 
 
+def plus(x: Real, y: Real) -> Real:
+    """The sum of two numbers."""
+    return x + y
+
+
 def sum_of_lanes(numbers: Floats, begin: int, count: int) -> Real:
     """The sum of `count` numbers."""
     total = zero
-    for i in range(begin, begin + count):
-        total += numbers[i]
+    for i in lanes(count, 16):
+        total = over_lanes(plus, total, numbers[begin + i])
     return total
 
 
@@ -385,6 +391,16 @@ def in_place(x: Pattern, count: int, length: int, width: int) -> int:
     )
 
 
+def has_runs(x: Pattern, length: int) -> int:
+    """Whether rows of an operand, of one number each, are known to be the same as the next ones."""
+    return length == 1 and (x.first_run >= 0 or (x.rule == AFFINE and x.row_stride == 0))
+
+
+def run_at(x: Pattern, where: Places, i: int, count: int) -> int:
+    """How many rows from row i on are the same, if the operand has runs; all are `count`."""
+    return int(where[x.first_run + i]) if x.first_run >= 0 else count
+
+
 def pack(
     work: Work, x: Pattern, first: int, count: int, length: int,
     width: int, begin: int, by_element: int,
@@ -398,6 +414,22 @@ def pack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
+    if has_runs(x, length):
+        i = 0
+        while i < count:
+            row = first + i
+            n = min(count - i, run_at(x, where, row, count))
+            at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
+            to = begin + i * width
+            if per_example and width > 1:
+                for lane in lanes(width, 16):
+                    number = data[at + lane]
+                    for k in range(n):
+                        data[to + k * width + lane] = number
+            else:
+                fill(data, to, n * width, data[at])
+            i += n
+        return
     if length == 1 and width == 1 and rule != BY_ELEMENT:
         origin = lane_begin if per_example else 0
         if rule == BY_ROW:
@@ -446,6 +478,23 @@ def unpack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
+    if has_runs(x, length):
+        i = 0
+        while i < count:
+            row = first + i
+            n = min(count - i, run_at(x, where, row, count))
+            at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
+            source = begin + i * width
+            if per_example and width > 1:
+                for lane in lanes(width, 16):
+                    total = grad[at + lane]
+                    for k in range(n):
+                        total += grad[source + k * width + lane]
+                    grad[at + lane] = total
+            else:
+                grad[at] += sum_of_lanes(grad, source, n * width)
+            i += n
+        return
     if length == 1 and width == 1 and rule != BY_ELEMENT:
         origin = lane_begin if per_example else 0
         if rule == BY_ROW:
@@ -696,15 +745,18 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     i = 0
     while by_fours and i + 4 <= count:
         add_four_dots(
-            length, data,
+            length,
+            data,
             begin_at(where, x_first, x_next, x_listed, x_place, i),
             begin_at(where, x_first, x_next, x_listed, x_place, i + 1),
             begin_at(where, x_first, x_next, x_listed, x_place, i + 2),
             begin_at(where, x_first, x_next, x_listed, x_place, i + 3),
+            data,
             begin_at(where, y_first, y_next, y_listed, y_place, i),
             begin_at(where, y_first, y_next, y_listed, y_place, i + 1),
             begin_at(where, y_first, y_next, y_listed, y_place, i + 2),
             begin_at(where, y_first, y_next, y_listed, y_place, i + 3),
+            data,
             out + i,
         )  # fmt: skip
         i += 4
@@ -774,8 +826,18 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
                     grad[b + k] += g * data[a + k]
         elif width == 1:
             n = run_of(where, x, y, i, count)
+            fours = length // 4 * 4 if x_active and x_step == 1 and n % 4 == 0 else 0
+            for k in range(0, fours, 4):
+                q, two = b + k * y_step, 2 * y_step
+                add_four_dots(
+                    n, grad, to, to, to, to,
+                    data, q, q + y_step, q + two, q + two + y_step, grad, a + k,
+                )  # fmt: skip
             if x_active:
-                multiply_vectors(1, 1, n, length, grad, to, 0, data, b, y_step, grad, a, 0, x_step)
+                multiply_vectors(
+                    1, 1, n, length - fours, grad, to, 0, data, b + fours * y_step, y_step,
+                    grad, a + fours * x_step, 0, x_step,
+                )  # fmt: skip
             if y_active:
                 for j in lanes(n):
                     upstream = grad[to + j]

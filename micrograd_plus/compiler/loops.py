@@ -115,15 +115,10 @@ class OpLoops(_Native):
         if not isinstance(known, Reduction):
             return [f"{name} = {self.write(value)}"]
         term, start = known.term(*value.args), f"{name} = {self.number(known.start)}"
-        if not self.of_row:
-            lines = [f"{name} = {self.write(known.join(part, term))}"]
-        else:  # which has the terms of several elements
-            one = Symbol("one")
-            lines = [
-                f"for {self.symbol(one)} in elements({self.write(term)}):",
-                *indented([f"{name} = {self.write(known.join(part, one))}"]),
-            ]
-        return [start, *self._each_element(value, lines)]
+        joined = self.write(known.join(part, term))
+        if self.of_row:
+            joined = f"over_lanes({_join(known)}, {name}, {self.write(term)})"
+        return [start, *self._each_element(value, [f"{name} = {joined}"])]
 
     def _each_element(self, formula: Any, lines: list[str]) -> list[str]:
         """The loop over the elements of vectors, which loads what `formula` has of them."""
@@ -143,6 +138,24 @@ class OpLoops(_Native):
     def _element(self, j: int) -> str:
         """The place of element k of operand j."""
         return f"p{j} + k" if self.of_row else f"p{j} + k * width + i"
+
+
+def _join(reduction: Reduction) -> str:
+    """The name of the function that joins two terms."""
+    return f"join_{reduction.name}"
+
+
+def joins(dtype: Dtype) -> dict[str, str]:
+    """The source of the functions that join two terms of a reduction, by their names."""
+    writer, (a, b) = _Native(dtype), map(Symbol, "ab")
+    return {
+        _join(known): f"""
+def {_join(known)}(a_i: Real, b_i: Real) -> Real:
+    return {writer.write(known.join(a, b))}
+"""
+        for known in FUNCTIONS.values()
+        if isinstance(known, Reduction)
+    }
 
 
 @cache

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import math
+import re
 import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from ..optim.updates import Update
 from . import kernels, machine_code, making, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
-from .loops import OpLoops, indented, literal, update_loop
+from .loops import OpLoops, indented, joins, literal, update_loop
 from .reading import BUF, VIEW
 from .tape import RECORDS, numbers_in
 
@@ -56,7 +57,9 @@ def _functions(dtype: Dtype) -> dict[str, str]:
     high, low = map(number, dtype.log2)
     lowest, highest = map(number, dtype.exp_range)
     largest_square = (math.sqrt(2) - 1) ** 4  # of s: what is left out is less than a digit
-    terms = next(n for n in count(1) if largest_square**n / (2 * n + 1) < 2.0 ** -(dtype.digits + 2))
+    terms = next(
+        n for n in count(1) if largest_square**n / (2 * n + 1) < 2.0 ** -(dtype.digits + 2)
+    )
     series = [f"rest = rest * square + {number(2 / (2 * n + 1))}" for n in range(terms - 1, 0, -1)]
     smallest, scale = number(2.0 ** (1 - dtype.bias)), number(2.0**dtype.digits)
     power = f"""
@@ -106,7 +109,7 @@ def log(x: Real) -> Real:
 # Of the kernels, those in which sums may be added in another order, and products fused with sums;
 # nothing else may change, so that inf and nan come out as they do in Python.
 _SUMS = dict.fromkeys(
-    ("sum_of_lanes", "rest", "multiply_vectors", "dots_forward", "dots_backward"),
+    ("tiles", "multiply_vectors", "dots_forward", "dots_backward"),
     ("reassoc", "contract"),
 )
 _FUSED = dict.fromkeys(("exp", "tanh", "log"), ("contract",))
@@ -261,6 +264,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         and 2; for normal numbers above 0.
     write_tile_6_strip(…) and others: a piece of a matrix product, of 6 rows and 2 vectors.
     write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
+    add_four_dots(n, a, p, q, r, s, b, …, c, c0): c += the dots of 4 rows of a with 4 rows of b, which
+        begin at these places; n is some fours.
     prefetch(a, i): tells the CPU that the number will be needed soon.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
     VECTOR, zero, below_one: as `kernels` has them.
@@ -312,7 +317,9 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         bits = builder.bitcast(x.ir, whole_of(kind, 0).type)
         bits = builder.sub(bits, whole_of(kind, root_of_half))
         bits = builder.and_(bits, whole_of(kind, (1 << stored) - 1))
-        return Typed(kind, builder.bitcast(builder.add(bits, whole_of(kind, root_of_half)), kind.ir))
+        return Typed(
+            kind, builder.bitcast(builder.add(bits, whole_of(kind, root_of_half)), kind.ir)
+        )
 
     def shared(body: Body, address: Typed) -> Any:
         return body.builder.inttoptr(address.ir, I64.as_pointer())
@@ -424,7 +431,9 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         while count > 4:  # both halves become one
             count //= 2
             low, high = range(count), range(count, 2 * count)
-            total = builder.fadd(mixed(builder, total, total, low), mixed(builder, total, total, high))
+            total = builder.fadd(
+                mixed(builder, total, total, low), mixed(builder, total, total, high)
+            )
         return total
 
     def dots(rows: int) -> Any:
@@ -463,24 +472,27 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
         return piece
 
-    def add_four_dots(body: Body, length: Typed, a: Typed, *starts: Typed) -> None:
+    def add_four_dots(body: Body, length: Typed, *given: Typed) -> None:
         builder = body.builder
+        a, b, (c, c0) = given[:5], given[5:10], given[10:]
         sums = [body.room(four) for _ in range(4)]
         for sum_ in sums:
             builder.store(ir.Constant(four, None), sum_)
         with body.counted(I64(0), length.ir, I64(4)) as k:
-            for sum_, *pair in zip(sums, starts[:4], starts[4:8]):
+            for i, sum_ in enumerate(sums, start=1):
                 x, y = [
-                    builder.load(vector_at(body, four, a, x0.ir, (k, I64(1))), align=dtype.size)
-                    for x0 in pair
+                    builder.load(
+                        vector_at(body, four, row[0], row[i].ir, (k, I64(1))), align=dtype.size
+                    )
+                    for row in (a, b)
                 ]
                 product = builder.fmul(x, y, flags=("contract",))
                 total = builder.fadd(builder.load(sum_), product, flags=("contract",))
                 builder.store(total, sum_)
-        place_of_sums = vector_at(body, four, a, starts[8].ir)
-        before = builder.load(place_of_sums, align=dtype.size)
+        place_of_c = vector_at(body, four, c, c0.ir)
+        before = builder.load(place_of_c, align=dtype.size)
         total = sums_of_four(builder, [builder.load(sum_) for sum_ in sums])
-        builder.store(builder.fadd(before, total), place_of_sums, align=dtype.size)
+        builder.store(builder.fadd(before, total), place_of_c, align=dtype.size)
 
     def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
         numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
@@ -625,9 +637,7 @@ def run_address(dtype: Dtype) -> int:
     """The address of the machine code of `kernels.run`; ImportError without llvmlite."""
     tiles = "".join(
         [
-            *[
-                _TILE.format(rows=rows, of=of, breadth=_BREADTHS[of]) for rows, of in _TILE_NAMES
-            ],
+            *[_TILE.format(rows=rows, of=of, breadth=_BREADTHS[of]) for rows, of in _TILE_NAMES],
             *[
                 _TILES.format(of=of, calls="".join(_CALL.format(rows=r, of=of) for r in _HEIGHTS))
                 for of in _BREADTHS
@@ -727,8 +737,8 @@ def _loop_addresses(
     bodies = {name: "\n".join(indented(lines)) for name, lines in loops.items()}
     text = "".join(
         function
-        for name, function in _functions(dtype).items()
-        if any(f"{name}(" in body for body in bodies.values())
+        for name, function in {**_functions(dtype), **joins(dtype)}.items()
+        if any(re.search(rf"\b{name}\b", body) for body in bodies.values())
     )
     for name, body in bodies.items():
         text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n"

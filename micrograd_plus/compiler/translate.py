@@ -14,8 +14,8 @@ is positive, or a negative number. Nothing raises an error while it runs.
 a time, and 4 if so many are left, without a test whether they may: no turn may need what another
 one does. In it `row[i]` and `row[x + i]` are vectors, and so is every float that is assigned to a
 variable; variables that are new in it end with it. Of `x if c else y`, where c is a vector, both x
-and y are computed. `for x in elements(vector)` inside goes through its numbers: what that changes may
-be a number from outside, as a sum.
+and y are computed. `over_lanes(f, x, vector)` is what a function f of two floats makes of x and all
+numbers of a vector, in an order that it does not say: so a sum of all turns is computed.
 
 >>> module = Module({"int": INT}, {"STEP": 3})
 >>> source = "def first(x: int) -> int:\\n    return x // STEP * STEP"
@@ -297,9 +297,6 @@ class Body:
         self.builder.position_at_end(after)
 
     def _on_for(self, statement: ast.For) -> None:
-        if statement.iter.func.id == "elements":  # type: ignore[attr-defined]
-            self._run_elements(statement)
-            return
         given = [self._as(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
         if statement.iter.func.id == "lanes":  # type: ignore[attr-defined]
             count, *sizes = given
@@ -328,21 +325,6 @@ class Body:
                 self._run(statement.body)
             begin, left = self.builder.add(begin, whole), rest
         self._variables, self._lanes = outside, 0
-
-    def _run_elements(self, statement: ast.For) -> None:
-        """The loop over the numbers of a vector is written out; a number is the only one."""
-        of = self.value(statement.iter.args[0])  # type: ignore[attr-defined]
-        numbers = [of]
-        if isinstance(of.kind, Vector):
-            places = map(_I32, range(of.kind.ir.count))
-            numbers = [
-                Typed(of.kind.of, self.builder.extract_element(of.ir, i)) for i in places
-            ]
-        outside, self._lanes = self._lanes, 0
-        for number in numbers:
-            self._assign(statement.target, number)
-            self._run(statement.body)
-        self._lanes = outside
 
     def _assign(self, target: ast.expr, value: Typed) -> None:
         if isinstance(target, ast.Name):
@@ -537,6 +519,10 @@ class Body:
         name = ast.unparse(call.func)
         if name.startswith("math."):
             return self._called(name.removeprefix("math."), *map(self.value, call.args))
+        if name == "over_lanes":
+            join, *numbers = call.args
+            known = self.module.names[ast.unparse(join)]
+            return self._joined_over_lanes(known, *map(self.value, numbers))
         given: list[Any] = [
             [self.value(one) for one in argument.elts]
             if isinstance(argument, ast.Tuple)
@@ -558,6 +544,32 @@ class Body:
                 numbers.append(self._as(kind, value))
         result = self.builder.call(known.function, numbers)
         return known.result and Typed(known.result, result)
+
+    def _joined_over_lanes(self, join: _Callee, x: Typed, joined: Typed) -> Typed:
+        """What a function of two floats makes of x and all numbers of a vector, or of one number.
+
+        Halves of the vector are joined until one number is left.
+        """
+
+        def call(callee: _Callee, *given: Typed) -> Typed:
+            numbers = [self._as(kind, one) for kind, one in zip(callee.parameters, given)]
+            return Typed(callee.result, self.builder.call(callee.function, numbers))  # type: ignore[arg-type]
+
+        while isinstance(joined.kind, Vector):
+            half, of, vector = joined.kind.ir.count // 2, joined.kind.of, joined.ir
+            if half == 1:
+                pair = [self.builder.extract_element(vector, _I32(i)) for i in range(2)]
+                joined = call(join, *[Typed(of, one) for one in pair])
+                continue
+            kind, type_ = vector_of(of, half), ir.VectorType(_I32, half)
+            halves = [
+                self.builder.shuffle_vector(
+                    vector, vector, ir.Constant(type_, [*range(first, first + half)])
+                )
+                for first in (0, half)
+            ]
+            joined = call(join.of_vectors(half), *[Typed(kind, one) for one in halves])
+        return call(join, x, joined)
 
     def _called(self, name: str, *given: Typed) -> Typed:
         """A call of a function of C, of floats."""
