@@ -122,10 +122,11 @@ def prefetch(a: Any, a0: int) -> None:
     """Changes nothing: only the time that it takes to find a number."""
 
 
-def add_four_dots(length: int, *given: Any) -> None:
+def write_four_dots(adds: int, length: int, *given: Any) -> None:
     (a, *p), (b, *q), (c, c0) = given[:5], given[5:10], given[10:]
     for i in range(4):
-        c[c0 + i] += sum(a[p[i] + k] * b[q[i] + k] for k in range(length))
+        number = sum(a[p[i] + k] * b[q[i] + k] for k in range(length))
+        c[c0 + i] = c[c0 + i] + number if adds else number
 
 
 def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
@@ -149,7 +150,7 @@ KERNELS = {
     "tiles_of_fours": tiles_of(4),
     **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
-    **{f.__name__: f for f in (prefetch, add_four_dots, copy_4, transpose_4)},
+    **{f.__name__: f for f in (prefetch, write_four_dots, copy_4, transpose_4)},
     "lanes": lambda count, *sizes: range(count),
     "over_lanes": lambda join, x, number: join(x, number),
     "pause": give_way,

@@ -81,7 +81,7 @@ tiles_of_fours: Any = None
 dots_3_4: Any = None
 dots_2_4: Any = None
 dots_1_4: Any = None
-add_four_dots: Any = None
+write_four_dots: Any = None
 prefetch: Any = None
 copy_4: Any = None
 transpose_4: Any = None
@@ -661,11 +661,8 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
 def begin_with(
     work: Work, instruction: Instruction, rows: int, columns: int, out: int, width: int
 ) -> None:
-    """Sets results to the numbers that are added to them, which are shared; or to 0."""
+    """Sets results to the numbers that are added to them, which are shared."""
     data = floats(work.data)
-    if instruction.operand_count < 3:
-        clear(data, out, rows * columns * width)
-        return
     bias = pattern_at(work.patterns, instruction.first_operand + 2)
     for i in range(rows):
         for j in range(columns):
@@ -730,7 +727,10 @@ def run_of(where: Places, x: Pattern, y: Pattern, i: int, count: int) -> int:
 
 
 def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """Adds dots, each of a row of x and a row of y, to the results."""
+    """Dots, each of a row of x and a row of y.
+
+    Adds them to the results if there is a number that is added to each.
+    """
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, panel, where = floats(work.data), floats(work.panel), places(work.all_places)
@@ -739,12 +739,13 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
     x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
     y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
-    x_lanes = has_lanes(x)
+    x_lanes, adds = has_lanes(x), instruction.operand_count == 3  # to what `begin_with` has written
     by_fours = width == 1 and x_step == 1 and y_step == 1 and length % 4 == 0
     by_fours = by_fours and not (x_packed or y_packed)
     i = 0
     while by_fours and i + 4 <= count:
-        add_four_dots(
+        write_four_dots(
+            adds,
             length,
             data,
             begin_at(where, x_first, x_next, x_listed, x_place, i),
@@ -774,20 +775,21 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
         if width == 1:
             n = run_of(where, x, y, i, count)
             for j in lanes(n):
-                total = data[to + j]
+                total = data[to + j] if adds else zero
                 for k in range(length):
                     total += data[a + k * x_step] * data[b + k * y_step + j]
                 data[to + j] = total
         elif x_lanes:
             for lane in lanes(width, 16):
-                total = data[to + lane]
+                total = data[to + lane] if adds else zero
                 for k in range(length):
                     total += data[a + k * x_step + lane] * data[b + k * y_step + lane]
                 data[to + lane] = total
         else:
             multiply(
-                panel, 1, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, to, 0, 1
-            )
+                panel, adds, 1, length, width,
+                data, a, 0, x_step, data, b, y_step, 1, data, to, 0, 1,
+            )  # fmt: skip
         i += n
 
 
@@ -829,8 +831,8 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
             fours = length // 4 * 4 if x_active and x_step == 1 and n % 4 == 0 else 0
             for k in range(0, fours, 4):
                 q, two = b + k * y_step, 2 * y_step
-                add_four_dots(
-                    n, grad, to, to, to, to,
+                write_four_dots(
+                    1, n, grad, to, to, to, to,
                     data, q, q + y_step, q + two, q + two + y_step, grad, a + k,
                 )  # fmt: skip
             if x_active:
@@ -1001,18 +1003,24 @@ def picks(work: Work, instruction: Instruction, out: int, width: int, is_back: i
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad, at = floats(work.data), floats(work.grad), row_begin(work, index, 0, width)
+    count, is_regular = instruction.count, values.rule == AFFINE
     to_next = values.row_stride * (width if values.per_example else 1)
     for lane in range(width):
-        chosen = int(data[at + lane])
+        to, chosen = out + lane, int(data[at + lane])
         first = picked(work, values, 0, chosen, width, lane)
-        for i in range(instruction.count):
-            to, place = out + i * width + lane, first + i * to_next
-            if values.rule != AFFINE:
+        if is_regular and is_back:
+            for i in range(count):
+                grad[first + i * to_next] += grad[to + i * width]
+        elif is_regular:
+            for i in range(count):
+                data[to + i * width] = data[first + i * to_next]
+        else:
+            for i in range(count):
                 place = picked(work, values, i, chosen, width, lane)
-            if is_back:
-                grad[place] += grad[to]
-            else:
-                data[to] = data[place]
+                if is_back:
+                    grad[place] += grad[to + i * width]
+                else:
+                    data[to + i * width] = data[place]
 
 
 # ---- the tape
@@ -1032,7 +1040,8 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
                 begin_with(work, instruction, instruction.rows, instruction.columns, out, width)
             matmul_forward(work, instruction, out, width)
         elif instruction.kind == DOT:
-            begin_with(work, instruction, instruction.count, 1, out, width)
+            if instruction.operand_count == 3:
+                begin_with(work, instruction, instruction.count, 1, out, width)
             dots_forward(work, instruction, out, width)
         elif instruction.kind == PICK:
             picks(work, instruction, out, width, 0)

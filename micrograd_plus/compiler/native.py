@@ -17,7 +17,6 @@ import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,13 +31,30 @@ from .reading import BUF, VIEW
 from .tape import RECORDS, numbers_in
 
 
+def _polynomial(name: str, of: str, numbers: Sequence[str]) -> str:
+    """The lines that compute the polynomial of a variable with these coefficients, lowest first.
+
+    First terms are joined to pairs, then pairs to pairs of them (Estrin, 1960): few steps wait for
+    the one before.
+    """
+    lines, level = list[str](), 0
+    while len(numbers) > 1:
+        joined = [f"{y} * {of} + {x}" for x, y in zip(numbers[::2], numbers[1::2])]
+        joined += numbers[len(numbers) // 2 * 2 :]
+        numbers = [f"{name}_{level}_{i}" for i in range(len(joined))]
+        lines += [" = ".join(pair) for pair in zip(numbers, joined)]
+        lines.append(f"{name}_{level} = {of} * {of}")
+        of, level = f"{name}_{level}", level + 1
+    return "\n".join(indented([*lines, f"{name} = {numbers[0]}"]))
+
+
 def _functions(dtype: Dtype) -> dict[str, str]:
     """The source of exp, tanh and log: without a branch, so that vector units compute them.
 
-    e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2. p, e**r - 1, is a polynomial.
-    Odd and even powers are apart, so that they need not wait for each other. A float of the size
-    of `to_whole` has no digits after the point: adding it rounds. So does `to_power`, and the sum
-    has the exponent of 2**k, as a float stores it, in its lowest bits.
+    e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2. e**r = 1 + r * series, which is
+    a polynomial. A float of the size of `to_whole` has no digits after the point: adding it rounds.
+    So does `to_power`, and the sum has the exponent of 2**k, as a float stores it, in its lowest
+    bits.
 
     log(2**k * m) = k * log(2) + log(m), where m is between the roots of 1/2 and 2; and log(m) is
     2 * (s + s**3 / 3 + s**5 / 5 + …), where s = (m - 1) / (m + 1).
@@ -47,29 +63,22 @@ def _functions(dtype: Dtype) -> dict[str, str]:
     def number(x: float) -> str:
         return literal(x, dtype)
 
-    def sum_of(name: str, highest: int, lowest: int) -> str:
-        terms = [number(1 / math.factorial(n)) for n in range(highest, lowest - 1, -2)]
-        lines = [f"{name} = {terms[0]}", *[f"{name} = {name} * square + {x}" for x in terms[1:]]]
-        return "\n".join(indented(lines))
-
     to_whole = number(1.5 * 2.0 ** (dtype.digits - 1))
     to_power = number(1.5 * 2.0 ** (dtype.digits - 1) + dtype.bias)
     high, low = map(number, dtype.log2)
     lowest, highest = map(number, dtype.exp_range)
-    largest_square = (math.sqrt(2) - 1) ** 4  # of s: what is left out is less than a digit
-    terms = next(
-        n for n in count(1) if largest_square**n / (2 * n + 1) < 2.0 ** -(dtype.digits + 2)
-    )
-    series = [f"rest = rest * square + {number(2 / (2 * n + 1))}" for n in range(terms - 1, 0, -1)]
-    smallest, scale = number(2.0 ** (1 - dtype.bias)), number(2.0**dtype.digits)
+    of_exp = [number(1 / math.factorial(n)) for n in range(1, dtype.terms)]
     power = f"""
     k = (y * {number(1 / math.log(2))} + {to_whole}) - {to_whole}
     r = (y - k * {high}) - k * {low}
-    square = r * r
-{sum_of("odd", dtype.terms - 1, 1)}
-{sum_of("even", dtype.terms - 2, 2)}
-    p = odd * r + even * square
+{_polynomial("series", "r", of_exp)}
 """
+    largest_square = (math.sqrt(2) - 1) ** 4  # of s; what is left out is less than a digit
+    of_log = [number(2 / 3)]
+    while largest_square ** len(of_log) / (2 * len(of_log) + 1) > 2.0 ** -(dtype.digits + 2):
+        of_log.append(number(2 / (2 * len(of_log) + 3)))
+    smallest, scale = number(2.0 ** (1 - dtype.bias)), number(2.0**dtype.digits)
+    zero, inf, nan = number(0), number(math.inf), number(math.nan)
     return {
         "exp": f"""
 def exp(x: Real) -> Real:
@@ -79,7 +88,7 @@ def exp(x: Real) -> Real:
     # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
     half = k * {number(0.5)} + {to_power}
     first, second = power_of_2(half), power_of_2(k - (half - {to_power}) + {to_power})
-    return (first * p + first) * second
+    return (first * r * series + first) * second
 """,
         "tanh": f"""
 def tanh(x: Real) -> Real:
@@ -87,21 +96,20 @@ def tanh(x: Real) -> Real:
 {power}
     # m / (m + 2), where m is e**2x - 1; x is returned if it is tiny, a zero or nan.
     power = power_of_2(k + {to_power})
-    m = power * p + (power - {number(1)})
+    m = power * r * series + (power - {number(1)})
     return m / (m + {number(2)}) if abs(x) > {number(2.0 ** (16 - dtype.bias))} else x
 """,
         "log": f"""
 def log(x: Real) -> Real:
     y = x * {scale} if x < {smallest} else x
-    k = exponent_of(y) - ({number(dtype.digits)} if x < {smallest} else {number(0)})
+    k = exponent_of(y) - ({number(dtype.digits)} if x < {smallest} else {zero})
     m = mantissa_of(y)
     s = (m - {number(1)}) / (m + {number(1)})
     square = s * s
-    rest = {number(0)}
-{chr(10).join(indented(series))}
-    found = k * {high} + (k * {low} + (s * square * rest + (s + s)))
-    found = x if x != x or x == {number(math.inf)} else found
-    return found if x > {number(0)} or x != x else {number(-math.inf)} if x == {number(0)} else {number(math.nan)}
+{_polynomial("series", "square", of_log)}
+    found = k * {high} + (k * {low} + (s * square * series + (s + s)))
+    found = found if x < {inf} else x
+    return found if x > {zero} or x != x else -{inf} if x == {zero} else {nan}
 """,
     }
 
@@ -264,8 +272,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         and 2; for normal numbers above 0.
     write_tile_6_strip(…) and others: a piece of a matrix product, of 6 rows and 2 vectors.
     write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
-    add_four_dots(n, a, p, q, r, s, b, …, c, c0): c += the dots of 4 rows of a with 4 rows of b, which
-        begin at these places; n is some fours.
+    write_four_dots(adds, n, a, p, q, r, s, b, …, c, c0): the dots of 4 rows of a, from these places
+        on, with 4 rows of b; n is some fours.
     prefetch(a, i): tells the CPU that the number will be needed soon.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
     VECTOR, zero, below_one: as `kernels` has them.
@@ -309,7 +317,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         exponent = builder.lshr(bits, whole_of(kind, stored))  # with the bias
         # The lowest bits of 2.0**stored are a whole number that is added to it.
         sum_ = builder.or_(exponent, whole_of(kind, dtype.bias + stored << stored))
-        without = body._as(kind, Typed(scalar, real(2.0**stored + dtype.bias)))
+        without = body.converted(kind, Typed(scalar, real(2.0**stored + dtype.bias)))
         return Typed(kind, builder.fsub(builder.bitcast(sum_, kind.ir), without))
 
     def mantissa_of(body: Body, x: Typed) -> Typed:
@@ -463,16 +471,12 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         sum_ = builder.load(sums[i][j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i][j])
             for i, row in enumerate(sums):
-                place_of_c = vector_at(body, four, c, c0, (I64(i), c_row))
                 total = sums_of_four(builder, [builder.load(sum_) for sum_ in row])
-                before = builder.load(place_of_c, align=dtype.size)
-                none = builder.icmp_signed("==", adds.ir, I64(0))
-                before = builder.select(none, ir.Constant(four, None), before)
-                builder.store(builder.fadd(before, total), place_of_c, align=dtype.size)
+                write_four(builder, adds, total, vector_at(body, four, c, c0, (I64(i), c_row)))
 
         return piece
 
-    def add_four_dots(body: Body, length: Typed, *given: Typed) -> None:
+    def write_four_dots(body: Body, adds: Typed, length: Typed, *given: Typed) -> None:
         builder = body.builder
         a, b, (c, c0) = given[:5], given[5:10], given[10:]
         sums = [body.room(four) for _ in range(4)]
@@ -489,10 +493,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 product = builder.fmul(x, y, flags=("contract",))
                 total = builder.fadd(builder.load(sum_), product, flags=("contract",))
                 builder.store(total, sum_)
-        place_of_c = vector_at(body, four, c, c0.ir)
-        before = builder.load(place_of_c, align=dtype.size)
         total = sums_of_four(builder, [builder.load(sum_) for sum_ in sums])
-        builder.store(builder.fadd(before, total), place_of_c, align=dtype.size)
+        write_four(builder, adds, total, vector_at(body, four, c, c0.ir))
+
+    def write_four(builder: Any, adds: Typed, numbers: Any, place_of_c: Any) -> None:
+        before = builder.load(place_of_c, align=dtype.size)
+        none = builder.icmp_signed("==", adds.ir, I64(0))
+        before = builder.select(none, ir.Constant(four, None), before)
+        builder.store(builder.fadd(before, numbers), place_of_c, align=dtype.size)
 
     def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
         numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
@@ -532,7 +540,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "pause": pause,
         "give_way": give_way,
         "prefetch": prefetch,
-        "add_four_dots": add_four_dots,
+        "write_four_dots": write_four_dots,
         "copy_4": copy_4,
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,

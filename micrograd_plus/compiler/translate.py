@@ -270,7 +270,7 @@ class Body:
         if statement.value is None:
             self.builder.ret_void()
         else:
-            self.builder.ret(self._as(self.callee.result, self.value(statement.value)))
+            self.builder.ret(self.converted(self.callee.result, self.value(statement.value)))
 
     def _on_continue(self, _: ast.Continue) -> None:
         self.builder.branch(self._next[-1])
@@ -297,7 +297,7 @@ class Body:
         self.builder.position_at_end(after)
 
     def _on_for(self, statement: ast.For) -> None:
-        given = [self._as(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
+        given = [self.converted(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
         if statement.iter.func.id == "lanes":  # type: ignore[attr-defined]
             count, *sizes = given
             self._run_lanes(statement, count, [size.constant for size in sizes])
@@ -331,7 +331,7 @@ class Body:
             self._assign_name(target.id, value)
         else:
             kind, address = self._address(target)
-            number = self._as(kind, value)
+            number = self.converted(kind, value)
             if kind is INT and address.type.pointee != I64:
                 number = self.builder.trunc(number, address.type.pointee)
             self.builder.store(number, address, align=_align(kind))
@@ -343,7 +343,7 @@ class Body:
                 kind = vector_of(kind, self._lanes)
             self._variables[name] = Typed(kind, self.room(kind.ir))
         variable = self._variables[name]
-        self.builder.store(self._as(variable.kind, value), variable.ir)
+        self.builder.store(self.converted(variable.kind, value), variable.ir)
 
     def _address(self, place: Any) -> tuple[Kind, Any]:
         """The kind and the address of an element of a row, or of a field of a record."""
@@ -354,7 +354,7 @@ class Body:
                 vector = vector_of(of.kind.of, self._lanes)
                 address = self.builder.gep(of.ir, [index.ir])
                 return vector, self.builder.bitcast(address, vector.ir.as_pointer())
-            return of.kind.of, self.builder.gep(of.ir, [self._as(INT, index)])
+            return of.kind.of, self.builder.gep(of.ir, [self.converted(INT, index)])
         if isinstance(place, ast.Attribute) and isinstance(of.kind, Record):
             for i, (name, kind) in enumerate(of.kind.fields):
                 if name == place.attr:
@@ -370,7 +370,7 @@ class Body:
 
     def condition(self, expression: ast.expr) -> Any:
         """Whether an expression is true, as LLVM's value of one bit."""
-        return self._as(BOOL, self.value(expression))
+        return self.converted(BOOL, self.value(expression))
 
     def _of_constant(self, constant: ast.Constant) -> Typed:
         return _number(constant.value)
@@ -403,7 +403,7 @@ class Body:
         if isinstance(operation.op, ast.Not):
             truth = self.value(operation.operand)
             kind = truth.kind if isinstance(truth.kind, Vector) else BOOL
-            return Typed(kind, self.builder.not_(self._as(kind, truth)))
+            return Typed(kind, self.builder.not_(self.converted(kind, truth)))
         x = self._widened(self.value(operation.operand))
         if isinstance(operation.op, ast.Invert):
             return Typed(INT, self.builder.not_(x.ir))
@@ -417,7 +417,7 @@ class Body:
         if LANE in (x.kind, y.kind) and name == "Add":
             return Typed(LANE, self.builder.add(x.ir, y.ir))
         kind = FLOAT64 if name in ("Div", "Pow") and x.kind is y.kind is INT else _common(x, y)
-        a, b = self._as(kind, x), self._as(kind, y)
+        a, b = self.converted(kind, x), self.converted(kind, y)
         if kind is INT:
             return Typed(INT, self._of_ints(name, a, b))
         if name == "Pow":
@@ -451,7 +451,7 @@ class Body:
 
     def _compared(self, op: str, x: Typed, y: Typed) -> Typed:
         kind = _common(self._widened(x), self._widened(y))
-        a, b = self._as(kind, x), self._as(kind, y)
+        a, b = self.converted(kind, x), self.converted(kind, y)
         if kind is INT:
             return Typed(BOOL, self.builder.icmp_signed(op, a, b))
         compare = self.builder.fcmp_unordered if op == "!=" else self.builder.fcmp_ordered
@@ -463,21 +463,21 @@ class Body:
         kind = _common(self._widened(x), self._widened(y))
         if isinstance(truth.kind, Vector) and not isinstance(kind, Vector):
             kind = vector_of(kind, truth.kind.ir.count)
-        return Typed(kind, self.builder.select(truth.ir, self._as(kind, x), self._as(kind, y)))
+        return Typed(kind, self.builder.select(truth.ir, self.converted(kind, x), self.converted(kind, y)))
 
     def _of_boolop(self, operation: ast.BoolOp) -> Typed:
         """The first operand that decides, or the last, as a whole number or a bool."""
         is_or, first = isinstance(operation.op, ast.Or), self.value(operation.values[0])
         if isinstance(first.kind, Vector):
-            others = [self._as(first.kind, self.value(one)) for one in operation.values[1:]]
+            others = [self.converted(first.kind, self.value(one)) for one in operation.values[1:]]
             join = self.builder.or_ if is_or else self.builder.and_
             return Typed(first.kind, reduce(join, others, first.ir))
         after = self.function.append_basic_block()
         found = []
         for operand in operation.values:
             x = first if operand is operation.values[0] else self.value(operand)
-            decides = self._as(BOOL, x)
-            number = x if x.kind is BOOL else Typed(INT, self._as(INT, x))
+            decides = self.converted(BOOL, x)
+            number = x if x.kind is BOOL else Typed(INT, self.converted(INT, x))
             found.append((number, self.builder.block))
             if operand is operation.values[-1]:
                 self.builder.branch(after)
@@ -492,7 +492,7 @@ class Body:
         if isinstance(truth.kind, Vector):
             return self._selected(truth, self.value(choice.body), self.value(choice.orelse))
         yes, no, after = (self.function.append_basic_block() for _ in range(3))
-        self.builder.cbranch(self._as(BOOL, truth), yes, no)
+        self.builder.cbranch(self.converted(BOOL, truth), yes, no)
         found = []
         for block, expression in ((yes, choice.body), (no, choice.orelse)):
             self.builder.position_at_end(block)
@@ -508,7 +508,7 @@ class Body:
         numbers = []
         for value, block in found:
             self.builder.position_before(block.terminator)
-            numbers.append(self._as(kind, value))
+            numbers.append(self.converted(kind, value))
         self.builder.position_at_end(after)
         result = self.builder.phi(kind.ir)
         for number, (_, block) in zip(numbers, found):
@@ -541,7 +541,7 @@ class Body:
             if isinstance(kind, Rows):
                 numbers += [row.ir for row in value.ir.values()]
             else:
-                numbers.append(self._as(kind, value))
+                numbers.append(self.converted(kind, value))
         result = self.builder.call(known.function, numbers)
         return known.result and Typed(known.result, result)
 
@@ -552,7 +552,7 @@ class Body:
         """
 
         def call(callee: _Callee, *given: Typed) -> Typed:
-            numbers = [self._as(kind, one) for kind, one in zip(callee.parameters, given)]
+            numbers = [self.converted(kind, one) for kind, one in zip(callee.parameters, given)]
             return Typed(callee.result, self.builder.call(callee.function, numbers))  # type: ignore[arg-type]
 
         while isinstance(joined.kind, Vector):
@@ -576,7 +576,7 @@ class Body:
         if name == "isfinite":
             return self._compared("<", self._called("fabs", *given), _number(float("inf")))
         kind = _common(*[Typed(FLOAT64, None) if x.kind in (BOOL, INT) else x for x in given])
-        numbers = [self._as(kind, x) for x in given]
+        numbers = [self.converted(kind, x) for x in given]
         single = kind.of if isinstance(kind, Vector) else kind
         many = f"v{kind.ir.count}" if isinstance(kind, Vector) else ""
         bits, suffix = ("f32", "f") if single is FLOAT32 else ("f64", "")
@@ -610,24 +610,24 @@ class Body:
         return Typed(INT, self.builder.fptosi(x.ir, I64))
 
     def _call_float32(self, x: Typed) -> Typed:
-        return Typed(FLOAT32, self._as(FLOAT32, x))
+        return Typed(FLOAT32, self.converted(FLOAT32, x))
 
     def _call_float64(self, x: Typed) -> Typed:
-        return Typed(FLOAT64, self._as(FLOAT64, x))
+        return Typed(FLOAT64, self.converted(FLOAT64, x))
 
     # ---- kinds
 
     def _widened(self, x: Typed) -> Typed:
-        return Typed(INT, self._as(INT, x)) if x.kind is BOOL else x
+        return Typed(INT, self.converted(INT, x)) if x.kind is BOOL else x
 
-    def _as(self, kind: Kind | None, x: Typed) -> Any:
+    def converted(self, kind: Kind | None, x: Typed) -> Any:
         """LLVM's value of x as another kind."""
         builder, was = self.builder, x.kind
         if kind == was:
             return x.ir
         if isinstance(kind, Vector) and not isinstance(was, Vector):
             none = ir.Constant(kind.ir, ir.Undefined)
-            first = builder.insert_element(none, self._as(kind.of, x), _I32(0))
+            first = builder.insert_element(none, self.converted(kind.of, x), _I32(0))
             everywhere = ir.Constant(ir.VectorType(_I32, kind.ir.count), [0] * kind.ir.count)
             return builder.shuffle_vector(first, none, everywhere)
         if kind is BOOL and was in (INT, FLOAT32, FLOAT64):
