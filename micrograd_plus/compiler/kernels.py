@@ -55,9 +55,10 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, matrix products in
-# tiles of two vectors, one, or 4 numbers, so many rows of 4 dots, four dots of any rows, what tells the CPU that a number will be needed soon, and copies of 4
-# numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py`
-# explains; over_lanes(f, x, numbers) joins x with the numbers of such turns.
+# tiles that are two vectors wide, one, or four numbers, so many rows of 4 dots, four dots of any
+# rows, what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
+# `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains, and
+# `over_lanes` joins what they give.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -454,14 +455,16 @@ def pack(
         row = first + i
         at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
         to = begin + width * (i if by_element else i * length)
+        if width == 1 and not by_place:
+            for k in range(length):
+                data[to + k * to_next] = data[at + k * step]
+            continue
         for k in range(length):
             if by_place:
                 slot = int(where[place + row * row_stride + k])
                 per_example = slot >= 0
                 at = lane_begin + slot * width if per_example else ~slot
-            if width == 1:
-                data[to] = data[at]
-            elif per_example:
+            if per_example:
                 copy(data, at, data, to, width)
             else:
                 fill(data, to, width, data[at])
@@ -519,14 +522,16 @@ def unpack(
         row = first + i
         at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
         to = begin + width * (i if by_element else i * length)
+        if width == 1 and not by_place:
+            for k in range(length):
+                grad[at + k * step] += grad[to + k * to_next]
+            continue
         for k in range(length):
             if by_place:
                 slot = int(where[place + row * row_stride + k])
                 per_example = slot >= 0
                 at = lane_begin + slot * width if per_example else ~slot
-            if width == 1:
-                grad[at] += grad[to]
-            elif per_example:
+            if per_example:
                 add(grad, to, grad, at, width)
             else:
                 grad[at] += sum_of_lanes(grad, to, width)
@@ -739,7 +744,8 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
     x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
     y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
-    x_lanes, adds = has_lanes(x), instruction.operand_count == 3  # to what `begin_with` has written
+    adds = instruction.operand_count == 3  # to what `begin_with` has written
+    x_lanes = has_lanes(x)
     by_fours = width == 1 and x_step == 1 and y_step == 1 and length % 4 == 0
     by_fours = by_fours and not (x_packed or y_packed)
     i = 0

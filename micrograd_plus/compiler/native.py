@@ -392,7 +392,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
-            # c comes last, so that the products need not wait for it; row by row, as rows may be one.
+            # c comes last, so that the products need not wait for it; rows may be one and the same.
             with builder.if_else(builder.icmp_signed("!=", adds.ir, I64(0))) as (adding, writing):
                 for is_added, block in ((True, adding), (False, writing)):
                     with block:

@@ -210,6 +210,31 @@ class Body:
         """The address of a new variable of this type."""
         return self._begin.alloca(type_)
 
+    def converted(self, kind: Kind | None, x: Typed) -> Any:
+        """LLVM's value of x as another kind."""
+        builder, was = self.builder, x.kind
+        if kind == was:
+            return x.ir
+        if isinstance(kind, Vector) and not isinstance(was, Vector):
+            none = ir.Constant(kind.ir, ir.Undefined)
+            first = builder.insert_element(none, self.converted(kind.of, x), _I32(0))
+            everywhere = ir.Constant(ir.VectorType(_I32, kind.ir.count), [0] * kind.ir.count)
+            return builder.shuffle_vector(first, none, everywhere)
+        if kind is BOOL and was in (INT, FLOAT32, FLOAT64):
+            is_zero = builder.icmp_signed if was is INT else builder.fcmp_unordered
+            return is_zero("!=", x.ir, was.ir(0))
+        if kind is INT and was is BOOL:
+            return builder.zext(x.ir, I64)
+        if kind in (FLOAT32, FLOAT64):
+            if was is INT:
+                return builder.sitofp(x.ir, kind.ir)
+            if was is BOOL:
+                return builder.uitofp(x.ir, kind.ir)
+            if was in (FLOAT32, FLOAT64):
+                write = builder.fptrunc if kind is FLOAT32 else builder.fpext
+                return write(x.ir, kind.ir)
+        raise TypeError(f"{self.function.name}: {was.name} where {kind and kind.name} is needed")
+
     @contextmanager
     def counted(self, begin: Any, end: Any, step: Any, is_down: bool = False) -> Iterator[Any]:
         """Inside is the body of a loop; gives its counter."""
@@ -463,7 +488,8 @@ class Body:
         kind = _common(self._widened(x), self._widened(y))
         if isinstance(truth.kind, Vector) and not isinstance(kind, Vector):
             kind = vector_of(kind, truth.kind.ir.count)
-        return Typed(kind, self.builder.select(truth.ir, self.converted(kind, x), self.converted(kind, y)))
+        chosen = [self.converted(kind, number) for number in (x, y)]
+        return Typed(kind, self.builder.select(truth.ir, *chosen))
 
     def _of_boolop(self, operation: ast.BoolOp) -> Typed:
         """The first operand that decides, or the last, as a whole number or a bool."""
@@ -520,9 +546,9 @@ class Body:
         if name.startswith("math."):
             return self._called(name.removeprefix("math."), *map(self.value, call.args))
         if name == "over_lanes":
-            join, *numbers = call.args
+            join, *operands = call.args
             known = self.module.names[ast.unparse(join)]
-            return self._joined_over_lanes(known, *map(self.value, numbers))
+            return self._joined_over_lanes(known, *map(self.value, operands))
         given: list[Any] = [
             [self.value(one) for one in argument.elts]
             if isinstance(argument, ast.Tuple)
@@ -619,31 +645,6 @@ class Body:
 
     def _widened(self, x: Typed) -> Typed:
         return Typed(INT, self.converted(INT, x)) if x.kind is BOOL else x
-
-    def converted(self, kind: Kind | None, x: Typed) -> Any:
-        """LLVM's value of x as another kind."""
-        builder, was = self.builder, x.kind
-        if kind == was:
-            return x.ir
-        if isinstance(kind, Vector) and not isinstance(was, Vector):
-            none = ir.Constant(kind.ir, ir.Undefined)
-            first = builder.insert_element(none, self.converted(kind.of, x), _I32(0))
-            everywhere = ir.Constant(ir.VectorType(_I32, kind.ir.count), [0] * kind.ir.count)
-            return builder.shuffle_vector(first, none, everywhere)
-        if kind is BOOL and was in (INT, FLOAT32, FLOAT64):
-            is_zero = builder.icmp_signed if was is INT else builder.fcmp_unordered
-            return is_zero("!=", x.ir, was.ir(0))
-        if kind is INT and was is BOOL:
-            return builder.zext(x.ir, I64)
-        if kind in (FLOAT32, FLOAT64):
-            if was is INT:
-                return builder.sitofp(x.ir, kind.ir)
-            if was is BOOL:
-                return builder.uitofp(x.ir, kind.ir)
-            if was in (FLOAT32, FLOAT64):
-                write = builder.fptrunc if kind is FLOAT32 else builder.fpext
-                return write(x.ir, kind.ir)
-        raise TypeError(f"{self.function.name}: {was.name} where {kind and kind.name} is needed")
 
 
 def _align(kind: Kind) -> int | None:
