@@ -188,6 +188,51 @@ def test_an_op_of_parameters_inputs_and_numbers(
         assert_alike(loss, p, X)
 
 
+@pytest.mark.parametrize("name", [name for name in NARY if name != "dot"])
+@pytest.mark.parametrize("size", [1, 9])
+def test_vectors_are_reduced_one_by_one_or_all_at_once(machine: str, name: str, size: int) -> None:
+    """Of long vectors, the machine code takes one after the other; of short ones, all together."""
+    lengths = [27, 27, 27, 3, 3, 3, 3, 3]
+    p, X = values(*drawn(sum(lengths), 1)), [drawn(1, seed) for seed in range(size)]
+
+    def loss(x: Any) -> Value:
+        mixed = iter([w * x[0] for w in p])
+        rows = [list(itertools.islice(mixed, length)) for length in lengths]
+        return sum(apply(TABLE[name], *row) * w for row, w in zip(rows, p))
+
+    assert_alike(loss, p, X)
+
+
+@pytest.mark.parametrize("size", [1, 9, 16])
+def test_dots_of_attention(machine: str, size: int) -> None:
+    """Rows of queries and keys by fours, and weights with columns of values."""
+    attention = nn.MultiHeadAttention(16, 2, generator=seeded(1))
+    p, draw = attention.parameters(), random.Random(2)
+    X = [[[draw.gauss(0, 1) for _ in range(16)] for _ in range(5)] for _ in range(size)]
+
+    def loss(x: Any) -> Value:
+        return sum(sum(y * y for y in row) for row in attention(x, is_causal=True))
+
+    assert_alike(loss, p, X, scale=10.0)
+
+
+class Log(nn.Module):
+    """The natural logarithm of each input."""
+
+    def forward(self, x: Any) -> Any:
+        return [x.log()]
+
+
+def test_log_is_exact_to_the_last_digits() -> None:
+    draw = random.Random(0)
+    X = [math.exp(draw.uniform(-700, 700)) for _ in range(5_000)]
+    X += [draw.uniform(0.5, 2) for _ in range(5_000)] + [5e-324, 1e-310, 1.0, 1.7e308]
+    with on("native"):
+        found = mp.compile(Log())(X).tolist()
+    for x, (y,) in zip(X, found):
+        assert y == pytest.approx(math.log(x), rel=5e-16, abs=0)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_many_ops_in_one_graph(machine: str, size: int) -> None:
     p = values(*drawn(9, 1))
