@@ -123,7 +123,7 @@ _SUMS = dict.fromkeys(
 _FUSED = dict.fromkeys(("exp", "tanh", "log"), ("contract",))
 
 
-# Tiles are functions of their own, so that all their addresses stay in registers.
+# Tiles and single dots are functions of their own, so that all their addresses stay in registers.
 _HEIGHTS = range(1, 7)  # of tiles, in rows
 _BREADTHS = {"strip": "2 * VECTOR", "vector": "VECTOR", "four": "4"}  # of tiles, in columns
 _DOTS = (3, 2, 1)  # rows, of four dots each
