@@ -267,7 +267,7 @@ def expm1(x: float) -> float:
         return inf
 
 
-@function(**_upright("log"))
+@function(**_upright("log"), native="log({})")
 def log(x: float) -> float:
     """The natural logarithm; -inf at 0, nan below."""
     try:

@@ -82,18 +82,17 @@ def give_way() -> None:
     time.sleep(0)
 
 
-def tile(rows: int, vectors: int) -> Callable[..., None]:
+def tiles_of(breadth: int) -> Callable[..., None]:
     def pieces(
-        adds: int, is_far: int, count: int, strips: int, inner: int,
+        adds: int, is_far: int, rows: int, strips: int, inner: int,
         a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
-        strip = vectors * VECTOR
-        for i in range(count * rows):
-            begin = a0 + i // rows * a_tile + i % rows * a_row
+        for i in range(rows):
+            begin = a0 + i // 6 * a_tile + i % 6 * a_row
             row = [a[begin + k * a_inner] for k in range(inner)]
-            for j in range(strips * strip):
-                column = b0 + j // strip * b_strip + j % strip
+            for j in range(strips * breadth):
+                column = b0 + j // breadth * b_strip + j % breadth
                 number = sum(x * b[column + k * b_inner] for k, x in enumerate(row))
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
@@ -123,6 +122,13 @@ def prefetch(a: Any, a0: int) -> None:
     """Changes nothing: only the time that it takes to find a number."""
 
 
+def write_four_dots(adds: int, length: int, *given: Any) -> None:
+    (a, *p), (b, *q), (c, c0) = given[:5], given[5:10], given[10:]
+    for i in range(4):
+        number = sum(a[p[i] + k] * b[q[i] + k] for k in range(length))
+        c[c0 + i] = c[c0 + i] + number if adds else number
+
+
 def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
     for i in range(4):
         c[c0 + i] = a[a0 + i]
@@ -139,11 +145,14 @@ def transpose_4(
 KERNELS = {
     **MEMORY,
     **SIZES,
-    **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
+    "tiles_of_strips": tiles_of(2 * VECTOR),
+    "tiles_of_vectors": tiles_of(VECTOR),
+    "tiles_of_fours": tiles_of(4),
     **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
-    **{f.__name__: f for f in (prefetch, copy_4, transpose_4)},
-    "lanes": range,
+    **{f.__name__: f for f in (prefetch, write_four_dots, copy_4, transpose_4)},
+    "lanes": lambda count, *sizes: range(count),
+    "over_lanes": lambda join, x, number: join(x, number),
     "pause": give_way,
     "VECTOR": VECTOR,
     "zero": 0.0,

@@ -22,7 +22,7 @@ from micrograd_plus.compiler import dtypes, interpreter, machine_code
 from micrograd_plus.compiler.batches import Task
 from micrograd_plus.compiler.compiled import Step
 from micrograd_plus.compiler.dtypes import FLOAT32, FLOAT64
-from micrograd_plus.compiler.loops import OpLoops, update_loop
+from micrograd_plus.compiler.loops import OpLoops, joins, update_loop
 from micrograd_plus.engine import Value, apply
 from micrograd_plus.ops import TABLE
 from micrograd_plus.optim.updates import trace
@@ -121,10 +121,12 @@ def test_exp_is_exact_to_the_last_digits(fast: None) -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_no_loop_has_a_number_of_64_bits(name: str) -> None:
     """One would make 64 bits of all that is computed with it, at half the speed."""
-    writer = OpLoops(TABLE[name], FLOAT32)
-    lines = [*writer.forward()]
-    for j in range(len(TABLE[name].operands)):
-        lines += writer.backward(j)
+    lines = "\n".join(joins(FLOAT32).values()).splitlines()
+    for of_row in {False, TABLE[name].nary}:
+        writer = OpLoops(TABLE[name], FLOAT32, of_row)
+        lines += writer.forward()
+        for j in range(len(TABLE[name].operands)):
+            lines += writer.backward(j)
     found = re.findall(r"(\w*\(?-?)\b(\d+\.\d*(?:e[-+]?\d+)?|inf|nan)\b", "\n".join(lines))
     assert all(before.rstrip("-") == "float32(" for before, _ in found), found
 

@@ -53,7 +53,7 @@ def layers(*sizes: int, examples: int = 19) -> Made:
 def texts() -> Made:
     """Of two lengths, with dropout."""
     model = nn.Sequential(
-        nn.GPT(5, 4, 2, 1, 8, generator=random.Random(0)),
+        nn.GPT(5, 8, 2, 1, 8, generator=random.Random(0)),
         nn.Dropout(0.2, generator=random.Random(2)),
     )
     X = [[1, 2, 0], [3, 4], [4, 0, 1], [2, 2], [0, 3], [1, 4]]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from machines import on, values
 from micrograd_nn import nn_over
@@ -40,8 +40,8 @@ def eager(
     for parameter in parameters:
         parameter.grad = 0.0
     count, total = len(batches[0]), 0.0
-    for example in zip(*batches):
-        loss = function(*example)
+    for one in zip(*batches):
+        loss = function(*one)
         loss.backward(1 / count)
         total += loss.data
     return total / count, [parameter.grad for parameter in parameters]
@@ -188,6 +188,51 @@ def test_an_op_of_parameters_inputs_and_numbers(
         assert_alike(loss, p, X)
 
 
+@pytest.mark.parametrize("name", [name for name in NARY if name != "dot"])
+@pytest.mark.parametrize("size", [1, 9])
+def test_vectors_are_reduced_one_by_one_or_all_at_once(machine: str, name: str, size: int) -> None:
+    """Of long vectors, the machine code takes one after the other; of short ones, all together."""
+    lengths = [27, 27, 27, 3, 3, 3, 3, 3]
+    p, X = values(*drawn(sum(lengths), 1)), [drawn(1, seed) for seed in range(size)]
+
+    def loss(x: Any) -> Value:
+        mixed = iter([w * x[0] for w in p])
+        rows = [list(itertools.islice(mixed, length)) for length in lengths]
+        return sum(apply(TABLE[name], *row) * w for row, w in zip(rows, p))
+
+    assert_alike(loss, p, X)
+
+
+@pytest.mark.parametrize("size", [1, 9, 16])
+def test_dots_of_attention(machine: str, size: int) -> None:
+    """Rows of queries and keys by fours, and weights with columns of values."""
+    attention = nn.MultiHeadAttention(16, 2, generator=seeded(1))
+    p, draw = attention.parameters(), random.Random(2)
+    X = [[[draw.gauss(0, 1) for _ in range(16)] for _ in range(5)] for _ in range(size)]
+
+    def loss(x: Any) -> Value:
+        return sum(sum(y * y for y in row) for row in attention(x, is_causal=True))
+
+    assert_alike(loss, p, X, scale=10.0)
+
+
+class Log(nn.Module):
+    """The natural logarithm of each input."""
+
+    def forward(self, x: Any) -> Any:
+        return [x.log()]
+
+
+def test_log_is_exact_to_the_last_digits() -> None:
+    draw = random.Random(0)
+    X = [math.exp(draw.uniform(-700, 700)) for _ in range(5_000)]
+    X += [draw.uniform(0.5, 2) for _ in range(5_000)] + [5e-324, 1e-310, 1.0, 1.7e308]
+    with on("native"):
+        found = mp.compile(Log())(X).tolist()
+    for x, (y,) in zip(X, found):
+        assert y == pytest.approx(math.log(x), rel=5e-16, abs=0)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_many_ops_in_one_graph(machine: str, size: int) -> None:
     p = values(*drawn(9, 1))
@@ -307,7 +352,11 @@ PARAMETERS = st.lists(number, min_size=1, max_size=4)
 FILTERED = [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
+REPEATED = [("nary", "sum", [0, 0, 0, 0, 0, 60], -3.0), ("chain", "", [0, 2, 0, 0], -3.0)]
+
+
 @given(plans(25), PARAMETERS, st.sampled_from([1, 2, 7]))
+@example(REPEATED, [0.0, 0.0, 0.25, 0.0], 16)  # the rows of a product are one and the same
 @settings(max_examples=480, suppress_health_check=FILTERED)
 def test_random_graphs_in_machine_code(plan: Any, numbers: list[float], size: int) -> None:
     with on("native"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import random
 import weakref
+from array import array
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
 from micrograd_plus.compiler import native
+from micrograd_plus.compiler import passes as python_passes
 from micrograd_plus.compiler.layout import Store, lay_out
 from micrograd_plus.compiler.numbering import Base
 from micrograd_plus.compiler.recording import Recording, record
@@ -390,6 +393,16 @@ def test_both_languages_stamp_and_pick_alike() -> None:
 
     native_, python = programs_in_both_languages(function, (3,))
     assert native_ == python
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=40))
+def test_how_many_places_are_the_same(places: list[int]) -> None:
+    lengths = [len(list(group)) for _, group in groupby(places)]
+    wanted = [left for length in lengths for left in range(length, 0, -1)]
+    for language in (native.passes(), python_passes):
+        runs = array("i", bytes(4 * len(places)))
+        assert language.find_runs(len(places), array("i", places), runs) == len(lengths)
+        assert runs.tolist() == wanted
 
 
 def programs_in_both_languages(function: Callable[[Any], Value], shape: tuple[int, ...]) -> Any:

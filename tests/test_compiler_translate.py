@@ -78,6 +78,12 @@ def bent(x: float) -> float:
     y = 0.25 if x < 0.25 else x
     return x if x != x else math.sqrt(y) - math.erf(x)
 
+def plus(x: float, y: float) -> float:
+    return x + y
+
+def larger(x: float, y: float) -> float:
+    return y if y > x else x
+
 def element_by_element(x: Row, y: Row, count: int, rows: int) -> None:
     for i in lanes(count):
         a = x[i]
@@ -87,6 +93,13 @@ def element_by_element(x: Row, y: Row, count: int, rows: int) -> None:
             total += b * a if b > a or not b < 2.0 else bent(b) + min(a, 0.5) * 2
         y[i] += total if (a == 1.0 or a != a) else -abs(total) + (1.0 if math.isfinite(a) else 2.0)
         y[count + i] = 3 if rows else a
+    total, largest = 0.0, 0.5
+    for i in lanes(count, 16):
+        a = 1.0 if x[i] > 1.0 else 0.0
+        total = over_lanes(plus, total, a)
+        largest = over_lanes(larger, largest, a * x[i] if a > 0.0 else 0.0)
+    y[2 * count] = total
+    y[2 * count + 1] = largest
 """
 FUNCTIONS = ("divided", "rest", "bits", "ordered", "chosen", "decided", "sums", "twice")
 STEP = 2
@@ -116,7 +129,8 @@ def of_floats() -> dict[str, Any]:
     return compiled(FLOATS, FLOAT64, ctypes.c_double)
 
 
-PYTHON: dict[str, Any] = {"STEP": STEP, "math": math, "lanes": range, "Row": list}
+PYTHON: dict[str, Any] = {"STEP": STEP, "math": math, "Row": list}
+PYTHON |= {"lanes": lambda count, *sizes: range(count), "over_lanes": lambda f, x, y: f(x, y)}
 exec(SOURCE + FLOATS + LANES, PYTHON)
 
 
@@ -156,13 +170,13 @@ def test_a_number_of_32_bits_stays_one() -> None:
     rows=st.integers(0, 3),
 )
 def test_lanes_are_a_range(dtype: Any, vector: int, x: list[float], rows: int) -> None:
-    """Whatever their number: VECTOR of them at once, 4, and those that are left one by one."""
+    """Whatever their number: 16 of them at once, VECTOR, 4, and those that are left one by one."""
     kind, number = dtype
     count = len(x) // max(rows, 1)
-    found = (number * (2 * count))(*[1.0] * count)
+    found = (number * (2 * count + 2))(*[1.0] * count)
     given = (number * len(x))(*x)
     in_lanes(kind, vector)(ctypes.addressof(given), ctypes.addressof(found), count, rows)
-    wanted = [1.0] * count + [0.0] * count
+    wanted = [1.0] * count + [0.0] * (count + 2)
     PYTHON["element_by_element"](x, wanted, count, rows)
     assert list(found) == pytest.approx(wanted, rel=1e-5, abs=1e-5, nan_ok=True)
 

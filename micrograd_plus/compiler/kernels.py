@@ -54,15 +54,17 @@ PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 example
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
-# loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
-# of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
-# what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
-# `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
+# loop of an op or an optimizer, what threads do with a number that they share, matrix products in
+# tiles that are two vectors wide, one, or four numbers, so many rows of 4 dots, four dots of any
+# rows, what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
+# `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains, and
+# `over_lanes` joins what they give.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
 places: Any = None
 lanes: Any = None
+over_lanes: Any = None
 pattern_at: Any = None
 instruction_at: Any = None
 header_at: Any = None
@@ -74,14 +76,13 @@ exchanged: Any = None
 increment: Any = None
 pause: Any = None
 give_way: Any = None
-tile_6_2: Any = None
-tile_4_2: Any = None
-tile_2_2: Any = None
-tile_1_2: Any = None
-tile_1_1: Any = None
+tiles_of_strips: Any = None
+tiles_of_vectors: Any = None
+tiles_of_fours: Any = None
 dots_3_4: Any = None
 dots_2_4: Any = None
 dots_1_4: Any = None
+write_four_dots: Any = None
 prefetch: Any = None
 copy_4: Any = None
 transpose_4: Any = None
@@ -118,11 +119,16 @@ def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None
         target[to + i] += source[begin + i]
 
 
+def plus(x: Real, y: Real) -> Real:
+    """The sum of two numbers."""
+    return x + y
+
+
 def sum_of_lanes(numbers: Floats, begin: int, count: int) -> Real:
     """The sum of `count` numbers."""
     total = zero
-    for i in range(begin, begin + count):
-        total += numbers[i]
+    for i in lanes(count, 16):
+        total = over_lanes(plus, total, numbers[begin + i])
     return total
 
 
@@ -178,26 +184,6 @@ def copy_block(
             place += 6 * depth
 
 
-def rest(
-    rows: int, inner: int, columns: int,
-    a: Floats, a0: int, a_row: int, a_inner: int,
-    b: Floats, b0: int, b_inner: int,
-    c: Floats, c0: int, c_row: int,
-) -> None:  # fmt: skip
-    """c += a · b for fewer columns than a strip has, as `tiles` has them."""
-    for i in range(rows):
-        u, p, j = a0 + i * a_row, c0 + i * c_row, 0
-        if columns >= VECTOR:
-            tile_1_1(1, 0, 1, 1, inner, a, u, 0, a_row, a_inner, b, b0, 0, b_inner, c, p, c_row)
-            j = VECTOR
-        while j < columns:
-            total = zero
-            for k in range(inner):
-                total += a[u + k * a_inner] * b[b0 + j + k * b_inner]
-            c[p + j] += total
-            j += 1
-
-
 def tiles(
     adds: int, is_far: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
@@ -206,42 +192,38 @@ def tiles(
 ) -> None:  # fmt: skip
     """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
-    A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
-    strip, lie side by side. is_far: whether c is so large that it may not be in the CPU's cache.
+    A tile is at most six rows and a strip, which is two vectors; of the columns that are left, a
+    vector, or four. The last three are added one by one, to 0 unless it `adds`. The columns of c,
+    and those of a strip, lie side by side. is_far: whether c is so large that it may not be in the
+    CPU's cache.
     """
-    strip, sixes = 2 * VECTOR, rows // 6
+    strip = 2 * VECTOR
     strips = columns // strip
-    done = strips * strip
-    if done < columns:
-        for i in range(0, rows, 6):
-            u, q, p = a0 + i // 6 * a_tile, b0 + strips * b_strip, c0 + i * c_row + done
-            n = min(6, rows - i)
-            rest(n, inner, columns - done, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
-    tile_6_2(
-        adds, is_far, sixes, strips, inner,
+    tiles_of_strips(
+        adds, is_far, rows, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
-    i, u = 6 * sixes, a0 + sixes * a_tile
-    while i < rows:
-        left, p = rows - i, c0 + i * c_row
-        height = 4 if left >= 4 else 2 if left >= 2 else 1
-        if height == 4:
-            tile_4_2(
-                adds, is_far, 1, strips, inner,
-                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
-            )  # fmt: skip
-        elif height == 2:
-            tile_2_2(
-                adds, is_far, 1, strips, inner,
-                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
-            )  # fmt: skip
-        else:
-            tile_1_2(
-                adds, is_far, 1, strips, inner,
-                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
-            )  # fmt: skip
-        i += height
-        u += height * a_row
+    left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
+    if left >= VECTOR:
+        tiles_of_vectors(
+            adds, is_far, rows, 1, inner,
+            a, a0, a_tile, a_row, a_inner, b, q, 0, b_inner, c, p, c_row,
+        )  # fmt: skip
+        left, q, p = left - VECTOR, q + VECTOR, p + VECTOR
+    if left >= 4:
+        fours = left // 4
+        tiles_of_fours(
+            adds, is_far, rows, fours, inner,
+            a, a0, a_tile, a_row, a_inner, b, q, 4, b_inner, c, p, c_row,
+        )  # fmt: skip
+        left, q, p = left - 4 * fours, q + 4 * fours, p + 4 * fours
+    for i in range(rows if left else 0):
+        u = a0 + i // 6 * a_tile + i % 6 * a_row
+        for j in range(left):
+            total = zero
+            for k in range(inner):
+                total += a[u + k * a_inner] * b[q + j + k * b_inner]
+            c[p + i * c_row + j] += total
 
 
 def dots_of_rows(
@@ -314,14 +296,15 @@ def multiply(
             adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
         )
         return
-    if not adds:  # to the columns of whole strips nothing is added
-        first = columns // strip * strip if c_column == 1 else 0
-        for i in range(rows):
-            for j in range(first, columns):
-                c[c0 + i * c_row + j * c_column] = 0.0
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
+    if not adds:  # to the columns of whole tiles nothing is added
+        tile = 4 if b_stays else strip
+        first = columns // tile * tile if c_column == 1 else 0
+        for i in range(rows):
+            for j in range(first, columns):
+                c[c0 + i * c_row + j * c_column] = 0.0
     a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE
     is_far = rows * columns > IN_PLACE
     if a_stays and b_stays and inner <= DEPTH:
@@ -409,6 +392,16 @@ def in_place(x: Pattern, count: int, length: int, width: int) -> int:
     )
 
 
+def has_runs(x: Pattern, length: int) -> int:
+    """Whether rows of an operand, of one number each, are known to be the same as the next ones."""
+    return length == 1 and (x.first_run >= 0 or (x.rule == AFFINE and x.row_stride == 0))
+
+
+def run_at(x: Pattern, where: Places, i: int, count: int) -> int:
+    """How many rows from row i on are the same, if the operand has runs; all are `count`."""
+    return int(where[x.first_run + i]) if x.first_run >= 0 else count
+
+
 def pack(
     work: Work, x: Pattern, first: int, count: int, length: int,
     width: int, begin: int, by_element: int,
@@ -422,6 +415,22 @@ def pack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
+    if has_runs(x, length):
+        i = 0
+        while i < count:
+            row = first + i
+            n = min(count - i, run_at(x, where, row, count))
+            at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
+            to = begin + i * width
+            if per_example and width > 1:
+                for lane in lanes(width, 16):
+                    number = data[at + lane]
+                    for k in range(n):
+                        data[to + k * width + lane] = number
+            else:
+                fill(data, to, n * width, data[at])
+            i += n
+        return
     if length == 1 and width == 1 and rule != BY_ELEMENT:
         origin = lane_begin if per_example else 0
         if rule == BY_ROW:
@@ -446,14 +455,16 @@ def pack(
         row = first + i
         at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
         to = begin + width * (i if by_element else i * length)
+        if width == 1 and not by_place:
+            for k in range(length):
+                data[to + k * to_next] = data[at + k * step]
+            continue
         for k in range(length):
             if by_place:
                 slot = int(where[place + row * row_stride + k])
                 per_example = slot >= 0
                 at = lane_begin + slot * width if per_example else ~slot
-            if width == 1:
-                data[to] = data[at]
-            elif per_example:
+            if per_example:
                 copy(data, at, data, to, width)
             else:
                 fill(data, to, width, data[at])
@@ -470,6 +481,23 @@ def unpack(
     rule, place, base, row_stride = x.rule, x.first_place, x.base, x.row_stride
     per_example, by_place = x.per_example, x.rule == BY_ELEMENT
     step = x.stride * width if per_example else x.stride
+    if has_runs(x, length):
+        i = 0
+        while i < count:
+            row = first + i
+            n = min(count - i, run_at(x, where, row, count))
+            at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
+            source = begin + i * width
+            if per_example and width > 1:
+                for lane in lanes(width, 16):
+                    total = grad[at + lane]
+                    for k in range(n):
+                        total += grad[source + k * width + lane]
+                    grad[at + lane] = total
+            else:
+                grad[at] += sum_of_lanes(grad, source, n * width)
+            i += n
+        return
     if length == 1 and width == 1 and rule != BY_ELEMENT:
         origin = lane_begin if per_example else 0
         if rule == BY_ROW:
@@ -494,14 +522,16 @@ def unpack(
         row = first + i
         at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
         to = begin + width * (i if by_element else i * length)
+        if width == 1 and not by_place:
+            for k in range(length):
+                grad[at + k * step] += grad[to + k * to_next]
+            continue
         for k in range(length):
             if by_place:
                 slot = int(where[place + row * row_stride + k])
                 per_example = slot >= 0
                 at = lane_begin + slot * width if per_example else ~slot
-            if width == 1:
-                grad[at] += grad[to]
-            elif per_example:
+            if per_example:
                 add(grad, to, grad, at, width)
             else:
                 grad[at] += sum_of_lanes(grad, to, width)
@@ -554,9 +584,44 @@ def locate(
                 pack(work, x, i, n, instruction.length, width, at[j], instruction.kind == REDUCE)
 
 
+def turns(count: int) -> int:
+    """How many turns a loop over so many lanes has."""
+    left = count % VECTOR
+    return count // VECTOR + left // 4 + left % 4
+
+
+def goes_along(work: Work, instruction: Instruction, width: int) -> int:
+    """Whether vectors are reduced one by one, by loops along their elements; else all at once.
+
+    That is so if they are where such a loop can read them, and it has fewer turns.
+    """
+    if instruction.kind != REDUCE or width > 1:
+        return 0
+    for j in range(instruction.operand_count):
+        x = pattern_at(work.patterns, instruction.first_operand + j)
+        if x.rule == BY_ELEMENT or (instruction.length > 1 and x.stride != 1):
+            return 0
+    count, length = instruction.count, instruction.length
+    return count * turns(length) < length * turns(count)
+
+
+def each_along(work: Work, instruction: Instruction, loop: int, out: int) -> None:
+    """Runs a loop of an op that goes along a row, for all rows."""
+    data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    for i in range(instruction.count):
+        for operand in range(instruction.operand_count):
+            x = pattern_at(work.patterns, instruction.first_operand + operand)
+            at[operand] = row_begin(work, x, i, 1)
+        call(loop, (instruction.length, 1, data, grad, out + i, at, 1))
+
+
 def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The results of one op, by the loop that is written from the op table."""
     data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    if goes_along(work, instruction, width):
+        loop = integers(work.loops)[instruction.loop + 1 + instruction.operand_count]
+        each_along(work, instruction, loop, out)
+        return
     block = block_of(work, instruction, width)
     i = 0
     while i < instruction.count:
@@ -570,6 +635,12 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
 def each_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradients of the operands of one op, by the loops that follow the forward one."""
     data, grad, at = floats(work.data), floats(work.grad), integers(work.at)
+    if goes_along(work, instruction, width):
+        first = instruction.loop + 2 + instruction.operand_count
+        for j in range(instruction.operand_count):
+            if pattern_at(work.patterns, instruction.first_operand + j).active:
+                each_along(work, instruction, integers(work.loops)[first + j], out)
+        return
     block = block_of(work, instruction, width)
     i = 0
     while i < instruction.count:
@@ -595,11 +666,8 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
 def begin_with(
     work: Work, instruction: Instruction, rows: int, columns: int, out: int, width: int
 ) -> None:
-    """Sets results to the numbers that are added to them, which are shared; or to 0."""
+    """Sets results to the numbers that are added to them, which are shared."""
     data = floats(work.data)
-    if instruction.operand_count < 3:
-        clear(data, out, rows * columns * width)
-        return
     bias = pattern_at(work.patterns, instruction.first_operand + 2)
     for i in range(rows):
         for j in range(columns):
@@ -624,12 +692,19 @@ def add_gradients(
                 out += width
 
 
-def vector(work: Work, x: Pattern, i: int, length: int, width: int, scratch: int) -> int:
-    """Where row i of operand x begins, after packing it if its elements follow no rule."""
-    if x.rule != BY_ELEMENT:
-        return row_begin(work, x, i, width)
-    pack(work, x, i, 1, length, width, scratch, 0)
-    return scratch
+def first_begin(work: Work, x: Pattern, width: int) -> int:
+    """Where the first row of an operand begins; of one with a list of rows, where slot 0 is."""
+    return int(work.lane_begin + x.base * width if x.per_example else x.base)
+
+
+def to_next_row(x: Pattern, width: int) -> int:
+    """How far apart rows are that follow each other; of an operand with a list of them, slots."""
+    return (width if x.per_example else 1) * (1 if x.rule == BY_ROW else x.row_stride)
+
+
+def begin_at(where: Places, first: int, to_next: int, is_listed: int, place: int, i: int) -> int:
+    """Where row i begins, of which the two functions before say more; `place` is that of row 0."""
+    return first + to_next * (int(where[place + i]) if is_listed else i)
 
 
 def step_of(x: Pattern, width: int) -> int:
@@ -644,36 +719,84 @@ def has_lanes(x: Pattern) -> int:
     return x.per_example or x.rule == BY_ELEMENT
 
 
+def run_of(where: Places, x: Pattern, y: Pattern, i: int, count: int) -> int:
+    """How many dots from dot i on have the same row of x, and rows of y that lie side by side."""
+    if x.rule == BY_ELEMENT or y.rule != AFFINE or y.row_stride != 1:
+        return 1
+    if x.rule == AFFINE:
+        return count - i if x.row_stride == 0 else 1
+    place, n = x.first_place + i, 1
+    while i + n < count and where[place + n] == where[place]:
+        n += 1
+    return n
+
+
 def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """Adds dots, each of a row of x and a row of y, to the results."""
+    """Dots, each of a row of x and a row of y.
+
+    Adds them to the results if there is a number that is added to each.
+    """
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
-    data, panel = floats(work.data), floats(work.panel)
-    length, scratch = instruction.length, work.scratch_begin
-    x_step, y_step = step_of(x, width), step_of(y, width)
-    for i in range(instruction.count):
-        a = vector(work, x, i, length, width, scratch)
-        b = vector(work, y, i, length, width, scratch + work.region)
-        total = zero
-        if width > 1 and has_lanes(x):
-            for lane in lanes(width):
-                lane_total = data[out + lane]
-                for k in range(length):
-                    lane_total += data[a + k * x_step + lane] * data[b + k * y_step + lane]
-                data[out + lane] = lane_total
-        elif width > 1:
-            multiply(
-                panel, 1, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
-            )
-        elif x_step == 1 and y_step == 1:
-            for k in range(length):
-                total += data[a + k] * data[b + k]
-            data[out] += total
+    data, panel, where = floats(work.data), floats(work.panel), places(work.all_places)
+    count, length = instruction.count, instruction.length
+    x_step, x_first, x_next = step_of(x, width), first_begin(work, x, width), to_next_row(x, width)
+    y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
+    x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
+    y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
+    adds = instruction.operand_count == 3  # to what `begin_with` has written
+    x_lanes = has_lanes(x)
+    by_fours = width == 1 and x_step == 1 and y_step == 1 and length % 4 == 0
+    by_fours = by_fours and not (x_packed or y_packed)
+    i = 0
+    while by_fours and i + 4 <= count:
+        write_four_dots(
+            adds,
+            length,
+            data,
+            begin_at(where, x_first, x_next, x_listed, x_place, i),
+            begin_at(where, x_first, x_next, x_listed, x_place, i + 1),
+            begin_at(where, x_first, x_next, x_listed, x_place, i + 2),
+            begin_at(where, x_first, x_next, x_listed, x_place, i + 3),
+            data,
+            begin_at(where, y_first, y_next, y_listed, y_place, i),
+            begin_at(where, y_first, y_next, y_listed, y_place, i + 1),
+            begin_at(where, y_first, y_next, y_listed, y_place, i + 2),
+            begin_at(where, y_first, y_next, y_listed, y_place, i + 3),
+            data,
+            out + i,
+        )  # fmt: skip
+        i += 4
+    while i < count:
+        a, b, n = work.scratch_begin, work.scratch_begin + work.region, 1
+        if x_packed:
+            pack(work, x, i, 1, length, width, a, 0)
         else:
-            for k in range(length):
-                total += data[a + k * x_step] * data[b + k * y_step]
-            data[out] += total
-        out += width
+            a = begin_at(where, x_first, x_next, x_listed, x_place, i)
+        if y_packed:
+            pack(work, y, i, 1, length, width, b, 0)
+        else:
+            b = begin_at(where, y_first, y_next, y_listed, y_place, i)
+        to = out + i * width
+        if width == 1:
+            n = run_of(where, x, y, i, count)
+            for j in lanes(n):
+                total = data[to + j] if adds else zero
+                for k in range(length):
+                    total += data[a + k * x_step] * data[b + k * y_step + j]
+                data[to + j] = total
+        elif x_lanes:
+            for lane in lanes(width, 16):
+                total = data[to + lane] if adds else zero
+                for k in range(length):
+                    total += data[a + k * x_step + lane] * data[b + k * y_step + lane]
+                data[to + lane] = total
+        else:
+            multiply(
+                panel, adds, 1, length, width,
+                data, a, 0, x_step, data, b, y_step, 1, data, to, 0, 1,
+            )  # fmt: skip
+        i += n
 
 
 def dots_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -681,48 +804,78 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad, panel = floats(work.data), floats(work.grad), floats(work.panel)
-    length, scratch = instruction.length, work.scratch_begin
-    x_step, y_step = step_of(x, width), step_of(y, width)
-    for i in range(instruction.count):
-        a = vector(work, x, i, length, width, scratch)
-        b = vector(work, y, i, length, width, scratch + work.region)
-        if x.rule == BY_ELEMENT:
+    count, length, where = instruction.count, instruction.length, places(work.all_places)
+    x_step, x_first, x_next = step_of(x, width), first_begin(work, x, width), to_next_row(x, width)
+    y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
+    x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
+    y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
+    x_lanes, x_active, y_active = has_lanes(x), x.active, y.active
+    i = 0
+    while i < count:
+        a, b, n = work.scratch_begin, work.scratch_begin + work.region, 1
+        if x_packed:
+            pack(work, x, i, 1, length, width, a, 0)
             clear(grad, a, length * width)
-        if y.rule == BY_ELEMENT:
-            clear(grad, b, length * width)
-        if width == 1:
-            g = grad[out]
-            if x.active:
-                for k in range(length):
-                    grad[a + k * x_step] += g * data[b + k * y_step]
-            if y.active:
-                for k in range(length):
-                    grad[b + k * y_step] += g * data[a + k * x_step]
-        elif has_lanes(x):
-            for lane in lanes(width):
-                upstream = grad[out + lane]
-                if x.active:
-                    for k in range(length):
-                        grad[a + k * x_step + lane] += upstream * data[b + k * y_step + lane]
-                if y.active:
-                    for k in range(length):
-                        grad[b + k * y_step + lane] += upstream * data[a + k * x_step + lane]
         else:
-            if x.active:
+            a = begin_at(where, x_first, x_next, x_listed, x_place, i)
+        if y_packed:
+            pack(work, y, i, 1, length, width, b, 0)
+            clear(grad, b, length * width)
+        else:
+            b = begin_at(where, y_first, y_next, y_listed, y_place, i)
+        to = out + i * width
+        if width == 1 and x_step == 1 and y_step == 1:
+            g = grad[to]
+            if x_active:
+                for k in lanes(length):
+                    grad[a + k] += g * data[b + k]
+            if y_active:
+                for k in lanes(length):
+                    grad[b + k] += g * data[a + k]
+        elif width == 1:
+            n = run_of(where, x, y, i, count)
+            fours = length // 4 * 4 if x_active and x_step == 1 and n % 4 == 0 else 0
+            for k in range(0, fours, 4):
+                q, two = b + k * y_step, 2 * y_step
+                write_four_dots(
+                    1, n, grad, to, to, to, to,
+                    data, q, q + y_step, q + two, q + two + y_step, grad, a + k,
+                )  # fmt: skip
+            if x_active:
+                multiply_vectors(
+                    1, 1, n, length - fours, grad, to, 0, data, b + fours * y_step, y_step,
+                    grad, a + fours * x_step, 0, x_step,
+                )  # fmt: skip
+            if y_active:
+                for j in lanes(n):
+                    upstream = grad[to + j]
+                    for k in range(length):
+                        grad[b + k * y_step + j] += upstream * data[a + k * x_step]
+        elif x_lanes:
+            for lane in lanes(width, 16):
+                upstream = grad[to + lane]
+                for k in range(length):
+                    p, q = a + k * x_step, b + k * y_step
+                    if x_active:
+                        grad[p + lane] += upstream * data[q + lane]
+                    if y_active:
+                        grad[q + lane] += upstream * data[p + lane]
+        else:
+            if x_active:
                 multiply(
-                    panel, 1, 1, width, length, grad, out, 0, 1,
+                    panel, 1, 1, width, length, grad, to, 0, 1,
                     data, b, 1, y_step, grad, a, 0, x_step,
                 )  # fmt: skip
-            if y.active:
+            if y_active:
                 multiply(
                     panel, 1, length, 1, width, data, a, x_step, 0,
-                    grad, out, 0, 1, grad, b, y_step, 1,
+                    grad, to, 0, 1, grad, b, y_step, 1,
                 )  # fmt: skip
-        if x.rule == BY_ELEMENT and x.active:
+        if x_packed and x_active:
             unpack(work, x, i, 1, length, width, a, 0)
-        if y.rule == BY_ELEMENT and y.active:
+        if y_packed and y_active:
             unpack(work, y, i, 1, length, width, b, 0)
-        out += width
+        i += n
 
 
 # ---- dots that share their vectors: a matrix product
@@ -856,18 +1009,24 @@ def picks(work: Work, instruction: Instruction, out: int, width: int, is_back: i
     index = pattern_at(work.patterns, instruction.first_operand)
     values = pattern_at(work.patterns, instruction.first_operand + 1)
     data, grad, at = floats(work.data), floats(work.grad), row_begin(work, index, 0, width)
+    count, is_regular = instruction.count, values.rule == AFFINE
     to_next = values.row_stride * (width if values.per_example else 1)
     for lane in range(width):
-        chosen = int(data[at + lane])
+        to, chosen = out + lane, int(data[at + lane])
         first = picked(work, values, 0, chosen, width, lane)
-        for i in range(instruction.count):
-            to, place = out + i * width + lane, first + i * to_next
-            if values.rule != AFFINE:
+        if is_regular and is_back:
+            for i in range(count):
+                grad[first + i * to_next] += grad[to + i * width]
+        elif is_regular:
+            for i in range(count):
+                data[to + i * width] = data[first + i * to_next]
+        else:
+            for i in range(count):
                 place = picked(work, values, i, chosen, width, lane)
-            if is_back:
-                grad[place] += grad[to]
-            else:
-                data[to] = data[place]
+                if is_back:
+                    grad[place] += grad[to + i * width]
+                else:
+                    data[to + i * width] = data[place]
 
 
 # ---- the tape
@@ -887,7 +1046,8 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
                 begin_with(work, instruction, instruction.rows, instruction.columns, out, width)
             matmul_forward(work, instruction, out, width)
         elif instruction.kind == DOT:
-            begin_with(work, instruction, instruction.count, 1, out, width)
+            if instruction.operand_count == 3:
+                begin_with(work, instruction, instruction.count, 1, out, width)
             dots_forward(work, instruction, out, width)
         elif instruction.kind == PICK:
             picks(work, instruction, out, width, 0)

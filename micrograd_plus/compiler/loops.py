@@ -67,11 +67,14 @@ class OpLoops(_Native):
 
     Operand j begins at at[j], the result at `out`, and `width` results are computed. Element k of
     a vector follows `width` numbers after element k - 1.
+
+    of_row: whether the loop goes along the elements of vectors, which follow each other, for one
+        result, and not along results. Only an op that reduces vectors has such loops.
     """
 
-    def __init__(self, op: Op, dtype: Dtype = FLOAT64) -> None:
+    def __init__(self, op: Op, dtype: Dtype = FLOAT64, of_row: bool = False) -> None:
         super().__init__(dtype)
-        self.op = op
+        self.op, self.of_row = op, of_row
 
     def forward(self) -> list[str]:
         """The lines that compute the op."""
@@ -83,7 +86,7 @@ class OpLoops(_Native):
         Unless `adds`, they write it.
         """
         formula = flow(Symbol("upstream"), self.op.derivatives[j])
-        place = f"grad[p{j} + k * width + i]" if self.op.nary else f"grad[p{j} + i]"
+        place = f"grad[{self._element(j)}]" if self.op.nary else f"grad[p{j} + i]"
         last = [
             f"before_i = {place} if adds else {self.number(0.0)}",
             f"{place} = before_i + ({{}})",
@@ -101,6 +104,8 @@ class OpLoops(_Native):
             body += self._named(part, value)
         body += [line.format(self.write(result)) for line in last]
         begins = [f"p{j} = at[{j}]" for j in range(len(self.op.operands))]
+        if self.of_row:
+            return [*begins, "i = 0", *body]
         return [*begins, "for i in lanes(width):", *indented(body)]
 
     def _named(self, part: Symbol, value: Any) -> list[str]:
@@ -109,14 +114,17 @@ class OpLoops(_Native):
         name = self.symbol(part)
         if not isinstance(known, Reduction):
             return [f"{name} = {self.write(value)}"]
-        joined = self.write(known.join(part, known.term(*value.args)))
-        start = self.number(known.start)
-        return [f"{name} = {start}", *self._each_element(value, [f"{name} = {joined}"])]
+        term, start = known.term(*value.args), f"{name} = {self.number(known.start)}"
+        joined = self.write(known.join(part, term))
+        if self.of_row:
+            joined = f"over_lanes({_join(known)}, {name}, {self.write(term)})"
+        return [start, *self._each_element(value, [f"{name} = {joined}"])]
 
     def _each_element(self, formula: Any, lines: list[str]) -> list[str]:
         """The loop over the elements of vectors, which loads what `formula` has of them."""
         loads = [self._load(x) for x in _symbols(formula) if x.vector]
-        return ["for k in range(n):", *indented([*loads, *lines])]
+        each = "for k in lanes(n):" if self.of_row else "for k in range(n):"
+        return [each, *indented([*loads, *lines])]
 
     def _load(self, x: Symbol) -> str:
         return f"{self.symbol(x)} = {self._place(x)}"
@@ -125,7 +133,29 @@ class OpLoops(_Native):
         if symbol.name in ("out", "upstream"):
             return f"{'data' if symbol.name == 'out' else 'grad'}[out + i]"
         j = self.op.operands.index(symbol.name)
-        return f"data[p{j} + k * width + i]" if symbol.vector else f"data[p{j} + i]"
+        return f"data[{self._element(j)}]" if symbol.vector else f"data[p{j} + i]"
+
+    def _element(self, j: int) -> str:
+        """The place of element k of operand j."""
+        return f"p{j} + k" if self.of_row else f"p{j} + k * width + i"
+
+
+def _join(reduction: Reduction) -> str:
+    """The name of the function that joins two terms."""
+    return f"join_{reduction.name}"
+
+
+def joins(dtype: Dtype) -> dict[str, str]:
+    """The source of the functions that join two terms of a reduction, by their names."""
+    writer, (a, b) = _Native(dtype), map(Symbol, "ab")
+    return {
+        _join(known): f"""
+def {_join(known)}(a_i: Real, b_i: Real) -> Real:
+    return {writer.write(known.join(a, b))}
+"""
+        for known in FUNCTIONS.values()
+        if isinstance(known, Reduction)
+    }
 
 
 @cache

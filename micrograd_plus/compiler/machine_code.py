@@ -89,6 +89,7 @@ def _improved(module: Any) -> Any:
 
     options = binding.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization, options.slp_vectorization = True, False
+    options.loop_unrolling = False  # most loops here have few turns
     builder = binding.create_pass_builder(_target(), options)
     builder.getModulePassManager().run(module, builder)
     return module

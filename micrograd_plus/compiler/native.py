@@ -12,7 +12,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import math
+import re
 import sys
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -24,40 +26,59 @@ from ..optim.updates import Update
 from . import kernels, listing, machine_code, making, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
-from .loops import OpLoops, indented, literal, update_loop
+from .loops import OpLoops, indented, joins, literal, update_loop
 from .reading import BUF, VIEW
 from .tape import RECORDS, numbers_in
 
 
-def _functions(dtype: Dtype) -> dict[str, str]:
-    """The source of exp and tanh: e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2.
+def _polynomial(name: str, of: str, numbers: Sequence[str]) -> str:
+    """The lines that compute the polynomial of a variable with these coefficients, lowest first.
 
-    p, e**r - 1, is a polynomial: no branch, so that vector units compute it for many numbers at
-    once. Odd and even powers are apart, so that they need not wait for each other. A float of the
-    size of `to_whole` has no digits after the point: adding it rounds. So does `to_power`, and
-    the sum has the exponent of 2**k, as a float stores it, in its lowest bits.
+    First terms are joined to pairs, then pairs to pairs of them (Estrin, 1960): few steps wait for
+    the one before.
+    """
+    lines, level = list[str](), 0
+    while len(numbers) > 1:
+        joined = [f"{y} * {of} + {x}" for x, y in zip(numbers[::2], numbers[1::2])]
+        joined += numbers[len(numbers) // 2 * 2 :]
+        numbers = [f"{name}_{level}_{i}" for i in range(len(joined))]
+        lines += [" = ".join(pair) for pair in zip(numbers, joined)]
+        lines.append(f"{name}_{level} = {of} * {of}")
+        of, level = f"{name}_{level}", level + 1
+    return "\n".join(indented([*lines, f"{name} = {numbers[0]}"]))
+
+
+def _functions(dtype: Dtype) -> dict[str, str]:
+    """The source of exp, tanh and log: without a branch, so that vector units compute them.
+
+    e**y = 2**k * e**r, where k is whole, and r at most log(2) / 2. e**r = 1 + r * series, which is
+    a polynomial. A float of the size of `to_whole` has no digits after the point: adding it rounds.
+    So does `to_power`, and the sum has the exponent of 2**k, as a float stores it, in its lowest
+    bits.
+
+    log(2**k * m) = k * log(2) + log(m), where m is between the roots of 1/2 and 2; and log(m) is
+    2 * (s + s**3 / 3 + s**5 / 5 + …), where s = (m - 1) / (m + 1).
     """
 
     def number(x: float) -> str:
         return literal(x, dtype)
 
-    def sum_of(name: str, highest: int, lowest: int) -> str:
-        terms = [number(1 / math.factorial(n)) for n in range(highest, lowest - 1, -2)]
-        lines = [f"{name} = {terms[0]}", *[f"{name} = {name} * square + {x}" for x in terms[1:]]]
-        return "\n".join(indented(lines))
-
     to_whole = number(1.5 * 2.0 ** (dtype.digits - 1))
     to_power = number(1.5 * 2.0 ** (dtype.digits - 1) + dtype.bias)
     high, low = map(number, dtype.log2)
     lowest, highest = map(number, dtype.exp_range)
+    of_exp = [number(1 / math.factorial(n)) for n in range(1, dtype.terms)]
     power = f"""
     k = (y * {number(1 / math.log(2))} + {to_whole}) - {to_whole}
     r = (y - k * {high}) - k * {low}
-    square = r * r
-{sum_of("odd", dtype.terms - 1, 1)}
-{sum_of("even", dtype.terms - 2, 2)}
-    p = odd * r + even * square
+{_polynomial("series", "r", of_exp)}
 """
+    largest_square = (math.sqrt(2) - 1) ** 4  # of s; what is left out is less than a digit
+    of_log = [number(2 / 3)]
+    while largest_square ** len(of_log) / (2 * len(of_log) + 1) > 2.0 ** -(dtype.digits + 2):
+        of_log.append(number(2 / (2 * len(of_log) + 3)))
+    smallest, scale = number(2.0 ** (1 - dtype.bias)), number(2.0**dtype.digits)
+    zero, inf, nan = number(0), number(math.inf), number(math.nan)
     return {
         "exp": f"""
 def exp(x: Real) -> Real:
@@ -67,7 +88,7 @@ def exp(x: Real) -> Real:
     # 2**k comes in two factors, so that the largest and the smallest numbers come out too.
     half = k * {number(0.5)} + {to_power}
     first, second = power_of_2(half), power_of_2(k - (half - {to_power}) + {to_power})
-    return (first * p + first) * second
+    return (first * r * series + first) * second
 """,
         "tanh": f"""
 def tanh(x: Real) -> Real:
@@ -75,8 +96,20 @@ def tanh(x: Real) -> Real:
 {power}
     # m / (m + 2), where m is e**2x - 1; x is returned if it is tiny, a zero or nan.
     power = power_of_2(k + {to_power})
-    m = power * p + (power - {number(1)})
+    m = power * r * series + (power - {number(1)})
     return m / (m + {number(2)}) if abs(x) > {number(2.0 ** (16 - dtype.bias))} else x
+""",
+        "log": f"""
+def log(x: Real) -> Real:
+    y = x * {scale} if x < {smallest} else x
+    k = exponent_of(y) - ({number(dtype.digits)} if x < {smallest} else {zero})
+    m = mantissa_of(y)
+    s = (m - {number(1)}) / (m + {number(1)})
+    square = s * s
+{_polynomial("series", "square", of_log)}
+    found = k * {high} + (k * {low} + (s * square * series + (s + s)))
+    found = found if x < {inf} else x
+    return found if x > {zero} or x != x else -{inf} if x == {zero} else {nan}
 """,
     }
 
@@ -84,20 +117,21 @@ def tanh(x: Real) -> Real:
 # Of the kernels, those in which sums may be added in another order, and products fused with sums;
 # nothing else may change, so that inf and nan come out as they do in Python.
 _SUMS = dict.fromkeys(
-    ("sum_of_lanes", "rest", "multiply_vectors", "dots_forward", "dots_backward"),
+    ("tiles", "multiply_vectors", "dots_forward", "dots_backward"),
     ("reassoc", "contract"),
 )
-_FUSED = dict.fromkeys(("exp", "tanh"), ("contract",))
+_FUSED = dict.fromkeys(("exp", "tanh", "log"), ("contract",))
 
 
-# Tiles are functions of their own, so that all their addresses stay in registers.
-_TILES = ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))  # rows, and vectors of each
+# Tiles and single dots are functions of their own, so that all their addresses stay in registers.
+_HEIGHTS = range(1, 7)  # of tiles, in rows
+_BREADTHS = {"strip": "2 * VECTOR", "vector": "VECTOR", "four": "4"}  # of tiles, in columns
 _DOTS = (3, 2, 1)  # rows, of four dots each
-_TILE_NAMES = tuple(f"tile_{rows}_{vectors}" for rows, vectors in _TILES)
+_TILE_NAMES = {(m, of): f"tile_{m}_{of}" for m in _HEIGHTS for of in _BREADTHS}
 _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
-_APART = _TILE_NAMES + _DOTS_NAMES
+_APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
 _TILE = """
-def tile_{rows}_{vectors}(
+def tile_{rows}_{of}(
     adds: int, is_far: int, count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
@@ -108,14 +142,41 @@ def tile_{rows}_{vectors}(
             if is_far:
                 for i in range({rows}):
                     prefetch(c, p + i * c_row)
-                    prefetch(c, p + i * c_row + {vectors} * VECTOR - 1)
-            write_tile_{rows}_{vectors}(
+                    prefetch(c, p + i * c_row + {breadth} - 1)
+            write_tile_{rows}_{of}(
                 adds, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
-            p += {vectors} * VECTOR
+            p += {breadth}
         a0 += a_tile
         c0 += {rows} * c_row
+"""
+_TILES = """
+def tiles_of_{of}s(
+    adds: int, is_far: int, rows: int, strips: int, inner: int,
+    a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
+) -> None:
+    sixes = rows // 6
+    if a_tile == 6 * a_row and sixes > 0 and 0 < rows - 6 * sixes and rows - 6 * sixes < 3:
+        sixes -= 1  # a tile of one or two rows takes as long as one of four
+    tile_6_{of}(
+        adds, is_far, sixes, strips, inner,
+        a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
+    )
+    i, u = 6 * sixes, a0 + sixes * a_tile
+    while i < rows:
+        height, p = rows - i if rows - i < 6 else 4, c0 + i * c_row
+{calls}
+        i += height
+        u += height * a_row
+"""
+_CALL = """\
+        if height == {rows}:
+            tile_{rows}_{of}(
+                adds, is_far, 1, strips, inner,
+                a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
+            )
 """
 _DOTS_TILE = """
 def {0}(
@@ -207,8 +268,12 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     increment(address, by): adds to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
-    write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
+    exponent_of(x), mantissa_of(x): k and m, where x = 2.0**k * m, and m is between the roots of 1/2
+        and 2; for normal numbers above 0.
+    write_tile_6_strip(…) and others: a piece of a matrix product, of 6 rows and 2 vectors.
     write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
+    write_four_dots(adds, n, a, p, q, r, s, b, …, c, c0): the dots of 4 rows of a, from these places
+        on, with 4 rows of b; n is some fours.
     prefetch(a, i): tells the CPU that the number will be needed soon.
     copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
     VECTOR, zero, below_one: as `kernels` has them.
@@ -230,14 +295,39 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         body.builder.call(body.builder.inttoptr(address.ir, kind.as_pointer()), numbers)
 
     def power_of_2(body: Body, sum_: Typed) -> Typed:
-        builder, to_exponent = body.builder, whole(dtype.digits - 1)
-        wholes = whole
-        if isinstance(sum_.kind, Vector):
-            count = sum_.kind.ir.count
-            wholes = ir.VectorType(whole, count)
-            to_exponent = ir.Constant(wholes, [dtype.digits - 1] * count)
-        power = builder.shl(builder.bitcast(sum_.ir, wholes), to_exponent)
+        builder, to_exponent = body.builder, whole_of(sum_.kind, dtype.digits - 1)
+        power = builder.shl(builder.bitcast(sum_.ir, to_exponent.type), to_exponent)
         return Typed(sum_.kind, builder.bitcast(power, sum_.kind.ir))
+
+    def whole_of(kind: Any, number: int) -> Any:
+        """A whole number of as many bits, or a vector of it if the kind is one of vectors."""
+        if not isinstance(kind, Vector):
+            return whole(number)
+        return ir.Constant(ir.VectorType(whole, kind.ir.count), [number] * kind.ir.count)
+
+    one, root_of_half = (
+        int.from_bytes(array(dtype.code, [x]).tobytes(), sys.byteorder) for x in (1, math.sqrt(0.5))
+    )
+    stored = dtype.digits - 1  # how many bits of a mantissa are
+
+    def exponent_of(body: Body, x: Typed) -> Typed:
+        builder, kind = body.builder, x.kind
+        bits = builder.bitcast(x.ir, whole_of(kind, 0).type)
+        bits = builder.add(bits, whole_of(kind, one - root_of_half))
+        exponent = builder.lshr(bits, whole_of(kind, stored))  # with the bias
+        # The lowest bits of 2.0**stored are a whole number that is added to it.
+        sum_ = builder.or_(exponent, whole_of(kind, dtype.bias + stored << stored))
+        without = body.converted(kind, Typed(scalar, real(2.0**stored + dtype.bias)))
+        return Typed(kind, builder.fsub(builder.bitcast(sum_, kind.ir), without))
+
+    def mantissa_of(body: Body, x: Typed) -> Typed:
+        builder, kind = body.builder, x.kind
+        bits = builder.bitcast(x.ir, whole_of(kind, 0).type)
+        bits = builder.sub(bits, whole_of(kind, root_of_half))
+        bits = builder.and_(bits, whole_of(kind, (1 << stored) - 1))
+        return Typed(
+            kind, builder.bitcast(builder.add(bits, whole_of(kind, root_of_half)), kind.ir)
+        )
 
     def shared(body: Body, address: Typed) -> Any:
         return body.builder.inttoptr(address.ir, I64.as_pointer())
@@ -268,16 +358,17 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     def vector_at(body: Body, kind: Any, *where: Any) -> Any:
         return body.builder.bitcast(place(body, *where), kind.as_pointer())
 
-    def tile(rows: int, vectors: int) -> Any:
-        kind = ir.VectorType(real, lanes)
-        everywhere = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
+    def tile(rows: int, of: str) -> Any:
+        vectors, size = {"strip": (2, lanes), "vector": (1, lanes), "four": (1, 4)}[of]
+        kind = ir.VectorType(real, size)
+        everywhere = ir.Constant(ir.VectorType(i32, size), [0] * size)
 
         def piece(body: Body, adds: Typed, inner: Typed, a: Typed, *given: Typed) -> None:
             builder = body.builder
             b, c = given[3], given[6]
             a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
             grid = [(i, j) for i in range(rows) for j in range(vectors)]
-            column = [I64(j * lanes) for j in range(vectors)]
+            column = [I64(j * size) for j in range(vectors)]
 
             def of_c(i: int, j: int) -> Any:
                 start = builder.add(c0, column[j])
@@ -301,13 +392,16 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(spread, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
-            # c comes last, so that the products need not wait for it.
-            with builder.if_then(builder.icmp_signed("!=", adds.ir, I64(0))):
-                for at, sum_ in sums.items():
-                    number = builder.load(of_c(*at), align=dtype.size)
-                    builder.store(builder.fadd(number, builder.load(sum_)), sum_)
-            for at, sum_ in sums.items():
-                builder.store(builder.load(sum_), of_c(*at), align=dtype.size)
+            # c comes last, so that the products need not wait for it; rows may be one and the same.
+            with builder.if_else(builder.icmp_signed("!=", adds.ir, I64(0))) as (adding, writing):
+                for is_added, block in ((True, adding), (False, writing)):
+                    with block:
+                        for at, sum_ in sums.items():
+                            place_of_c, number = of_c(*at), builder.load(sum_)
+                            if is_added:
+                                before = builder.load(place_of_c, align=dtype.size)
+                                number = builder.fadd(before, number)
+                            builder.store(number, place_of_c, align=dtype.size)
 
         return piece
 
@@ -329,18 +423,26 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
     def sums_of_four(builder: Any, vectors: Sequence[Any]) -> Any:
         """The sum of each of four vectors, as a vector of four numbers."""
-        half = lanes // 2
-        while half >= 4:  # both halves become one
-            low, high = range(half), range(half, 2 * half)
-            vectors = [
-                builder.fadd(mixed(builder, x, x, low), mixed(builder, x, x, high)) for x in vectors
+        count = vectors[0].type.count
+        fours = range(0, count, 4)
+
+        def added(x: Any, y: Any, *orders: Sequence[int]) -> Any:
+            """The sum of two mixtures, which are the same for each four numbers of x and of y."""
+            first, second = [
+                [i + at if at < 4 else i + at - 4 + count for i in fours for at in order]
+                for order in orders
             ]
-            half //= 2
-        x, y = [
-            builder.fadd(mixed(builder, a, b, (0, 4, 2, 6)), mixed(builder, a, b, (1, 5, 3, 7)))
-            for a, b in (vectors[:2], vectors[2:])
-        ]
-        return builder.fadd(mixed(builder, x, y, (0, 1, 4, 5)), mixed(builder, x, y, (2, 3, 6, 7)))
+            return builder.fadd(mixed(builder, x, y, first), mixed(builder, x, y, second))
+
+        x, y = [added(*pair, (0, 4, 2, 6), (1, 5, 3, 7)) for pair in (vectors[:2], vectors[2:])]
+        total = added(x, y, (0, 1, 4, 5), (2, 3, 6, 7))
+        while count > 4:  # both halves become one
+            count //= 2
+            low, high = range(count), range(count, 2 * count)
+            total = builder.fadd(
+                mixed(builder, total, total, low), mixed(builder, total, total, high)
+            )
+        return total
 
     def dots(rows: int) -> Any:
         kind = ir.VectorType(real, lanes)
@@ -369,14 +471,36 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         sum_ = builder.load(sums[i][j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i][j])
             for i, row in enumerate(sums):
-                place_of_c = vector_at(body, four, c, c0, (I64(i), c_row))
                 total = sums_of_four(builder, [builder.load(sum_) for sum_ in row])
-                before = builder.load(place_of_c, align=dtype.size)
-                none = builder.icmp_signed("==", adds.ir, I64(0))
-                before = builder.select(none, ir.Constant(four, None), before)
-                builder.store(builder.fadd(before, total), place_of_c, align=dtype.size)
+                write_four(builder, adds, total, vector_at(body, four, c, c0, (I64(i), c_row)))
 
         return piece
+
+    def write_four_dots(body: Body, adds: Typed, length: Typed, *given: Typed) -> None:
+        builder = body.builder
+        a, b, (c, c0) = given[:5], given[5:10], given[10:]
+        sums = [body.room(four) for _ in range(4)]
+        for sum_ in sums:
+            builder.store(ir.Constant(four, None), sum_)
+        with body.counted(I64(0), length.ir, I64(4)) as k:
+            for i, sum_ in enumerate(sums, start=1):
+                x, y = [
+                    builder.load(
+                        vector_at(body, four, row[0], row[i].ir, (k, I64(1))), align=dtype.size
+                    )
+                    for row in (a, b)
+                ]
+                product = builder.fmul(x, y, flags=("contract",))
+                total = builder.fadd(builder.load(sum_), product, flags=("contract",))
+                builder.store(total, sum_)
+        total = sums_of_four(builder, [builder.load(sum_) for sum_ in sums])
+        write_four(builder, adds, total, vector_at(body, four, c, c0.ir))
+
+    def write_four(builder: Any, adds: Typed, numbers: Any, place_of_c: Any) -> None:
+        before = builder.load(place_of_c, align=dtype.size)
+        none = builder.icmp_signed("==", adds.ir, I64(0))
+        before = builder.select(none, ir.Constant(four, None), before)
+        builder.store(builder.fadd(before, numbers), place_of_c, align=dtype.size)
 
     def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
         numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
@@ -407,7 +531,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pause = calls("llvm.aarch64.hint", 1)
     return {
         **_memory(dtype),
-        **{f"write_{name}": tile(*shape) for name, shape in zip(_TILE_NAMES, _TILES)},
+        **{f"write_{name}": tile(*shape) for shape, name in _TILE_NAMES.items()},
         **{f"write_{name}": dots(rows) for name, rows in zip(_DOTS_NAMES, _DOTS)},
         "call": call,
         "loaded": loaded,
@@ -416,9 +540,12 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "pause": pause,
         "give_way": give_way,
         "prefetch": prefetch,
+        "write_four_dots": write_four_dots,
         "copy_4": copy_4,
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,
+        "exponent_of": exponent_of,
+        "mantissa_of": mantissa_of,
         "VECTOR": lanes,
         "zero": Typed(scalar, real(0.0)),
         "below_one": dtype.below_one,
@@ -559,7 +686,11 @@ def run_address(dtype: Dtype) -> int:
     """The address of the machine code of `kernels.run`; ImportError without llvmlite."""
     tiles = "".join(
         [
-            *[_TILE.format(rows=rows, vectors=vectors) for rows, vectors in _TILES],
+            *[_TILE.format(rows=rows, of=of, breadth=_BREADTHS[of]) for rows, of in _TILE_NAMES],
+            *[
+                _TILES.format(of=of, calls="".join(_CALL.format(rows=r, of=of) for r in _HEIGHTS))
+                for of in _BREADTHS
+            ],
             *map(_DOTS_TILE.format, _DOTS_NAMES),
         ]
     )
@@ -570,10 +701,15 @@ def run_address(dtype: Dtype) -> int:
 
 @cache
 def loops_of(op: Op, dtype: Dtype) -> list[int]:
-    """The addresses of an op's loops, forward and then backward by each operand."""
-    writer = OpLoops(op, dtype)
-    loops = {"forward": writer.forward()}
-    loops |= {f"backward_{j}": writer.backward(j) for j in range(len(op.operands))}
+    """The addresses of an op's loops: forward, and then backward by each operand.
+
+    If the op reduces vectors, those that go along a row follow in the same order.
+    """
+    loops = {}
+    for way in ("", "_of_row") if op.nary else ("",):
+        writer = OpLoops(op, dtype, of_row=way != "")
+        loops[f"forward{way}"] = writer.forward()
+        loops |= {f"backward{way}_{j}": writer.backward(j) for j in range(len(op.operands))}
     arguments = "n: int, width: int, data: Floats, grad: Floats, out: int, at: Integers, adds: int"
     return _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
 
@@ -664,8 +800,8 @@ def _loop_addresses(
     bodies = {name: "\n".join(indented(lines)) for name, lines in loops.items()}
     text = "".join(
         function
-        for name, function in _functions(dtype).items()
-        if any(f"{name}(" in body for body in bodies.values())
+        for name, function in {**_functions(dtype), **joins(dtype)}.items()
+        if any(re.search(rf"\b{name}\b", body) for body in bodies.values())
     )
     for name, body in bodies.items():
         text += f"\n\ndef {name}({arguments}) -> None:\n{body}\n"

@@ -731,6 +731,16 @@ def find_ends(count: int, places: Places, found: Integers) -> None:
         found[1] = max(found[1], places[k])
 
 
+def find_runs(count: int, places: Places, runs: Places) -> int:
+    """Writes how many places from each on are the same; returns how many runs of them there are."""
+    found = 0
+    for i in range(count - 1, -1, -1):
+        is_same = i + 1 < count and places[i] == places[i + 1]
+        runs[i] = runs[i + 1] + 1 if is_same else 1
+        found += not is_same
+    return found
+
+
 def locate(
     count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
     place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Places,
@@ -768,5 +778,5 @@ ENTRIES = (  # the passes that are called from Python
     "count_up", "add_up", "expand", "renumber", "mark", "size", "claim", "place_parameters",
     "mark_numbers", "join", "most_links", "link_sums", "mark_terms", "room", "rebuild",
     "level", "group", "collect", "place_leaves", "column",
-    "put", "grid", "row_steps", "find_steps", "find_ends", "locate",
+    "put", "grid", "row_steps", "find_steps", "find_runs", "find_ends", "locate",
 )  # fmt: skip

@@ -26,9 +26,10 @@ from .interpreter import PlainMachine
 from .kernels import part_size
 from .layout import Program
 from .loops import numbers_read
-from .native import is_installed
+from .native import is_installed, passes
 from .optimizer_memory import numbers_of, states_of
 from .tape import (
+    BY_ROW,
     MAP,
     PANEL_ROOM,
     REDUCE,
@@ -323,9 +324,19 @@ class _Encoder:
             for pattern, is_read in zip(instruction.operands, _are_read(op, active)):
                 pattern.is_read = is_read
         for pattern in instruction.operands:
-            pattern.first_place = len(self.places)
+            pattern.first_place, pattern.first_run = len(self.places), -1
             self.places.extend(pattern.places)
+            if instruction.kind == MAP and pattern.rule == BY_ROW:
+                self._add_runs(pattern)
             self.patterns.append(pattern)
+
+    def _add_runs(self, pattern: Pattern) -> None:
+        """Notes which rows of a pattern are the same, if few numbers stand in many rows."""
+        count = len(pattern.places)
+        runs = array("i", bytes(4 * count))
+        if 8 * passes().find_runs(count, pattern.places, runs) <= count:
+            pattern.first_run = len(self.places)
+            self.places.extend(runs)
 
     def _loop(self, instruction: Instruction) -> int:
         """Where the addresses of the op's loops are; the kernels know dot and pick themselves."""

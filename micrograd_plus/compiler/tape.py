@@ -46,6 +46,8 @@ class Pattern:
         a slot per example, or ~slot of a shared number.
     active: whether a gradient goes to the operand.
     first_place: where `places` begin in those of all programs; set when the tape is written.
+    first_run: where it begins to say, for each row, how many from there on are the same; -1 if
+        nothing says it; set when the tape is written.
     is_first: whether the backward pass has added no gradient to these numbers before, and all of
         them follow each other: then theirs is written, and not added. That of parameters is
         written by the first examples of a step, and added by later ones.
@@ -60,6 +62,7 @@ class Pattern:
     active: bool
     places: Sequence[int]
     first_place: int = 0
+    first_run: int = -1
     is_first: bool = False
     is_read: bool = True
 

@@ -14,7 +14,8 @@ is positive, or a negative number. Nothing raises an error while it runs.
 a time, and 4 if so many are left, without a test whether they may: no turn may need what another
 one does. In it `row[i]` and `row[x + i]` are vectors, and so is every float that is assigned to a
 variable; variables that are new in it end with it. Of `x if c else y`, where c is a vector, both x
-and y are computed.
+and y are computed. `over_lanes(f, x, vector)` is what a function f of two floats makes of x and all
+numbers of a vector, in an order that it does not say: so a sum of all turns is computed.
 
 >>> module = Module({"int": INT}, {"STEP": 3})
 >>> source = "def first(x: int) -> int:\\n    return x // STEP * STEP"
@@ -209,6 +210,31 @@ class Body:
         """The address of a new variable of this type."""
         return self._begin.alloca(type_)
 
+    def converted(self, kind: Kind | None, x: Typed) -> Any:
+        """LLVM's value of x as another kind."""
+        builder, was = self.builder, x.kind
+        if kind == was:
+            return x.ir
+        if isinstance(kind, Vector) and not isinstance(was, Vector):
+            none = ir.Constant(kind.ir, ir.Undefined)
+            first = builder.insert_element(none, self.converted(kind.of, x), _I32(0))
+            everywhere = ir.Constant(ir.VectorType(_I32, kind.ir.count), [0] * kind.ir.count)
+            return builder.shuffle_vector(first, none, everywhere)
+        if kind is BOOL and was in (INT, FLOAT32, FLOAT64):
+            is_zero = builder.icmp_signed if was is INT else builder.fcmp_unordered
+            return is_zero("!=", x.ir, was.ir(0))
+        if kind is INT and was is BOOL:
+            return builder.zext(x.ir, I64)
+        if kind in (FLOAT32, FLOAT64):
+            if was is INT:
+                return builder.sitofp(x.ir, kind.ir)
+            if was is BOOL:
+                return builder.uitofp(x.ir, kind.ir)
+            if was in (FLOAT32, FLOAT64):
+                write = builder.fptrunc if kind is FLOAT32 else builder.fpext
+                return write(x.ir, kind.ir)
+        raise TypeError(f"{self.function.name}: {was.name} where {kind and kind.name} is needed")
+
     @contextmanager
     def counted(self, begin: Any, end: Any, step: Any, is_down: bool = False) -> Iterator[Any]:
         """Inside is the body of a loop; gives its counter."""
@@ -269,7 +295,7 @@ class Body:
         if statement.value is None:
             self.builder.ret_void()
         else:
-            self.builder.ret(self._as(self.callee.result, self.value(statement.value)))
+            self.builder.ret(self.converted(self.callee.result, self.value(statement.value)))
 
     def _on_continue(self, _: ast.Continue) -> None:
         self.builder.branch(self._next[-1])
@@ -296,9 +322,10 @@ class Body:
         self.builder.position_at_end(after)
 
     def _on_for(self, statement: ast.For) -> None:
-        given = [self._as(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
+        given = [self.converted(INT, self.value(one)) for one in statement.iter.args]  # type: ignore[attr-defined]
         if statement.iter.func.id == "lanes":  # type: ignore[attr-defined]
-            self._run_lanes(statement, *given)
+            count, *sizes = given
+            self._run_lanes(statement, count, [size.constant for size in sizes])
             return
         begin, end, step = ([I64(0)] * (len(given) == 1) + given + [I64(1)])[:3]
         is_down = isinstance(step, ir.Constant) and step.constant < 0
@@ -306,11 +333,14 @@ class Body:
             self._assign(statement.target, Typed(INT, count))
             self._run(statement.body)
 
-    def _run_lanes(self, statement: ast.For, count: Any) -> None:
-        """The loop is written for VECTOR turns at once, for 4, and for those that are left."""
-        most, outside = self.module.names["VECTOR"], self._variables
+    def _run_lanes(self, statement: ast.For, count: Any, more: list[int]) -> None:
+        """The loop is written for VECTOR turns at once, for 4, and for those that are left.
+
+        more: other numbers of turns, for which it is written, too.
+        """
+        outside = self._variables
         begin, left = I64(0), count
-        for size in (most, 4, 1) if most > 4 else (most, 1):
+        for size in sorted({*more, self.module.names["VECTOR"], 4, 1}, reverse=True):
             rest = self.builder.and_(left, I64(size - 1))
             whole = self.builder.sub(left, rest)
             self._variables, self._lanes = dict(outside), size if size > 1 else 0
@@ -326,7 +356,7 @@ class Body:
             self._assign_name(target.id, value)
         else:
             kind, address = self._address(target)
-            number = self._as(kind, value)
+            number = self.converted(kind, value)
             if kind is INT and address.type.pointee != I64:
                 number = self.builder.trunc(number, address.type.pointee)
             self.builder.store(number, address, align=_align(kind))
@@ -338,7 +368,7 @@ class Body:
                 kind = vector_of(kind, self._lanes)
             self._variables[name] = Typed(kind, self.room(kind.ir))
         variable = self._variables[name]
-        self.builder.store(self._as(variable.kind, value), variable.ir)
+        self.builder.store(self.converted(variable.kind, value), variable.ir)
 
     def _address(self, place: Any) -> tuple[Kind, Any]:
         """The kind and the address of an element of a row, or of a field of a record."""
@@ -349,7 +379,7 @@ class Body:
                 vector = vector_of(of.kind.of, self._lanes)
                 address = self.builder.gep(of.ir, [index.ir])
                 return vector, self.builder.bitcast(address, vector.ir.as_pointer())
-            return of.kind.of, self.builder.gep(of.ir, [self._as(INT, index)])
+            return of.kind.of, self.builder.gep(of.ir, [self.converted(INT, index)])
         if isinstance(place, ast.Attribute) and isinstance(of.kind, Record):
             for i, (name, kind) in enumerate(of.kind.fields):
                 if name == place.attr:
@@ -365,7 +395,7 @@ class Body:
 
     def condition(self, expression: ast.expr) -> Any:
         """Whether an expression is true, as LLVM's value of one bit."""
-        return self._as(BOOL, self.value(expression))
+        return self.converted(BOOL, self.value(expression))
 
     def _of_constant(self, constant: ast.Constant) -> Typed:
         return _number(constant.value)
@@ -398,7 +428,7 @@ class Body:
         if isinstance(operation.op, ast.Not):
             truth = self.value(operation.operand)
             kind = truth.kind if isinstance(truth.kind, Vector) else BOOL
-            return Typed(kind, self.builder.not_(self._as(kind, truth)))
+            return Typed(kind, self.builder.not_(self.converted(kind, truth)))
         x = self._widened(self.value(operation.operand))
         if isinstance(operation.op, ast.Invert):
             return Typed(INT, self.builder.not_(x.ir))
@@ -412,7 +442,7 @@ class Body:
         if LANE in (x.kind, y.kind) and name == "Add":
             return Typed(LANE, self.builder.add(x.ir, y.ir))
         kind = FLOAT64 if name in ("Div", "Pow") and x.kind is y.kind is INT else _common(x, y)
-        a, b = self._as(kind, x), self._as(kind, y)
+        a, b = self.converted(kind, x), self.converted(kind, y)
         if kind is INT:
             return Typed(INT, self._of_ints(name, a, b))
         if name == "Pow":
@@ -446,7 +476,7 @@ class Body:
 
     def _compared(self, op: str, x: Typed, y: Typed) -> Typed:
         kind = _common(self._widened(x), self._widened(y))
-        a, b = self._as(kind, x), self._as(kind, y)
+        a, b = self.converted(kind, x), self.converted(kind, y)
         if kind is INT:
             return Typed(BOOL, self.builder.icmp_signed(op, a, b))
         compare = self.builder.fcmp_unordered if op == "!=" else self.builder.fcmp_ordered
@@ -458,21 +488,22 @@ class Body:
         kind = _common(self._widened(x), self._widened(y))
         if isinstance(truth.kind, Vector) and not isinstance(kind, Vector):
             kind = vector_of(kind, truth.kind.ir.count)
-        return Typed(kind, self.builder.select(truth.ir, self._as(kind, x), self._as(kind, y)))
+        chosen = [self.converted(kind, number) for number in (x, y)]
+        return Typed(kind, self.builder.select(truth.ir, *chosen))
 
     def _of_boolop(self, operation: ast.BoolOp) -> Typed:
         """The first operand that decides, or the last, as a whole number or a bool."""
         is_or, first = isinstance(operation.op, ast.Or), self.value(operation.values[0])
         if isinstance(first.kind, Vector):
-            others = [self._as(first.kind, self.value(one)) for one in operation.values[1:]]
+            others = [self.converted(first.kind, self.value(one)) for one in operation.values[1:]]
             join = self.builder.or_ if is_or else self.builder.and_
             return Typed(first.kind, reduce(join, others, first.ir))
         after = self.function.append_basic_block()
         found = []
         for operand in operation.values:
             x = first if operand is operation.values[0] else self.value(operand)
-            decides = self._as(BOOL, x)
-            number = x if x.kind is BOOL else Typed(INT, self._as(INT, x))
+            decides = self.converted(BOOL, x)
+            number = x if x.kind is BOOL else Typed(INT, self.converted(INT, x))
             found.append((number, self.builder.block))
             if operand is operation.values[-1]:
                 self.builder.branch(after)
@@ -487,7 +518,7 @@ class Body:
         if isinstance(truth.kind, Vector):
             return self._selected(truth, self.value(choice.body), self.value(choice.orelse))
         yes, no, after = (self.function.append_basic_block() for _ in range(3))
-        self.builder.cbranch(self._as(BOOL, truth), yes, no)
+        self.builder.cbranch(self.converted(BOOL, truth), yes, no)
         found = []
         for block, expression in ((yes, choice.body), (no, choice.orelse)):
             self.builder.position_at_end(block)
@@ -503,7 +534,7 @@ class Body:
         numbers = []
         for value, block in found:
             self.builder.position_before(block.terminator)
-            numbers.append(self._as(kind, value))
+            numbers.append(self.converted(kind, value))
         self.builder.position_at_end(after)
         result = self.builder.phi(kind.ir)
         for number, (_, block) in zip(numbers, found):
@@ -514,6 +545,10 @@ class Body:
         name = ast.unparse(call.func)
         if name.startswith("math."):
             return self._called(name.removeprefix("math."), *map(self.value, call.args))
+        if name == "over_lanes":
+            join, *operands = call.args
+            known = self.module.names[ast.unparse(join)]
+            return self._joined_over_lanes(known, *map(self.value, operands))
         given: list[Any] = [
             [self.value(one) for one in argument.elts]
             if isinstance(argument, ast.Tuple)
@@ -532,16 +567,42 @@ class Body:
             if isinstance(kind, Rows):
                 numbers += [row.ir for row in value.ir.values()]
             else:
-                numbers.append(self._as(kind, value))
+                numbers.append(self.converted(kind, value))
         result = self.builder.call(known.function, numbers)
         return known.result and Typed(known.result, result)
+
+    def _joined_over_lanes(self, join: _Callee, x: Typed, joined: Typed) -> Typed:
+        """What a function of two floats makes of x and all numbers of a vector, or of one number.
+
+        Halves of the vector are joined until one number is left.
+        """
+
+        def call(callee: _Callee, *given: Typed) -> Typed:
+            numbers = [self.converted(kind, one) for kind, one in zip(callee.parameters, given)]
+            return Typed(callee.result, self.builder.call(callee.function, numbers))  # type: ignore[arg-type]
+
+        while isinstance(joined.kind, Vector):
+            half, of, vector = joined.kind.ir.count // 2, joined.kind.of, joined.ir
+            if half == 1:
+                pair = [self.builder.extract_element(vector, _I32(i)) for i in range(2)]
+                joined = call(join, *[Typed(of, one) for one in pair])
+                continue
+            kind, type_ = vector_of(of, half), ir.VectorType(_I32, half)
+            halves = [
+                self.builder.shuffle_vector(
+                    vector, vector, ir.Constant(type_, [*range(first, first + half)])
+                )
+                for first in (0, half)
+            ]
+            joined = call(join.of_vectors(half), *[Typed(kind, one) for one in halves])
+        return call(join, x, joined)
 
     def _called(self, name: str, *given: Typed) -> Typed:
         """A call of a function of C, of floats."""
         if name == "isfinite":
             return self._compared("<", self._called("fabs", *given), _number(float("inf")))
         kind = _common(*[Typed(FLOAT64, None) if x.kind in (BOOL, INT) else x for x in given])
-        numbers = [self._as(kind, x) for x in given]
+        numbers = [self.converted(kind, x) for x in given]
         single = kind.of if isinstance(kind, Vector) else kind
         many = f"v{kind.ir.count}" if isinstance(kind, Vector) else ""
         bits, suffix = ("f32", "f") if single is FLOAT32 else ("f64", "")
@@ -575,40 +636,15 @@ class Body:
         return Typed(INT, self.builder.fptosi(x.ir, I64))
 
     def _call_float32(self, x: Typed) -> Typed:
-        return Typed(FLOAT32, self._as(FLOAT32, x))
+        return Typed(FLOAT32, self.converted(FLOAT32, x))
 
     def _call_float64(self, x: Typed) -> Typed:
-        return Typed(FLOAT64, self._as(FLOAT64, x))
+        return Typed(FLOAT64, self.converted(FLOAT64, x))
 
     # ---- kinds
 
     def _widened(self, x: Typed) -> Typed:
-        return Typed(INT, self._as(INT, x)) if x.kind is BOOL else x
-
-    def _as(self, kind: Kind | None, x: Typed) -> Any:
-        """LLVM's value of x as another kind."""
-        builder, was = self.builder, x.kind
-        if kind == was:
-            return x.ir
-        if isinstance(kind, Vector) and not isinstance(was, Vector):
-            none = ir.Constant(kind.ir, ir.Undefined)
-            first = builder.insert_element(none, self._as(kind.of, x), _I32(0))
-            everywhere = ir.Constant(ir.VectorType(_I32, kind.ir.count), [0] * kind.ir.count)
-            return builder.shuffle_vector(first, none, everywhere)
-        if kind is BOOL and was in (INT, FLOAT32, FLOAT64):
-            is_zero = builder.icmp_signed if was is INT else builder.fcmp_unordered
-            return is_zero("!=", x.ir, was.ir(0))
-        if kind is INT and was is BOOL:
-            return builder.zext(x.ir, I64)
-        if kind in (FLOAT32, FLOAT64):
-            if was is INT:
-                return builder.sitofp(x.ir, kind.ir)
-            if was is BOOL:
-                return builder.uitofp(x.ir, kind.ir)
-            if was in (FLOAT32, FLOAT64):
-                write = builder.fptrunc if kind is FLOAT32 else builder.fpext
-                return write(x.ir, kind.ir)
-        raise TypeError(f"{self.function.name}: {was.name} where {kind and kind.name} is needed")
+        return Typed(INT, self.converted(INT, x)) if x.kind is BOOL else x
 
 
 def _align(kind: Kind) -> int | None:
