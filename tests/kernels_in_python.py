@@ -84,7 +84,7 @@ def give_way() -> None:
 
 def tile(rows: int, vectors: int) -> Callable[..., None]:
     def pieces(
-        adds: int, is_far: int, count: int, strips: int, inner: int,
+        adds: int, start: int, is_far: int, count: int, strips: int, inner: int,
         a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
@@ -95,6 +95,7 @@ def tile(rows: int, vectors: int) -> Callable[..., None]:
             for j in range(strips * strip):
                 column = b0 + j // strip * b_strip + j % strip
                 number = sum(x * b[column + k * b_inner] for k, x in enumerate(row))
+                number += c[start + i] if start >= 0 else 0.0
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
 

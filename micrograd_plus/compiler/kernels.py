@@ -188,7 +188,7 @@ def rest(
     for i in range(rows):
         u, p, j = a0 + i * a_row, c0 + i * c_row, 0
         if columns >= VECTOR:
-            tile_1_1(1, 0, 1, 1, inner, a, u, 0, a_row, a_inner, b, b0, 0, b_inner, c, p, c_row)
+            tile_1_1(1, -1, 0, 1, 1, inner, a, u, 0, a_row, a_inner, b, b0, 0, b_inner, c, p, c_row)
             j = VECTOR
         while j < columns:
             total = zero
@@ -199,17 +199,19 @@ def rest(
 
 
 def tiles(
-    adds: int, is_far: int, rows: int, inner: int, columns: int,
+    adds: int, start: int, is_far: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
 ) -> None:  # fmt: skip
     """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
-    A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
-    strip, lie side by side. is_far: whether c is so large that it may not be in the CPU's cache.
+    A tile is at most six rows and a strip, which is two vectors; two rows take as long as four, so
+    that the last eight are two fours. The columns of c, and those of a strip, lie side by side.
+    start: where the sums of whole strips begin, for each row in c's memory; at 0 if it is below 0.
+    is_far: whether c is so large that it may not be in the CPU's cache.
     """
-    strip, sixes = 2 * VECTOR, rows // 6
+    strip, sixes = 2 * VECTOR, max(rows // 6 - (rows % 6 == 2), 0)
     strips = columns // strip
     done = strips * strip
     if done < columns:
@@ -218,26 +220,26 @@ def tiles(
             n = min(6, rows - i)
             rest(n, inner, columns - done, a, u, a_row, a_inner, b, q, b_inner, c, p, c_row)
     tile_6_2(
-        adds, is_far, sixes, strips, inner,
+        adds, start, is_far, sixes, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
     i, u = 6 * sixes, a0 + sixes * a_tile
     while i < rows:
-        left, p = rows - i, c0 + i * c_row
+        left, p, first = rows - i, c0 + i * c_row, start + i if start >= 0 else -1
         height = 4 if left >= 4 else 2 if left >= 2 else 1
         if height == 4:
             tile_4_2(
-                adds, is_far, 1, strips, inner,
+                adds, first, is_far, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )  # fmt: skip
         elif height == 2:
             tile_2_2(
-                adds, is_far, 1, strips, inner,
+                adds, first, is_far, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )  # fmt: skip
         else:
             tile_1_2(
-                adds, is_far, 1, strips, inner,
+                adds, first, is_far, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )  # fmt: skip
         i += height
@@ -291,14 +293,15 @@ def multiply_vectors(
 
 
 def multiply(
-    panel: Floats, adds: int, rows: int, inner: int, columns: int,
+    panel: Floats, adds: int, start: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
     """c += a · b, or c = a · b unless it `adds`.
 
-    The strides say how far apart neighbours are in each direction.
+    start: where in c's memory the numbers are that are added to a · b, one for each row; they are 0
+        if it is below 0. The strides say how far apart neighbours are in each direction.
 
     Small matrices are multiplied where they are. Numbers of others are first copied to where the
     CPU gets them fast (Goto and van de Geijn, 2008): those of b to a panel, which is strips of
@@ -308,8 +311,7 @@ def multiply(
     columns meet a large matrix.
     """
     strip = 2 * VECTOR
-    by_vectors = rows < 4 and a_inner == 1 and b_inner == 1
-    if by_vectors:
+    if rows < 4 and a_inner == 1 and b_inner == 1 and start < 0:
         multiply_vectors(
             adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
         )
@@ -318,7 +320,7 @@ def multiply(
         first = columns // strip * strip if c_column == 1 else 0
         for i in range(rows):
             for j in range(first, columns):
-                c[c0 + i * c_row + j * c_column] = 0.0
+                c[c0 + i * c_row + j * c_column] = c[start + i] if start >= 0 else zero
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
@@ -326,7 +328,7 @@ def multiply(
     is_far = rows * columns > IN_PLACE
     if a_stays and b_stays and inner <= DEPTH:
         tiles(
-            adds, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
+            adds, start, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
             b, b0, strip, b_inner, c, c0, c_row,
         )  # fmt: skip
         return
@@ -348,13 +350,14 @@ def multiply(
                     copy_block(height, depth, a, x0, a_inner, panel, copied)
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
+                first = start + i if start >= 0 and k == 0 else -1
                 tiles(
-                    adds or k > 0, is_far, height, depth, whole, x, x0, x_tile, x_row, x_inner,
-                    y, y0, y_strip, y_inner, c, z0, c_row,
+                    adds or k > 0, first, is_far, height, depth, whole,
+                    x, x0, x_tile, x_row, x_inner, y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        0, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
+                        0, -1, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
                         y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):
@@ -663,8 +666,9 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
                 data[out + lane] = lane_total
         elif width > 1:
             multiply(
-                panel, 1, 1, length, width, data, a, 0, x_step, data, b, y_step, 1, data, out, 0, 1
-            )
+                panel, 1, -1, 1, length, width, data, a, 0, x_step, data, b, y_step, 1,
+                data, out, 0, 1,
+            )  # fmt: skip
         elif x_step == 1 and y_step == 1:
             for k in range(length):
                 total += data[a + k] * data[b + k]
@@ -710,12 +714,12 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
         else:
             if x.active:
                 multiply(
-                    panel, 1, 1, width, length, grad, out, 0, 1,
+                    panel, 1, -1, 1, width, length, grad, out, 0, 1,
                     data, b, 1, y_step, grad, a, 0, x_step,
                 )  # fmt: skip
             if y.active:
                 multiply(
-                    panel, 1, length, 1, width, data, a, x_step, 0,
+                    panel, 1, -1, length, 1, width, data, a, x_step, 0,
                     grad, out, 0, 1, grad, b, y_step, 1,
                 )  # fmt: skip
         if x.rule == BY_ELEMENT and x.active:
@@ -734,10 +738,7 @@ def is_matrix(x: Pattern) -> int:
 
 
 def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """`rows` vectors y, each times every one of the `columns` vectors x, which are shared.
-
-    Adds them to the results if there is a number that is added to each.
-    """
+    """`rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, panel = floats(work.data), floats(work.panel)
@@ -752,7 +753,14 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
-    adds = instruction.operand_count == 3  # to what `begin_with` has written
+    adds, start, start_step = 0, -1, 0
+    if instruction.operand_count == 3:
+        bias = pattern_at(work.patterns, instruction.first_operand + 2)
+        if width > 1 and bias.rule == AFFINE and bias.stride == 1:
+            start, start_step = bias.base, bias.row_stride
+        else:
+            begin_with(work, instruction, rows, columns, out, width)
+            adds = 1
     if width == 1 and length % VECTOR == 0 and length * columns <= 2 * IN_PLACE:
         fours = columns // 4 * 4
         dots_of_rows(
@@ -765,21 +773,22 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
             )  # fmt: skip
     elif width == 1 and rows < 4:
         multiply(
-            panel, adds, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
+            panel, adds, -1, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
             data, out, columns, 1,
         )  # fmt: skip
     elif width == 1:
         multiply(
-            panel, adds, columns, length, rows, data, a, a_row, 1, data, b, 1, b_row,
+            panel, adds, -1, columns, length, rows, data, a, a_row, 1, data, b, 1, b_row,
             data, out, 1, columns,
         )  # fmt: skip
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             multiply(
-                panel, adds, columns, length, width, data, a, a_row, 1, data, r, width, 1,
+                panel, adds, start, columns, length, width, data, a, a_row, 1, data, r, width, 1,
                 data, c, width, 1,
             )  # fmt: skip
+            start += start_step
 
 
 def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -804,12 +813,12 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
     if width == 1:
         if y.active:
             multiply(
-                panel, y_adds, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
+                panel, y_adds, -1, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
                 grad, b, b_row, 1,
             )  # fmt: skip
         if x.active:
             multiply(
-                panel, x_adds, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
+                panel, x_adds, -1, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
@@ -820,12 +829,12 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
                 multiply(
-                    panel, y_adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
+                    panel, y_adds, -1, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
             if x.active and not at_once:
                 multiply(
-                    panel, x_adds or i > 0, columns, width, length, grad, c, width, 1,
+                    panel, x_adds or i > 0, -1, columns, width, length, grad, c, width, 1,
                     data, r, 1, width, grad, a, a_row, 1,
                 )  # fmt: skip
         if x.active and at_once:
@@ -883,8 +892,6 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
             else instruction.out
         )
         if instruction.kind == MATMUL:
-            if instruction.operand_count == 3:
-                begin_with(work, instruction, instruction.rows, instruction.columns, out, width)
             matmul_forward(work, instruction, out, width)
         elif instruction.kind == DOT:
             begin_with(work, instruction, instruction.count, 1, out, width)

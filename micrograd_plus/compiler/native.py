@@ -98,7 +98,7 @@ _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
 _APART = _TILE_NAMES + _DOTS_NAMES
 _TILE = """
 def tile_{rows}_{vectors}(
-    adds: int, is_far: int, count: int, strips: int, inner: int,
+    adds: int, start: int, is_far: int, count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -110,10 +110,11 @@ def tile_{rows}_{vectors}(
                     prefetch(c, p + i * c_row)
                     prefetch(c, p + i * c_row + {vectors} * VECTOR - 1)
             write_tile_{rows}_{vectors}(
-                adds, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+                adds, start, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
             p += {vectors} * VECTOR
+        start += {rows} if start >= 0 else 0
         a0 += a_tile
         c0 += {rows} * c_row
 """
@@ -270,9 +271,15 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
     def tile(rows: int, vectors: int) -> Any:
         kind = ir.VectorType(real, lanes)
-        everywhere = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes)
+        everywhere, one = ir.Constant(ir.VectorType(i32, lanes), [0] * lanes), I64(1)
 
-        def piece(body: Body, adds: Typed, inner: Typed, a: Typed, *given: Typed) -> None:
+        def spread(builder: Any, number: Any) -> Any:
+            first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, i32(0))
+            return builder.shuffle_vector(first, first, everywhere)
+
+        def piece(
+            body: Body, adds: Typed, start: Typed, inner: Typed, a: Typed, *given: Typed
+        ) -> None:
             builder = body.builder
             b, c = given[3], given[6]
             a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
@@ -286,6 +293,11 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             sums = {at: body.room(kind) for at in grid}
             for sum_ in sums.values():
                 builder.store(ir.Constant(kind, None), sum_)
+            with builder.if_then(builder.icmp_signed(">=", start.ir, I64(0))):
+                for i in range(rows):
+                    number = spread(builder, builder.load(place(body, c, start.ir, (I64(i), one))))
+                    for j in range(vectors):
+                        builder.store(number, sums[i, j])
             with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
@@ -295,10 +307,9 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 ]
                 for i in range(rows):
                     w = builder.load(place(body, a, a0, (I64(i), a_row), (k, a_inner)))
-                    first = builder.insert_element(ir.Constant(kind, ir.Undefined), w, i32(0))
-                    spread = builder.shuffle_vector(first, first, everywhere)
+                    number = spread(builder, w)
                     for j in range(vectors):
-                        product = builder.fmul(spread, x[j], flags=("contract",))
+                        product = builder.fmul(number, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
             # c comes last, so that the products need not wait for it.
