@@ -124,9 +124,12 @@ def prefetch(a: Any, a0: int) -> None:
     """Changes nothing: only the time that it takes to find a number."""
 
 
-def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
-    for i in range(4):
-        c[c0 + i] = a[a0 + i]
+def copy_of(count: int) -> Callable[..., None]:
+    def copied(a: Any, a0: int, c: Any, c0: int) -> None:
+        for i in range(count):
+            c[c0 + i] = a[a0 + i]
+
+    return copied
 
 
 def transpose_4(
@@ -143,7 +146,8 @@ KERNELS = {
     **{f"tile_{m}_{n}": tile(m, n) for m, n in ((6, 2), (4, 2), (2, 2), (1, 2), (1, 1))},
     **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
-    **{f.__name__: f for f in (prefetch, copy_4, transpose_4)},
+    **{f.__name__: f for f in (prefetch, transpose_4)},
+    **{f"copy_{n}": copy_of(n) for n in (4, 6)},
     "lanes": range,
     "pause": give_way,
     "VECTOR": VECTOR,

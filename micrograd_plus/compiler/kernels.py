@@ -56,7 +56,7 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, the sums of a tile
 # of a matrix product (so many rows, so many vectors of VECTOR numbers), or so many rows of 4 dots,
-# what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
+# what tells the CPU that a number will be needed soon, and copies of 4 or 6 numbers and of 4 × 4.
 # `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains.
 floats: Any = None
 doubles: Any = None
@@ -84,6 +84,7 @@ dots_2_4: Any = None
 dots_1_4: Any = None
 prefetch: Any = None
 copy_4: Any = None
+copy_6: Any = None
 transpose_4: Any = None
 # Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
 VECTOR: Any = None
@@ -163,19 +164,17 @@ def copy_block(
     rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
 ) -> None:
     """Copies columns of a, whose numbers lie side by side: six of each, then the next six."""
+    sixes = rows // 6
     for k in range(depth):
         at, place = a0 + k * a_inner, to + 6 * k
         for i in range(0, rows, 8):
             prefetch(a, at + i + 16 * a_inner)
-        for i in range(0, rows, 6):
-            if i + 6 <= rows:
-                copy_4(a, at + i, panel, place)
-                panel[place + 4] = a[at + i + 4]
-                panel[place + 5] = a[at + i + 5]
-            else:
-                for r in range(rows - i):
-                    panel[place + r] = a[at + i + r]
+        for _ in range(sixes):
+            copy_6(a, at, panel, place)
+            at += 6
             place += 6 * depth
+        for r in range(rows - 6 * sixes):
+            panel[place + r] = a[at + r]
 
 
 def rest(
@@ -206,12 +205,14 @@ def tiles(
 ) -> None:  # fmt: skip
     """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
-    A tile is at most six rows and a strip, which is two vectors; two rows take as long as four, so
-    that the last eight are two fours. The columns of c, and those of a strip, lie side by side.
-    start: where the sums of whole strips begin, for each row in c's memory; at 0 if it is below 0.
-    is_far: whether c is so large that it may not be in the CPU's cache.
+    A tile is at most six rows and a strip, which is two vectors. The columns of c, and those of a
+    strip, lie side by side. start: where the sums of whole strips begin, for each row in c's
+    memory; at 0 if it is below 0. is_far: whether c is so large that it may not be in the CPU's
+    cache.
     """
-    strip, sixes = 2 * VECTOR, max(rows // 6 - (rows % 6 == 2), 0)
+    strip, sixes = 2 * VECTOR, rows // 6
+    if rows % 6 == 2 and rows > 2 and a_tile == 6 * a_row:
+        sixes -= 1  # two rows take as long as four, so that the last eight are two fours
     strips = columns // strip
     done = strips * strip
     if done < columns:
@@ -324,7 +325,7 @@ def multiply(
     copied, sums = PANEL, PANEL + HEIGHT * DEPTH  # where rows of a begin, and sums of a strip
     few = rows < 4 or inner < 4 or (columns % VECTOR == 0 and inner * columns <= IN_PLACE)
     b_stays = few and b_column == 1 and c_column == 1
-    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE
+    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE // 2
     is_far = rows * columns > IN_PLACE
     if a_stays and b_stays and inner <= DEPTH:
         tiles(

@@ -211,7 +211,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     write_tile_6_2(…) and smaller ones: a piece of a matrix product, of 6 rows and 2 vectors.
     write_dots_3_4(…) and smaller ones: the dots of 3 vectors and 4 others.
     prefetch(a, i): tells the CPU that the number will be needed soon.
-    copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
+    copy_4(a, i, c, k), copy_6(…), transpose_4(…): copies of 4 or 6 numbers, and of 4 rows of 4 as
+        columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
     from llvmlite import binding, ir
@@ -389,9 +390,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
         return piece
 
-    def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
-        numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
-        body.builder.store(numbers, vector_at(body, four, c, c0.ir), align=dtype.size)
+    def copy_of(count: int) -> Any:
+        kind = ir.VectorType(real, count)
+
+        def copied(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
+            numbers = body.builder.load(vector_at(body, kind, a, a0.ir), align=dtype.size)
+            body.builder.store(numbers, vector_at(body, kind, c, c0.ir), align=dtype.size)
+
+        return copied
 
     def transpose_4(body: Body, a: Typed, *given: Typed) -> None:
         builder, (*starts, c, c0, c_row) = body.builder, given
@@ -427,7 +433,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "pause": pause,
         "give_way": give_way,
         "prefetch": prefetch,
-        "copy_4": copy_4,
+        "copy_4": copy_of(4),
+        "copy_6": copy_of(6),
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,
         "VECTOR": lanes,
