@@ -422,10 +422,8 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
     pytest.importorskip("llvmlite")
     np = pytest.importorskip("numpy")
     generator = seeded(size)
-    layers = [
-        nn.Linear(4, inner, generator=generator),
-        nn.Linear(inner, hidden, generator=generator),
-    ]
+    sizes = (4, inner), (inner, hidden)
+    layers = [nn.Linear(*both, generator=generator) for both in sizes]
     X = np.array([[generator.gauss(0, 1) for _ in range(4)] for _ in range(size)])
     step = mp.compile(lambda x: mp.mean([s.tanh() for s in layers[1](layers[0](x))]))
     loss = step(X)
