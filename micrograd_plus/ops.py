@@ -90,6 +90,8 @@ class Op:
     linear: whether weighted sums are made of it: linear in each operand (div: in its first).
     saturates: the two outputs beyond which an activation is nearly flat; None if it never is.
     dies_at: the output of an activation that passes no gradient, as the 0 of ReLU; None without.
+    idempotent: whether it leaves its own results as they are, and its slope at a result is that at
+        the operand: then what has the result needs no operand, as for ReLU.
 
     forward(a, b) gives the value from the operands' numbers; partials(out, a, b) gives the
     partial derivatives, one per operand, in order.
@@ -111,6 +113,7 @@ class Op:
         linear: bool = False,
         saturates: tuple[float, float] | None = None,
         dies_at: float | None = None,
+        idempotent: bool = False,
     ) -> None:
         for function in (formula, *derivatives):
             if not hasattr(function, "__code__"):
@@ -132,6 +135,7 @@ class Op:
         self.linear = linear
         self.saturates = saturates
         self.dies_at = dies_at
+        self.idempotent = idempotent
         takes = ("out", *self.operands)
         counts = [derivative.__code__.co_argcount for derivative in derivatives]
         if counts != [len(takes)] * len(self.operands):
@@ -405,7 +409,7 @@ op("sigmoid", lambda x: logistic(x), lambda out, x: out * (1 - out), doc="1 / (1
        "there the sigmoid is saturated.")
 op("relu",    lambda x: clip_below_zero(x),
               lambda out, x: where(x <= 0, nothing, 1), symbol="ReLU", doc="max(x, 0)",
-   dies_at=0.0,
+   dies_at=0.0, idempotent=True,
    why="A switch. Above 0, {out} is {0}: the slope is 1. At 0 and below, {out} is 0: no gradient "
        "passes.")
 op("leaky_relu", lambda x, slope=0.01: where(x > 0, x, slope * x),

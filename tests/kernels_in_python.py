@@ -84,7 +84,7 @@ def give_way() -> None:
 
 def tiles_of(breadth: int) -> Callable[..., None]:
     def pieces(
-        adds: int, is_far: int, rows: int, strips: int, inner: int,
+        adds: int, start: int, is_far: int, rows: int, strips: int, inner: int,
         a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
@@ -94,6 +94,7 @@ def tiles_of(breadth: int) -> Callable[..., None]:
             for j in range(strips * breadth):
                 column = b0 + j // breadth * b_strip + j % breadth
                 number = sum(x * b[column + k * b_inner] for k, x in enumerate(row))
+                number += c[start + i] if start >= 0 else 0.0
                 at = c0 + i * c_row + j
                 c[at] = c[at] + number if adds else number
 
@@ -129,9 +130,12 @@ def write_four_dots(adds: int, length: int, *given: Any) -> None:
         c[c0 + i] = c[c0 + i] + number if adds else number
 
 
-def copy_4(a: Any, a0: int, c: Any, c0: int) -> None:
-    for i in range(4):
-        c[c0 + i] = a[a0 + i]
+def copy_of(count: int) -> Callable[..., None]:
+    def copied(a: Any, a0: int, c: Any, c0: int) -> None:
+        for i in range(count):
+            c[c0 + i] = a[a0 + i]
+
+    return copied
 
 
 def transpose_4(
@@ -150,7 +154,8 @@ KERNELS = {
     "tiles_of_fours": tiles_of(4),
     **{f"dots_{m}_4": dots(m) for m in (3, 2, 1)},
     **{f.__name__: f for f in (call, loaded, exchanged, increment, give_way)},
-    **{f.__name__: f for f in (prefetch, write_four_dots, copy_4, transpose_4)},
+    **{f.__name__: f for f in (prefetch, write_four_dots, transpose_4)},
+    **{f"copy_{n}": copy_of(n) for n in (4, 6)},
     "lanes": lambda count, *sizes: range(count),
     "over_lanes": lambda join, x, number: join(x, number),
     "pause": give_way,

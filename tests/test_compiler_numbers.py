@@ -460,7 +460,7 @@ def test_matrix_products(machine: str, rows: int, inner: int) -> None:
 # Tiles, strips, panels and blocks of `kernels.multiply`: sizes at which each is used, begins again,
 # and is not whole. The limits are in `tape`.
 LARGE = [
-    *[(30, 304, 128), (260, 40, 50), (16, 300, 128), (18, 300, 37)],
+    *[(30, 304, 128), (260, 40, 50), (16, 300, 128), (18, 300, 37), (96, 56, 128)],
     *[(7, 260, 3), (64, 131, 9), (5, 24, 12), (3, 9, 70)],
 ]
 
@@ -471,18 +471,16 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
     pytest.importorskip("llvmlite")
     np = pytest.importorskip("numpy")
     generator = seeded(size)
-    layers = [nn.Linear(4, inner, generator=generator), nn.Linear(inner, hidden, bias=False)]
+    sizes = (4, inner), (inner, hidden)
+    layers = [nn.Linear(*both, generator=generator) for both in sizes]
     X = np.array([[generator.gauss(0, 1) for _ in range(4)] for _ in range(size)])
     step = mp.compile(lambda x: mp.mean([s.tanh() for s in layers[1](layers[0](x))]))
     loss = step(X)
 
-    first, bias, second = (
-        np.array([[w.data for w in row] for row in layers[0].weight]),
-        np.array([b.data for b in layers[0].bias]),
-        np.array([[w.data for w in row] for row in layers[1].weight]),
-    )
-    between = X @ first.T + bias
-    scores = np.tanh(between @ second.T)
+    first, second = (np.array([[w.data for w in row] for row in one.weight]) for one in layers)
+    biases = [np.array([b.data for b in one.bias]) for one in layers]
+    between = X @ first.T + biases[0]
+    scores = np.tanh(between @ second.T + biases[1])
     upstream = (1 - scores**2) / scores.size
     down = upstream @ second
     assert loss == pytest.approx(scores.mean(), abs=1e-12)
@@ -490,6 +488,7 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
         (layers[0].weight, down.T @ X),
         (layers[0].bias, down.sum(0)),
         (layers[1].weight, upstream.T @ between),
+        (layers[1].bias, upstream.sum(0)),
     ):
         grads = np.array([[p.grad for p in row] for row in np.atleast_2d(parameters)])
         np.testing.assert_allclose(grads, np.atleast_2d(wanted), rtol=1e-12, atol=1e-13)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import micrograd_plus as mp
 from micrograd_plus import nn
 from micrograd_plus.compiler import kernels, tape
 from micrograd_plus.compiler.dtypes import FLOAT64
-from micrograd_plus.compiler.layout import Program, Store, lay_out
+from micrograd_plus.compiler.layout import Program, Store, lay_out, overwriting
 from micrograd_plus.compiler.passes import NO_SLOT, UNKNOWN
 from micrograd_plus.compiler.recording import record
 from micrograd_plus.compiler.rows import Places
@@ -77,6 +79,45 @@ def test_gradients_of_parameters_are_written_once(program: Program) -> None:
         products = [i for i in laid_out.per_example if i.kind == tape.MATMUL]
         assert [i.operands[0].is_first for i in products] == marks
         assert laid_out.written == ([0, 16] if any(marks) else [])
+
+
+LAYERS = [nn.Linear(3, 8), nn.Linear(8, 5), nn.Linear(8, 5)]
+
+
+@pytest.mark.parametrize(
+    ("activate", "is_over"),
+    [
+        (mp.relu, True),
+        (mp.tanh, True),  # its slope needs the result alone
+        (mp.silu, False),  # its slope needs the product
+        (lambda v: v + mp.relu(v), False),  # and so does the sum
+        (lambda v: mp.relu(v) * mp.tanh(v), False),
+    ],
+)
+def test_activations_overwrite_a_product_that_nothing_else_needs(
+    activate: Callable[[Value], Value], is_over: bool
+) -> None:
+    def loss(x: Any) -> Value:
+        hidden = [activate(v) for v in LAYERS[0](x)]
+        return mp.mean([a * b for a, b in zip(LAYERS[1](hidden), LAYERS[2](hidden))])
+
+    parameters = [p for layer in LAYERS for p in layer.parameters()]
+    laid_out = lay_out(simplify(record(loss, [(3,)], parameters)), Store(parameters), inputs=3)
+    product, activation, *others = laid_out.per_example
+    written = overwriting(laid_out.per_example, laid_out.outputs)
+    assert written[0].out == product.out
+    assert (written[1].out == product.out) == is_over
+    if is_over:  # both layers read what is there
+        reading = [
+            new.operands[1] for new, old in zip(written[2:], others) if old.kind == tape.MATMUL
+        ]
+        assert [x.base for x in reading] == [product.out] * len(reading)
+        assert reading
+        with_product = [*laid_out.outputs, product.out]  # which a caller wants to see
+        assert overwriting(laid_out.per_example, with_product) == laid_out.per_example
+    else:
+        assert written == laid_out.per_example
+    assert activation.out != product.out
 
 
 @pytest.mark.parametrize("record_", tape.RECORDS)

@@ -599,6 +599,16 @@ def test_no_name_of_an_operand_shadows_a_function() -> None:
         assert not reserved & set(entry.operands), entry
 
 
+@given(st.floats())
+def test_an_idempotent_op_needs_no_operand_once_there_is_a_result(x: float) -> None:
+    idempotent = [entry for entry in TABLE.values() if entry.idempotent]
+    assert idempotent
+    for entry in idempotent:
+        out = entry.forward(x)
+        assert repr(entry.forward(out)) == repr(out)
+        assert repr(entry.partials(out, out)) == repr(entry.partials(out, x))
+
+
 def test_a_rule_can_be_exchanged_before_its_first_use(
     cube: Op, monkeypatch: pytest.MonkeyPatch
 ) -> None:

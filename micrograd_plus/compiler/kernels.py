@@ -56,8 +56,8 @@ PAUSES = 4000  # until a thread that waits gives way to others; each takes about
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
 # loop of an op or an optimizer, what threads do with a number that they share, matrix products in
 # tiles that are two vectors wide, one, or four numbers, so many rows of 4 dots, four dots of any
-# rows, what tells the CPU that a number will be needed soon, and copies of 4 numbers and of 4 × 4.
-# `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains, and
+# rows, what tells the CPU that a number will be needed soon, and copies of 4 or 6 numbers and of
+# 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains, and
 # `over_lanes` joins what they give.
 floats: Any = None
 doubles: Any = None
@@ -85,6 +85,7 @@ dots_1_4: Any = None
 write_four_dots: Any = None
 prefetch: Any = None
 copy_4: Any = None
+copy_6: Any = None
 transpose_4: Any = None
 # Of the dtype: how many numbers a vector has, the number 0.0, and the largest float below 1.
 VECTOR: Any = None
@@ -169,23 +170,21 @@ def copy_block(
     rows: int, depth: int, a: Floats, a0: int, a_inner: int, panel: Floats, to: int
 ) -> None:
     """Copies columns of a, whose numbers lie side by side: six of each, then the next six."""
+    sixes = rows // 6
     for k in range(depth):
         at, place = a0 + k * a_inner, to + 6 * k
         for i in range(0, rows, 8):
             prefetch(a, at + i + 16 * a_inner)
-        for i in range(0, rows, 6):
-            if i + 6 <= rows:
-                copy_4(a, at + i, panel, place)
-                panel[place + 4] = a[at + i + 4]
-                panel[place + 5] = a[at + i + 5]
-            else:
-                for r in range(rows - i):
-                    panel[place + r] = a[at + i + r]
+        for _ in range(sixes):
+            copy_6(a, at, panel, place)
+            at += 6
             place += 6 * depth
+        for r in range(rows - 6 * sixes):
+            panel[place + r] = a[at + r]
 
 
 def tiles(
-    adds: int, is_far: int, rows: int, inner: int, columns: int,
+    adds: int, start: int, is_far: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
@@ -193,27 +192,28 @@ def tiles(
     """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
 
     A tile is at most six rows and a strip, which is two vectors; of the columns that are left, a
-    vector, or four. The last three are added one by one, to 0 unless it `adds`. The columns of c,
-    and those of a strip, lie side by side. is_far: whether c is so large that it may not be in the
-    CPU's cache.
+    vector, or four. The last three are added one by one to what c has. The columns of c, and
+    those of a strip, lie side by side. start: where the sums of tiles begin, for each row in c's
+    memory; at 0 if it is below 0. is_far: whether c is so large that it may not be in the CPU's
+    cache.
     """
     strip = 2 * VECTOR
     strips = columns // strip
     tiles_of_strips(
-        adds, is_far, rows, strips, inner,
+        adds, start, is_far, rows, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
     left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
     if left >= VECTOR:
         tiles_of_vectors(
-            adds, is_far, rows, 1, inner,
+            adds, start, is_far, rows, 1, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 0, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - VECTOR, q + VECTOR, p + VECTOR
     if left >= 4:
         fours = left // 4
         tiles_of_fours(
-            adds, is_far, rows, fours, inner,
+            adds, start, is_far, rows, fours, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 4, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - 4 * fours, q + 4 * fours, p + 4 * fours
@@ -273,14 +273,15 @@ def multiply_vectors(
 
 
 def multiply(
-    panel: Floats, adds: int, rows: int, inner: int, columns: int,
+    panel: Floats, adds: int, start: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
     """c += a · b, or c = a · b unless it `adds`.
 
-    The strides say how far apart neighbours are in each direction.
+    start: where in c's memory the numbers are that are added to a · b, one for each row; they are 0
+        if it is below 0. The strides say how far apart neighbours are in each direction.
 
     Small matrices are multiplied where they are. Numbers of others are first copied to where the
     CPU gets them fast (Goto and van de Geijn, 2008): those of b to a panel, which is strips of
@@ -290,7 +291,7 @@ def multiply(
     columns meet a large matrix.
     """
     strip = 2 * VECTOR
-    by_vectors = (rows < 4 or columns < 4) and a_inner == 1 and b_inner == 1
+    by_vectors = (rows < 4 or columns < 4) and a_inner == 1 and b_inner == 1 and start < 0
     if by_vectors:
         multiply_vectors(
             adds, rows, inner, columns, a, a0, a_row, b, b0, b_column, c, c0, c_row, c_column
@@ -304,12 +305,12 @@ def multiply(
         first = columns // tile * tile if c_column == 1 else 0
         for i in range(rows):
             for j in range(first, columns):
-                c[c0 + i * c_row + j * c_column] = 0.0
-    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE
+                c[c0 + i * c_row + j * c_column] = c[start + i] if start >= 0 else zero
+    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE // 2
     is_far = rows * columns > IN_PLACE
     if a_stays and b_stays and inner <= DEPTH:
         tiles(
-            adds, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
+            adds, start, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
             b, b0, strip, b_inner, c, c0, c_row,
         )  # fmt: skip
         return
@@ -331,13 +332,14 @@ def multiply(
                     copy_block(height, depth, a, x0, a_inner, panel, copied)
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
+                first = start + i if start >= 0 and k == 0 else -1
                 tiles(
-                    adds or k > 0, is_far, height, depth, whole, x, x0, x_tile, x_row, x_inner,
-                    y, y0, y_strip, y_inner, c, z0, c_row,
+                    adds or k > 0, first, is_far, height, depth, whole,
+                    x, x0, x_tile, x_row, x_inner, y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        0, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
+                        0, -1, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
                         y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):
@@ -793,7 +795,7 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
                 data[to + lane] = total
         else:
             multiply(
-                panel, adds, 1, length, width,
+                panel, adds, -1, 1, length, width,
                 data, a, 0, x_step, data, b, y_step, 1, data, to, 0, 1,
             )  # fmt: skip
         i += n
@@ -863,12 +865,12 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
         else:
             if x_active:
                 multiply(
-                    panel, 1, 1, width, length, grad, to, 0, 1,
+                    panel, 1, -1, 1, width, length, grad, to, 0, 1,
                     data, b, 1, y_step, grad, a, 0, x_step,
                 )  # fmt: skip
             if y_active:
                 multiply(
-                    panel, 1, length, 1, width, data, a, x_step, 0,
+                    panel, 1, -1, length, 1, width, data, a, x_step, 0,
                     grad, to, 0, 1, grad, b, y_step, 1,
                 )  # fmt: skip
         if x_packed and x_active:
@@ -887,10 +889,7 @@ def is_matrix(x: Pattern) -> int:
 
 
 def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
-    """`rows` vectors y, each times every one of the `columns` vectors x, which are shared.
-
-    Adds them to the results if there is a number that is added to each.
-    """
+    """`rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, panel = floats(work.data), floats(work.panel)
@@ -905,7 +904,14 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
-    adds = instruction.operand_count == 3  # to what `begin_with` has written
+    adds, start, start_step = 0, -1, 0
+    if instruction.operand_count == 3:
+        bias = pattern_at(work.patterns, instruction.first_operand + 2)
+        if width > 1 and bias.rule == AFFINE and bias.stride == 1:
+            start, start_step = bias.base, bias.row_stride
+        else:
+            begin_with(work, instruction, rows, columns, out, width)
+            adds = 1
     if width == 1 and length % VECTOR == 0 and length * columns <= 2 * IN_PLACE:
         fours = columns // 4 * 4
         dots_of_rows(
@@ -918,21 +924,22 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
             )  # fmt: skip
     elif width == 1 and rows < 4:
         multiply(
-            panel, adds, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
+            panel, adds, -1, rows, length, columns, data, b, b_row, 1, data, a, 1, a_row,
             data, out, columns, 1,
         )  # fmt: skip
     elif width == 1:
         multiply(
-            panel, adds, columns, length, rows, data, a, a_row, 1, data, b, 1, b_row,
+            panel, adds, -1, columns, length, rows, data, a, a_row, 1, data, b, 1, b_row,
             data, out, 1, columns,
         )  # fmt: skip
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             multiply(
-                panel, adds, columns, length, width, data, a, a_row, 1, data, r, width, 1,
+                panel, adds, start, columns, length, width, data, a, a_row, 1, data, r, width, 1,
                 data, c, width, 1,
             )  # fmt: skip
+            start += start_step
 
 
 def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -957,12 +964,12 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
     if width == 1:
         if y.active:
             multiply(
-                panel, y_adds, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
+                panel, y_adds, -1, rows, columns, length, grad, out, columns, 1, data, a, a_row, 1,
                 grad, b, b_row, 1,
             )  # fmt: skip
         if x.active:
             multiply(
-                panel, x_adds, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
+                panel, x_adds, -1, columns, rows, length, grad, out, 1, columns, data, b, b_row, 1,
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
@@ -973,12 +980,12 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
                 multiply(
-                    panel, y_adds, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
+                    panel, y_adds, -1, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
                     grad, r, width, 1,
                 )  # fmt: skip
             if x.active and not at_once:
                 multiply(
-                    panel, x_adds or i > 0, columns, width, length, grad, c, width, 1,
+                    panel, x_adds or i > 0, -1, columns, width, length, grad, c, width, 1,
                     data, r, 1, width, grad, a, a_row, 1,
                 )  # fmt: skip
         if x.active and at_once:
@@ -1042,8 +1049,6 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
             else instruction.out
         )
         if instruction.kind == MATMUL:
-            if instruction.operand_count == 3:
-                begin_with(work, instruction, instruction.rows, instruction.columns, out, width)
             matmul_forward(work, instruction, out, width)
         elif instruction.kind == DOT:
             if instruction.operand_count == 3:

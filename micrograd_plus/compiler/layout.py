@@ -24,7 +24,7 @@ import random
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -32,6 +32,7 @@ from ..engine import Value
 from ..ops import Op
 from .dtypes import FLOAT64, Dtype
 from .graph import Graph, new_table, row
+from .loops import needs_operand
 from .native import passes
 from .passes import ACTIVE, NO_SLOT, NOWHERE, PER_EXAMPLE, RANDOM, UNKNOWN
 from .passes import DOT as DOT_OP
@@ -439,7 +440,7 @@ class _Layout:
         return [self._pattern(nodes, 2, columns)]
 
 
-# ---- which gradients are written, and not added
+# ---- which gradients are written, and not added, and which results over others
 
 
 def mark_first(instructions: list[Instruction], root: int) -> None:
@@ -452,15 +453,16 @@ def mark_first(instructions: list[Instruction], root: int) -> None:
 
     def reach(first: int, end: int, is_whole: bool) -> bool:
         """Whether these slots get their first gradients, and are all results of instructions."""
-        t, after = max(0, bisect_right(begins, first) - 1), bisect_left(begins, end)
-        if t >= after:
+        found = _owners(begins, first, end)
+        if not found:
             return False
-        is_first = is_whole and begins[t] == first and 1 not in reached[t:after]
-        reached[t:after] = b"\1" * (after - t)
-        last = instructions[after - 1]
+        these = slice(found.start, found.stop)
+        is_first = is_whole and begins[found[0]] == first and 1 not in reached[these]
+        reached[these] = b"\1" * len(found)
+        last = instructions[found[-1]]
         if not is_first or last.out + last.count != end:
             return False
-        for instruction in instructions[t:after]:
+        for instruction in instructions[these]:
             instruction.is_cleared = False
         return True
 
@@ -493,6 +495,50 @@ def mark_written(instructions: list[Instruction], parameters: int) -> list[int]:
                     written.append((first, end))
             reached.append((first, end))
     return [slot for pair in sorted(written) for slot in pair]
+
+
+def overwriting(instructions: list[Instruction], outputs: Iterable[int]) -> list[Instruction]:
+    """These instructions, where activations write their results over those of their product.
+
+    They may if nothing else reads the product, and the slope can be computed without it. Their
+    gradients get the same places. So less memory has to go through the CPU's cache.
+
+    instructions: those for each example, after `mark_first`. outputs: the places of the results.
+    """
+    begins = [instruction.out for instruction in instructions]
+    products: dict[int, int] = {}  # the number of an activation → that of its product
+    for t, i in enumerate(instructions):
+        is_map_of_one = i.kind == MAP and len(i.operands) == 1
+        if is_map_of_one and i.operands[0].is_first and i.op and not needs_operand(i.op):
+            owners = _owners(begins, *_span(i, 0, True))
+            if len(owners) == 1 and instructions[owners[0]].kind == MATMUL:
+                products[t] = owners[0]
+    if not products:
+        return instructions
+    readers: list[list[tuple[int, int, bool]]] = [[] for _ in instructions]
+    for r, i in enumerate(instructions):
+        for j, x in enumerate(i.operands):
+            first, end = _span(i, j, True)
+            owners = _owners(begins, first, end)
+            for t in owners:  # whether it reads in steps, and nothing but these results
+                readers[t].append((r, j, x.rule == AFFINE and len(owners) == 1))
+    kept = {t for place in outputs for t in _owners(begins, place, place + 1)}
+    changed = instructions[:]
+    for t, product in products.items():
+        is_free = kept.isdisjoint((t, product)) and len(readers[product]) == 1
+        if is_free and all(is_simple for _, _, is_simple in readers[t]):
+            changed[t] = replace(changed[t], out=begins[product])
+            for r, j, _ in readers[t]:
+                operands = changed[r].operands[:]
+                base = operands[j].base - begins[t] + begins[product]
+                operands[j] = replace(operands[j], base=base)
+                changed[r] = replace(changed[r], operands=operands)
+    return changed
+
+
+def _owners(begins: list[int], first: int, end: int) -> range:
+    """The instructions that have results between these slots, by where each one's begin."""
+    return range(max(0, bisect_right(begins, first) - 1), bisect_left(begins, end))
 
 
 def _rows(instruction: Instruction, j: int) -> int:

@@ -164,6 +164,11 @@ def numbers_read(op: Op, j: int) -> frozenset[str]:
     return frozenset(symbol.name for symbol in _symbols(op.derivatives[j]))
 
 
+def needs_operand(op: Op) -> bool:
+    """Whether the derivative of an op of one number needs more than the result."""
+    return not op.idempotent and op.operands[0] in numbers_read(op, 0)
+
+
 def update_loop(update: Update, formulas: dict[str, Any], dtype: Dtype) -> list[str]:
     """The lines of the loop that moves the parameters from `begin` to `end` once.
 

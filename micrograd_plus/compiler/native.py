@@ -132,7 +132,7 @@ _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
 _APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
 _TILE = """
 def tile_{rows}_{of}(
-    adds: int, is_far: int, count: int, strips: int, inner: int,
+    adds: int, start: int, is_far: int, count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -144,16 +144,17 @@ def tile_{rows}_{of}(
                     prefetch(c, p + i * c_row)
                     prefetch(c, p + i * c_row + {breadth} - 1)
             write_tile_{rows}_{of}(
-                adds, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+                adds, start, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
             p += {breadth}
+        start += {rows} if start >= 0 else 0
         a0 += a_tile
         c0 += {rows} * c_row
 """
 _TILES = """
 def tiles_of_{of}s(
-    adds: int, is_far: int, rows: int, strips: int, inner: int,
+    adds: int, start: int, is_far: int, rows: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -161,12 +162,13 @@ def tiles_of_{of}s(
     if a_tile == 6 * a_row and sixes > 0 and 0 < rows - 6 * sixes and rows - 6 * sixes < 3:
         sixes -= 1  # a tile of one or two rows takes as long as one of four
     tile_6_{of}(
-        adds, is_far, sixes, strips, inner,
+        adds, start, is_far, sixes, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )
     i, u = 6 * sixes, a0 + sixes * a_tile
     while i < rows:
         height, p = rows - i if rows - i < 6 else 4, c0 + i * c_row
+        first = start + i if start >= 0 else -1
 {calls}
         i += height
         u += height * a_row
@@ -174,7 +176,7 @@ def tiles_of_{of}s(
 _CALL = """\
         if height == {rows}:
             tile_{rows}_{of}(
-                adds, is_far, 1, strips, inner,
+                adds, first, is_far, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )
 """
@@ -275,7 +277,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     write_four_dots(adds, n, a, p, q, r, s, b, …, c, c0): the dots of 4 rows of a, from these places
         on, with 4 rows of b; n is some fours.
     prefetch(a, i): tells the CPU that the number will be needed soon.
-    copy_4(a, i, c, k), transpose_4(…): copies of 4 numbers, and of 4 rows of 4 as columns.
+    copy_4(a, i, c, k), copy_6(…), transpose_4(…): copies of 4 or 6 numbers, and of 4 rows of 4 as
+        columns.
     VECTOR, zero, below_one: as `kernels` has them.
     """
     from llvmlite import binding, ir
@@ -361,9 +364,15 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     def tile(rows: int, of: str) -> Any:
         vectors, size = {"strip": (2, lanes), "vector": (1, lanes), "four": (1, 4)}[of]
         kind = ir.VectorType(real, size)
-        everywhere = ir.Constant(ir.VectorType(i32, size), [0] * size)
+        everywhere, one = ir.Constant(ir.VectorType(i32, size), [0] * size), I64(1)
 
-        def piece(body: Body, adds: Typed, inner: Typed, a: Typed, *given: Typed) -> None:
+        def spread(builder: Any, number: Any) -> Any:
+            first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, i32(0))
+            return builder.shuffle_vector(first, first, everywhere)
+
+        def piece(
+            body: Body, adds: Typed, start: Typed, inner: Typed, a: Typed, *given: Typed
+        ) -> None:
             builder = body.builder
             b, c = given[3], given[6]
             a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
@@ -377,6 +386,11 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             sums = {at: body.room(kind) for at in grid}
             for sum_ in sums.values():
                 builder.store(ir.Constant(kind, None), sum_)
+            with builder.if_then(builder.icmp_signed(">=", start.ir, I64(0))):
+                for i in range(rows):
+                    number = spread(builder, builder.load(place(body, c, start.ir, (I64(i), one))))
+                    for j in range(vectors):
+                        builder.store(number, sums[i, j])
             with body.counted(I64(0), inner.ir, I64(1)) as k:
                 x = [
                     builder.load(
@@ -386,10 +400,9 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 ]
                 for i in range(rows):
                     w = builder.load(place(body, a, a0, (I64(i), a_row), (k, a_inner)))
-                    first = builder.insert_element(ir.Constant(kind, ir.Undefined), w, i32(0))
-                    spread = builder.shuffle_vector(first, first, everywhere)
+                    number = spread(builder, w)
                     for j in range(vectors):
-                        product = builder.fmul(spread, x[j], flags=("contract",))
+                        product = builder.fmul(number, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
             # c comes last, so that the products need not wait for it; rows may be one and the same.
@@ -502,9 +515,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         before = builder.select(none, ir.Constant(four, None), before)
         builder.store(builder.fadd(before, numbers), place_of_c, align=dtype.size)
 
-    def copy_4(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
-        numbers = body.builder.load(vector_at(body, four, a, a0.ir), align=dtype.size)
-        body.builder.store(numbers, vector_at(body, four, c, c0.ir), align=dtype.size)
+    def copy_of(count: int) -> Any:
+        kind = ir.VectorType(real, count)
+
+        def copied(body: Body, a: Typed, a0: Typed, c: Typed, c0: Typed) -> None:
+            numbers = body.builder.load(vector_at(body, kind, a, a0.ir), align=dtype.size)
+            body.builder.store(numbers, vector_at(body, kind, c, c0.ir), align=dtype.size)
+
+        return copied
 
     def transpose_4(body: Body, a: Typed, *given: Typed) -> None:
         builder, (*starts, c, c0, c_row) = body.builder, given
@@ -541,7 +559,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "give_way": give_way,
         "prefetch": prefetch,
         "write_four_dots": write_four_dots,
-        "copy_4": copy_4,
+        "copy_4": copy_of(4),
+        "copy_6": copy_of(6),
         "transpose_4": transpose_4,
         "power_of_2": power_of_2,
         "exponent_of": exponent_of,

@@ -24,7 +24,7 @@ from .dtypes import FLOAT64, Dtype
 from .examples import has_numpy
 from .interpreter import PlainMachine
 from .kernels import part_size
-from .layout import Program
+from .layout import Program, overwriting
 from .loops import numbers_read
 from .native import is_installed, passes
 from .optimizer_memory import numbers_of, states_of
@@ -283,7 +283,8 @@ class _Encoder:
 
     def _add(self, program: Program, seeds: int) -> None:
         begin = len(self.instructions)
-        for instruction in (*program.shared, *program.per_example):
+        per_example = overwriting(program.per_example, program.outputs)
+        for instruction in (*program.shared, *per_example):
             self._add_instruction(instruction)
         numbers, outputs = len(self.numbers), len(self.places)
         self.numbers += program.numbers
