@@ -148,6 +148,7 @@ def gpt() -> nn.Module:
 
 
 TEXTS = [[0, 1, 2], [4, 4, 1, 3], [2, 1, 0], [1, 0, 3, 3]]
+SHORTER = [text[1:] for text in TEXTS]  # XLA compiles them in three quarters of the time
 TRAININGS = {
     "MLP": training_of(mlp, losses.cross_entropy, noise(5, 2), [0, 1, 2, 1, 0]),
     "CNN": training_of(cnn, losses.cross_entropy, *images()),
@@ -155,16 +156,16 @@ TRAININGS = {
     "RNN": training_of(
         lambda: nn.RNN(2, 3, generator=seeded()),
         lambda given, y: losses.mse(given[0][-1], y),
-        noise(3, 4, 2),
+        noise(3, 3, 2),
         noise(3, 3, seed=1),
     ),
     "LSTM": training_of(
         lambda: nn.LSTM(2, 2, generator=seeded()),
         lambda given, y: losses.huber(given[0][-1], y),
-        noise(3, 3, 2),
+        noise(3, 2, 2),
         noise(3, 2, seed=1),
     ),
-    "GPT, two lengths": training_of(gpt, losses.cross_entropy, TEXTS, TEXTS),
+    "GPT, two lengths": training_of(gpt, losses.cross_entropy, SHORTER, SHORTER),
 }
 
 
