@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib.util
 import json
 import shutil
@@ -40,31 +39,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="a skipped test fails: for a machine that has all that the tests can use",
     )
-    parser.addoption(
-        "--share",
-        metavar="FOLDER",
-        help="for two processes that divide the tests: the one that makes this folder begins with "
-        "the first test, the other with the last, and each runs what the other has not begun",
-    )
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if folder := config.getoption("--share"):
-        try:
-            Path(folder).mkdir()
-        except FileExistsError:
-            items.reverse()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Leaves a test that the other process has begun: a file in the folder stands for each one."""
-    if folder := item.config.getoption("--share"):
-        try:
-            Path(folder, hashlib.sha256(item.nodeid.encode()).hexdigest()).touch(exist_ok=False)
-        except FileExistsError:
-            return True
-    return None
 
 
 def _forbid_skip(report: Any, config: pytest.Config) -> None:
