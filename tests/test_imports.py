@@ -262,25 +262,24 @@ def test_the_standard_library_is_enough(statement: str) -> None:
     assert int(count) > 1
 
 
-def test_a_command_imports_no_other_command() -> None:
-    statement = "import micrograd_plus.__main__ as m; m.main(['explain', 'a*b', 'a=2', 'b=3'])"
-    script = ALONE.format(path=str(PACKAGE.parent), statement=statement)
-    script += "\nprint(*sorted(name for name in ours if '.commands.' in name))"
+def imported_by(statement: str) -> list[str]:
+    """Our modules that a statement imports, in a Python without other packages."""
+    script = ALONE.format(path=str(PACKAGE.parent), statement=statement) + "\nprint(*sorted(ours))"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
     )
-    commands = done.stdout.splitlines()[-1].split()
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_a_command_imports_no_other_command() -> None:
+    statement = "import micrograd_plus.__main__ as m; m.main(['explain', 'a*b', 'a=2', 'b=3'])"
+    commands = [name for name in imported_by(statement) if ".commands." in name]
     assert commands == ["micrograd_plus.commands.arguments", "micrograd_plus.commands.explain"]
 
 
 def test_a_public_name_imports_what_it_needs_and_not_the_whole_package() -> None:
-    statement = "import micrograd_plus as mp; mp.compile, mp.fit"
-    script = ALONE.format(path=str(PACKAGE.parent), statement=statement)
-    script += "\nprint(*ours)"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
-    )
-    rooms = {name.split(".")[1] for name in done.stdout.splitlines()[-1].split() if "." in name}
+    names = imported_by("import micrograd_plus as mp; mp.compile, mp.fit")
+    rooms = {name.split(".")[1] for name in names if "." in name}
     assert {"compiler", "train"} <= rooms
     assert rooms.isdisjoint({"public", "classroom", "explorer", "show", "sweeps"})
 
