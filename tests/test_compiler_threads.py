@@ -138,7 +138,7 @@ def test_each_task_is_done_by_one_thread() -> None:
 
     def done(number: int, phase: int, most: int = 5) -> list[int]:
         work = works[number]
-        order = [(kernels.first_task(work, 5) + k) % 5 for k in range(5)]
+        order = [kernels.task_of(work, k, 5) for k in range(5)]
         return [task for task in order[:most] if kernels.takes(work, task, phase)]
 
     with kernels_in_python():

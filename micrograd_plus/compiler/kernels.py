@@ -710,14 +710,14 @@ def begin_at(where: Places, first: int, to_next: int, is_listed: int, place: int
 
 
 def step_of(x: Pattern, width: int) -> int:
-    """How far apart the elements of a row are, once `vector` has been called."""
+    """How far apart the elements of a row are; where they are packed, if they are listed."""
     if x.rule == BY_ELEMENT:
         return width
     return x.stride * width if x.per_example else x.stride
 
 
 def has_lanes(x: Pattern) -> int:
-    """Whether the elements of a row are numbers per example, once `vector` has been called."""
+    """Whether the elements of a row are numbers per example; listed ones are once packed."""
     return x.per_example or x.rule == BY_ELEMENT
 
 
@@ -1296,12 +1296,13 @@ def sum_of(numbers: Doubles, count: int) -> float:
 # ---- threads: each begins with tasks of its own, and goes on with those that nobody has begun
 
 
-def first_task(work: Work, count: int) -> int:
-    """With which of `count` tasks a thread begins: the same ones in each step.
+def task_of(work: Work, turn: int, count: int) -> int:
+    """The task of `count` ones that a thread looks at in this turn; it has as many turns.
 
-    So most of what they change stays in the cache of one processor.
+    It begins with the same tasks in each step, so most of what they change stays in the cache of
+    one processor.
     """
-    return work.number * count // work.threads
+    return (work.number * count // work.threads + turn) % count
 
 
 def takes(work: Work, task: int, phase: int) -> int:
@@ -1341,7 +1342,7 @@ def run_parts(work: Work, step: int, size: int, examples: int, parts: int, phase
     last, done = -1, 0
     upstream = 1.0 / examples if work.differentiated else 0.0
     for k in range(parts):
-        part = (first_task(work, parts) + k) % parts
+        part = task_of(work, k, parts)
         if takes(work, part, phase):
             if done == 0 and work.number > 0:
                 copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
@@ -1365,7 +1366,7 @@ def add_up(work: Work, parts: int, update: int, pieces: int, phase: int) -> None
     """
     moved, total, done = work.moved, floats(work.total_grad), 0
     for k in range(pieces):
-        piece = (first_task(work, pieces) + k) % pieces
+        piece = task_of(work, k, pieces)
         if takes(work, piece, phase):
             first = piece * work.piece
             add_parts(work, parts, first, min(first + work.piece, work.parameters))
@@ -1385,7 +1386,7 @@ def move_all(work: Work, update: int, loss: float, norm: float, pieces: int, pha
     """The tasks that move some parameters each, once the norm is known."""
     moved, total, kept, done = work.moved, floats(work.total_grad), floats(work.guard), 0
     for k in range(pieces):
-        piece = (first_task(work, pieces) + k) % pieces
+        piece = task_of(work, k, pieces)
         if takes(work, piece, phase):
             first = piece * work.piece
             count = min(work.piece, moved - first)

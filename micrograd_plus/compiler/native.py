@@ -283,7 +283,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     """
     from llvmlite import binding, ir
 
-    from .translate import BOOL, I64, INT, Body, Typed, Vector
+    from .translate import BOOL, I64, INT, Body, Typed, Vector, vector_of
 
     kinds = _kinds(dtype)
     scalar = kinds["Real"]
@@ -363,12 +363,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
     def tile(rows: int, of: str) -> Any:
         vectors, size = {"strip": (2, lanes), "vector": (1, lanes), "four": (1, 4)}[of]
-        kind = ir.VectorType(real, size)
-        everywhere, one = ir.Constant(ir.VectorType(i32, size), [0] * size), I64(1)
-
-        def spread(builder: Any, number: Any) -> Any:
-            first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, i32(0))
-            return builder.shuffle_vector(first, first, everywhere)
+        same = vector_of(scalar, size)
+        kind = same.ir
 
         def piece(
             body: Body, adds: Typed, start: Typed, inner: Typed, a: Typed, *given: Typed
@@ -388,7 +384,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 builder.store(ir.Constant(kind, None), sum_)
             with builder.if_then(builder.icmp_signed(">=", start.ir, I64(0))):
                 for i in range(rows):
-                    number = spread(builder, builder.load(place(body, c, start.ir, (I64(i), one))))
+                    w = builder.load(place(body, c, start.ir, (I64(i), I64(1))))
+                    number = body.converted(same, Typed(scalar, w))
                     for j in range(vectors):
                         builder.store(number, sums[i, j])
             with body.counted(I64(0), inner.ir, I64(1)) as k:
@@ -400,7 +397,7 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 ]
                 for i in range(rows):
                     w = builder.load(place(body, a, a0, (I64(i), a_row), (k, a_inner)))
-                    number = spread(builder, w)
+                    number = body.converted(same, Typed(scalar, w))
                     for j in range(vectors):
                         product = builder.fmul(number, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
