@@ -409,6 +409,36 @@ def test_a_wrong_width_names_the_layer(model, x, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(("model", "replace", "place"), [
+    (Neuron(2), lambda model: model.w, "w[1] of this Neuron"),
+    (MLP(2, [3, 1]), lambda model: model.layers[0].neurons[2].w, "w[1] of this Neuron"),
+    (Sequential(Linear(2, 2)), lambda model: model[0].weight[0], "weight[0][1] of this Linear"),
+])  # fmt: skip
+def test_a_number_in_the_place_of_a_parameter_is_named(model, replace, place):
+    replace(model)[1] = 0.5
+    with pytest.raises(AttributeError) as error:
+        model([1.0, 2.0])
+    assert error.value.__notes__ == [
+        f"{place} is the number 0.5, not a Value: to give a parameter a number, write "
+        f"{place.split()[0]}.data = 0.5"
+    ]
+
+
+def test_an_error_of_your_own_module_gets_no_note():
+    class Net(Module):
+        def forward(self, x):
+            return self.lost(x)
+
+    with pytest.raises(AttributeError) as error:
+        Net()([1.0])
+    assert not hasattr(error.value, "__notes__")
+
+
+def test_the_numbers_of_an_example_are_one_argument():
+    with pytest.raises(TypeError, match=r"^MLP .* takes one argument.* given 2: .*\[1\.0, 2\.0\]"):
+        MLP(2, [1])(1.0, 2.0)
+
+
 def test_a_tied_layer_is_named_once():
     tied = Linear(2, 3)
     with pytest.raises(ValueError, match=r"^Sequential\.0 \(Linear"):

@@ -94,7 +94,12 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Calls `forward` in a new scope: pictures show the values inside as one group."""
         with scope(self):
-            return self.forward(*inputs, **options)
+            try:
+                return self.forward(*inputs, **options)
+            except AttributeError as error:  # as "'float' object has no attribute 'data'"
+                if not hasattr(error, "__notes__") and (place := _number_among_parameters(self)):
+                    error.add_note(place)
+                raise
 
     # ---- parameters
 
@@ -286,6 +291,28 @@ def _holds_parameters(member: Any) -> bool:
     return {*map(_op, member)} == {None}  # False for an empty list
 
 
+def _number_among_parameters(module: Module) -> str:
+    """Says which parameter of the module was replaced by a number; nothing if none was."""
+    for owner in module.modules():
+        for name, member in vars(owner).items():
+            for place, number in _numbers_beside_values(member, name):
+                return (
+                    f"{place} of this {type(owner).__name__} is the number {number}, not a Value: "
+                    f"to give a parameter a number, write {place}.data = {number}"
+                )
+    return ""
+
+
+def _numbers_beside_values(member: Any, place: str) -> Iterator[tuple[str, float]]:
+    """The numbers in nested lists, with their places, that have a Value in the same list."""
+    if isinstance(member, list):
+        has_values = any(isinstance(item, Value) for item in member)
+        for i, item in enumerate(member):
+            if has_values and isinstance(item, (int, float)):
+                yield f"{place}[{i}]", item
+            yield from _numbers_beside_values(item, f"{place}[{i}]")
+
+
 def _row_of(member: Any) -> Sequence[Value]:
     """The Values of nested lists, one after another."""
     if isinstance(member, Value):
@@ -333,8 +360,13 @@ class Rowwise(Module):
         """The outputs for several examples."""
         return [self.row(item) for item in x]
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, *more: Any) -> Any:
         """The output for one example; for a batch, a list of outputs."""
+        if more:
+            raise TypeError(
+                f"{where()} takes one argument, an example or a batch, and was given "
+                f"{1 + len(more)}: write the numbers of an example as a list, such as [1.0, 2.0]"
+            )
         x = plain(x)
         if not is_nested(x):
             return self.row(x)
