@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     # NumPy's BLAS, which no command uses, would start a thread on each processor, to wait busily.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Imports and graphs are many objects, and few of them are garbage. They are not looked through
-    # at the end either, several times, as Python would.
+    # Imports and graphs are many objects, and few of them are garbage. So a command, which has a
+    # process of its own, seldom looks for it, and not at its end, as Python would, several times.
     gc.set_threshold(200_000)
     atexit.register(gc.freeze)
     parser = argparse.ArgumentParser(

@@ -243,7 +243,8 @@ class Columns:
         from the outermost in.
     numbers: where they are copied to. view: room for C's description of an array.
     checks: how many numbers of each example are compared with those that are known; checked: which
-        ones; known: `KNOWN` numbers for each of them.
+        ones; known: for each of them as many numbers as
+        `reading.KNOWN` says.
     list_type and others: where Python's types are.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,18 +51,16 @@ def import_matplotlib() -> None:
         from matplotlib import artist as artists
     except ImportError:  # a plot will say what to install
         return
-    left_out: dict[tuple[Any, str], Any] = {
-        (artists, "kwdoc"): lambda artist: "",
-        (artists.Artist, "_update_set_signature_and_docstring"): classmethod(lambda cls: None),
-    }
-    kept = {place: vars(place[0])[place[1]] for place in left_out if place[1] in vars(place[0])}
-    for place in kept:
-        setattr(*place, left_out[place])
-    try:
+    left_out: list[tuple[Any, str, Any]] = [
+        (artists, "kwdoc", lambda artist: ""),
+        (artists.Artist, "_update_set_signature_and_docstring", classmethod(lambda cls: None)),
+    ]
+    with ExitStack() as afterwards:
+        for owner, name, nothing in left_out:
+            if name in vars(owner):  # one of them is not public: a later version may lack it
+                afterwards.callback(setattr, owner, name, vars(owner)[name])
+                setattr(owner, name, nothing)
         import matplotlib.figure  # noqa: F401
-    finally:
-        for place, function in kept.items():
-            setattr(*place, function)
 
 
 @contextmanager
