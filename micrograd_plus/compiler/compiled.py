@@ -259,8 +259,8 @@ class Compiled:
             return self.examples(batches)
         if examples.read(batches):
             return examples
-        known, sizes = examples, sizes_of(batches)
-        if sizes != examples.sizes:
+        known: Examples | None = examples
+        if (sizes := sizes_of(batches)) != examples.sizes:
             self._others[examples.sizes] = examples
             if len(self._others) > self._programs.most:
                 self._others.popitem(last=False)
