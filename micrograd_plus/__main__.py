@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import os
 import platform
@@ -32,15 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     # NumPy's BLAS, which no command uses, would start a thread on each processor, to wait busily.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    thresholds = gc.get_threshold()
-    gc.set_threshold(50_000)  # imports and graphs are many objects, and few of them are garbage
-    try:
-        return _run(arguments)
-    finally:
-        gc.set_threshold(*thresholds)
-
-
-def _run(arguments: Sequence[str] | None) -> int:
+    # Imports and graphs are many objects, and few of them are garbage. So a command, which has a
+    # process of its own, seldom looks for it, and not at its end, as Python would, several times.
+    gc.set_threshold(200_000)
+    atexit.register(gc.freeze)
     parser = argparse.ArgumentParser(
         prog="micrograd-plus",
         description="Train, draw, step through and check networks made of scalars.",

@@ -169,7 +169,7 @@ KERNELS = {
 def kernels_in_python() -> Iterator[None]:
     """Inside, a machine that is made runs the kernels in Python; the loops stay machine code."""
     with finding(kernels, KERNELS), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "_kernel", lambda dtype: kernels.run)
+        patch.setattr(running, "run_kernel", lambda dtype: kernels.run)
         yield
 
 
@@ -214,7 +214,8 @@ READING = {
     "PyTuple_Size": size_of,
     "PyList_Size": size_of,
     "PyTuple_GetItem": item_of,
-    "PyList_GetItem": item_of,
+    "item_of": item_of,
+    "items_of": lambda address: list(map(id, object_at(address))),
     "number_of": as_double,
     "PyLong_AsDouble": as_double,
     "PyErr_Occurred": lambda: len(FAILED),
@@ -228,8 +229,8 @@ READING = {
 def reading_in_python() -> Iterator[None]:
     """Inside, what is new reads the arguments of calls in Python."""
 
-    def reader(own: Any) -> Callable[[Any], bool]:
-        return lambda batches: bool(reading.copy_all(reading.columns_at(own[0], 0), id(batches)))
+    def reader(own: Any) -> Callable[[Any], int]:
+        return lambda batches: reading.copy_and_compare(reading.columns_at(own[0], 0), id(batches))
 
     with finding(reading, READING), pytest.MonkeyPatch.context() as patch:
         patch.setattr(examples, "reader", reader)

@@ -396,6 +396,6 @@ def test_machine_code_of_each_dtype_has_its_own_place(
     monkeypatch.setattr(machine_code, "load", load)
     monkeypatch.setattr(native, "_addresses", native._addresses.__wrapped__)
     for dtype in (FLOAT32, FLOAT64):
-        native.run_address(dtype)
+        native.run_kernel(dtype)
         native.loops_of.__wrapped__(TABLE["exp"], dtype)
     assert len(set(made)) == 4

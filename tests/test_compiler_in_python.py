@@ -15,7 +15,9 @@ from kernels_in_python import kernels_in_python, reading_in_python
 
 import micrograd_plus as mp
 from micrograd_plus import losses, nn, optim
-from micrograd_plus.compiler.examples import _reader_of
+from micrograd_plus.compiler import reading
+from micrograd_plus.compiler.examples import Reader
+from micrograd_plus.compiler.recording import Requirement
 from micrograd_plus.engine import Value
 
 np = pytest.importorskip("numpy")
@@ -170,11 +172,15 @@ REFUSED: list[Any] = [
 ]
 
 
+def reader(numbers: Any) -> Reader:
+    """What reads a list with 2 × 2 numbers and one for each of two examples."""
+    return Reader([SimpleNamespace(shape=shape) for shape in ((2, 2, 2), (2,))], numbers)
+
+
 def read(batches: tuple[Any, ...]) -> tuple[bool, Any]:
-    """Whether they are read, as a list with 2 × 2 numbers and one for each of two examples."""
+    """Whether they are read, and into what."""
     numbers = np.zeros(10)
-    columns = [SimpleNamespace(shape=shape) for shape in ((2, 2, 2), (2,))]
-    return _reader_of(columns, numbers)(batches), numbers
+    return reader(numbers).read(batches) != reading.REFUSED, numbers
 
 
 @pytest.mark.parametrize(
@@ -189,3 +195,29 @@ def test_what_is_read(batches: tuple[Any, ...], is_read: bool) -> None:
     if is_read:
         wanted = [[*np.ravel(row), label] for row, label in zip(*batches)]
         np.testing.assert_array_equal(numbers, np.ravel(wanted))
+
+
+@pytest.mark.parametrize("way", [nullcontext, reading_in_python])
+def test_which_numbers_are_known(way: Callable[[], Any]) -> None:
+    """Those that have met the requirements, as long as there is room for them."""
+    requirements = [Requirement(position, lambda number: True, "{}") for position in (4, 0, 4)]
+
+    def found(*numbers: float) -> int:
+        (a, b), labels = numbers[:2], numbers[2:]
+        return own.read(([[[a, 7.0], [8.0, 9.0]], [[b, 7.0], [8.0, 9.0]]], labels))
+
+    with way():
+        own = reader(np.zeros(10))
+        assert found(5.0, 5.0, -1, 1) == reading.READ_AND_KNOWN  # nothing is required yet
+        own.learn(requirements)
+        assert found(5.0, 5.0, 1, 1) == found(5.0, 5.0, 1, -1) == reading.READ_AND_KNOWN
+        assert found(5.0, 1.0, 1, 1) == found(5.0, 5.0, 2, 1) == reading.READ
+        own.learn(requirements)
+        assert found(5.0, 5.0, -1, 2) == reading.READ_AND_KNOWN
+        for number in range(100):
+            found(number, 5.0, 1, 1)
+            own.learn(requirements)
+        assert found(5.0, 5.0, 1, -1) == reading.READ_AND_KNOWN
+        assert found(99.0, 5.0, 1, 1) == reading.READ
+        own.learn(requirements[1:2])
+        assert found(99.0, 5.0, 3, 4) == reading.READ_AND_KNOWN

@@ -257,12 +257,14 @@ class Compiled:
             examples = self._spare.pop()
         except IndexError:  # at the first call, or while that of another thread is not done
             return self.examples(batches)
-        if examples.take(batches):
+        if examples.read(batches):
             return examples
-        self._others[examples.sizes] = examples
-        if len(self._others) > self._programs.most:
-            self._others.popitem(last=False)
-        known = self._others.pop(sizes_of(batches), None)
+        known: Examples | None = examples
+        if (sizes := sizes_of(batches)) != examples.sizes:
+            self._others[examples.sizes] = examples
+            if len(self._others) > self._programs.most:
+                self._others.popitem(last=False)
+            known = self._others.pop(sizes, None)
         return known if known and known.take(batches) else self.examples(batches)
 
     def _keep_for_the_next_call(self, examples: Examples) -> None:
@@ -281,9 +283,8 @@ class Compiled:
 
     def _task(self, differentiated: bool = True) -> Task:
         """How to run batches."""
-        seeds = self._programs.seeds()
-        if seeds:
-            return Task(differentiated, seeds, threads=self.threads)
+        if self._programs.generators:
+            return Task(differentiated, self._programs.seeds(), threads=self.threads)
         return self._tasks[differentiated]
 
     def _known(self) -> Sequence[Value]:

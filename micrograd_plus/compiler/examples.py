@@ -11,7 +11,7 @@ import importlib.util
 import math
 from array import array
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ctypes import addressof
 from functools import cache
 from itertools import accumulate, chain
@@ -20,7 +20,7 @@ from typing import Any
 from ..numbers import as_number
 from ..support.nested import flatten, plain, shape
 from .native import is_installed, reader
-from .reading import VIEW
+from .reading import KNOWN, READ_AND_KNOWN, VIEW
 from .recording import Requirement, Shape
 from .tape import Columns, address, structure
 
@@ -43,16 +43,26 @@ class Examples:
         self.kinds: Sequence[int]
         self.shapes: list[tuple[Shape, ...]]
         self.sizes: Sizes | None = None  # of what `take` takes
+        self.met: Sequence[Requirement] | None = None  # which these are known to meet
         self._columns: list[Any] = []  # each argument's place in `inputs`, if that is an array
-        self._read: Callable[[tuple[Any, ...]], bool] | None = None
+        self._reader: Reader | None = None
         if not (has_numpy() and self._as_one_array()):
             self._one_by_one()
 
+    def read(self, batches: tuple[Any, ...]) -> bool:
+        """As `take`, but fast; False also for what `take` takes and the reader does not."""
+        reader = self._reader
+        if reader and (found := reader.read(batches)):
+            self.batches = batches
+            self.met = reader.requirements if found == READ_AND_KNOWN else None
+            return True
+        return False
+
     def take(self, batches: tuple[Any, ...]) -> bool:
         """Takes other examples of these shapes into the same memory; False if they are none."""
-        if self._read and self._read(batches):
-            self.batches = batches
+        if self.read(batches):
             return True
+        self.met = None
         if sizes_of(batches) != self.sizes:
             return False
         for batch, column in zip(batches, self._columns):
@@ -62,7 +72,8 @@ class Examples:
             column[...] = numbers
         self.batches = batches
         self._refuse_any_nan()
-        self._read = self._read or _reader_of(self._columns, self.inputs)
+        if not self._reader and is_installed():
+            self._reader = Reader(self._columns, self.inputs)
         return True
 
     def __getitem__(self, i: int) -> list[Any]:
@@ -134,6 +145,11 @@ class Examples:
 
     def require(self, requirements: Sequence[Requirement], kind: int) -> None:
         """ValueError if an input of this kind of examples breaks a requirement."""
+        self._require(requirements, kind)
+        if self._reader:
+            self._reader.learn(requirements)
+
+    def _require(self, requirements: Sequence[Requirement], kind: int) -> None:
         if self.count == 1:
             inputs = self.inputs.tolist()
             for requirement in requirements:
@@ -159,30 +175,56 @@ class Examples:
                 requirement.met_by = given
 
 
-def _reader_of(columns: Sequence[Any], numbers: Any) -> Callable[[tuple[Any, ...]], bool]:
-    """What copies the arguments of a call to the columns of an array, as `reading` does.
+class Reader:
+    """Copies the arguments of calls to the columns of an array, in machine code, as `reading` does.
 
-    It returns False if they have other sizes or types, or a nan. Without machine code nothing can
-    be copied in this way.
+    It compares those that must meet requirements with numbers that have met them before.
     """
-    import numpy as np
 
-    if not is_installed():
-        return lambda _: False
-    shapes = [column.shape for column in columns]
-    ends = np.array(list(accumulate(map(len, shapes))), np.int64)
-    sizes = np.array(list(chain.from_iterable(shapes)), np.int64)
-    view = np.zeros(VIEW, np.int64)
-    rooms = {"ends": ends, "sizes": sizes, "numbers": numbers, "view": view}
-    types = zip(("list", "tuple", "float", "int", "array"), (list, tuple, float, int, np.ndarray))
-    given = structure(Columns)(
-        count=sizes[0],
-        width=len(numbers) // sizes[0],
-        arguments=len(shapes),
-        **{name: address(room) for name, room in rooms.items()},
-        **{f"{name}_type": id(type_) for name, type_ in types},
-    )
-    return reader((addressof(given), given, rooms))
+    def __init__(self, columns: Sequence[Any], numbers: Any) -> None:
+        import numpy as np
+
+        shapes = [column.shape for column in columns]
+        ends = np.array(list(accumulate(map(len, shapes))), np.int64)
+        sizes = np.array(list(chain.from_iterable(shapes)), np.int64)
+        view = np.zeros(VIEW, np.int64)
+        self._rooms = {"ends": ends, "sizes": sizes, "numbers": numbers, "view": view}
+        types = (list, tuple, float, int, np.ndarray)
+        names = ("list", "tuple", "float", "int", "array")
+        self._given = given = structure(Columns)(
+            count=sizes[0],
+            width=len(numbers) // sizes[0],
+            arguments=len(shapes),
+            **{name: address(room) for name, room in self._rooms.items()},
+            **{f"{name}_type": id(type_) for name, type_ in zip(names, types)},
+        )
+        # Gives REFUSED for arguments of other sizes or types, or with a nan.
+        self.read = reader((addressof(given), given))
+        self.requirements: Sequence[Requirement] | None = None  # those that numbers are known for
+        self._known: list[tuple[int, set[float], Any]] = []  # by their position, and where for C
+        self._learns = True  # as long as there is room for them
+
+    def learn(self, requirements: Sequence[Requirement]) -> None:
+        """Learns that the numbers that are there meet these requirements."""
+        import numpy as np
+
+        if requirements is not self.requirements:
+            checked = np.array(sorted({each.position for each in requirements}), np.int64)
+            known = np.full((len(checked), KNOWN), np.nan)
+            self._rooms |= {"checked": checked, "known": known}
+            self._given.checked, self._given.known = address(checked), address(known)
+            self._given.checks = len(checked)
+            self.requirements, self._learns = requirements, True
+            self._known = [(k, set[float](), room) for k, room in zip(checked.tolist(), known)]
+        if self._learns:
+            numbers, width = self._rooms["numbers"], self._given.width
+            for position, found, room in self._known:
+                new = {*numbers[position::width].tolist()} - found
+                if len(found) + len(new) > KNOWN:
+                    self._learns = False
+                elif new:
+                    room[len(found) : len(found) + len(new)] = [*new]
+                    found |= new
 
 
 def sizes_of(batches: Sequence[Any]) -> Sizes:

@@ -575,14 +575,14 @@ def _python() -> dict[str, Any]:
     """What functions that read Python's objects find by name.
 
     type_of(object): where its type is; put_type(object, type): it has this type.
-    item_of(tuple, i): its item i. number_of(float): its number.
+    item_of(tuple, i): its item i; items_of(list): all of them. number_of(float): its number.
     value_of(variable): a context variable's value, which must be given back; 0 is an error.
     keep_object(object): kept() is this object from now on.
     PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
 
-    from .translate import FLOAT64, I64, INT, Body, Typed
+    from .translate import FLOAT64, I64, INT, INTEGERS, Body, Typed
 
     last_of_head = I64(object.__basicsize__ // 8 - 1)  # all objects begin so
 
@@ -601,6 +601,10 @@ def _python() -> dict[str, Any]:
 
     def item_of(body: Body, tuple_: Typed, i: Typed) -> Typed:
         return word(body, tuple_, body.builder.add(i.ir, I64(tuple.__basicsize__ // 8)))
+
+    def items_of(body: Body, list_: Typed) -> Typed:
+        begin = word(body, list_, I64(list.__basicsize__ // 8 - 2))
+        return Typed(INTEGERS, body.builder.inttoptr(begin.ir, INTEGERS.ir))
 
     def number_of(body: Body, float_: Typed) -> Typed:
         bits = word(body, float_, I64(float.__basicsize__ // 8 - 1))
@@ -680,6 +684,7 @@ def _python() -> dict[str, Any]:
         "type_of": type_of,
         "put_type": put_type,
         "item_of": item_of,
+        "items_of": items_of,
         "number_of": number_of,
         "value_of": value_of,
         "kept": kept,
@@ -698,8 +703,11 @@ def _processor() -> str:
 # ---- from source to machine code
 
 
-def run_address(dtype: Dtype) -> int:
-    """The address of the machine code of `kernels.run`; ImportError without llvmlite."""
+def run_kernel(dtype: Dtype) -> Callable[[int], int]:
+    """`kernels.run` in machine code, during which Python runs other threads.
+
+    ImportError without llvmlite.
+    """
     tiles = "".join(
         [
             *[_TILE.format(rows=rows, of=of, breadth=_BREADTHS[of]) for rows, of in _TILE_NAMES],
@@ -712,7 +720,9 @@ def run_address(dtype: Dtype) -> int:
     )
     text = tiles + Path(kernels.__file__).read_text(encoding="utf-8")
     compiled = partial(_announced, dtype, kernels, _SUMS, ["run"])
-    return machine_code.load(f"kernels_{dtype.name}", text, compiled)["run"]
+    addresses = machine_code.load(f"kernels_{dtype.name}", text, compiled)
+    (run,) = _in_c(tuple(addresses.items()))(None)
+    return run  # type: ignore[no-any-return]
 
 
 @cache
@@ -730,7 +740,7 @@ def loops_of(op: Op, dtype: Dtype) -> list[int]:
     return _loop_addresses(f"op_{op.name}", arguments, loops, dtype)
 
 
-def reader(own: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], bool]:
+def reader(own: tuple[Any, ...]) -> Callable[[tuple[Any, ...]], int]:
     """`reading.read` for what it belongs to."""
     (read,) = as_in_c(reading)(own)
     return read  # type: ignore[no-any-return]
@@ -767,9 +777,15 @@ def addresses_in(source: Any) -> dict[str, int]:
     return machine_code.load(path.stem, path.read_text(encoding="utf-8"), compiled)
 
 
-@cache  # what Python knows of each function must stay where it is
 def as_in_c(source: Any) -> Callable[[Any], list[Any]]:
-    """Gives, for what they belong to, the functions of a module as those that are written in C.
+    """Gives, for what they belong to, the functions of a module as those that are written in C."""
+    addresses = addresses_in(source)
+    return _in_c(tuple([(name, addresses[name]) for name in source.ENTRIES]))
+
+
+@cache  # what Python knows of each function must stay where it is
+def _in_c(addresses: tuple[tuple[str, int], ...]) -> Callable[[Any], list[Any]]:
+    """As `as_in_c`, for functions at these addresses.
 
     Python calls them without ctypes, which takes 5 µs for a pass.
     """
@@ -783,11 +799,8 @@ def as_in_c(source: Any) -> Callable[[Any], list[Any]]:
             ("doc", ctypes.c_char_p),
         )
 
-    addresses = addresses_in(source)
     in_a_row = 0x80  # the arguments: C's METH_FASTCALL
-    definitions = [
-        Definition(name.encode(), addresses[name], in_a_row, None) for name in source.ENTRIES
-    ]
+    definitions = [Definition(name.encode(), where, in_a_row, None) for name, where in addresses]
     types = (ctypes.POINTER(Definition), ctypes.py_object, ctypes.c_void_p)
     new = ctypes.PYFUNCTYPE(ctypes.py_object, *types)(("PyCFunction_NewEx", ctypes.pythonapi))
     return lambda own: [new(definition, own, None) for definition in definitions]
@@ -831,8 +844,11 @@ def _addresses(title: str, text: str, exported: Sequence[str], dtype: Dtype) -> 
     return machine_code.load(title, text, compiled)
 
 
-def _add_call(module: Any, name: str, symbol: str) -> None:
-    """Adds what `as_in_c` takes: it calls a pass with the arrays and whole numbers given."""
+def _add_call(module: Any, name: str, symbol: str, releases: bool) -> None:
+    """Adds what `as_in_c` takes: it calls a function with the arrays and whole numbers given.
+
+    releases: whether Python runs other threads meanwhile.
+    """
     from llvmlite import ir
 
     from .translate import I64, INT, INTEGERS, Rows
@@ -865,7 +881,10 @@ def _add_call(module: Any, name: str, symbol: str) -> None:
             arguments.append(called("PyLong_AsSsize_t", I64, given))
         else:
             arguments.append(row_of(given, kind))
+    thread = called("PyEval_SaveThread", I64) if releases else None
     found = builder.call(callee.function, arguments)
+    if releases:
+        called("PyEval_RestoreThread", ir.VoidType(), thread)
     builder.ret(called("PyLong_FromSsize_t", I64, found if callee.result else I64(0)))
 
 
@@ -901,12 +920,12 @@ def _compiled(
     names |= operations(dtype) if dtype else _python()
     module = Module(_kinds(dtype), names)
     symbols = {function: f"{name}_{function}" for function in exported}
-    inside = {} if python is python_passes else symbols
+    inside = {} if python in (python_passes, kernels) else symbols
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef):
             symbol, is_apart = inside.get(node.name, ""), node.name in _APART
             module.add(node, flags.get(node.name, ()), symbol, is_apart)
-    if python is python_passes:
+    if python in (python_passes, kernels):
         for function, symbol in symbols.items():
-            _add_call(module, function, symbol)
+            _add_call(module, function, symbol, releases=python is kernels)
     return machine_code.machine_code(symbols, str(module.ir))

@@ -41,7 +41,7 @@ class OptimizerMemory:
 
     def is_ready(self) -> bool:
         """Whether the state is in the machine."""
-        return bool(self.optimizer.has_lent_state_to(self))
+        return self.optimizer.has_lent_state_to(self)  # type: ignore[no-any-return]
 
     def push(self) -> None:
         """Copies the optimizer's state into the machine; ValueError if it is not whole."""

@@ -32,17 +32,18 @@ class ParameterMemory:
 
     def __init__(self, machine: Any, parameters: list[Value]) -> None:
         self.machine, self.parameters = machine, parameters
+        self._first = parameters[0] if parameters else None
         self.kind = _class_while_away(self)
         self.is_pushed = False  # whether the machine has a copy, for its next run alone
         self._places: WeakKeyDictionary[ParameterMemory, array[int] | None] = WeakKeyDictionary()
 
     def is_away(self) -> bool:
         """Whether the numbers are in the machine."""
-        return bool(self.parameters) and type(self.parameters[0]) is self.kind
+        return type(self._first) is self.kind
 
     def is_ready(self) -> bool:
         """Whether the machine can run."""
-        return self.is_pushed or self.is_away()
+        return self.is_pushed or type(self._first) is self.kind  # at each call: not by is_away()
 
     def push(self) -> None:
         """Copies the parameters into the machine, and leaves them there if it can."""
@@ -65,7 +66,7 @@ class ParameterMemory:
     def finish(self, changed: bool) -> None:
         """To be called after a run, with whether it may have changed anything."""
         self.is_pushed = False
-        if changed and not self.is_away():
+        if changed and type(self._first) is not self.kind:
             self.keep()
 
     def keep(self) -> None:

@@ -69,6 +69,30 @@ class Entry:
         return not self.modules or [module.training for module in self.modules] == self.modes
 
 
+class _Ready:
+    """What was prepared last: the programs of these shapes.
+
+    modal: those that depend on the mode of modules; required: what the inputs must fulfil, by the
+        position of the shape.
+    """
+
+    def __init__(self, shapes: Sequence[Key] = (), entries: list[Entry] | None = None) -> None:
+        self.shapes, self.entries = shapes, entries or []
+        self.modal = [entry for entry in self.entries if entry.modules]
+        self.required = [
+            (kind, entry.requirements)
+            for kind, entry in enumerate(self.entries)
+            if entry.requirements
+        ]
+
+    def is_current(self) -> bool:
+        """Whether all modules are in the mode in which they were recorded."""
+        return all(map(Entry.is_current, self.modal))
+
+
+_NOTHING = _Ready()
+
+
 class Programs:
     """The programs of one function.
 
@@ -105,22 +129,23 @@ class Programs:
         self._settings_of = attrgetter("__class__", *names)  # what the update depends on
         self._settings: Any = None  # these, when the update was traced
         self._loaded: dict[Key, Program] = {}  # the programs that the machine has, in its order
-        self._generators: list[random.Random | None] = []  # of their random numbers
+        self.generators: list[random.Random | None] = []  # of their random numbers
         self._whole: dict[Key, Batches] = {}  # the last step of all examples of a shape
-        self._ready: tuple[list[Key], list[Entry]] = [], []  # what was prepared last
+        self._same_whole: tuple[Any, Any] = None, None  # inputs, and the step that reads them there
+        self._ready = _NOTHING
 
     def prepare(self, examples: Examples) -> list[Entry]:
         """The programs for all shapes of these examples, recorded if they are new."""
-        self._trace_optimizer()
-        shapes, entries = self._ready
-        if examples.shapes != shapes or not all(map(Entry.is_current, entries)):
-            self._ready = [], []  # as long as an error may come
-            entries = self._prepare(examples)
-            self._ready = examples.shapes, entries
-        for kind, entry in enumerate(entries):
-            if entry.requirements:
-                examples.require(entry.requirements, kind)
-        return entries
+        if self.optimizer is not None and self._settings_of(self.optimizer) != self._settings:
+            self._trace_optimizer()
+        ready = self._ready
+        if examples.shapes != ready.shapes or (ready.modal and not ready.is_current()):
+            self._ready = _NOTHING  # as long as an error may come
+            self._ready = ready = _Ready(examples.shapes, self._prepare(examples))
+        for kind, requirements in ready.required:
+            if examples.met is not requirements:
+                examples.require(requirements, kind)
+        return ready.entries
 
     def _prepare(self, examples: Examples) -> list[Entry]:
         """As `prepare`, for other shapes than the last ones'."""
@@ -192,14 +217,11 @@ class Programs:
             )
 
     def _trace_optimizer(self) -> None:
-        """Traces the optimizer's update if its settings are new; lr may change at any time."""
-        if self.optimizer is None:
-            return
+        """Traces the optimizer's update for its new settings; lr may change at any time."""
         settings = self._settings_of(self.optimizer)
-        if settings != self._settings:
-            self.update = trace(self.optimizer)
-            self._settings = settings
-            self._forget_machine()
+        self.update = trace(self.optimizer)
+        self._settings = settings
+        self._forget_machine()
 
     # ---- the machine
 
@@ -212,8 +234,8 @@ class Programs:
                 slots = self.store.slots(self.optimizer.parameters)
                 self.state = OptimizerMemory(machine, slots, self.optimizer, self.update)
         self._loaded = {key: entry.program for key, entry in self.entries.items()}
-        self._generators = [g for entry in self.entries.values() for g in entry.program.generators]
-        self._whole = {}
+        self.generators = [g for entry in self.entries.values() for g in entry.program.generators]
+        self._whole, self._same_whole = {}, (None, None)
         with self.machine.lock:
             self.machine.load(list(self._loaded.values()))
 
@@ -235,7 +257,7 @@ class Programs:
 
     def _forget_machine(self) -> None:
         """The next programs get a new machine."""
-        self.machine, self._loaded, self._ready = None, {}, ([], [])
+        self.machine, self._loaded, self._ready = None, {}, _NOTHING
 
     def run(self, batches: Batches, first: int, count: int, task: Task) -> Outcome:
         """Runs `count` steps from step `first` on, with the parameters as they are now.
@@ -244,19 +266,20 @@ class Programs:
         one. Before the first step the parameters count as being in the machine, so that nothing
         is lost if Ctrl-C ends the run.
         """
+        machine, memory, state = self.machine, self.memory, self.state
         if not task.differentiated:
-            self.memory.borrow()
+            memory.borrow()
         while True:
-            with self.machine.lock:
-                if self.memory.is_ready() and (self.state is None or self.state.is_ready()):
+            with machine.lock:
+                if memory.is_ready() and (state is None or state.is_ready()):
                     try:
-                        return self.machine.run(batches, first, count, task)  # type: ignore[no-any-return]
+                        return machine.run(batches, first, count, task)  # type: ignore[no-any-return]
                     finally:
-                        self.memory.finish(task.differentiated)
-            if not self.memory.is_ready():
-                self.memory.push()
-            if self.state and not self.state.is_ready():
-                self.state.push()
+                        memory.finish(task.differentiated)
+            if not memory.is_ready():
+                memory.push()
+            if state and not state.is_ready():
+                state.push()
 
     def go_back(self) -> None:
         """Undoes the last update of a guarded run."""
@@ -279,10 +302,16 @@ class Programs:
 
     def in_one_batch(self, examples: Examples, stored: bool = False) -> Batches:
         """All examples as one step; fast if they are as many as the last ones of their shape."""
+        inputs, same = self._same_whole
+        if inputs is examples.inputs:
+            return same  # type: ignore[no-any-return]
         key = examples.shapes[0]
         known = self._whole.get(key) if len(examples.shapes) == 1 else None
         if known and len(known.starts) == examples.count:
-            return self.machine.take_again(known, examples.inputs)  # type: ignore[no-any-return]
+            batches: Batches = self.machine.take_again(known, examples.inputs)
+            if batches is known:
+                self._same_whole = examples.inputs, batches
+            return batches
         order = range(examples.count)
         batches = self.in_batches(examples, [order], examples.count, stored=stored)
         if len(examples.shapes) == 1:
@@ -291,20 +320,18 @@ class Programs:
 
     def seeds(self) -> list[int]:
         """A seed for each random number of each program, drawn from its own generator."""
-        if not self._generators:
-            return []
-        drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(self._generators)}
-        return [drawn[g] for g in self._generators]
+        drawn = {g: (g or random).getrandbits(62) for g in dict.fromkeys(self.generators)}
+        return [drawn[g] for g in self.generators]
 
     def no_seeds(self) -> list[int]:
         """Seeds for the random numbers of each program, without drawing any."""
-        return [0] * len(self._generators)
+        return [0] * len(self.generators)
 
     def require_seeds(self, seeds: Sequence[int]) -> None:
         """ValueError if these seeds are not as many as the programs take."""
-        if len(seeds) != len(self._generators):
+        if len(seeds) != len(self.generators):
             raise ValueError(
-                f"the recorded function draws {len(self._generators)} random numbers for each "
+                f"the recorded function draws {len(self.generators)} random numbers for each "
                 f"example, and there are seeds for {len(seeds)}: it was another function before"
             )
 

@@ -23,14 +23,14 @@ places: Any = None
 columns_at: Any = None
 type_of: Any = None
 item_of: Any = None
+items_of: Any = None
 number_of: Any = None
 PyTuple_Size: Any = None
 PyTuple_GetItem: Any = None
 PyList_Size: Any = None
-PyList_GetItem: Any = None
 PyLong_AsDouble: Any = None
 PyLong_AsSsize_t: Any = None
-PyBool_FromLong: Any = None
+PyLong_FromSsize_t: Any = None
 PyErr_BadArgument: Any = None
 PyErr_Occurred: Any = None
 PyErr_Clear: Any = None
@@ -42,6 +42,10 @@ VIEW = 10  # how many words describe the memory of an array: C's Py_buffer
 BUF, ITEMSIZE, NDIM, LETTERS, SHAPE = 0, 3, 9, 5, 6  # some of them; NDIM has half a word
 
 DOUBLE, LONG, LONG_LONG = map(ord, "dlq")  # an array's names for numbers of 64 bits
+
+KNOWN = 32  # how many numbers are known of each that is checked; nan where there are fewer
+
+REFUSED, READ, READ_AND_KNOWN = range(3)  # what `copy_and_compare` returns
 
 
 def length(columns: Columns, x: int) -> int:
@@ -56,8 +60,8 @@ def length(columns: Columns, x: int) -> int:
 def item(columns: Columns, x: int, i: int) -> int:
     """An item of a list or tuple."""
     if type_of(x) == columns.list_type:
-        return int(PyList_GetItem(x, i))
-    return int(PyTuple_GetItem(x, i))
+        return int(items_of(x)[i])
+    return int(item_of(x, i))
 
 
 def read_number(columns: Columns, x: int, to: int) -> int:
@@ -162,12 +166,33 @@ def copy_all(columns: Columns, batches: int) -> int:
     return 1
 
 
+def all_known(columns: Columns) -> int:
+    """Whether the numbers that were copied are known, those of them that are checked."""
+    numbers, known = doubles(columns.numbers), doubles(columns.known)
+    for j in range(columns.checks):
+        at = integers(columns.checked)[j]
+        for i in range(columns.count):
+            number, k, end = numbers[at + i * columns.width], j * KNOWN, (j + 1) * KNOWN
+            while k < end and known[k] != number:
+                k += 1
+            if k == end:
+                return 0
+    return 1
+
+
+def copy_and_compare(columns: Columns, batches: int) -> int:
+    """REFUSED if the numbers of a tuple of batches were not copied; READ if one is not known."""
+    if not copy_all(columns, batches):
+        return REFUSED
+    return READ_AND_KNOWN if all_known(columns) else READ
+
+
 def read(own: int, arguments: int, count: int) -> int:
-    """`read(batches)`: whether their numbers were copied; `own` begins with where `columns` are."""
+    """`read(batches)`: as `copy_and_compare`; `own` begins with where `columns` are."""
     if count != 1:
         return int(PyErr_BadArgument())
     columns = columns_at(PyLong_AsSsize_t(item_of(own, 0)), 0)
-    return int(PyBool_FromLong(copy_all(columns, integers(arguments)[0])))
+    return int(PyLong_FromSsize_t(copy_and_compare(columns, integers(arguments)[0])))
 
 
 ENTRIES = ("read",)

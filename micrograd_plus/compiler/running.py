@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from array import array
 from collections.abc import Callable, Sequence
-from ctypes import CFUNCTYPE, c_int64
 from dataclasses import replace
 from functools import cache
 from threading import RLock
@@ -26,7 +25,7 @@ from .interpreter import PlainMachine
 from .kernels import part_size
 from .layout import Program, overwriting
 from .loops import numbers_read
-from .native import is_installed, passes
+from .native import is_installed, passes, run_kernel
 from .optimizer_memory import numbers_of, states_of
 from .tape import (
     BY_ROW,
@@ -61,7 +60,7 @@ class NativeMachine:
         import numpy as np
 
         self.np, self.dtype = np, dtype
-        self.run_kernel = _kernel(dtype)
+        self.run_kernel = run_kernel(dtype)
         self.parameters, self.moved, self.optimizer = parameters, moved, optimizer
         self.kept, self.counted = (update.kept, update.counted) if update else ([], [])
         self.data = self._zeros(parameters)
@@ -136,10 +135,13 @@ class NativeMachine:
 
     def _make_room(self, steps: int) -> None:
         """Makes room for the numbers that each of so many steps has."""
-        self.rates, self.losses, self.norms = self.np.zeros((3, steps))
+        self.rates = self.np.zeros(steps)
+        # Arrays of Python's own give their numbers faster than NumPy's.
+        self.losses, self.norms = array("d", bytes(8 * steps)), array("d", bytes(8 * steps))
         self.given_rates: Any = None  # of each step, or that of all and their number
-        for name in ("rates", "losses", "norms"):
-            setattr(self.work, name, address(getattr(self, name)))
+        self.work.rates = address(self.rates)
+        for name in ("losses", "norms"):
+            setattr(self.work, name, getattr(self, name).buffer_info()[0])
 
     def read(self) -> tuple[list[float], list[float]]:
         """The numbers and the gradients of all parameters."""
@@ -216,18 +218,18 @@ class NativeMachine:
         """Runs `count` steps of the batches from step `first` on."""
         if count > len(self.losses):
             self._make_room(count)
-        given = batches.addresses, first, count, task
+        moved = self.moved if task.differentiated else 0
+        given = batches.addresses, first, count, task, self.remembers
         if given != self.given:
             self.given = None  # if Ctrl-C comes in between
             self._write(*given)
             self.given = given
-        work, moved = self.work, self.moved if task.differentiated else 0
         if moved:
             rates = task.rates or (self.optimizer.lr, count)
             if rates != self.given_rates:
                 self.rates[:count] = task.rates or self.optimizer.lr
                 self.given_rates = rates
-            work.first_update = self.updates[self.remembers]
+        work = self.work
         work.completed = 0
         threads = task.threads and self._useful_threads(batches, first, count, task.threads)
         used = (self.tape, batches, self.losses, self.norms)
@@ -235,12 +237,15 @@ class NativeMachine:
             self.threads.run(self.run_kernel, threads, used)
         finally:  # also after Ctrl-C, which Python handles when the kernel returns
             self.completed = done = work.completed
-            self.remembers = self.remembers or (done > 0 and moved > 0)
+            if done and moved:
+                self.remembers = True
         shown = min(done + 1, count)
         norms = self.norms[:shown].tolist() if task.guarded else []
         return Outcome(done, self.losses[:shown].tolist(), norms)
 
-    def _write(self, addresses: tuple[int, ...], first: int, count: int, task: Task) -> None:
+    def _write(
+        self, addresses: tuple[int, ...], first: int, count: int, task: Task, remembers: bool
+    ) -> None:
         """Writes what the next run needs, and what it leaves for those that are given the same."""
         work = self.work
         if task.seeds:
@@ -253,15 +258,8 @@ class NativeMachine:
         work.first_step, work.step_count = first, count
         work.differentiated = task.differentiated
         work.moved = self.moved if task.differentiated else 0
+        work.first_update = self.updates[remembers]
         work.clip, work.guarded = task.clip, task.guarded
-
-
-@cache
-def _kernel(dtype: Dtype) -> Any:
-    """`kernels.run` as a function of the address of its `Work`."""
-    from .native import run_address
-
-    return CFUNCTYPE(c_int64, c_int64)(run_address(dtype))
 
 
 class _Encoder:

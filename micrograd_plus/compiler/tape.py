@@ -242,6 +242,9 @@ class Columns:
     ends: where the sizes of each argument end; `sizes` has those of one after the other, each
         from the outermost in.
     numbers: where they are copied to. view: room for C's description of an array.
+    checks: how many numbers of each example are compared with those that are known; checked: which
+        ones; known: for each of them as many numbers as
+        `reading.KNOWN` says.
     list_type and others: where Python's types are.
     """
 
@@ -252,6 +255,9 @@ class Columns:
     sizes: Address
     numbers: Address
     view: Address
+    checks: int
+    checked: Address
+    known: Address
     list_type: Address
     tuple_type: Address
     float_type: Address

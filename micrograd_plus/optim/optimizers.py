@@ -87,7 +87,7 @@ class Optimizer:
 
     def has_lent_state_to(self, fetch: Any) -> bool:
         """Whether the state is still read from `fetch`: it has not been read or set since."""
-        return self._fetch is not None and self._fetch is fetch
+        return self._fetch is fetch
 
     def update(self, gradient: float, data: float, state: dict[str, float]) -> float:
         """The new number of a parameter that has the number `data` and this gradient."""

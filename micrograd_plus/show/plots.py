@@ -26,7 +26,7 @@ from ..ops import function_of_one
 from ..support.nested import flatten, is_nested, plain
 from ..support.words import in_short
 from .scale import NEGATIVE, NEGATIVE_LINE, POSITIVE, POSITIVE_LINE
-from .style import MARKERS, PALETTE, new_figure, width_of_ticks
+from .style import MARKERS, PALETTE, TICK_PAD, TICK_SIZE, new_figure, width_of_ticks
 
 if TYPE_CHECKING:
     from .figure import Plot
@@ -488,13 +488,13 @@ def plot_attention(
     across = min(len(heads), 4)
     down = ceil(len(heads) / across)
     # All in inches, so that matplotlib need not measure every text twice to find room for it.
-    label = width_of_ticks(columns)
+    label, of_row = width_of_ticks(columns), width_of_ticks(tokens)
     cell = max(0.36, min(1.6 / len(tokens), 2.4 / len(columns)), label + 0.12 if label < 0.5 else 0)
     is_upright = label < cell
     wide, high = cell * len(columns), cell * len(tokens)
-    left, right, gap = width_of_ticks(tokens) + 0.6, 1.2, max(0.3, 1 - wide)
-    above, below = 0.45, (0.2 if is_upright else label) + 0.4
-    below = max(below, 2.7 - above - high)  # room for the colour bar
+    left, right, gap = of_row + 0.6, 1.2, max(0.3, 1 - wide)
+    above, deep = 0.45, 0.2 if is_upright else label
+    below = max(deep + 0.4, 2.7 - above - high)  # room for the colour bar
     width, height = left + across * (wide + gap) - gap + right, down * (above + high + below)
     places = {
         **{"left": left / width, "right": 1 - right / width, "wspace": gap / wide},
@@ -503,12 +503,19 @@ def plot_attention(
     with new_figure(width, height, down, across, path, places) as (figure, axes):
         for i, (ax, head) in enumerate(zip(axes, numbers)):
             image = ax.imshow(head, cmap="Blues", vmin=0, vmax=1)
-            ax.set_xticks(range(len(columns)), columns, rotation=0 if is_upright else 90)
-            ax.tick_params(length=0)
-            ax.set(title=f"head {i}" if len(heads) > 1 else "", xlabel="key", yticks=[])
+            ax.set(title=f"head {i}" if len(heads) > 1 else "", xticks=[], yticks=[])
+            ax.set_xlabel("key", labelpad=72 * deep + TICK_PAD)
+            # Texts in the places of ticks, which take three times as long: each has three lines.
+            place, va, ha = ax.get_xaxis_text1_transform(TICK_PAD)
+            how = {"transform": place, "va": va, "ha": ha, "size": TICK_SIZE}
+            for k, text in enumerate(columns):
+                ax.text(k, 0, text, rotation=0 if is_upright else 90, **how)
             if i % across == 0:
-                ax.set_yticks(range(len(tokens)), tokens)
-                ax.set_ylabel("query")
+                ax.set_ylabel("query", labelpad=72 * of_row + 2 * TICK_PAD)
+                place, va, ha = ax.get_yaxis_text1_transform(TICK_PAD)
+                how = {"transform": place, "va": va, "ha": ha, "size": TICK_SIZE}
+                for k, text in enumerate(tokens):
+                    ax.text(0, k, text, **how)
         for ax in axes[len(heads) :]:
             ax.set_axis_off()
         beside = (1 - (right - 0.25) / width, 0.15, 0.15 / width, 0.7)

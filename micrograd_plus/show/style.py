@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 # The palette of Okabe and Ito (2008), whose colours can be distinguished by the colour-blind.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "os^Dv*PX"
+TICK_SIZE, TICK_PAD = 12, 3.5  # of the labels of ticks, and from these to the axes, in points
 _STYLE: Any = {
     "figure.dpi": 150,  # enough for a projector
     "font.size": 14,
     "legend.fontsize": 12,
     "legend.frameon": False,
-    "xtick.labelsize": 12,
-    "ytick.labelsize": 12,
+    "xtick.labelsize": TICK_SIZE,
+    "ytick.labelsize": TICK_SIZE,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
@@ -41,21 +42,25 @@ def _require_matplotlib() -> None:
 
 
 def import_matplotlib() -> None:
-    """Imports matplotlib, if it is installed, in two thirds of the time: for a command.
+    """Imports matplotlib, if it is installed, in half the time: for a command.
 
-    The rest of the time matplotlib writes tables of properties for its docstrings. They are left
-    out, so this is not for a notebook.
+    The rest of the time matplotlib looks for the properties of each class, for its docstrings and
+    for the signature of `set`. They are left out, so this is not for a notebook.
     """
     try:
         from matplotlib import artist as artists
     except ImportError:  # a plot will say what to install
         return
-    tables = artists.kwdoc
-    artists.kwdoc = lambda artist: ""
-    try:
+    left_out: list[tuple[Any, str, Any]] = [
+        (artists, "kwdoc", lambda artist: ""),
+        (artists.Artist, "_update_set_signature_and_docstring", classmethod(lambda cls: None)),
+    ]
+    with ExitStack() as afterwards:
+        for owner, name, nothing in left_out:
+            if name in vars(owner):  # one of them is not public: a later version may lack it
+                afterwards.callback(setattr, owner, name, vars(owner)[name])
+                setattr(owner, name, nothing)
         import matplotlib.figure  # noqa: F401
-    finally:
-        artists.kwdoc = tables
 
 
 @contextmanager
@@ -90,5 +95,5 @@ def width_of_ticks(texts: Sequence[str]) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(size=_STYLE["xtick.labelsize"])
+    font = FontProperties(size=TICK_SIZE)
     return max(text_to_path.get_text_width_height_descent(t, font, False)[0] for t in texts) / 72
