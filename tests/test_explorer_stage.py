@@ -433,7 +433,7 @@ def test_the_map_shows_and_moves_the_window(opened: Open) -> None:
     page.evaluate("setMode('predict'); viewport.panBy(-0.2, -0.2)")  # the window is higher
     until(page, lambda: seen() == pytest.approx([0] * 4, abs=0.04))
     page.evaluate("setMode('step')")
-    assert seen() == pytest.approx([0] * 4, abs=0.04)
+    until(page, lambda: seen() == pytest.approx([0] * 4, abs=0.04))
 
 
 @pytest.mark.parametrize("size", [LAPTOP, PHONE])
