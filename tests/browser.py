@@ -22,6 +22,9 @@ _FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
 
+PATIENCE = 60_000
+"""Milliseconds after which a page has failed to do something; slow machines take seconds."""
+
 LOCAL = ("file:", "data:", "about:", "blob:")
 """How the addresses begin that are not of a network."""
 
@@ -38,7 +41,7 @@ def chromium() -> Iterator[Any]:
     if found is None:
         pytest.skip("there is no Chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=_FLAGS)
+        browser = driver.chromium.launch(executable_path=found, args=_FLAGS, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -62,6 +65,7 @@ def new_context(browser: Any, painted: bool = False, **settings: Any) -> Any:
     painted: for a page that is looked at.
     """
     context = browser.new_context(**settings)
+    context.set_default_timeout(PATIENCE)
     if not painted:
         context.add_init_script(_UNPAINTED)
     return context
@@ -92,7 +96,6 @@ class Visit:
     def __init__(self, browser: Any, **settings: Any) -> None:
         self._look = {"color_scheme": "light", "reduced_motion": "reduce"}
         self.context = new_context(browser, **{"viewport": _WINDOW, **self._look, **settings})
-        self.context.set_default_timeout(10_000)
         self.page = self.context.new_page()
         self.explorer = ""
         self.asked: list[str] = []
@@ -160,6 +163,20 @@ class Visit:
     def _assert_silent(self) -> None:
         assert not self.errors
         assert not self.asked
+
+
+def until(page: Any, holds: Callable[[], Any]) -> None:
+    """Waits for what the page does later; playwright's own way needs `eval`, which pages forbid."""
+    for _ in range(PATIENCE // 50):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("it never came to this")
+
+
+def let_pass(page: Any, milliseconds: int) -> None:
+    """Waits by the page's own clock: what it does after a shorter time, it has done then."""
+    page.evaluate("time => new Promise((done) => setTimeout(done, time))", milliseconds)
 
 
 def after_each_press(page: Any, key: str, count: int, expression: str) -> list[Any]:

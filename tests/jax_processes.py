@@ -101,7 +101,7 @@ def main() -> None:
         return
     address, count, number = sys.argv[1:]
     jax.config.update("jax_enable_recoverability", True)  # else JAX aborts at the end of this
-    jax.distributed.initialize(address, int(count), int(number), heartbeat_timeout_seconds=10)
+    jax.distributed.initialize(address, int(count), int(number), coordinator_bind_address=address)
     try:
         while True:
             show(trained(engine="jax", devices="all"))

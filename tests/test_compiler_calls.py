@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 import gc
 import math
-import os
 import pickle
 import random
 import re
-import signal
 import sys
 import threading
 import weakref
@@ -17,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from interrupts import ctrl_c
 from machines import values
 from optimizers import SCHEDULES
 
@@ -354,23 +353,12 @@ def test_the_first_rate_is_the_one_that_the_user_has_set(machine: str) -> None:
 
 def test_a_schedule_stands_where_the_steps_stand_after_ctrl_c(machine: str) -> None:
     """The signal comes while a part runs; each step moves the parameter by its learning rate."""
-    if sys.platform == "win32":
-        pytest.skip("there are no such signals")
-    other = Value(0.0)
-    mp.compile(lambda x: other * x, optim.SGD([other], lr=1.0))([1.0])  # compiles all that is used
     w = Value(0.0)
     sgd = optim.SGD([w], lr=1.0)
     schedule = optim.LinearLR(sgd, 1.0, 0.0, total_iters=10**7)
     step = mp.compile(lambda x: w * x, sgd)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            step.run([1.0], epochs=10**7, schedule=schedule, progress=False)
-    finally:
-        signal.signal(signal.SIGINT, before)
-        timer.join()
+    with ctrl_c(lambda: w.data != 0.0):
+        step.run([1.0], epochs=10**7, schedule=schedule, progress=False)
     done = schedule.last_epoch
     assert 0 < done < 10**7
     assert sgd.lr == schedule.lr_at(done)

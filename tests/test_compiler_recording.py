@@ -915,11 +915,11 @@ def test_another_thread_may_use_the_parameters_while_a_function_is_recorded() ->
 
     def loss(x: Any) -> Value:
         inside.set()
-        done.wait(10)
+        done.wait(60)
         return w * x
 
     def other() -> None:
-        inside.wait(10)
+        inside.wait(60)
         w.data = 3.0
         found.extend([w.data, w > 2, (w * 2).data, f"{w:.1f}", repr(w)])
         done.set()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of Jupyter's own libr
 def page(browser: Any) -> Iterator[Any]:
     """A page; what Jupyter's pages ask of other machines is denied."""
     context = new_context(browser, viewport={"width": 1280, "height": 1600})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(240_000)  # a server and a kernel have to start
     yield context.new_page()
     context.close()
 
@@ -73,12 +74,9 @@ def lab(tmp_path: Path) -> Iterator[str]:
     """The address of a Jupyter Lab whose folder holds the notebook."""
     pytest.importorskip("jupyterlab")
     notebook(tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     own = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     own["JUPYTER_NO_CONFIG"] = "1"  # without the extensions of other packages, at the server …
-    flags = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    flags = ["--no-browser", "--allow-root", "--ip=127.0.0.1"]
     flags += ["--LabApp.labextensions_path=[]"]  # … and in the page
     flags += ["--IdentityProvider.token=", "--LabApp.check_for_updates_class="]
     flags[-1] += "jupyterlab.NeverCheckForUpdate"
@@ -91,28 +89,28 @@ def lab(tmp_path: Path) -> Iterator[str]:
             stderr=log,
         )
         try:
-            address = f"http://127.0.0.1:{port}"
-            wait_for(f"{address}/api", server)
-            yield address
+            yield address_of(server, tmp_path)
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(240)
 
 
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
+def address_of(server: subprocess.Popen[bytes], folder: Path) -> str:
+    """The address that the server has chosen itself, once it answers there."""
+    for _ in range(960):
         if server.poll() is not None:
             break
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.25)
-    pytest.fail("Jupyter Lab did not start")
+        with suppress(OSError, ValueError):  # it is not written, or does not answer yet
+            (file,) = folder.glob("RUNTIME/jpserver-*.json")
+            address = str(json.loads(file.read_text())["url"])
+            with urllib.request.urlopen(f"{address}api", timeout=60):
+                return address
+        time.sleep(0.25)
+    return pytest.fail(f"Jupyter Lab did not start: {(folder / 'lab.log').read_text()}")
 
 
 def test_in_jupyter_lab_with_a_kernel(page: Any, lab: str) -> None:
-    page.goto(f"{lab}/lab/tree/lesson.ipynb")
+    page.goto(f"{lab}lab/tree/lesson.ipynb")
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.wait_for()
     page.get_by_text("| Idle").wait_for()  # what is run before the kernel is there may be lost
     page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit, after_each_press
+from browser import Visit, after_each_press, let_pass, until
 from graphs import LEAVES, STEPS, build, ours
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,15 +52,6 @@ def folded() -> Explorer:
 
 def stop(page: Any) -> int:
     return int(page.evaluate("shown.stop"))
-
-
-def until(page: Any, condition: str) -> None:
-    """Waits; playwright's own way needs `eval`, which the page forbids."""
-    for _ in range(200):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"it never came to {condition}")
 
 
 def said(page: Any) -> str:
@@ -138,18 +129,18 @@ def test_buttons_and_slider(visit: Open) -> None:
 
 def test_play(visit: Open) -> None:
     page = visit(small())
-    page.select_option("#speed", "20")
     page.click("h1")
     page.keyboard.press("Space")
     assert page.get_attribute("#play", "aria-label") == "Pause"
-    until(page, "shown.stop === stops.length")
+    page.select_option("#speed", "20")
+    until(page, lambda: stop(page) == 7)
     assert page.get_attribute("#play", "aria-label") == "Play"
     page.select_option("#speed", "1")  # so that the end is far when the second click comes
     page.click("#play")  # from the start again
-    until(page, "shown.stop > 0 && shown.stop < stops.length")
+    until(page, lambda: 0 < stop(page) < 7)
     page.click("#play")
     here = stop(page)
-    page.wait_for_timeout(200)
+    let_pass(page, 1200)
     assert stop(page) == here
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit, after_each_press
+from browser import Visit, after_each_press, let_pass, until
 from measures import CONTRASTS, COVERED, OUTSIDE, SMALL_TEXTS, TEXTS_OUTSIDE
 from pages import HOSTILE, chain, mlp, neuron
 
@@ -290,8 +290,7 @@ def test_a_picture_is_fitted(opened: Open, size: tuple[int, int]) -> None:
     assert page.is_hidden("#map")
     fitted = zoom(page)
     page.set_viewport_size({"width": size[0] - 300, "height": size[1]})
-    page.wait_for_timeout(200)  # for the event
-    assert zoom(page) < fitted or fitted == 2  # the largest
+    until(page, lambda: zoom(page) < fitted or fitted == 2)  # the largest
     page.evaluate("present(true)")
     assert zoom(page) >= 16 / 12
 
@@ -349,13 +348,11 @@ def test_ctrl_and_the_wheel_zoom_around_the_pointer(opened: Open) -> None:
     before = zoom(page)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -120)
-    page.wait_for_timeout(200)
-    assert zoom(page) > 1.2 * before
+    until(page, lambda: zoom(page) > 1.2 * before)
     assert middle_of(page, box) == pytest.approx((x, y), abs=2)
     page.mouse.wheel(0, 120)
-    page.wait_for_timeout(100)
+    until(page, lambda: zoom(page) == pytest.approx(before))
     page.keyboard.up("Control")
-    assert zoom(page) == pytest.approx(before)
     assert middle_of(page, box) == pytest.approx((x, y), abs=2)
 
 
@@ -383,8 +380,7 @@ def test_two_fingers_zoom_and_one_moves(opened: Open) -> None:
     for place in range(300, 100, -20):
         fingers("touchMove", place)
     fingers("touchEnd")
-    page.wait_for_timeout(200)
-    assert scrolled(page)[0] > here[0] + 100
+    until(page, lambda: scrolled(page)[0] > here[0] + 100)
     assert zoom(page) == pytest.approx(2 * before)
 
 
@@ -433,12 +429,11 @@ def test_the_map_shows_and_moves_the_window(opened: Open) -> None:
     page.mouse.up()
     room = page.evaluate("(({ scrollWidth: w, clientWidth: c }) => w - c)(viewport.room)")
     assert scrolled(page)[0] == pytest.approx(room, abs=1)
-    page.wait_for_timeout(50)  # for the event of the scrolling
-    assert seen() == pytest.approx([0] * 4, abs=0.04)
+    until(page, lambda: seen() == pytest.approx([0] * 4, abs=0.04))
     page.evaluate("setMode('predict'); viewport.panBy(-0.2, -0.2)")  # the window is higher
-    page.wait_for_timeout(50)
+    until(page, lambda: seen() == pytest.approx([0] * 4, abs=0.04))
     page.evaluate("setMode('step')")
-    assert seen() == pytest.approx([0] * 4, abs=0.04)
+    until(page, lambda: seen() == pytest.approx([0] * 4, abs=0.04))
 
 
 @pytest.mark.parametrize("size", [LAPTOP, PHONE])
@@ -491,7 +486,7 @@ def test_motion_only_where_it_is_wanted(opened: Open) -> None:
     glide = "viewport.room.scrollTo(0, 0); viewport.follow([graph.boxes.at(-3).group]); " + there
     assert page.evaluate(jump + ", " + glide.rpartition("; ")[2])
     still = page.evaluate(glide)
-    page.wait_for_timeout(300)
+    let_pass(page, 300)
     assert page.evaluate(there) == still != [0, 0]
     page.emulate_media(reduced_motion="no-preference")
     try:
@@ -597,16 +592,14 @@ def test_in_a_frame_the_page_around_goes_on_scrolling(
     inside = page.frames[1]
     page.mouse.move(400, 200)  # over the picture
     page.mouse.wheel(0, 300)
-    page.wait_for_timeout(200)
-    assert page.evaluate("scrollY") == 300
+    until(page, lambda: page.evaluate("scrollY") == 300)
     before = inside.evaluate("viewport.zoom")
     page.keyboard.down("Control")
     page.mouse.move(400, 100)
     page.mouse.wheel(0, -100)
-    page.wait_for_timeout(200)
+    until(page, lambda: inside.evaluate("viewport.zoom") > before)
     page.keyboard.up("Control")
     assert page.evaluate("scrollY") == 300
-    assert inside.evaluate("viewport.zoom") > before
     inside.click("#present")
     assert inside.evaluate("document.documentElement.classList.contains('present')")
     inside.press("body", "p")

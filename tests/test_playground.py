@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit
+from browser import Visit, let_pass, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measures import CONTRASTS, OUTSIDE, TEXTS_OUTSIDE
@@ -243,7 +243,7 @@ def at(page: Any, path: Path, address: str) -> Any:
 
 
 def address(page: Any) -> str:
-    page.wait_for_timeout(350)
+    let_pass(page, 350)
     return str(page.evaluate("decodeURIComponent(location.hash)"))
 
 
@@ -317,9 +317,9 @@ def test_names_that_javascript_knows_are_names(page: Any) -> None:
 
 
 def test_an_error_waits_until_the_typing_ends(page: Any) -> None:
-    page.fill("#formula", "a*")
-    assert problem(page) == ""
-    page.wait_for_timeout(900)
+    typed = "$('formula').value = 'a*'; $('formula').dispatchEvent(new Event('input')); "
+    assert page.evaluate(typed + "$('said-below').textContent") == ""  # with no time in between
+    let_pass(page, 900)
     assert "is missing here" in problem(page)
 
 
@@ -398,8 +398,8 @@ def test_the_link_is_copied_or_shown(page: Any) -> None:
         "value: { writeText: async (words) => { window.copied = words; } } })"
     )
     page.fill("#formula", "p/q")
-    page.click("#copy")
-    assert page.inner_text("#copy") == "Copied"
+    soon = "new Promise((done) => setTimeout(() => done($('copy').textContent), 100))"
+    assert page.evaluate(f"$('copy').click(); {soon}") == "Copied"  # for two seconds
     assert page.evaluate("copied").endswith("#f=p/q&p=0.5&q=-1.5")
     page.evaluate("void (navigator.clipboard.writeText = async () => { throw new Error('no'); })")
     page.click("#copy")
@@ -440,11 +440,10 @@ def test_two_moons_are_learned_before_ones_eyes(page: Any) -> None:
     page.select_option("#example", "moons")
     before = page.inner_text("#separated"), page.get_attribute("#points .zero", "d")
     page.click("#train")
-    page.wait_for_timeout(400)
+    until(page, lambda: page.evaluate("shown.training.losses.length") >= 2)
     page.click("#train")
     steps = page.evaluate("shown.training.losses.length")
-    assert steps >= 2
-    page.wait_for_timeout(100)
+    let_pass(page, 100)
     assert page.evaluate("shown.training.losses.length") == steps  # paused
     page.click('[data-steps="100"]')
     page.click('[data-steps="100"]')
