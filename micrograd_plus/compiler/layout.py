@@ -70,9 +70,9 @@ class Store:
     def __init__(self, moved: Iterable[Value] = ()) -> None:
         self._listed = list(dict.fromkeys(moved))
         self.moved = self._count = len(self._listed)
-        self._slots = array("q", (NO_SLOT,)) * self.moved  # of those that are listed
-        self._is_moved = array("q", (1,)) * self.moved
-        self.free = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
+        self._slots = array("i", (NO_SLOT,)) * self.moved  # of those that are listed
+        self._is_moved = array("i", (1,)) * self.moved
+        self.free = array("i", [0, self.moved])  # the next slot of one that is moved, or is not
 
     def add(self, graph: Graph) -> None:
         """Adds the parameters that a graph uses; they get their slots later."""
@@ -95,11 +95,11 @@ class Store:
             place = {parameter: k for k, parameter in enumerate(listed)}
             self._listed = list(dict.fromkeys([*parameters, *listed]))
             places = [place.get(parameter, -1) for parameter in self._listed]
-            self._slots = array("q", [self._slots[k] if k >= 0 else UNKNOWN for k in places])
-            self._is_moved = array("q", [k >= 0 and self._is_moved[k] for k in places])
+            self._slots = array("i", [self._slots[k] if k >= 0 else UNKNOWN for k in places])
+            self._is_moved = array("i", [k >= 0 and self._is_moved[k] for k in places])
         new = parameters[len(self._listed) :]
         self._listed += new
-        self._slots += array("q", (UNKNOWN,)) * len(new)
+        self._slots += array("i", (UNKNOWN,)) * len(new)
         self._is_moved += row(len(new))
         return self._slots, self._is_moved
 
@@ -221,7 +221,7 @@ class _Layout:
                 self._picks(nodes)
             else:
                 self._each(graph.ops[kind], nodes)
-        outputs = self._places(array("q", graph.outputs), -1, 1).tolist()
+        outputs = self._places(array("i", graph.outputs), -1, 1).tolist()
         mark_first(self.instructions[True], outputs[0])
         return Program(
             shared=self.instructions[False],
@@ -243,11 +243,11 @@ class _Layout:
         graph, count = self.graph, self.graph.count
         levels, groups, samples, ends = row(count), row(count), row(count), row(count)
         self.run.level(count, graph.nodes, levels)
-        reductions = array("q", [op.nary for op in graph.ops])
+        reductions = array("i", [op.nary for op in graph.ops])
         found = self.run.group(
             count, graph.nodes, reductions, levels, groups, new_table(count), samples, ends
         )
-        begins = array("q", accumulate(ends[:found], initial=0))
+        begins = array("i", accumulate(ends[:found], initial=0))
         members = row(begins[-1])
         ends = begins[:]
         self.run.collect(count, groups, ends, members)
@@ -379,9 +379,9 @@ class _Layout:
             if len(numbers) * len(rows) == 1:
                 single += rows[0].values()
             else:
-                self._matmul(array("q", [own[j] for own in rows for j in numbers]), len(numbers))
+                self._matmul(array("i", [own[j] for own in rows for j in numbers]), len(numbers))
         if single:
-            self._single_dots(array("q", sorted(single)))
+            self._single_dots(array("i", sorted(single)))
 
     def _matmul(self, nodes: Row, columns: int) -> None:
         """The dots of a grid: a row shares its right vector, a column its left one."""
@@ -406,7 +406,7 @@ class _Layout:
         for number, key in enumerate(zip(*steps)):
             alike.setdefault(key, []).append(number)
         for numbers in alike.values():
-            chosen = array("q", [nodes[number] for number in numbers])
+            chosen = array("i", [nodes[number] for number in numbers])
             patterns = []
             for side, flows in zip(places, active):
                 own = side if len(numbers) == len(nodes) else array("i")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-# What `native.py` writes in LLVM's language: the words at an address, an object's type, and
+# What `native.py` writes in LLVM's language: numbers at an address, an object's type, and
 # functions of Python's C API.
 integers: Any = None
+places: Any = None
 type_of: Any = None
 put_type: Any = None
 PyBool_FromLong: Any = None
@@ -29,7 +30,7 @@ def copy_numbers(own: int, arguments: int, count: int) -> int:
     given = integers(arguments)
     if count != 2:
         return int(PyErr_BadArgument())
-    numbers, to = given[0], integers(PyLong_AsSsize_t(given[1]))
+    numbers, to = given[0], places(PyLong_AsSsize_t(given[1]))
     for k in range(PyList_Size(numbers)):
         to[k] = PyLong_AsSsize_t(PyList_GetItem(numbers, k))
     return 0 if PyErr_Occurred() else int(PyBool_FromLong(1))
@@ -40,7 +41,7 @@ def copy_found(own: int, arguments: int, count: int) -> int:
     given = integers(arguments)
     if count != 3:
         return int(PyErr_BadArgument())
-    keys, table, to = given[0], given[1], integers(PyLong_AsSsize_t(given[2]))
+    keys, table, to = given[0], given[1], places(PyLong_AsSsize_t(given[2]))
     last = found = 0
     for k in range(PyList_Size(keys)):
         key = PyList_GetItem(keys, k)

@@ -199,7 +199,7 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
 
     from .translate import FLOAT32 as SINGLE
     from .translate import FLOAT64 as DOUBLE
-    from .translate import I64, INT, INTEGERS, Record, Rows, row_of
+    from .translate import I64, INT, WHOLE, Record, Rows, row_of
 
     fields = {"i8": INT, "f8": DOUBLE}
     known = {
@@ -207,8 +207,9 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
         "float": DOUBLE,
         "None": None,
         "Doubles": row_of(DOUBLE),
-        "Integers": INTEGERS,
-        "Places": row_of(INT, ir.IntType(32)),
+        "Integers": row_of(INT),
+        "Whole": WHOLE,
+        "Places": WHOLE,
         "Letters": row_of(INT, ir.IntType(8)),
         **{
             record.__name__: Record(
@@ -835,7 +836,7 @@ def _add_call(module: Any, name: str, symbol: str) -> None:
     """Adds what `as_in_c` takes: it calls a pass with the arrays and whole numbers given."""
     from llvmlite import ir
 
-    from .translate import I64, INT, INTEGERS, Rows
+    from .translate import I64, INT, WHOLE, Rows
 
     function = ir.Function(module.ir, ir.FunctionType(I64, [I64, I64.as_pointer(), I64]), symbol)
     builder = ir.IRBuilder(function.append_basic_block())
@@ -860,7 +861,7 @@ def _add_call(module: Any, name: str, symbol: str) -> None:
         given = word(function.args[1], i)
         if isinstance(kind, Rows):
             items, first = builder.inttoptr(given, I64.as_pointer()), tuple.__basicsize__ // 8
-            arguments += [row_of(word(items, first + k), INTEGERS) for k in range(len(kind.fields))]
+            arguments += [row_of(word(items, first + k), WHOLE) for k in range(len(kind.fields))]
         elif kind is INT:
             arguments.append(called("PyLong_AsSsize_t", I64, given))
         else:
