@@ -23,7 +23,7 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import kernels, listing, machine_code, making, reading
+from . import kernels, listing, machine_code, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, joins, literal, update_loop
@@ -578,7 +578,7 @@ def _python() -> dict[str, Any]:
     type_of(object): where its type is; put_type(object, type): it has this type.
     item_of(tuple, i): its item i. number_of(float): its number.
     value_of(variable): a context variable's value, which must be given back; 0 is an error.
-    keep_object(object): kept() is this object from now on.
+    keep_address(address): kept() is this address from now on.
     PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
@@ -625,8 +625,8 @@ def _python() -> dict[str, Any]:
     def kept(body: Body) -> Typed:
         return Typed(INT, body.builder.load(place_of_kept(body)))
 
-    def keep_object(body: Body, object_: Typed) -> None:
-        body.builder.store(object_.ir, place_of_kept(body))
+    def keep_address(body: Body, address: Typed) -> None:
+        body.builder.store(address.ir, place_of_kept(body))
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
@@ -644,6 +644,7 @@ def _python() -> dict[str, Any]:
 
     i32 = ir.IntType(32)
     functions = {
+        "PyDict_GetItemWithError": (I64, [I64, I64]),
         "PyTuple_New": (I64, [I64]),
         "PyTuple_SetItem": (i32, [I64, I64, I64]),
         "PyTuple_Size": (I64, [I64]),
@@ -657,23 +658,25 @@ def _python() -> dict[str, Any]:
         "PyLong_AsSsize_t": (I64, [I64]),
         "PyLong_FromSsize_t": (I64, [I64]),
         "PyBool_FromLong": (I64, [I64]),
-        "PyCFunction_GetSelf": (I64, [I64]),
         "PyErr_BadArgument": (i32, []),
         "PyErr_Occurred": (I64, []),
         "PyErr_Clear": (ir.VoidType(), []),
         "PyObject_CallObject": (I64, [I64, I64]),
+        "PyObject_GC_Del": (ir.VoidType(), [I64]),
+        "PyObject_GC_UnTrack": (ir.VoidType(), [I64]),
         "PyObject_GetAttr": (I64, [I64, I64]),
         "PyObject_GetBuffer": (i32, [I64, I64, i32]),
         "PyObject_GetItem": (I64, [I64, I64]),
         "PyObject_IsTrue": (i32, [I64]),
         "PyObject_Vectorcall": (I64, [I64, I64, I64, I64]),
         "PyBuffer_Release": (ir.VoidType(), [I64]),
-        "PySequence_List": (I64, [I64]),
+        "PySequence_InPlaceConcat": (I64, [I64, I64]),
+        "PySequence_Repeat": (I64, [I64, I64]),
         "PySequence_Tuple": (I64, [I64]),
-        "PyType_GenericAlloc": (I64, [I64, I64]),
         "PyType_IsSubtype": (i32, [I64, I64]),
         "Py_DecRef": (ir.VoidType(), [I64]),
         "Py_IncRef": (ir.VoidType(), [I64]),
+        "_PyObject_GC_New": (I64, [I64]),
     }
     return {
         **_memory(None),
@@ -684,7 +687,7 @@ def _python() -> dict[str, Any]:
         "number_of": number_of,
         "value_of": value_of,
         "kept": kept,
-        "keep_object": keep_object,
+        "keep_address": keep_address,
     }
 
 
@@ -747,17 +750,11 @@ def passes() -> Any:
 
 
 @cache
-def maker() -> Callable[[Any], list[Any]] | None:
-    """Gives the functions of `making.py` for what they belong to; None without llvmlite."""
-    return as_in_c(making) if is_installed() else None
-
-
-@cache
 def lists() -> Any:
     """The functions of `listing.py`; None without llvmlite."""
     if not is_installed():
         return None
-    return SimpleNamespace(**dict(zip(listing.ENTRIES, as_in_c(listing)(None))))
+    return SimpleNamespace(**dict(zip(listing.ENTRIES, as_in_c(listing)((0.0,)))))
 
 
 @cache

@@ -45,15 +45,6 @@ class Kinds(dict[Any, int]):
         return array("i", map(width_of, self.ops))
 
 
-def _whole(numbers: list[int]) -> array[int]:
-    """Whole numbers of a list, in a row."""
-    if machine := lists():
-        copied = row(len(numbers))
-        machine.copy_numbers(numbers, copied.buffer_info()[0])
-        return copied
-    return array("i", numbers)
-
-
 class Columns:
     """Nodes as arrays: kind and tag of each, the lengths of vectors, and all operands."""
 
@@ -62,7 +53,7 @@ class Columns:
         self.tags = row(len(rows.ops))
         for place in rows.frozen:
             self.tags[place] = 1
-        self.lengths, self.operands = array("i", rows.lengths), _whole(rows.operands)
+        self.lengths, self.operands = array("i", rows.lengths), rows.operands
 
     def __iadd__(self, other: Columns) -> Columns:
         for name, column in vars(self).items():
@@ -89,7 +80,7 @@ class Base:
         self.stamps = Columns(self.kinds, Rows())
         self.begins, self.taken = row(1), row(0)
 
-    def outside(self, binding: Binding) -> list[int]:
+    def outside(self, binding: Binding) -> array[int]:
         """The numbers of what a binding's stamps use, which is added at the first of them."""
         if binding.outside is None:
             template, rows, begin = binding.template, Rows(), len(self.nodes.kinds)
@@ -99,11 +90,11 @@ class Base:
                 *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
             rows += replace(
-                template.once, operands=[numbers[place] for place in template.once.operands]
+                template.once, operands=array("i", [numbers[k] for k in template.once.operands])
             )
             self.nodes += Columns(self.kinds, rows)
             self.scopes.append((begin, open_scope.get()))
-            binding.outside = [numbers[place] for place in template.uses]
+            binding.outside = array("i", [numbers[place] for place in template.uses])
         return binding.outside
 
     def nodes_of_templates(self) -> tuple[Nodes, list[int]]:
