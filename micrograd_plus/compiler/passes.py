@@ -74,9 +74,7 @@ def count_up(count: int, numbers: Whole) -> None:
         numbers[k] = k
 
 
-def add_up(
-    count: int, kinds: Whole, widths: Whole, lengths: Whole, first: Whole
-) -> None:
+def add_up(count: int, kinds: Whole, widths: Whole, lengths: Whole, first: Whole) -> None:
     """Writes where the operands of each node begin, and those of the last one end.
 
     widths: how many operands the ops have; lengths: how many elements the vectors have, in order.
@@ -142,9 +140,7 @@ def expand(
             new.first[made] = end
 
 
-def renumber(
-    count: int, numbers: Whole, begins: Whole, own: Whole, stamped: Whole
-) -> None:
+def renumber(count: int, numbers: Whole, begins: Whole, own: Whole, stamped: Whole) -> None:
     """Numbers that count in spaces become those of the nodes: each space has its begin."""
     for k in range(count):
         number = numbers[k]
@@ -190,9 +186,7 @@ def claim(count: int, nodes: Nodes, needed: Whole, slots: Whole) -> int:
     return found
 
 
-def place_parameters(
-    count: int, slots: Whole, is_moved: Whole, free: Whole, places: Whole
-) -> None:
+def place_parameters(count: int, slots: Whole, is_moved: Whole, free: Whole, places: Whole) -> None:
     """Gives a slot to parameters that have NO_SLOT; the place of the parameter of each slot.
 
     slots, is_moved, free: as in `locate`.
@@ -725,10 +719,10 @@ def find_steps(count: int, length: int, places: Whole) -> int:
 
 def find_ends(count: int, places: Whole, found: Whole) -> None:
     """Finds the lowest and the highest of these places."""
-    found[0] = found[1] = places[0]
+    lowest = highest = places[0]
     for k in range(1, count):
-        found[0] = min(found[0], places[k])
-        found[1] = max(found[1], places[k])
+        lowest, highest = min(lowest, places[k]), max(highest, places[k])
+    found[0], found[1] = lowest, highest
 
 
 def find_runs(count: int, places: Whole, runs: Whole) -> int:
@@ -744,7 +738,7 @@ def find_runs(count: int, places: Whole, runs: Whole) -> int:
 def locate(
     count: int, members: Whole, nodes: Nodes, j: int, width: int, is_vector: int,
     place: Whole, slots: Whole, is_moved: Whole, free: Whole, places: Whole,
-    found: Whole,
+    found: Whole, ends: Whole,
 ) -> None:  # fmt: skip
     """Writes the places of operand j of each of these nodes, or of the nodes if j is -1.
 
@@ -753,7 +747,7 @@ def locate(
 
     slots, is_moved: of the parameters, by their tags; free: the next slot of one that is moved,
     and of another one. found: in which steps the rows go, as `find_steps` says; whether a gradient
-    flows to any of the places.
+    flows to any of the places. ends: the lowest and the highest place.
     """
     end = flags = 0
     for k in range(count):
@@ -771,6 +765,7 @@ def locate(
             places[end] = place[element]
             end += 1
     found[0], found[1] = find_steps(end, width, places), flags & ACTIVE
+    find_ends(end, places, ends)
 
 
 ROWS = (Nodes, Table, Terms)
