@@ -8,31 +8,32 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import micrograd_plus as mp
 from micrograd_plus import Value
-from micrograd_plus.compiler import recording
-from micrograd_plus.compiler.native import lists, maker
+from micrograd_plus.compiler import recording, rows
+from micrograd_plus.compiler.native import lists
 from micrograd_plus.compiler.numbering import Base, Kinds
-from micrograd_plus.compiler.parameter_memory import give_class
-from micrograd_plus.compiler.passes import LEAVES, PARAMETERS
-from micrograd_plus.compiler.rows import Places, Rows, results_of, word_of_number
+from micrograd_plus.compiler.operators import is_native, making_of
+from micrograd_plus.compiler.parameter_memory import give_class, numbers_of
+from micrograd_plus.compiler.passes import LEAVES
+from micrograd_plus.compiler.rows import Places, Rows, results_of
 from micrograd_plus.ops import TABLE
 
-pytestmark = pytest.mark.skipif(maker() is None, reason="without llvmlite there is no machine code")
+pytestmark = pytest.mark.skipif(not is_native(), reason="without llvmlite there is no machine code")
 
 
 def _made() -> tuple[Rows, Places, list[Any]]:
     """Empty rows, their places, and `node`, `numbers_of` and `results_of`."""
     rows, places = Rows(), Places()
     places.results = results_of(rows)
-    listed = places.parameters, places.numbers, places.next.buffer_info()[0]
-    make = maker()
-    assert make
-    word = word_of_number()
-    own = rows.ops, rows.operands, places.results, word, places, *listed, "nary", max
-    return rows, places, make(own)
+    _, made = making_of(
+        ops=rows.ops, numbers=rows.operands, results=places.results, known=places,
+        parameters=places.parameters, of_vectors=max,
+    )  # fmt: skip
+    return rows, places, made
 
 
 def test_a_node_has_the_next_number_and_those_of_its_operands() -> None:
@@ -42,7 +43,7 @@ def test_a_node_has_the_next_number_and_those_of_its_operands() -> None:
     second = node(TABLE["add"], (first, a))
     assert [first.number, second.number] == [0, 1]
     assert [op.name for op in rows.ops] == ["mul", "add"]
-    assert rows.operands == [LEAVES, LEAVES + 1, 0, LEAVES]
+    assert rows.operands.tolist() == [LEAVES, LEAVES + 1, 0, LEAVES]
     assert places.leaves == [a, b]
     assert (second.op, second.label, second.operands) == (TABLE["add"], "", ())
 
@@ -52,30 +53,45 @@ def test_numbers_and_results_of_many() -> None:
     a = Value(1.0)
     values = [a, node(TABLE["tanh"], (a,)), a]
     for given in (values, tuple(values), iter(values)):
-        assert numbers_of(given) == [LEAVES, 0, LEAVES]
-    made = new_results(range(5, 8))
-    assert [value.number for value in made] == [5, 6, 7]
+        assert numbers_of(given) == array("i", [LEAVES, 0, LEAVES])
+    assert numbers_of([]) == array("i")
+    made = new_results(5, 10, 3, array("i", [0, 2]))
+    assert [value.number for value in made] == [5, 7, 15, 17, 25, 27]
     assert {*map(type, made)} == {places.results}
-    assert (numbers_of([]), new_results([])) == ([], [])
+    assert new_results(5, 10, 3, array("i")) == []
 
 
 def test_nothing_is_kept_that_is_not_used() -> None:
     """References are counted: one too few ends the process, one too many keeps objects."""
     rows, places, (node, numbers_of, new_results) = _made()
-    op, a, large = TABLE["mul"], Value(1.0), 1 << 50
+    op, a, large = TABLE["mul"], Value(1.0), 1 << 30
     places[a] = large
     before = [sys.getrefcount(x) for x in (op, a, large, places.results, rows.operands)]
     for _ in range(100):
         pair = (a, a)
         assert node(op, pair).number == len(rows.ops) - 1
-        assert numbers_of(pair) == [large, large]
-        assert new_results((large,))[0].number == large
+        assert numbers_of(pair).tolist() == [large, large]
+        assert new_results(large, 0, 1, array("i", (0,)))[0].number == large
         assert sys.getrefcount(pair) == 2
     del pair
     rows.ops.clear()
-    rows.operands.clear()
+    del rows.operands[:]
     after = [sys.getrefcount(x) for x in (op, a, large, places.results, rows.operands)]
     assert after == before
+
+
+def test_a_result_is_freed_with_what_was_set_in_it() -> None:
+    _, _, (node, _, new_results) = _made()
+    label, a = "".join(["a", "label"]), Value(1.0)
+    node(TABLE["tanh"], (a,))  # from now on it has a number
+    before = [sys.getrefcount(x) for x in (label, a)]
+    for result in (node(TABLE["tanh"], (a,)), *new_results(0, 1, 2, array("i", [0]))):
+        result.label, result.operands, result.scope = label, (a,), a
+        assert (result.label, result.operands) == (label, (a,))
+        del result.scope
+        result.scope = label
+    del result
+    assert [sys.getrefcount(x) for x in (label, a)] == before
 
 
 @pytest.mark.parametrize(
@@ -87,6 +103,7 @@ def test_nothing_is_kept_that_is_not_used() -> None:
         lambda _, numbers_of, __: numbers_of([[]]),
         lambda _, numbers_of, __: numbers_of(),
         lambda *made: made[2](3),
+        lambda *made: made[2]("", 0, 0, array("i")),
     ],
 )
 def test_a_wrong_call_raises_an_error(call: Callable[..., Any]) -> None:
@@ -116,7 +133,8 @@ def test_a_recording_is_that_of_the_recorder_in_python(
 ) -> None:
     known = _GPT.parameters()
     fast = recording.record(function, [(3,)], known, Base())
-    monkeypatch.setattr(recording, "maker", lambda: None)
+    for module in (recording, rows):
+        monkeypatch.setattr(module, "is_native", lambda: False)
     slow = recording.record(function, [(3,)], known, Base())
     assert (fast.ends, str(fast)) == (slow.ends, str(slow))
     kinds = [[getattr(op, "name", type(op)) for op in made.rows.ops] for made in (fast, slow)]
@@ -210,17 +228,6 @@ def test_operators_keep_nothing_that_is_not_used() -> None:
 # ---- long lists
 
 
-def test_whole_numbers_are_copied() -> None:
-    numbers = [0, -1, PARAMETERS, 2**62, -(2**63)]
-    copied = array("q", [7] * 6)
-    assert lists().copy_numbers(numbers, copied.buffer_info()[0])
-    assert copied.tolist() == [*numbers, 7]
-    with pytest.raises(OverflowError):
-        lists().copy_numbers([2**63], copied.buffer_info()[0])
-    with pytest.raises(TypeError):
-        lists().copy_numbers([1.5], copied.buffer_info()[0])
-
-
 def test_kinds_are_found_and_made() -> None:
     ops = [TABLE[name] for name in ("tanh", "add", "add", "exp", "tanh", "exp", "exp")]
     kinds, others = Kinds(), Kinds()
@@ -228,6 +235,33 @@ def test_kinds_are_found_and_made() -> None:
     assert kinds == others
     with pytest.raises(TypeError):
         lists().copy_found([[]], kinds, 0)
+
+
+@pytest.mark.parametrize("name", ["data", "grad"])
+def test_numbers_of_many_values(name: str) -> None:
+    numbers = [0.5, -1e300, float("inf"), -0.0]
+    values = [Value(7.0) for _ in numbers]
+    for value, number in zip(values, numbers):
+        setattr(value, name, number)
+    assert list(numbers_of(values, name)) == numbers
+    assert isinstance(numbers_of(values, name), array)
+    for special in (True, 3, np.float64(2.5)):
+        setattr(values[2], name, special)
+        assert list(numbers_of(values, name)) == [*numbers[:2], special, *numbers[3:]]
+    assert list(numbers_of([], name)) == []
+
+
+def test_numbers_of_values_of_another_class_are_read_by_its_property() -> None:
+    class Doubled(Value):
+        @property
+        def data(self) -> float:  # type: ignore[override]
+            return 2 * float(vars(Value)["data"].__get__(self))
+
+        @data.setter
+        def data(self, number: float) -> None:
+            vars(Value)["data"].__set__(self, number)
+
+    assert list(numbers_of([Value(1.0), Doubled(1.0)], "data")) == [1.0, 2.0]
 
 
 def test_many_values_get_another_class() -> None:

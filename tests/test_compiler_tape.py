@@ -14,7 +14,7 @@ from micrograd_plus import nn
 from micrograd_plus.compiler import kernels, tape
 from micrograd_plus.compiler.dtypes import FLOAT64
 from micrograd_plus.compiler.layout import Program, Store, lay_out, overwriting
-from micrograd_plus.compiler.passes import NO_SLOT, UNKNOWN
+from micrograd_plus.compiler.passes import NO_SLOT, PARAMETERS, UNKNOWN
 from micrograd_plus.compiler.recording import record
 from micrograd_plus.compiler.rows import Places
 from micrograd_plus.compiler.simplify import simplify
@@ -123,7 +123,7 @@ def test_activations_overwrite_a_product_that_nothing_else_needs(
 @pytest.mark.parametrize("record_", tape.RECORDS)
 def test_all_fields_are_numbers_but_those_that_only_python_reads(record_: Any) -> None:
     fields = {field.name for field in dataclasses.fields(record_)}
-    python = {"op", "operands", "scope", "places"}
+    python = {"op", "operands", "scope", "places", "bounds"}
     assert {*tape.numpy_type(record_).names} == fields - python
     assert tape.numpy_type(record_).isalignedstruct
 
@@ -182,4 +182,4 @@ def test_a_parameter_is_known_once() -> None:
     places.know([a, b])
     places.know([c, b, c])
     assert places.parameters == [a, b, c]
-    assert places.of([c, a, b]) == places.numbers[2:] + places.numbers[:2]
+    assert [number - PARAMETERS for number in places.of([c, a, b])] == [2, 0, 1]

@@ -538,9 +538,6 @@ class Step(LossAndGradient):
                 for _ in range(machine.completed):
                     schedule.step()
 
-    def _known(self) -> Sequence[Value]:
-        return [*self.optimizer.parameters, *super()._known()]
-
     def _accept(self, recording: Recording) -> None:
         super()._accept(recording)
         if not self._programs.store.moves_any(recording.graph):

@@ -42,7 +42,7 @@ SIMPLIFIED = [TABLE[name] for name in ("add", "mul", "pow", "sum", "dot")]  # as
 
 def row(length: int) -> array[int]:
     """A row of zeros."""
-    return array("q", (0,)) * length
+    return array("i", (0,)) * length
 
 
 def new_nodes(most: int, most_operands: int) -> Nodes:
@@ -53,7 +53,7 @@ def new_nodes(most: int, most_operands: int) -> Nodes:
 def new_table(most: int) -> Table:
     """An empty hash table for so many nodes, at least twice as long."""
     size = 2 << max(most, 1).bit_length()
-    return Table(row(size), array("q", [size]))
+    return Table(row(size), array("i", [size]))
 
 
 @dataclass
@@ -127,7 +127,7 @@ class Graph:
 
     def used(self) -> Iterator[bool]:
         """Whether an output depends on it, for each parameter."""
-        every = array("q", (UNKNOWN,)) * len(self.parameters)
+        every = array("i", (UNKNOWN,)) * len(self.parameters)
         self.claim(every)
         return (slot != UNKNOWN for slot in every)
 

@@ -70,9 +70,9 @@ class Store:
     def __init__(self, moved: Iterable[Value] = ()) -> None:
         self._listed = list(dict.fromkeys(moved))
         self.moved = self._count = len(self._listed)
-        self._slots = array("q", (NO_SLOT,)) * self.moved  # of those that are listed
-        self._is_moved = array("q", (1,)) * self.moved
-        self.free = array("q", [0, self.moved])  # the next slot of one that is moved, or is not
+        self._slots = array("i", (NO_SLOT,)) * self.moved  # of those that are listed
+        self._is_moved = array("i", (1,)) * self.moved
+        self.free = array("i", [0, self.moved])  # the next slot of one that is moved, or is not
 
     def add(self, graph: Graph) -> None:
         """Adds the parameters that a graph uses; they get their slots later."""
@@ -95,17 +95,19 @@ class Store:
             place = {parameter: k for k, parameter in enumerate(listed)}
             self._listed = list(dict.fromkeys([*parameters, *listed]))
             places = [place.get(parameter, -1) for parameter in self._listed]
-            self._slots = array("q", [self._slots[k] if k >= 0 else UNKNOWN for k in places])
-            self._is_moved = array("q", [k >= 0 and self._is_moved[k] for k in places])
+            self._slots = array("i", [self._slots[k] if k >= 0 else UNKNOWN for k in places])
+            self._is_moved = array("i", [k >= 0 and self._is_moved[k] for k in places])
         new = parameters[len(self._listed) :]
         self._listed += new
-        self._slots += array("q", (UNKNOWN,)) * len(new)
+        self._slots += array("i", (UNKNOWN,)) * len(new)
         self._is_moved += row(len(new))
         return self._slots, self._is_moved
 
     @property
     def parameters(self) -> list[Value]:
         """All parameters."""
+        if self._count == len(self._listed):
+            return self._listed[:]
         return [value for value, slot in zip(self._listed, self._slots) if slot != UNKNOWN]
 
     def in_order(self) -> list[Value]:
@@ -194,7 +196,7 @@ class _Layout:
         self.run = passes()
         self.place = row(graph.count)  # the place of each node
         self.slots, self.is_moved = store.rows(graph.parameters)
-        self.found = row(2)  # what `locate` writes
+        self.found, self.ends = row(2), row(2)  # what `locate` writes
         self.numbers_of_vectors = row(graph.count), row(graph.count)  # on either side of dots
         tags = row(len(graph.numbers))
         found = self.run.place_leaves(
@@ -221,7 +223,7 @@ class _Layout:
                 self._picks(nodes)
             else:
                 self._each(graph.ops[kind], nodes)
-        outputs = self._places(array("q", graph.outputs), -1, 1).tolist()
+        outputs = self._places(array("i", graph.outputs), -1, 1).tolist()
         mark_first(self.instructions[True], outputs[0])
         return Program(
             shared=self.instructions[False],
@@ -243,11 +245,11 @@ class _Layout:
         graph, count = self.graph, self.graph.count
         levels, groups, samples, ends = row(count), row(count), row(count), row(count)
         self.run.level(count, graph.nodes, levels)
-        reductions = array("q", [op.nary for op in graph.ops])
+        reductions = array("i", [op.nary for op in graph.ops])
         found = self.run.group(
             count, graph.nodes, reductions, levels, groups, new_table(count), samples, ends
         )
-        begins = array("q", accumulate(ends[:found], initial=0))
+        begins = array("i", accumulate(ends[:found], initial=0))
         members = row(begins[-1])
         ends = begins[:]
         self.run.collect(count, groups, ends, members)
@@ -273,7 +275,7 @@ class _Layout:
         places = array("i", (0,)) * (len(nodes) * (width if of_vectors else 1))
         self.run.locate(
             len(nodes), nodes, self.graph.nodes, j, width, of_vectors, self.place, self.slots,
-            self.is_moved, self.store.free, places, self.found,
+            self.is_moved, self.store.free, places, self.found, self.ends,
         )  # fmt: skip
         return places
 
@@ -313,22 +315,30 @@ class _Layout:
         """The pattern of operand j of nodes: vectors of this width, or others, so many in a row."""
         places = self._places(nodes, j, width, of_vectors)
         rule, active = self.found
-        return self._pattern_of(places, width, rule, self._flows(nodes) and active != 0)
+        flows = self._flows(nodes) and active != 0
+        return self._pattern_of(places, width, rule, flows, tuple(self.ends))
 
     def _flows(self, nodes: Row) -> bool:
         """Whether a gradient flows through nodes, which are all alike."""
         return bool(self.graph.nodes.flags[nodes[0]] & ACTIVE)
 
-    def _pattern_of(self, places: Row, length: int, rule: int, active: bool) -> Pattern:
-        """The pattern of these places, in rows of `length` that go as `find_steps` says."""
+    def _pattern_of(
+        self, places: Row, length: int, rule: int, active: bool, ends: tuple[int, ...]
+    ) -> Pattern:
+        """The pattern of these places, in rows of `length` that go as `find_steps` says.
+
+        ends: the lowest and the highest place.
+        """
         per_example, sign = places[0] >= 0, 1 if places[0] >= 0 else -1
         if rule == BY_ELEMENT:
-            return Pattern(BY_ELEMENT, False, 0, length, 0, active, places)
+            return Pattern(BY_ELEMENT, False, 0, length, 0, active, places, ends)
         stride = sign * (places[1] - places[0]) if length > 1 else 0
         starts = places[::length] if length > 1 else places
         if rule == BY_ROW:
-            slots = starts if per_example else array("i", [~start for start in starts])
-            return Pattern(BY_ROW, per_example, 0, 0, stride, active, slots)
+            if not per_example:
+                starts = array("i", [~start for start in starts])
+                ends = ~ends[1], ~ends[0]
+            return Pattern(BY_ROW, per_example, 0, 0, stride, active, starts, ends)
         row_stride = sign * (starts[1] - starts[0]) if len(starts) > 1 else 0
         first = starts[0] if per_example else ~starts[0]
         return Pattern(AFFINE, per_example, first, row_stride, stride, active, ())
@@ -379,9 +389,9 @@ class _Layout:
             if len(numbers) * len(rows) == 1:
                 single += rows[0].values()
             else:
-                self._matmul(array("q", [own[j] for own in rows for j in numbers]), len(numbers))
+                self._matmul(array("i", [own[j] for own in rows for j in numbers]), len(numbers))
         if single:
-            self._single_dots(array("q", sorted(single)))
+            self._single_dots(array("i", sorted(single)))
 
     def _matmul(self, nodes: Row, columns: int) -> None:
         """The dots of a grid: a row shares its right vector, a column its left one."""
@@ -394,10 +404,10 @@ class _Layout:
     def _single_dots(self, nodes: Row) -> None:
         """Dots that share no vector; those whose vectors have the same steps go together."""
         length = self._length(nodes[0], 0)
-        places, active = [], []
+        places, reached = [], []
         for j in (0, 1):
             places.append(self._places(nodes, j, length, True))
-            active.append(self.found[1] != 0)
+            reached.append(self.found[1] != 0)
         steps = [row(len(nodes)) for _ in places]
         irregular = [self.run.row_steps(len(nodes), length, *pair) for pair in zip(places, steps)]
         if any(irregular):
@@ -406,15 +416,16 @@ class _Layout:
         for number, key in enumerate(zip(*steps)):
             alike.setdefault(key, []).append(number)
         for numbers in alike.values():
-            chosen = array("q", [nodes[number] for number in numbers])
+            chosen = array("i", [nodes[number] for number in numbers])
             patterns = []
-            for side, flows in zip(places, active):
+            for side, is_reached in zip(places, reached):
                 own = side if len(numbers) == len(nodes) else array("i")
                 if own is not side:
                     for number in numbers:
                         own += side[number * length : (number + 1) * length]
                 rule = self.run.find_steps(len(own), length, own)
-                patterns.append(self._pattern_of(own, length, rule, self._flows(chosen) and flows))
+                active = self._flows(chosen) and is_reached
+                patterns.append(self._pattern_of(own, length, rule, active, _ends(own)))
             self._add(DOT, chosen, length, patterns + self._bias(chosen, 1))
 
     def _sort_irregular(self, length: int, places: list[Row], steps: list[Row]) -> None:
@@ -562,24 +573,24 @@ def _span(instruction: Instruction, j: int, per_example: bool) -> tuple[int, int
     """
     x = instruction.operands[j]
     if x.rule == BY_ELEMENT:
-        lowest, highest = _ends(x.places)
+        lowest, highest = x.bounds
         return (max(0, lowest), highest + 1) if per_example else (0, max(0, -lowest))
     if x.per_example != per_example:
         return 0, 0
-    across = (_length(instruction, j) - 1) * x.stride
     if x.rule == BY_ROW:
-        lowest, highest = _ends(x.places)
-    else:
-        last = x.base + (_rows(instruction, j) - 1) * x.row_stride
-        lowest, highest = min(x.base, last), max(x.base, last)
-    return lowest + min(0, across), highest + max(0, across) + 1
+        lowest, highest = x.bounds
+        return lowest, highest + 1
+    across = (_length(instruction, j) - 1) * x.stride
+    down = (_rows(instruction, j) - 1) * x.row_stride
+    first = x.base + min(0, across) + min(0, down)
+    return first, x.base + max(0, across) + max(0, down) + 1
 
 
-def _ends(places: Row) -> Row:
+def _ends(places: Row) -> tuple[int, ...]:
     """The lowest and the highest of places."""
     found = row(2)
     passes().find_ends(len(places), places, found)
-    return found
+    return tuple(found)
 
 
 def _is_side_by_side(instruction: Instruction, j: int, per_example: bool) -> bool:

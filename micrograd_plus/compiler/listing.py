@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-# What `native.py` writes in LLVM's language: the words at an address, an object's type, and
+# What `native.py` writes in LLVM's language: numbers at an address, an object's type, and
 # functions of Python's C API.
+doubles: Any = None
 integers: Any = None
+places: Any = None
 type_of: Any = None
 put_type: Any = None
+item_of: Any = None
+number_of: Any = None
 PyBool_FromLong: Any = None
+PyDict_GetItemWithError: Any = None
 PyErr_BadArgument: Any = None
 PyErr_Occurred: Any = None
 PyList_GetItem: Any = None
@@ -24,33 +29,47 @@ Py_DecRef: Any = None
 Py_IncRef: Any = None
 
 
-def copy_numbers(own: int, arguments: int, count: int) -> int:
-    """`copy_numbers(numbers, to)`: copies whole numbers to an address."""
-    given = integers(arguments)
-    if count != 2:
-        return int(PyErr_BadArgument())
-    numbers, to = given[0], integers(PyLong_AsSsize_t(given[1]))
-    for k in range(PyList_Size(numbers)):
-        to[k] = PyLong_AsSsize_t(PyList_GetItem(numbers, k))
-    return 0 if PyErr_Occurred() else int(PyBool_FromLong(1))
-
-
 def copy_found(own: int, arguments: int, count: int) -> int:
     """`copy_found(keys, table, to)`: copies the whole number that a dictionary has for each key."""
     given = integers(arguments)
     if count != 3:
         return int(PyErr_BadArgument())
-    keys, table, to = given[0], given[1], integers(PyLong_AsSsize_t(given[2]))
-    last = found = 0
+    keys, table, to = given[0], given[1], places(PyLong_AsSsize_t(given[2]))
     for k in range(PyList_Size(keys)):
         key = PyList_GetItem(keys, k)
-        if key != last:
-            number = PyObject_GetItem(table, key)
-            if number == 0:
+        number = PyDict_GetItemWithError(table, key)
+        if number != 0:
+            to[k] = PyLong_AsSsize_t(number)
+        elif PyErr_Occurred() != 0:
+            return 0
+        else:
+            added = PyObject_GetItem(table, key)
+            if added == 0:
                 return 0
-            last, found = key, PyLong_AsSsize_t(number)
-            Py_DecRef(number)
-        to[k] = found
+            to[k] = PyLong_AsSsize_t(added)
+            Py_DecRef(added)
+    return int(PyBool_FromLong(1))
+
+
+def copy_floats(own: int, arguments: int, count: int) -> int:
+    """`copy_floats(values, class_, word, to)`: copies the floats that objects of a class have.
+
+    word: at which of its words each has its float. False if one is of another class, or has
+    something else there.
+    """
+    given = integers(arguments)
+    if count != 4:
+        return int(PyErr_BadArgument())
+    values, class_, word = given[0], given[1], PyLong_AsSsize_t(given[2])
+    to, float_type = doubles(PyLong_AsSsize_t(given[3])), type_of(item_of(own, 0))
+    for k in range(PyList_Size(values)):
+        value = PyList_GetItem(values, k)
+        if type_of(value) != class_:
+            return int(PyBool_FromLong(0))
+        number = integers(value)[word]
+        if number == 0 or type_of(number) != float_type:
+            return int(PyBool_FromLong(0))
+        to[k] = number_of(number)
     return int(PyBool_FromLong(1))
 
 
@@ -69,4 +88,4 @@ def give_class(own: int, arguments: int, count: int) -> int:
     return int(PyBool_FromLong(1))
 
 
-ENTRIES = ("copy_numbers", "copy_found", "give_class")
+ENTRIES = ("copy_floats", "copy_found", "give_class")

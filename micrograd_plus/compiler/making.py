@@ -2,10 +2,10 @@
 
 `native.py` compiles this file; without llvmlite `recording.py` does the same in Python. An object
 is its address, as `id` gives it. What a function of Python's C API returns must be given back with
-`Py_DecRef`, but for what `PyList_GetItem` and `item_of` find, and what becomes part of an object. 0
-in place of an object means that there is an error.
+`Py_DecRef`, but for what `PyDict_GetItemWithError`, `PyList_GetItem` and `item_of` find, and what
+becomes part of an object. 0 in place of an object means that there is an error.
 
-`operators.py` makes a class of `add` and the others. While a function is recorded, they do in
+`operators.py` makes classes of `add` and the others. While a function is recorded, they do in
 one step what `Value.__add__`, the engine and `node` do in three.
 """
 
@@ -14,166 +14,217 @@ from __future__ import annotations
 from typing import Any
 
 from .passes import PARAMETERS as FIRST  # the number of the first parameter
+from .tape import Making
 
-# What `native.py` writes in LLVM's language: the words at an address, an object's type, an
-# item of a tuple, the value of a context variable, what `keep` was given last, and functions of
+# What `native.py` writes in LLVM's language: numbers and records at an address, an object's type,
+# an item of a tuple, the value of a context variable, what `keep` was given last, and functions of
 # Python's C API.
 integers: Any = None
+places: Any = None
+making_at: Any = None
 type_of: Any = None
 item_of: Any = None
 value_of: Any = None
 kept: Any = None
-keep_object: Any = None
-PyCFunction_GetSelf: Any = None
+keep_address: Any = None
+PyDict_GetItemWithError: Any = None
 PyErr_BadArgument: Any = None
+PyErr_Occurred: Any = None
 PyList_Append: Any = None
 PyList_GetItem: Any = None
 PyList_New: Any = None
 PyList_SetItem: Any = None
 PyList_Size: Any = None
 PyLong_AsSsize_t: Any = None
-PyLong_FromSsize_t: Any = None
 PyObject_CallObject: Any = None
+PyObject_GC_Del: Any = None
+PyObject_GC_UnTrack: Any = None
 PyObject_GetAttr: Any = None
 PyObject_GetItem: Any = None
 PyObject_IsTrue: Any = None
 PyObject_Vectorcall: Any = None
-PySequence_List: Any = None
+PySequence_InPlaceConcat: Any = None
+PySequence_Repeat: Any = None
 PySequence_Tuple: Any = None
 PyTuple_New: Any = None
 PyTuple_SetItem: Any = None
 PyTuple_Size: Any = None
-PyType_GenericAlloc: Any = None
 PyType_IsSubtype: Any = None
 Py_DecRef: Any = None
 Py_IncRef: Any = None
+_PyObject_GC_New: Any = None
 
-# What the functions belong to, by its place in a tuple: lists to which the op and the numbers of
-# the operands are added; the class of results, and at which of its words a result has its number;
-# the numbers of other Values, and lists of the parameters among these and of their numbers; the
-# address of the place of the parameter that may be next; the name of the attribute that tells ops
-# of vectors, and what makes the nodes of these.
-OPS, OPERANDS, RESULTS, WORD, PLACES, PARAMETERS, NUMBERS, NEXT, NARY, OF_VECTORS = range(10)
+HEAD = object.__basicsize__ // 8  # with how many words all objects begin
+SIZE, ITEMS, ROOM = range(HEAD, HEAD + 3)  # words of an array: see `operators.arrays_are_known`
+WRONG = 1 << 62  # in place of a number: there is an error
 
 
-def add_number(own: int, numbers: int, value: int) -> int:
-    """Adds the number of a Value to a list; -1 if there is an error."""
-    if type_of(value) == item_of(own, RESULTS):
-        words = integers(value)
-        return int(PyList_Append(numbers, words[PyLong_AsSsize_t(item_of(own, WORD))]))
+def append(numbers: int, number: int) -> int:
+    """Appends a number to an array; -1 if there is an error."""
+    words = integers(numbers)
+    size = words[SIZE]
+    if size < words[ROOM]:
+        words[SIZE] = size + 1
+    else:
+        longer = PySequence_InPlaceConcat(numbers, making_at(kept(), 0).zero)
+        if longer == 0:
+            return -1
+        Py_DecRef(longer)
+    places(words[ITEMS])[size] = number
+    return 0
+
+
+def found_number(making: Making, value: int) -> int:
+    """The number of a Value, or WRONG."""
+    if type_of(value) == making.results:
+        return int(integers(value)[making.word])
     # Most parameters follow the last one: to see that is faster than to find them.
-    parameters = item_of(own, PARAMETERS)
-    next_ = integers(PyLong_AsSsize_t(item_of(own, NEXT)))
-    place = next_[0]
-    if place < PyList_Size(parameters) and PyList_GetItem(parameters, place) == value:
-        next_[0] = place + 1
-        return int(PyList_Append(numbers, PyList_GetItem(item_of(own, NUMBERS), place)))
-    number = PyObject_GetItem(item_of(own, PLACES), value)
-    if number == 0:
-        return -1
-    next_[0] = PyLong_AsSsize_t(number) - FIRST + 1
-    done = PyList_Append(numbers, number)
-    Py_DecRef(number)
-    return int(done)
+    parameters, place = making.parameters, making.next
+    count = PyList_Size(parameters)
+    if place < count and PyList_GetItem(parameters, place) == value:
+        making.next = place + 1
+        return FIRST + place
+    known = PyDict_GetItemWithError(making.known, value)
+    if known != 0:
+        number = PyLong_AsSsize_t(known)
+    elif PyErr_Occurred() != 0:
+        return WRONG
+    else:
+        added = PyObject_GetItem(making.known, value)
+        if added == 0:
+            return WRONG
+        number = PyLong_AsSsize_t(added)
+        Py_DecRef(added)
+    if number - FIRST < count:
+        making.next = number - FIRST + 1
+    return int(number)
 
 
-def result_of(own: int, number: int) -> int:
-    """A new result with this number, which now belongs to it."""
-    result = PyType_GenericAlloc(item_of(own, RESULTS), 0)
+def add_number(making: Making, value: int) -> int:
+    """Adds the number of a Value to the operands; -1 if there is an error."""
+    number = found_number(making, value)
+    return -1 if number == WRONG else append(making.numbers, number)
+
+
+def result_of(making: Making, number: int) -> int:
+    """A new result with this number."""
+    result = _PyObject_GC_New(making.results)
     if result != 0:
         words = integers(result)
-        words[PyLong_AsSsize_t(item_of(own, WORD))] = number
+        for k in range(HEAD, making.word):
+            words[k] = 0
+        words[making.word] = number
     return int(result)
 
 
-def next_result(own: int, op: int) -> int:
+def free_result(result: int) -> None:
+    """Frees a result, with what somebody has set in it."""
+    PyObject_GC_UnTrack(result)
+    words, class_ = integers(result), type_of(result)
+    for k in range(HEAD, making_at(kept(), 0).word):
+        if words[k] != 0:
+            Py_DecRef(words[k])
+    PyObject_GC_Del(result)
+    Py_DecRef(class_)
+
+
+def next_result(making: Making, op: int) -> int:
     """The result of this op, whose operands have been added."""
-    ops = item_of(own, OPS)
-    number = PyLong_FromSsize_t(PyList_Size(ops))
-    if number == 0 or PyList_Append(ops, op) < 0:
+    number = PyList_Size(making.ops)
+    if PyList_Append(making.ops, op) < 0:
         return 0
-    return result_of(own, number)
+    return result_of(making, number)
 
 
 def node(own: int, arguments: int, count: int) -> int:
     """`node(op, operands)`: a new result.
 
-    arguments: where the addresses of the `count` arguments are.
+    own: begins with where the record of what is made is. arguments: where the addresses of the
+        `count` arguments are.
     """
-    given = integers(arguments)
+    making, given = making_at(PyLong_AsSsize_t(item_of(own, 0)), 0), integers(arguments)
     if count != 2:
         return int(PyErr_BadArgument())
     op, values = given[0], given[1]
-    nary = PyObject_GetAttr(op, item_of(own, NARY))
+    nary = PyObject_GetAttr(op, making.nary)
     if nary == 0:
         return 0
     of_vectors = PyObject_IsTrue(nary)
     Py_DecRef(nary)
     if of_vectors:
-        return int(PyObject_Vectorcall(item_of(own, OF_VECTORS), arguments, count, 0))
-    width, operands = PyTuple_Size(values), item_of(own, OPERANDS)
+        return int(PyObject_Vectorcall(making.of_vectors, arguments, count, 0))
+    width = PyTuple_Size(values)
     if width < 0:
         return 0
     for k in range(width):
-        if add_number(own, operands, item_of(values, k)) < 0:
+        if add_number(making, item_of(values, k)) < 0:
             return 0
-    return next_result(own, op)
+    return next_result(making, op)
 
 
 def numbers_of(own: int, arguments: int, count: int) -> int:
-    """`numbers_of(values)`: a list of their numbers."""
-    given = integers(arguments)
+    """`numbers_of(values)`: an array of their numbers."""
+    making = making_at(PyLong_AsSsize_t(item_of(own, 0)), 0)
     if count != 1:
         return int(PyErr_BadArgument())
-    values = PySequence_Tuple(given[0])
+    values = PySequence_Tuple(integers(arguments)[0])
     if values == 0:
         return 0
-    numbers = PyList_New(0)
-    for k in range(PyTuple_Size(values)):
-        if numbers != 0 and add_number(own, numbers, item_of(values, k)) < 0:
-            Py_DecRef(numbers)
-            numbers = 0
+    size = PyTuple_Size(values)
+    numbers = PySequence_Repeat(making.zero, size)
+    if numbers != 0:
+        written = places(integers(numbers)[ITEMS])
+        for k in range(size):
+            number = found_number(making, item_of(values, k))
+            if number == WRONG:
+                Py_DecRef(numbers)
+                Py_DecRef(values)
+                return 0
+            written[k] = number
     Py_DecRef(values)
     return int(numbers)
 
 
 def results_of(own: int, arguments: int, count: int) -> int:
-    """`results_of(numbers)`: a list of new results with these numbers."""
-    given = integers(arguments)
-    if count != 1:
+    """`results_of(first, step, count, places)`: a list of new results of nodes of equal stamps.
+
+    Their numbers are first + place, for an array of places; then first + step + place, and so on.
+    """
+    making, given = making_at(PyLong_AsSsize_t(item_of(own, 0)), 0), integers(arguments)
+    if count != 4:
         return int(PyErr_BadArgument())
-    numbers = PySequence_List(given[0])  # in which results take the place of the numbers
-    if numbers == 0:
-        return 0
-    for k in range(PyList_Size(numbers)):
-        number = PyList_GetItem(numbers, k)
-        Py_IncRef(number)
-        result = result_of(own, number)
-        if result == 0:
-            Py_DecRef(numbers)
-            return 0
-        PyList_SetItem(numbers, k, result)
-    return int(numbers)
+    first, step = PyLong_AsSsize_t(given[0]), PyLong_AsSsize_t(given[1])
+    turns, words = PyLong_AsSsize_t(given[2]), integers(given[3])
+    size, chosen = words[SIZE], places(words[ITEMS])
+    results = 0 if PyErr_Occurred() else PyList_New(turns * size)
+    if results != 0:
+        for k in range(turns):
+            for j in range(size):
+                result = result_of(making, first + k * step + chosen[j])
+                if result == 0:
+                    Py_DecRef(results)
+                    return 0
+                PyList_SetItem(results, k * size + j, result)
+    return int(results)
 
 
 # ---- operators
 
-# What `keep` is given, by its place in a tuple: the variable that has the engine in use; the name
-# of its attribute `node`; the type of functions that are written in C; the class Value; and for
-# each operator its op, and the two methods that Value has for it.
-ENGINE, NODE, IN_C, VALUE, OP, LEFT, RIGHT = range(7)
+OP, LEFT, RIGHT = range(3)  # what `Making.methods` has for each operator
 ADD, SUB, MUL, TRUEDIV = 0, 3, 6, 9  # how much further these three are
 
 
-def keep(x: int) -> None:
-    """The operators find this object from now on."""
-    Py_IncRef(x)
-    keep_object(x)
+def keep(making: int) -> int:
+    """The operators find this record from now on; the one before."""
+    before = kept()
+    keep_address(making)
+    return int(before)
 
 
-def is_value(x: int) -> int:
+def is_value(making: Making, x: int) -> int:
     """Whether an object is a Value."""
-    return int(PyType_IsSubtype(type_of(x), item_of(kept(), VALUE)))
+    class_ = type_of(x)
+    return 1 if class_ == making.results else int(PyType_IsSubtype(class_, making.value))
 
 
 def called(method: int, x: int, y: int) -> int:
@@ -192,25 +243,18 @@ def called(method: int, x: int, y: int) -> int:
 
 def operated(operator: int, a: int, b: int) -> int:
     """The result of an operator, one of whose operands is a Value."""
-    engine = value_of(item_of(kept(), ENGINE))
+    making = making_at(kept(), 0)
+    engine = value_of(making.variable)
     if engine == 0:
         return 0
-    node = PyObject_GetAttr(engine, item_of(kept(), NODE))
-    Py_DecRef(engine)
-    if node == 0:
-        return 0
-    # No other engine has a function for it that is written in C: it is `node`, as above.
-    if type_of(node) == item_of(kept(), IN_C) and is_value(a) and is_value(b):
-        own, result = PyCFunction_GetSelf(node), 0
-        operands = item_of(own, OPERANDS)
-        if add_number(own, operands, a) == 0 and add_number(own, operands, b) == 0:
-            result = next_result(own, item_of(kept(), OP + operator))
-    elif is_value(a):
-        result = called(item_of(kept(), LEFT + operator), a, b)
-    else:
-        result = called(item_of(kept(), RIGHT + operator), b, a)
-    Py_DecRef(node)
-    return int(result)
+    Py_DecRef(engine)  # which the variable still has
+    if engine == making.engine and is_value(making, a) and is_value(making, b):
+        if add_number(making, a) < 0 or add_number(making, b) < 0:
+            return 0
+        return next_result(making, item_of(making.methods, OP + operator))
+    if is_value(making, a):
+        return called(item_of(making.methods, LEFT + operator), a, b)
+    return called(item_of(making.methods, RIGHT + operator), b, a)
 
 
 def add(a: int, b: int) -> int:
@@ -235,4 +279,4 @@ def truediv(a: int, b: int) -> int:
 
 ENTRIES = ("node", "numbers_of", "results_of")
 OPERATORS = ("add", "sub", "mul", "truediv")
-EXPORTED = ("keep", *OPERATORS)
+EXPORTED = ("keep", "free_result", *OPERATORS)

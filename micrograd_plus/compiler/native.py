@@ -23,7 +23,7 @@ from typing import Any
 
 from ..ops import Op
 from ..optim.updates import Update
-from . import kernels, listing, machine_code, making, reading
+from . import kernels, listing, machine_code, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, indented, joins, literal, update_loop
@@ -199,7 +199,7 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
 
     from .translate import FLOAT32 as SINGLE
     from .translate import FLOAT64 as DOUBLE
-    from .translate import I64, INT, INTEGERS, Record, Rows, row_of
+    from .translate import I64, INT, WHOLE, Record, Rows, row_of
 
     fields = {"i8": INT, "f8": DOUBLE}
     known = {
@@ -207,8 +207,9 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
         "float": DOUBLE,
         "None": None,
         "Doubles": row_of(DOUBLE),
-        "Integers": INTEGERS,
-        "Places": row_of(INT, ir.IntType(32)),
+        "Integers": row_of(INT),
+        "Whole": WHOLE,
+        "Places": WHOLE,
         "Letters": row_of(INT, ir.IntType(8)),
         **{
             record.__name__: Record(
@@ -577,7 +578,7 @@ def _python() -> dict[str, Any]:
     type_of(object): where its type is; put_type(object, type): it has this type.
     item_of(tuple, i): its item i; items_of(list): all of them. number_of(float): its number.
     value_of(variable): a context variable's value, which must be given back; 0 is an error.
-    keep_object(object): kept() is this object from now on.
+    keep_address(address): kept() is this address from now on.
     PyList_Size(object) and others: functions of Python's C API.
     """
     from llvmlite import ir
@@ -628,8 +629,8 @@ def _python() -> dict[str, Any]:
     def kept(body: Body) -> Typed:
         return Typed(INT, body.builder.load(place_of_kept(body)))
 
-    def keep_object(body: Body, object_: Typed) -> None:
-        body.builder.store(object_.ir, place_of_kept(body))
+    def keep_address(body: Body, address: Typed) -> None:
+        body.builder.store(address.ir, place_of_kept(body))
 
     def function(name: str, result: Any, types: Sequence[Any]) -> Any:
         def called(body: Body, *given: Typed) -> Typed:
@@ -647,6 +648,7 @@ def _python() -> dict[str, Any]:
 
     i32 = ir.IntType(32)
     functions = {
+        "PyDict_GetItemWithError": (I64, [I64, I64]),
         "PyTuple_New": (I64, [I64]),
         "PyTuple_SetItem": (i32, [I64, I64, I64]),
         "PyTuple_Size": (I64, [I64]),
@@ -660,23 +662,25 @@ def _python() -> dict[str, Any]:
         "PyLong_AsSsize_t": (I64, [I64]),
         "PyLong_FromSsize_t": (I64, [I64]),
         "PyBool_FromLong": (I64, [I64]),
-        "PyCFunction_GetSelf": (I64, [I64]),
         "PyErr_BadArgument": (i32, []),
         "PyErr_Occurred": (I64, []),
         "PyErr_Clear": (ir.VoidType(), []),
         "PyObject_CallObject": (I64, [I64, I64]),
+        "PyObject_GC_Del": (ir.VoidType(), [I64]),
+        "PyObject_GC_UnTrack": (ir.VoidType(), [I64]),
         "PyObject_GetAttr": (I64, [I64, I64]),
         "PyObject_GetBuffer": (i32, [I64, I64, i32]),
         "PyObject_GetItem": (I64, [I64, I64]),
         "PyObject_IsTrue": (i32, [I64]),
         "PyObject_Vectorcall": (I64, [I64, I64, I64, I64]),
         "PyBuffer_Release": (ir.VoidType(), [I64]),
-        "PySequence_List": (I64, [I64]),
+        "PySequence_InPlaceConcat": (I64, [I64, I64]),
+        "PySequence_Repeat": (I64, [I64, I64]),
         "PySequence_Tuple": (I64, [I64]),
-        "PyType_GenericAlloc": (I64, [I64, I64]),
         "PyType_IsSubtype": (i32, [I64, I64]),
         "Py_DecRef": (ir.VoidType(), [I64]),
         "Py_IncRef": (ir.VoidType(), [I64]),
+        "_PyObject_GC_New": (I64, [I64]),
     }
     return {
         **_memory(None),
@@ -688,7 +692,7 @@ def _python() -> dict[str, Any]:
         "number_of": number_of,
         "value_of": value_of,
         "kept": kept,
-        "keep_object": keep_object,
+        "keep_address": keep_address,
     }
 
 
@@ -756,17 +760,11 @@ def passes() -> Any:
 
 
 @cache
-def maker() -> Callable[[Any], list[Any]] | None:
-    """Gives the functions of `making.py` for what they belong to; None without llvmlite."""
-    return as_in_c(making) if is_installed() else None
-
-
-@cache
 def lists() -> Any:
     """The functions of `listing.py`; None without llvmlite."""
     if not is_installed():
         return None
-    return SimpleNamespace(**dict(zip(listing.ENTRIES, as_in_c(listing)(None))))
+    return SimpleNamespace(**dict(zip(listing.ENTRIES, as_in_c(listing)((0.0,)))))
 
 
 @cache
@@ -851,7 +849,7 @@ def _add_call(module: Any, name: str, symbol: str, releases: bool) -> None:
     """
     from llvmlite import ir
 
-    from .translate import I64, INT, INTEGERS, Rows
+    from .translate import I64, INT, WHOLE, Rows
 
     function = ir.Function(module.ir, ir.FunctionType(I64, [I64, I64.as_pointer(), I64]), symbol)
     builder = ir.IRBuilder(function.append_basic_block())
@@ -876,7 +874,7 @@ def _add_call(module: Any, name: str, symbol: str, releases: bool) -> None:
         given = word(function.args[1], i)
         if isinstance(kind, Rows):
             items, first = builder.inttoptr(given, I64.as_pointer()), tuple.__basicsize__ // 8
-            arguments += [row_of(word(items, first + k), INTEGERS) for k in range(len(kind.fields))]
+            arguments += [row_of(word(items, first + k), WHOLE) for k in range(len(kind.fields))]
         elif kind is INT:
             arguments.append(called("PyLong_AsSsize_t", I64, given))
         else:

@@ -38,20 +38,11 @@ class Kinds(dict[Any, int]):
             kinds = row(len(ops))
             machine.copy_found(ops, self, kinds.buffer_info()[0])
             return kinds
-        return array("q", map(self.__getitem__, ops))
+        return array("i", map(self.__getitem__, ops))
 
     def widths(self) -> array[int]:
         """How many operands each op has."""
-        return array("q", map(width_of, self.ops))
-
-
-def _whole(numbers: list[int]) -> array[int]:
-    """Whole numbers of a list, in a row."""
-    if machine := lists():
-        copied = row(len(numbers))
-        machine.copy_numbers(numbers, copied.buffer_info()[0])
-        return copied
-    return array("q", numbers)
+        return array("i", map(width_of, self.ops))
 
 
 class Columns:
@@ -62,7 +53,7 @@ class Columns:
         self.tags = row(len(rows.ops))
         for place in rows.frozen:
             self.tags[place] = 1
-        self.lengths, self.operands = array("q", rows.lengths), _whole(rows.operands)
+        self.lengths, self.operands = array("i", rows.lengths), rows.operands
 
     def __iadd__(self, other: Columns) -> Columns:
         for name, column in vars(self).items():
@@ -89,7 +80,7 @@ class Base:
         self.stamps = Columns(self.kinds, Rows())
         self.begins, self.taken = row(1), row(0)
 
-    def outside(self, binding: Binding) -> list[int]:
+    def outside(self, binding: Binding) -> array[int]:
         """The numbers of what a binding's stamps use, which is added at the first of them."""
         if binding.outside is None:
             template, rows, begin = binding.template, Rows(), len(self.nodes.kinds)
@@ -99,11 +90,11 @@ class Base:
                 *[NUMBERS + self.numbers.tag(value.data) for value in template.constants],
             ]
             rows += replace(
-                template.once, operands=[numbers[place] for place in template.once.operands]
+                template.once, operands=array("i", [numbers[k] for k in template.once.operands])
             )
             self.nodes += Columns(self.kinds, rows)
             self.scopes.append((begin, open_scope.get()))
-            binding.outside = [numbers[place] for place in template.uses]
+            binding.outside = array("i", [numbers[place] for place in template.uses])
         return binding.outside
 
     def nodes_of_templates(self) -> tuple[Nodes, list[int]]:
@@ -141,11 +132,11 @@ def graph_of(
 ) -> Graph:
     """The graph of what was recorded: the base, then other leaves, then what was made."""
     parameters, numbers = base.places.parameters, Numbers([*base.numbers.list])
-    kinds = array("q", (PARAMETER,)) * len(parameters) + array("q", (NUMBER,)) * len(numbers.list)
+    kinds = array("i", (PARAMETER,)) * len(parameters) + array("i", (NUMBER,)) * len(numbers.list)
     tags = _counted(len(parameters)) + _counted(len(numbers.list))
     kinds += base.nodes.kinds
     tags += base.nodes.tags
-    begins = array("q", [0, len(parameters), len(parameters) + len(numbers.list), len(kinds)])
+    begins = array("i", [0, len(parameters), len(parameters) + len(numbers.list), len(kinds)])
     for leaf in leaves:
         if isinstance(leaf, Input):
             kind, tag = INPUT, leaf.position
@@ -160,7 +151,7 @@ def graph_of(
         tags.append(tag)
     own, once, made, run = Columns(base.kinds, rows), base.nodes, len(kinds), passes()
     templates, sizes = base.nodes_of_templates()
-    stamps = array("q", [binding.template.number for binding in stamps_of(rows)])
+    stamps = array("i", [binding.template.number for binding in stamps_of(rows)])
     count = made + len(rows.ops) - len(stamps) + len(rows.stamped)
     room_of_operands = len(own.operands)
     room_of_operands += sum(sizes[template] - base.taken[template] for template in stamps)
@@ -174,7 +165,7 @@ def graph_of(
         len(rows.ops), own.kinds, own.tags, widths, own.lengths, own.operands, stamps, templates,
         base.begins, base.taken, made, nodes, own_numbers, stamped_numbers,
     )  # fmt: skip
-    ends = array("q", outputs)
+    ends = array("i", outputs)
     for numbered in (operands, ends):
         run.renumber(len(numbered), numbered, begins, own_numbers, stamped_numbers)
     scopes = [(begins[2] + place, scope) for place, scope in base.scopes]

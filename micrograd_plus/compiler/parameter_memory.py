@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import cache
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -47,8 +48,8 @@ class ParameterMemory:
 
     def push(self) -> None:
         """Copies the parameters into the machine, and leaves them there if it can."""
-        data = [parameter.data for parameter in self.parameters]  # which copies it back
-        grad = [parameter.grad for parameter in self.parameters]
+        data = numbers_of(self.parameters, "data")  # which copies it back
+        grad = numbers_of(self.parameters, "grad")
         with self.machine.lock:
             self.machine.write(data, grad)
             self._leave()
@@ -115,6 +116,27 @@ class ParameterMemory:
             found = array("q", [places[p] for p in self.parameters]) if known else None
             self._places[owner] = found
         return self._places[owner]
+
+
+def numbers_of(values: list[Value], name: str) -> Sequence[float]:
+    """The `data` or `grad` of each of these."""
+    if (machine := lists()) and (word := _word_of(name)):
+        numbers = array("d", (0.0,)) * len(values)
+        if machine.copy_floats(values, Value, word, numbers.buffer_info()[0]):
+            return numbers
+    return [getattr(value, name) for value in values]
+
+
+@cache
+def _word_of(name: str) -> int:
+    """At which of its words, of 8 bytes, a Value has this attribute; 0 if that is not known."""
+    from ctypes import c_int64
+
+    value, number = Value(0.0), float("1.5")
+    setattr(value, name, number)
+    words = (c_int64 * (Value.__basicsize__ // 8)).from_address(id(value))
+    found = [word for word, address in enumerate(words) if address == id(number)]
+    return found[0] if len(found) == 1 else 0
 
 
 def give_class(values: list[Value], old: type[Value], new: type[Value]) -> None:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from .tape import AFFINE, BY_ELEMENT, BY_ROW
 
-Integers = Any  # a row of 64-bit whole numbers: an array, or its address in machine code
-Places = Any  # a row of 32-bit whole numbers, as the tape has them
+Whole = Any  # a row of 32-bit whole numbers: an array, or its address in machine code
 
 # Where the spaces begin in which nodes are numbered while a function is recorded: see `rows.py`.
-SPACE = 1 << 40
+BITS = 28
+SPACE = 1 << BITS
 PARAMETERS, NUMBERS, ONCE, LEAVES, STAMPED, OWN = range(-5 * SPACE, SPACE, SPACE)
 
 # The kinds of nodes: leaves, vectors, picks; another kind is the place of an op in `Graph.ops`.
@@ -25,7 +25,7 @@ ADD, MUL, POW, SUM, DOT = 0, 1, 2, 3, 4  # the ops that are simplified
 
 PER_EXAMPLE, ACTIVE = 1, 2  # flags: depends on the example; a parameter's gradient flows through
 NO_SLOT, UNKNOWN = -1, -2  # in place of a parameter's slot
-NOWHERE = -(1 << 40)  # the place of a parameter that has no slot yet
+NOWHERE = -(1 << 31)  # the place of a parameter that has no slot yet
 
 
 class Nodes(NamedTuple):
@@ -35,19 +35,19 @@ class Nodes(NamedTuple):
     flags: PER_EXAMPLE and ACTIVE. origins: the number of the node when it was recorded.
     """
 
-    kinds: Integers
-    tags: Integers
-    first: Integers
-    operands: Integers
-    flags: Integers
-    origins: Integers
+    kinds: Whole
+    tags: Whole
+    first: Whole
+    operands: Whole
+    flags: Whole
+    origins: Whole
 
 
 class Table(NamedTuple):
     """A hash table of nodes: 1 + the node, or 0; `size`, a power of 2, has its length."""
 
-    nodes: Integers
-    size: Integers
+    nodes: Whole
+    size: Whole
 
 
 class Terms(NamedTuple):
@@ -58,25 +58,23 @@ class Terms(NamedTuple):
     following: the next term of the same sum, or -1.
     """
 
-    heads: Integers
-    tails: Integers
-    lefts: Integers
-    rights: Integers
-    following: Integers
+    heads: Whole
+    tails: Whole
+    lefts: Whole
+    rights: Whole
+    following: Whole
 
 
 # ---- from what was recorded to a graph
 
 
-def count_up(count: int, numbers: Integers) -> None:
+def count_up(count: int, numbers: Whole) -> None:
     """Writes 0, 1, 2, …"""
     for k in range(count):
         numbers[k] = k
 
 
-def add_up(
-    count: int, kinds: Integers, widths: Integers, lengths: Integers, first: Integers
-) -> None:
+def add_up(count: int, kinds: Whole, widths: Whole, lengths: Whole, first: Whole) -> None:
     """Writes where the operands of each node begin, and those of the last one end.
 
     widths: how many operands the ops have; lengths: how many elements the vectors have, in order.
@@ -96,9 +94,9 @@ def add_up(
 
 
 def expand(
-    count: int, kinds: Integers, tags: Integers, widths: Integers, lengths: Integers,
-    operands: Integers, stamps: Integers, templates: Nodes, begins: Integers, taken: Integers,
-    made: int, new: Nodes, own: Integers, stamped: Integers,
+    count: int, kinds: Whole, tags: Whole, widths: Whole, lengths: Whole,
+    operands: Whole, stamps: Whole, templates: Nodes, begins: Whole, taken: Whole,
+    made: int, new: Nodes, own: Whole, stamped: Whole,
 ) -> None:  # fmt: skip
     """Writes what was recorded from node `made` on, with the nodes of its template for each stamp.
 
@@ -142,9 +140,7 @@ def expand(
             new.first[made] = end
 
 
-def renumber(
-    count: int, numbers: Integers, begins: Integers, own: Integers, stamped: Integers
-) -> None:
+def renumber(count: int, numbers: Whole, begins: Whole, own: Whole, stamped: Whole) -> None:
     """Numbers that count in spaces become those of the nodes: each space has its begin."""
     for k in range(count):
         number = numbers[k]
@@ -154,13 +150,13 @@ def renumber(
             numbers[k] = stamped[number - STAMPED]
         else:
             place = number - PARAMETERS
-            numbers[k] = begins[place >> 40] + (place & (SPACE - 1))
+            numbers[k] = begins[place >> BITS] + (place & (SPACE - 1))
 
 
 # ---- which nodes are needed, and which are numbers
 
 
-def mark(count: int, nodes: Nodes, needed: Integers) -> None:
+def mark(count: int, nodes: Nodes, needed: Whole) -> None:
     """Marks the operands of every marked node."""
     for i in range(count - 1, -1, -1):
         if needed[i]:
@@ -168,7 +164,7 @@ def mark(count: int, nodes: Nodes, needed: Integers) -> None:
                 needed[nodes.operands[k]] = 1
 
 
-def size(count: int, nodes: Nodes, needed: Integers) -> int:
+def size(count: int, nodes: Nodes, needed: Whole) -> int:
     """How many nodes but vectors are marked."""
     found = 0
     for i in range(count):
@@ -177,7 +173,7 @@ def size(count: int, nodes: Nodes, needed: Integers) -> int:
     return found
 
 
-def claim(count: int, nodes: Nodes, needed: Integers, slots: Integers) -> int:
+def claim(count: int, nodes: Nodes, needed: Whole, slots: Whole) -> int:
     """Parameters that are marked and UNKNOWN will get a slot; returns how many they are.
 
     slots: of the parameters, by their tags.
@@ -190,9 +186,7 @@ def claim(count: int, nodes: Nodes, needed: Integers, slots: Integers) -> int:
     return found
 
 
-def place_parameters(
-    count: int, slots: Integers, is_moved: Integers, free: Integers, places: Integers
-) -> None:
+def place_parameters(count: int, slots: Whole, is_moved: Whole, free: Whole, places: Whole) -> None:
     """Gives a slot to parameters that have NO_SLOT; the place of the parameter of each slot.
 
     slots, is_moved, free: as in `locate`.
@@ -206,7 +200,7 @@ def place_parameters(
             places[slots[k]] = k
 
 
-def mark_numbers(count: int, nodes: Nodes, needed: Integers, known: Integers) -> int:
+def mark_numbers(count: int, nodes: Nodes, needed: Whole, known: Whole) -> int:
     """Marks what depends on numbers alone; returns how many needed ops there are among it."""
     found = 0
     for i in range(count):
@@ -267,8 +261,8 @@ def add(nodes: Nodes, table: Table, made: int, kind: int, tag: int, end: int, or
 
 
 def join(
-    count: int, nodes: Nodes, needed: Integers, two: int, renamed: Integers, new: Nodes,
-    table: Table, uses: Integers,
+    count: int, nodes: Nodes, needed: Whole, two: int, renamed: Whole, new: Nodes,
+    table: Table, uses: Whole,
 ) -> int:  # fmt: skip
     """Writes each needed node once, and a square as a product; returns the size of the graph.
 
@@ -317,7 +311,7 @@ def most_links(count: int, nodes: Nodes) -> int:
     return found
 
 
-def link_sums(count: int, nodes: Nodes, uses: Integers, terms: Terms) -> None:
+def link_sums(count: int, nodes: Nodes, uses: Whole, terms: Terms) -> None:
     """Links the terms of every sum, after merging those terms that nothing else uses.
 
     A dot is a sum of one term.
@@ -365,7 +359,7 @@ def link_sums(count: int, nodes: Nodes, uses: Integers, terms: Terms) -> None:
             terms.tails[i] = tail
 
 
-def mark_terms(count: int, nodes: Nodes, terms: Terms, needed: Integers) -> None:
+def mark_terms(count: int, nodes: Nodes, terms: Terms, needed: Whole) -> None:
     """Marks the operands of every marked node, or the terms if it is a sum."""
     for i in range(count - 1, -1, -1):
         if not needed[i]:
@@ -388,7 +382,7 @@ def factor(left: int, right: int, side: int, nodes: Nodes) -> int:
 
 
 def write_factors(
-    nodes: Nodes, terms: Terms, term: int, side: int, renamed: Integers, new: Nodes, end: int
+    nodes: Nodes, terms: Terms, term: int, side: int, renamed: Whole, new: Nodes, end: int
 ) -> int:
     """Writes one side of the products from `term` on as operands; returns where they end."""
     while term >= 0:
@@ -443,7 +437,7 @@ def lone_dot(head: int, nodes: Nodes, terms: Terms) -> int:
     return int(found)
 
 
-def room(count: int, nodes: Nodes, terms: Terms, needed: Integers, sizes: Integers) -> None:
+def room(count: int, nodes: Nodes, terms: Terms, needed: Whole, sizes: Whole) -> None:
     """Writes how many nodes, and how many operands, `rebuild` makes at most."""
     sizes[0] = sizes[1] = 0
     for i in range(count):
@@ -457,7 +451,7 @@ def room(count: int, nodes: Nodes, terms: Terms, needed: Integers, sizes: Intege
 
 
 def rebuild(
-    count: int, nodes: Nodes, terms: Terms, needed: Integers, renamed: Integers, new: Nodes,
+    count: int, nodes: Nodes, terms: Terms, needed: Whole, renamed: Whole, new: Nodes,
     table: Table,
 ) -> int:  # fmt: skip
     """Writes the needed nodes, each sum as few ops; returns how many."""
@@ -538,7 +532,7 @@ def rebuild(
 # ---- groups of nodes that become instructions
 
 
-def level(count: int, nodes: Nodes, levels: Integers) -> None:
+def level(count: int, nodes: Nodes, levels: Whole) -> None:
     """The distance of each node from the leaves; a vector counts as its elements."""
     for i in range(count):
         levels[i] = 0
@@ -548,7 +542,7 @@ def level(count: int, nodes: Nodes, levels: Integers) -> None:
             levels[i] += 1
 
 
-def length_of(node: int, nodes: Nodes, is_reduction: Integers) -> int:
+def length_of(node: int, nodes: Nodes, is_reduction: Whole) -> int:
     """The length of the vectors of an op, or of what is picked from; 1 for an op of numbers."""
     kind = nodes.kinds[node]
     if kind != PICK and not is_reduction[kind]:
@@ -563,8 +557,8 @@ def index_of(node: int, nodes: Nodes) -> int:
 
 
 def group(
-    count: int, nodes: Nodes, is_reduction: Integers, levels: Integers, groups: Integers,
-    table: Table, samples: Integers, sizes: Integers,
+    count: int, nodes: Nodes, is_reduction: Whole, levels: Whole, groups: Whole,
+    table: Table, samples: Whole, sizes: Whole,
 ) -> int:  # fmt: skip
     """Puts like nodes at one distance from the leaves into groups; returns how many groups.
 
@@ -602,7 +596,7 @@ def group(
     return made
 
 
-def collect(count: int, groups: Integers, ends: Integers, members: Integers) -> None:
+def collect(count: int, groups: Whole, ends: Whole, members: Whole) -> None:
     """Writes the nodes of each group side by side; `ends` begins as where each group begins."""
     for i in range(count):
         if groups[i] >= 0:
@@ -614,7 +608,7 @@ def collect(count: int, groups: Integers, ends: Integers, members: Integers) -> 
 
 
 def place_leaves(
-    count: int, nodes: Nodes, slots: Integers, numbers: int, place: Integers, tags: Integers
+    count: int, nodes: Nodes, slots: Whole, numbers: int, place: Whole, tags: Whole
 ) -> int:
     """The places of leaves; random numbers get none.
 
@@ -635,21 +629,21 @@ def place_leaves(
     return found
 
 
-def column(count: int, members: Integers, nodes: Nodes, j: int, operands: Integers) -> None:
+def column(count: int, members: Whole, nodes: Nodes, j: int, operands: Whole) -> None:
     """Writes operand j of each of these nodes."""
     for k in range(count):
         operands[k] = nodes.operands[nodes.first[members[k]] + j]
 
 
-def put(count: int, members: Integers, begin: int, step: int, place: Integers) -> None:
+def put(count: int, members: Whole, begin: int, step: int, place: Whole) -> None:
     """Gives each of these nodes the next place."""
     for k in range(count):
         place[members[k]] = begin + k * step
 
 
 def grid(
-    count: int, members: Integers, nodes: Nodes, columns: Integers, rows: Integers,
-    biases: Integers, cells: Integers,
+    count: int, members: Whole, nodes: Nodes, columns: Whole, rows: Whole,
+    biases: Whole, cells: Whole,
 ) -> int:  # fmt: skip
     """Arranges dots in a grid, if they fill one; returns how many columns it has, or 0.
 
@@ -689,7 +683,7 @@ def grid(
     return found
 
 
-def step_of(begin: int, length: int, places: Places) -> int:
+def step_of(begin: int, length: int, places: Whole) -> int:
     """Twice the step of a row of places, plus 1 if it is per example; NOWHERE without a step."""
     step = places[begin + 1] - places[begin] if length > 1 else 0
     per_example = places[begin] >= 0
@@ -701,7 +695,7 @@ def step_of(begin: int, length: int, places: Places) -> int:
     return int(2 * step + per_example)
 
 
-def row_steps(rows: int, length: int, places: Places, steps: Integers) -> int:
+def row_steps(rows: int, length: int, places: Whole, steps: Whole) -> int:
     """Writes `step_of` of each row; returns how many rows have no step."""
     irregular = 0
     for i in range(rows):
@@ -710,7 +704,7 @@ def row_steps(rows: int, length: int, places: Places, steps: Integers) -> int:
     return irregular
 
 
-def find_steps(count: int, length: int, places: Places) -> int:
+def find_steps(count: int, length: int, places: Whole) -> int:
     """Whether rows of `length` places go in steps: AFFINE, BY_ROW, or BY_ELEMENT without a rule."""
     step = step_of(0, length, places)
     between = places[length] - places[0] if count > length else 0
@@ -723,15 +717,15 @@ def find_steps(count: int, length: int, places: Places) -> int:
     return rule
 
 
-def find_ends(count: int, places: Places, found: Integers) -> None:
+def find_ends(count: int, places: Whole, found: Whole) -> None:
     """Finds the lowest and the highest of these places."""
-    found[0] = found[1] = places[0]
+    lowest = highest = places[0]
     for k in range(1, count):
-        found[0] = min(found[0], places[k])
-        found[1] = max(found[1], places[k])
+        lowest, highest = min(lowest, places[k]), max(highest, places[k])
+    found[0], found[1] = lowest, highest
 
 
-def find_runs(count: int, places: Places, runs: Places) -> int:
+def find_runs(count: int, places: Whole, runs: Whole) -> int:
     """Writes how many places from each on are the same; returns how many runs of them there are."""
     found = 0
     for i in range(count - 1, -1, -1):
@@ -742,9 +736,9 @@ def find_runs(count: int, places: Places, runs: Places) -> int:
 
 
 def locate(
-    count: int, members: Integers, nodes: Nodes, j: int, width: int, is_vector: int,
-    place: Integers, slots: Integers, is_moved: Integers, free: Integers, places: Places,
-    found: Integers,
+    count: int, members: Whole, nodes: Nodes, j: int, width: int, is_vector: int,
+    place: Whole, slots: Whole, is_moved: Whole, free: Whole, places: Whole,
+    found: Whole, ends: Whole,
 ) -> None:  # fmt: skip
     """Writes the places of operand j of each of these nodes, or of the nodes if j is -1.
 
@@ -753,7 +747,7 @@ def locate(
 
     slots, is_moved: of the parameters, by their tags; free: the next slot of one that is moved,
     and of another one. found: in which steps the rows go, as `find_steps` says; whether a gradient
-    flows to any of the places.
+    flows to any of the places. ends: the lowest and the highest place.
     """
     end = flags = 0
     for k in range(count):
@@ -771,6 +765,7 @@ def locate(
             places[end] = place[element]
             end += 1
     found[0], found[1] = find_steps(end, width, places), flags & ACTIVE
+    find_ends(end, places, ends)
 
 
 ROWS = (Nodes, Table, Terms)

@@ -20,8 +20,9 @@ from __future__ import annotations
 import math
 import random
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, compress, islice, repeat
@@ -34,12 +35,12 @@ from ..ops import Op
 from ..support.nested import flatten
 from ..support.words import in_short
 from .graph import Graph
-from .native import maker
 from .numbering import Base, graph_of, stamps_of
+from .operators import adding_to, is_native, making_of
 from .parameter_memory import class_changes, give_class, memories_of
 from .passes import INPUT, NUMBER, PARAMETER, RANDOM, STAMPED
 from .recorded import Input, Random, Recorded, user_line, watched_class
-from .rows import VECTOR_OP, Result, Rows, results_of, word_of_number
+from .rows import VECTOR_OP, Result, Rows, results_of
 from .stamping import Binding, Key, flattened, flattened_rows
 
 Shape = tuple[int, ...]
@@ -77,7 +78,7 @@ class Recording:
 
     rows: Rows
     leaves: list[Value]
-    ends: list[int]
+    ends: array[int]
     outputs: list[Value]
     structure: Any
     base: Base
@@ -148,6 +149,7 @@ class _Recorder:
         self.unchecked = base.templates.unchecked if checks else {}
         self.places, self.rows = base.places, Rows()
         self.places.results = results_of(self.rows)
+        self.making: Any = None  # what the operators add to; None in Python
         self.node, self.places.of, self.results_of = self._makers()  # type: ignore[method-assign]
         self.requirements: list[Requirement] = []
         self.randoms: list[Random] = []
@@ -170,20 +172,30 @@ class _Recorder:
         places, results = self.places, self.places.results
         ops, operands = self.rows.ops, self.rows.operands
         of_vectors = self._node_of_vectors
-        if (make := maker()) and (word := word_of_number()):
-            listed = places.parameters, places.numbers, places.next.buffer_info()[0]
-            return make((ops, operands, results, word, places, *listed, "nary", of_vectors))
+        if is_native():
+            self.making, made = making_of(
+                ops=ops, numbers=operands, results=results, known=places,
+                parameters=places.parameters, of_vectors=of_vectors,
+            )  # fmt: skip
+            return made
 
         def node(op: Op, values: tuple[Value, ...]) -> Value:
             if op.nary:
                 return of_vectors(op, values)
             operands.extend(places.of(values))
             result = _new(results)
-            result.number = len(ops)
+            result.number = len(ops)  # type: ignore[misc]  # its class has a slot for it
             ops.append(op)
             return result
 
-        return node, places.of, lambda numbers: list(map(self._result, numbers))
+        def results_of(first: int, step: int, count: int, places: Iterable[int]) -> list[Result]:
+            return [self._result(first + k * step + p) for k in range(count) for p in places]
+
+        return node, places.of, results_of
+
+    def adding(self) -> AbstractContextManager[None]:
+        """Inside, operators add to this recording."""
+        return adding_to(self.making) if self.making else nullcontext()
 
     def constant(self, op: Op, operands: tuple[Value, ...]) -> Value:
         result: Value = self.node(op, operands)
@@ -195,16 +207,16 @@ class _Recorder:
         vectors = [self._vector(operands[k : k + size]) for k in range(0, len(operands), size)]
         return self._result(self._add(op, vectors))
 
-    def _add(self, op: Op | str | None, operands: list[int]) -> int:
+    def _add(self, op: Op | str | None, operands: Iterable[int]) -> int:
         """The number of a new node."""
         rows = self.rows
         rows.ops.append(op)
-        rows.operands += operands
+        rows.operands.extend(operands)
         return len(rows.ops) - 1
 
     def _result(self, number: int) -> Result:
         result = _new(self.places.results)
-        result.number = number
+        result.number = number  # type: ignore[misc]  # as above
         return result
 
     def _vector(self, values: tuple[Value, ...]) -> int:
@@ -256,19 +268,20 @@ class _Recorder:
         if binding is None:
             return [function(*given, *varying) for varying in calls]
         template = binding.template
-        results = self.results_of(self._stamp(binding, values, len(calls)))
+        first, size = self._stamp(binding, values, len(calls)), len(template.each.ops)
+        results = self.results_of(first, size, len(calls), template.outputs)
         if template.is_list:
             size = len(template.structure)
             return [results[k : k + size] for k in range(0, len(results), size)]
         made = iter(results)
         return [refilled(template.structure, made) for _ in calls]
 
-    def _stamp(self, binding: Binding, values: list[Value], count: int) -> Iterable[int]:
-        """Adds the nodes of so many calls; the numbers of what they return."""
-        rows, varying, each = self.rows, self.places.of(values), binding.template.each
-        outside, begin, size = self.base.outside(binding), len(rows.stamped), len(each.ops)
+    def _stamp(self, binding: Binding, values: list[Value], count: int) -> int:
+        """Adds the nodes of so many calls; the number of the first one."""
+        rows, varying = self.rows, self.places.of(values)
+        outside, first = self.base.outside(binding), STAMPED + len(rows.stamped)
         rows.ops += repeat(binding, count)
-        rows.stamped += each.ops * count
+        rows.stamped += binding.template.each.ops * count
         if outside:
             width = len(varying) // count
             for k in range(count):
@@ -276,13 +289,7 @@ class _Recorder:
                 rows.operands += varying[k * width : (k + 1) * width]
         else:
             rows.operands += varying
-        begins = range(STAMPED + begin, STAMPED + begin + size * count, size or 1)
-        returned = [
-            range(begin + places.start, begin + places.stop)
-            for begin in begins
-            for places in binding.template.outputs
-        ]
-        return chain.from_iterable(returned)
+        return first
 
     def _first_call(
         self, key: Any, function: Callable[..., Any], given: Sequence[Any], values: list[Value],
@@ -313,8 +320,9 @@ class _Recorder:
             self.rows += made
         else:
             self.places.forget(begin)
-            for value, number in zip(outputs, self._stamp(binding, values, 1)):
-                value.number = number
+            first = self._stamp(binding, values, 1)
+            for value, place in zip(outputs, binding.template.outputs):
+                value.number = first + place
         return returned
 
     def random(self, generator: random.Random | None) -> Value:
@@ -452,9 +460,11 @@ def _leaves(x: Any) -> list[Value]:
         kinds = {*map(type, chain.from_iterable(rows))}
         if any(issubclass(kind, Value) for kind in kinds):
             found += _parameters_among(chain.from_iterable(rows))
-        if not any(issubclass(kind, (list, tuple)) for kind in kinds):
+        nested = {kind for kind in kinds if issubclass(kind, (list, tuple))}
+        if not nested:
             break
-        rows = [row for row in chain.from_iterable(rows) if isinstance(row, (list, tuple))]
+        inside = list(chain.from_iterable(rows))
+        rows = inside if nested == kinds else [x for x in inside if isinstance(x, (list, tuple))]
     return found
 
 
@@ -477,7 +487,7 @@ def _record(
 
     try:
         # A program must not depend on the first caller, who may measure a loss inside no_grad.
-        with watching(base.places.parameters), using(Engine()), recording(active):
+        with watching(base.places.parameters), using(Engine()), recording(active), active.adding():
             returned = function(*example(shapes, make))
         if active.refused:  # an `except` in the function has caught it
             raise active.refused

@@ -11,12 +11,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from itertools import count
 from typing import Any, Self
 
 from ..engine import Value
 from ..ops import Op
-from .operators import operators
+from .operators import class_of_results, is_native
 from .passes import LEAVES, OWN, PARAMETERS, STAMPED
 from .recorded import Recorded
 
@@ -35,7 +35,7 @@ class Rows:
     """
 
     ops: list[Any] = field(default_factory=list)
-    operands: list[int] = field(default_factory=list)
+    operands: array[int] = field(default_factory=lambda: array("i"))
     lengths: list[int] = field(default_factory=list)
     frozen: list[int] = field(default_factory=list)
     scopes: list[tuple[int, Any]] = field(default_factory=list, compare=False)
@@ -74,7 +74,7 @@ def width_of(op: Op | None) -> int:
 
 
 class Result(Recorded):
-    """What an op of a recording made: the number of a node in its rows.
+    """What an op of a recording made: `number` is that of a node in its rows.
 
     Each recording has a subclass of its own, so that a result that a module has kept from another
     one is not taken for one of this one. Few of its attributes are ever read, and are set.
@@ -82,7 +82,7 @@ class Result(Recorded):
     ops, stamped: those of the rows.
     """
 
-    __slots__ = ("number",)
+    __slots__ = ()
     number: int
     ops: list[Any]
     stamped: list[Any]
@@ -100,20 +100,6 @@ class Result(Recorded):
 _DEFAULTS = {"grad": 0.0, "label": "", "scope": None, "operands": ()}
 
 
-@cache
-def word_of_number() -> int:
-    """At which of its words, of 8 bytes, a result has its number: the last, after its base's.
-
-    0 if it is not there, as another Python may have it: see `making.py`.
-    """
-    from ctypes import c_int64
-
-    result, word = Result.__new__(Result), Result.__basicsize__ // 8 - 1
-    result.number = 1 << 40
-    found = c_int64.from_address(id(result) + 8 * word).value
-    return word if found == id(result.number) else 0
-
-
 def begins_with(values: list[Value], others: list[Value]) -> bool:
     """Whether the others are the first of these values. A part of a long list takes longer."""
     return others == (values if len(values) == len(others) else values[: len(others)])
@@ -121,8 +107,12 @@ def begins_with(values: list[Value], others: list[Value]) -> bool:
 
 def results_of(rows: Rows) -> type[Result]:
     """A new class, for the results of these rows."""
-    members = {"__slots__": (), "ops": rows.ops, "stamped": rows.stamped}
-    return type("Result", (*operators(), Result), members)
+    if is_native():
+        class_ = class_of_results(Result)
+    else:
+        class_ = type("Result", (Result,), {"__slots__": ("number",)})
+    class_.ops, class_.stamped = rows.ops, rows.stamped
+    return class_  # type: ignore[no-any-return]
 
 
 class Places(dict[Value, int]):
@@ -135,8 +125,6 @@ class Places(dict[Value, int]):
 
     def __init__(self) -> None:
         self.parameters: list[Value] = []
-        self.numbers: list[int] = []  # of the parameters
-        self.next = array("q", (0,))  # the place of the parameter that may be asked for next
         self.leaves: list[Value] = []
         self.results: type[Result] = Result
 
@@ -145,10 +133,11 @@ class Places(dict[Value, int]):
         self.leaves.append(leaf)
         return number
 
-    def of(self, values: Iterable[Value]) -> list[int]:
+    def of(self, values: Iterable[Value]) -> array[int]:
         """The numbers of Values; while something is recorded, machine code takes its place."""
         results = self.results
-        return [value.number if type(value) is results else self[value] for value in values]
+        numbers = [value.number if type(value) is results else self[value] for value in values]
+        return array("i", numbers)
 
     def leaves_at(self, numbers: Iterable[int]) -> list[Value]:
         """The leaves of one recording that have these numbers."""
@@ -162,13 +151,11 @@ class Places(dict[Value, int]):
         if self:
             values = [value for value in values if value not in self]
         size, begin = len(self), PARAMETERS + len(self.parameters)
-        numbers = list(range(begin, begin + len(values)))
-        self.update(zip(values, numbers))
+        self.update(zip(values, count(begin)))
         if len(self) - size < len(values):  # some are there twice
             values = list(dict.fromkeys(values))
-            self.update(zip(values, numbers))
+            self.update(zip(values, count(begin)))
         self.parameters += values
-        self.numbers += numbers[: len(values)]
 
     def forget(self, begin: int = 0) -> list[Value]:
         """Removes the leaves from this one on, and returns them."""

@@ -342,9 +342,9 @@ class _Encoder:
         op = instruction.op
         if op is None or instruction.kind not in (MAP, REDUCE):
             return 0
-        from .native import loops_of
-
         if op not in self.loop_of:
+            from .native import loops_of
+
             self.loop_of[op] = len(self.loops)
             self.loops += loops_of(op, self.dtype)
         return self.loop_of[op]

@@ -57,11 +57,10 @@ def _joined(graph: Graph) -> tuple[Graph, array[int]]:
     """The graph with each computation once; and how many operands each node is."""
     size = graph.count
     nodes = new_nodes(size, len(graph.nodes.operands))
+    table = new_table(size - len(graph.parameters))  # which are not looked for
     renamed, uses = row(size), row(size)
     two = Numbers(graph.numbers).tag(2.0)
-    count = passes().join(
-        size, graph.nodes, graph.needed, two, renamed, nodes, new_table(size), uses
-    )
+    count = passes().join(size, graph.nodes, graph.needed, two, renamed, nodes, table, uses)
     outputs = [renamed[output] for output in graph.outputs]
     for output in outputs:
         uses[output] += 2  # an output is never merged into a sum

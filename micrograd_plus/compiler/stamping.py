@@ -12,7 +12,8 @@ alone is added once for each layer, when its weights are first seen: a `Binding`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, count, repeat
 from typing import Any
@@ -36,7 +37,7 @@ class Template:
     uses: what `each` takes from the first list; taken: how long the second list is.
     constants: leaves that the call made or reached.
     fixed: the shapes of the fixed arguments.
-    outputs: which of the nodes of `each` the call returned, most of them one after another;
+    outputs: which of the nodes of `each` the call returned;
         structure: how they were nested, and whether they were one list.
     """
 
@@ -47,7 +48,7 @@ class Template:
     taken: int
     constants: list[Value]
     fixed: Key
-    outputs: list[range]
+    outputs: array[int]
     structure: Any
     is_list: bool
 
@@ -62,8 +63,8 @@ class Binding:
 
     template: Template
     given: tuple[Any, ...]
-    numbers: list[int]
-    outside: list[int] | None = None
+    numbers: array[int]
+    outside: array[int] | None = None
 
 
 class Templates:
@@ -103,7 +104,7 @@ class Templates:
         return self._bound(key, template, given, numbers) if shapes == template.fixed else None
 
     def _bound(
-        self, key: Key, template: Template, given: Sequence[Any], numbers: list[int]
+        self, key: Key, template: Template, given: Sequence[Any], numbers: array[int]
     ) -> Binding:
         """A new binding."""
         binding = Binding(template, tuple(map(copied, given)), numbers)
@@ -160,22 +161,13 @@ class Templates:
             taken=len(outside) + len(varying),
             constants=constants,
             fixed=shapes,
-            outputs=ranges([~code_each[begin + place] for place in outputs]),
+            outputs=array("i", [~code_each[begin + place] for place in outputs]),
             structure=structure,
             is_list=structure == [None] * len(returned),
         )
         self.made.append(template)
         self.unchecked[key] = nodes, reached
         return self._bound(key, template, given, fixed)
-
-
-def ranges(places: Iterable[int]) -> list[range]:
-    """Places that follow one another, put together."""
-    found: list[range] = []
-    for place in places:
-        begin = found.pop().start if found and found[-1].stop == place else place
-        found.append(range(begin, place + 1))
-    return found
 
 
 def _part(
@@ -186,7 +178,7 @@ def _part(
     ops = [nodes.ops[place] for place in chosen]
     return Rows(
         ops=ops,
-        operands=list(map(code.__getitem__, chain.from_iterable(operands[k] for k in chosen))),
+        operands=array("i", [code[x] for k in chosen for x in operands[k]]),
         lengths=[len(operands[k]) for k, op in zip(chosen, ops) if op == VECTOR_OP],
         frozen=[k for k, place in enumerate(chosen) if place in frozen],
     )
@@ -241,14 +233,14 @@ def _if_values(shapes: list[Any], values: list[Any]) -> tuple[Key, list[Value]] 
     return (tuple(shapes), values) if all(map(issubclass, kinds, repeat(Value))) else None
 
 
-def known(given: Sequence[Any], places: Places) -> tuple[Key | None, list[int]]:
+def known(given: Sequence[Any], places: Places) -> tuple[Key | None, array[int]]:
     """The shapes of fixed arguments, and the numbers of their Values.
 
     None if one of them is no parameter that every recording of the function knows.
     """
     shapes, values = flattened(given) or (None, [])
     numbers = places.of(values)
-    return (None, []) if max(numbers, default=PARAMETERS) >= NUMBERS else (shapes, numbers)
+    return (None if max(numbers, default=PARAMETERS) >= NUMBERS else shapes), numbers
 
 
 def are_same(a: float, b: float) -> bool:

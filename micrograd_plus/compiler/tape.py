@@ -21,7 +21,7 @@ from typing import Any
 from ..context import scope
 from ..ops import Op
 
-Address = int  # of NumPy's memory
+Address = int  # in memory
 NUMBERS = {"bool": "i8", "int": "i8", "Address": "i8", "float": "f8"}
 
 MAP, REDUCE, DOT, MATMUL, PICK = range(5)  # what an instruction does
@@ -45,6 +45,8 @@ class Pattern:
     per_example: whether each example has numbers of its own. BY_ELEMENT tells it by the place:
         a slot per example, or ~slot of a shared number.
     active: whether a gradient goes to the operand.
+    bounds: the lowest and the highest slot of these numbers, or place if they are BY_ELEMENT; not
+        kept if they are AFFINE.
     first_place: where `places` begin in those of all programs; set when the tape is written.
     first_run: where it begins to say, for each row, how many from there on are the same; -1 if
         nothing says it; set when the tape is written.
@@ -61,6 +63,7 @@ class Pattern:
     stride: int
     active: bool
     places: Sequence[int]
+    bounds: tuple[int, ...] = ()
     first_place: int = 0
     first_run: int = -1
     is_first: bool = False
@@ -265,7 +268,37 @@ class Columns:
     array_type: Address
 
 
-RECORDS = (Pattern, Instruction, Header, Group, Work, Columns)
+@dataclass(slots=True)
+class Making:
+    """What `making.py` adds to while a function is recorded: Python's objects, by their addresses.
+
+    variable: what has the engine in use, and engine: that of the recording, or 0.
+    value: the class Value. methods: a tuple with the op of each operator, and Value's two methods.
+    nary: the name of the attribute that tells ops of vectors; of_vectors: makes their nodes.
+    ops: a list of the ops; numbers: an array of the numbers of their operands.
+    results: the class of results; word: at which of its words a result has its number.
+    known: the numbers of other Values, in a dictionary; parameters: a list of those that are
+        first; next: the place of the one that may be asked for next.
+    zero: an array with one number.
+    """
+
+    variable: Address
+    engine: Address
+    value: Address
+    methods: Address
+    nary: Address
+    of_vectors: Address
+    ops: Address
+    numbers: Address
+    results: Address
+    word: int
+    known: Address
+    parameters: Address
+    next: int
+    zero: Address
+
+
+RECORDS = (Pattern, Instruction, Header, Group, Work, Columns, Making)
 
 
 def numbers_in(record: type) -> list[tuple[str, str]]:

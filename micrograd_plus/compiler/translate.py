@@ -89,7 +89,7 @@ def vector_of(kind: Kind, count: int) -> Vector:
     return Vector(f"vector of {kind.name}", ir.VectorType(kind.ir, count), kind)
 
 
-INTEGERS = row_of(INT)
+WHOLE = row_of(INT, ir.IntType(32))  # what `Rows` have
 LANE = Kind("lane", I64)  # the first of some whole numbers that follow each other
 
 
@@ -171,7 +171,7 @@ class Module:
 
 def _parts(kind: Kind) -> Sequence[Kind]:
     """The arguments that pass a value of this kind."""
-    return [INTEGERS] * len(kind.fields) if isinstance(kind, Rows) else [kind]
+    return [WHOLE] * len(kind.fields) if isinstance(kind, Rows) else [kind]
 
 
 class Body:
@@ -192,7 +192,7 @@ class Body:
         given = iter(self.function.args)
         for argument, kind in zip(source.args.args, callee.parameters):
             if isinstance(kind, Rows):
-                rows = {field: Typed(INTEGERS, next(given)) for field in kind.fields}
+                rows = {field: Typed(WHOLE, next(given)) for field in kind.fields}
                 self._variables[argument.arg] = Typed(kind, rows)
             else:
                 self._assign_name(argument.arg, Typed(kind, next(given)))
