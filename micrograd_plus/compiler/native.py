@@ -583,7 +583,7 @@ def _python() -> dict[str, Any]:
     """
     from llvmlite import ir
 
-    from .translate import FLOAT64, I64, INT, INTEGERS, Body, Typed
+    from .translate import FLOAT64, I64, INT, Body, Typed, row_of
 
     last_of_head = I64(object.__basicsize__ // 8 - 1)  # all objects begin so
 
@@ -605,7 +605,8 @@ def _python() -> dict[str, Any]:
 
     def items_of(body: Body, list_: Typed) -> Typed:
         begin = word(body, list_, I64(list.__basicsize__ // 8 - 2))
-        return Typed(INTEGERS, body.builder.inttoptr(begin.ir, INTEGERS.ir))
+        integers = row_of(INT)
+        return Typed(integers, body.builder.inttoptr(begin.ir, integers.ir))
 
     def number_of(body: Body, float_: Typed) -> Typed:
         bits = word(body, float_, I64(float.__basicsize__ // 8 - 1))
