@@ -588,8 +588,11 @@ def locate(
 
 def turns(count: int) -> int:
     """How many turns a loop over so many lanes has."""
-    left = count % VECTOR
-    return count // VECTOR + left // 4 + left % 4
+    found, size = count // VECTOR, VECTOR // 2
+    while size > 0:
+        found += (count & size) // size
+        size //= 2
+    return found
 
 
 def goes_along(work: Work, instruction: Instruction, width: int) -> int:
