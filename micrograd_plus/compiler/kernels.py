@@ -54,11 +54,11 @@ PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 example
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
-# loop of an op or an optimizer, what threads do with a number that they share, matrix products in
-# tiles that are two vectors wide, one, or four numbers, so many rows of 4 dots, four dots of any
-# rows, what tells the CPU that a number will be needed soon, and copies of 4 or 6 numbers and of
-# 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains, and
-# `over_lanes` joins what they give.
+# loop of an op or an optimizer, what threads do with a number that they share, whether tiny
+# results become 0, matrix products in tiles that are two vectors wide, one, or four numbers, so
+# many rows of 4 dots, four dots of any rows, what tells the CPU that a number will be needed soon,
+# and copies of 4 or 6 numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a
+# time, as `translate.py` explains, and `over_lanes` joins what they give.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -76,6 +76,8 @@ exchanged: Any = None
 increment: Any = None
 pause: Any = None
 give_way: Any = None
+flush_tiny: Any = None
+keep_tiny: Any = None
 tiles_of_strips: Any = None
 tiles_of_vectors: Any = None
 tiles_of_fours: Any = None
@@ -1076,7 +1078,10 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
     """The chain rule: the instructions from `end` back to `begin`, each to its operands.
 
     The gradients of their results are 0 before, or the first that come from later ones are written.
+    In float32, results below the smallest normal float, 1.2e-38, become 0: some processors take a
+    hundred times as long for such numbers, and a long training has many.
     """
+    before = flush_tiny()
     for t in range(end - 1, begin - 1, -1):
         instruction = instruction_at(work.instructions, t)
         out = (
@@ -1094,6 +1099,7 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             picks(work, instruction, out, width, 1)
         else:
             each_backward(work, instruction, out, width)
+    keep_tiny(before)
 
 
 # ---- one group of examples
@@ -1267,10 +1273,12 @@ def add_parts(work: Work, parts: int, begin: int, end: int) -> None:
 
 
 def move(work: Work, update: int, begin: int, end: int) -> None:
-    """Moves the parameters from `begin` to `end` once."""
+    """Moves the parameters from `begin` to `end` once; in float32, tiny numbers become 0."""
     data, grad, memory = floats(work.total_data), floats(work.total_grad), floats(work.memory)
     settings, settings_after = doubles(work.settings), doubles(work.settings_after)
+    before = flush_tiny()
     call(update, (begin, end, work.moved, settings, settings_after, data, grad, memory))
+    keep_tiny(before)
 
 
 def count_update(work: Work) -> None:

@@ -269,6 +269,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     exchanged(address, old, new): whether `old` was there; then `new` is there instead.
     increment(address, by): adds to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
+    flush_tiny(): from now on, results below the smallest normal float32 are 0, if it is slow to
+        compute them; `keep_tiny(before)` ends that, and is given what flush_tiny gave.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
     exponent_of(x), mantissa_of(x): k and m, where x = 2.0**k * m, and m is between the roots of 1/2
         and 2; for normal numbers above 0.
@@ -544,6 +546,31 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pause = calls("llvm.x86.sse2.pause")
     elif _processor() == "aarch64":
         pause = calls("llvm.aarch64.hint", 1)
+
+    def of_mode(body: Body, name: str, room: Any) -> None:
+        byte = ir.IntType(8).as_pointer()
+        function = body.module.declared(f"llvm.x86.sse.{name}", ir.VoidType(), [byte])
+        body.builder.call(function, [body.builder.bitcast(room, byte)])
+
+    # For other kinds of processors tiny numbers are as fast as others.
+    has_mode = dtype is FLOAT32 and _processor() == "x86_64"
+
+    def flush_tiny(body: Body) -> Typed:
+        if not has_mode:
+            return Typed(INT, I64(0))
+        room, changed = body.room(i32), body.room(i32)
+        of_mode(body, "stmxcsr", room)
+        before, flushes = body.builder.load(room), i32(1 << 15)
+        body.builder.store(body.builder.or_(before, flushes), changed)
+        of_mode(body, "ldmxcsr", changed)
+        return Typed(INT, body.builder.zext(before, I64))
+
+    def keep_tiny(body: Body, before: Typed) -> None:
+        if has_mode:
+            room = body.room(i32)
+            body.builder.store(body.builder.trunc(before.ir, i32), room)
+            of_mode(body, "ldmxcsr", room)
+
     return {
         **_memory(dtype),
         **{f"write_{name}": tile(*shape) for shape, name in _TILE_NAMES.items()},
@@ -554,6 +581,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "increment": increment,
         "pause": pause,
         "give_way": give_way,
+        "flush_tiny": flush_tiny,
+        "keep_tiny": keep_tiny,
         "prefetch": prefetch,
         "write_four_dots": write_four_dots,
         "copy_4": copy_of(4),
