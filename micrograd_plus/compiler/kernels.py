@@ -1013,6 +1013,32 @@ def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: i
     return work.lane_begin + slot * width + lane if slot >= 0 else ~slot
 
 
+def pick_for_fours(
+    work: Work, values: Pattern, at: int, count: int, out: int, fours: int, width: int, is_back: int
+) -> None:
+    """Picks numbers that lie side by side, as those of an embedding: four of them for four lanes.
+
+    fours: how many lanes, of `width`; at: where the indices are.
+    """
+    data, grad, scratch = floats(work.data), floats(work.grad), work.scratch_begin
+    for lane in range(0, fours, 4):
+        to = out + lane
+        p = picked(work, values, 0, int(data[at + lane]), width, lane)
+        q = picked(work, values, 0, int(data[at + lane + 1]), width, lane + 1)
+        r = picked(work, values, 0, int(data[at + lane + 2]), width, lane + 2)
+        s = picked(work, values, 0, int(data[at + lane + 3]), width, lane + 3)
+        for i in range(0, count, 4):
+            u, two = to + i * width, 2 * width
+            if is_back:
+                transpose_4(grad, u, u + width, u + two, u + two + width, grad, scratch, 4)
+                add(grad, scratch, grad, p + i, 4)
+                add(grad, scratch + 4, grad, q + i, 4)
+                add(grad, scratch + 8, grad, r + i, 4)
+                add(grad, scratch + 12, grad, s + i, 4)
+            else:
+                transpose_4(data, p + i, q + i, r + i, s + i, data, u, width)
+
+
 def picks(work: Work, instruction: Instruction, out: int, width: int, is_back: int) -> None:
     """Numbers, each taken from where the index says, which is the same for all rows.
 
@@ -1023,10 +1049,17 @@ def picks(work: Work, instruction: Instruction, out: int, width: int, is_back: i
     data, grad, at = floats(work.data), floats(work.grad), row_begin(work, index, 0, width)
     count, is_regular = instruction.count, values.rule == AFFINE
     to_next = values.row_stride * (width if values.per_example else 1)
-    for lane in range(width):
+    by_fours = is_regular and to_next == 1 and count % 4 == 0
+    fours = width // 4 * 4 if by_fours else 0
+    pick_for_fours(work, values, at, count, out, fours, width, is_back)
+    for lane in range(fours, width):
         to, chosen = out + lane, int(data[at + lane])
         first = picked(work, values, 0, chosen, width, lane)
-        if is_regular and is_back:
+        if is_regular and width == 1 and to_next == 1 and is_back:
+            add(grad, to, grad, first, count)
+        elif is_regular and width == 1 and to_next == 1:
+            copy(data, first, data, to, count)
+        elif is_regular and is_back:
             for i in range(count):
                 grad[first + i * to_next] += grad[to + i * width]
         elif is_regular:
