@@ -51,6 +51,7 @@ Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
 PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 examples
+ROWS_ALIKE = 16  # at most so many dots of one vector with others go backward together
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
@@ -726,16 +727,21 @@ def has_lanes(x: Pattern) -> int:
     return x.per_example or x.rule == BY_ELEMENT
 
 
-def run_of(where: Places, x: Pattern, y: Pattern, i: int, count: int) -> int:
-    """How many dots from dot i on have the same row of x, and rows of y that lie side by side."""
-    if x.rule == BY_ELEMENT or y.rule != AFFINE or y.row_stride != 1:
-        return 1
+def rows_alike(where: Places, x: Pattern, i: int, count: int) -> int:
+    """How many dots from dot i on have the same row of x, which is not listed by element."""
     if x.rule == AFFINE:
         return count - i if x.row_stride == 0 else 1
     place, n = x.first_place + i, 1
     while i + n < count and where[place + n] == where[place]:
         n += 1
     return n
+
+
+def run_of(where: Places, x: Pattern, y: Pattern, i: int, count: int) -> int:
+    """How many dots from dot i on have the same row of x, and rows of y that lie side by side."""
+    if x.rule == BY_ELEMENT or y.rule != AFFINE or y.row_stride != 1:
+        return 1
+    return rows_alike(where, x, i, count)
 
 
 def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -755,8 +761,10 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     x_lanes = has_lanes(x)
     by_fours = width == 1 and x_step == 1 and y_step == 1 and length % 4 == 0
     by_fours = by_fours and not (x_packed or y_packed)
-    i = 0
-    while by_fours and i + 4 <= count:
+    # The last four dots may have some of those before once more.
+    i, fours = 0, count if count >= 4 and not adds else count // 4 * 4
+    while by_fours and i < fours:
+        i = min(i, count - 4)
         write_four_dots(
             adds,
             length,
@@ -806,6 +814,74 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
         i += n
 
 
+def dots_alike_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
+    """As `dots_backward`, where nothing is packed, and both vectors have lanes, or there are none.
+
+    Dots that follow each other and have the same row of x are done together, as those of a query
+    with all keys are. The rows may be one and the same, and overlap: so what was added to y is
+    there before something is added to x.
+    """
+    x = pattern_at(work.patterns, instruction.first_operand)
+    y = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, grad, where = floats(work.data), floats(work.grad), places(work.all_places)
+    count, length = instruction.count, instruction.length
+    x_step, x_first, x_next = step_of(x, width), first_begin(work, x, width), to_next_row(x, width)
+    y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
+    x_listed, x_place, x_active = x.rule == BY_ROW, x.first_place, x.active
+    y_listed, y_place, y_active = y.rule == BY_ROW, y.first_place, y.active
+    i = 0
+    while i < count:
+        a = begin_at(where, x_first, x_next, x_listed, x_place, i)
+        b = begin_at(where, y_first, y_next, y_listed, y_place, i)
+        to, n = out + i * width, 1
+        is_square = a == b and x_step == y_step and x_active and y_active
+        if not is_square:
+            n = rows_alike(where, x, i, min(count, i + ROWS_ALIKE))
+        if is_square and width == 1:
+            g = grad[to] + grad[to]
+            for k in lanes(length):
+                grad[a + k] += g * data[a + k]
+        elif width == 1 and n == 1:
+            g = grad[to]
+            if x_active:
+                for k in lanes(length):
+                    grad[a + k] += g * data[b + k]
+            if y_active:
+                for k in lanes(length):
+                    grad[b + k] += g * data[a + k]
+        elif width == 1:
+            for k in lanes(length):
+                number, total = data[a + k], zero
+                for j in range(n):
+                    q = begin_at(where, y_first, y_next, y_listed, y_place, i + j)
+                    upstream = grad[to + j]
+                    total += upstream * data[q + k]
+                    if y_active:
+                        grad[q + k] += upstream * number
+                if x_active:
+                    grad[a + k] += total
+        elif is_square:
+            for lane in lanes(width, 16):
+                upstream = grad[to + lane] + grad[to + lane]
+                for k in range(length):
+                    p = a + k * x_step
+                    grad[p + lane] += upstream * data[p + lane]
+        else:
+            for lane in lanes(width, 16):
+                for k in range(length):
+                    p, to_element = a + k * x_step, k * y_step
+                    number, total = data[p + lane], zero
+                    for j in range(n):
+                        q = begin_at(where, y_first, y_next, y_listed, y_place, i + j) + to_element
+                        upstream = grad[to + j * width + lane]
+                        total += upstream * data[q + lane]
+                        if y_active:
+                            grad[q + lane] += upstream * number
+                    if x_active:
+                        grad[p + lane] += total
+        i += n
+
+
 def dots_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradients of the elements of dots' vectors."""
     x = pattern_at(work.patterns, instruction.first_operand)
@@ -817,6 +893,10 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
     y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
     x_lanes, x_active, y_active = has_lanes(x), x.active, y.active
+    by_rows = x_lanes if width > 1 else x_step == 1 and y_step == 1
+    if by_rows and not (x_packed or y_packed):
+        dots_alike_backward(work, instruction, out, width)
+        return
     i = 0
     while i < count:
         a, b, n = work.scratch_begin, work.scratch_begin + work.region, 1
@@ -922,9 +1002,15 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         dots_of_rows(
             adds, rows, 1, length, fours, data, b, b_row, 0, data, a, a_row, 0, data, out, columns
         )
-        if fours < columns:
+        left = columns - fours
+        if left and fours and not adds:  # some of the columns before once more
+            dots_of_rows(
+                0, rows, 1, length, 4, data, b, b_row, 0, data, a + (columns - 4) * a_row, a_row, 0,
+                data, out + columns - 4, columns,
+            )  # fmt: skip
+        elif left:
             multiply_vectors(
-                adds, rows, length, columns - fours, data, b, b_row, data, a + fours * a_row, a_row,
+                adds, rows, length, left, data, b, b_row, data, a + fours * a_row, a_row,
                 data, out + fours, columns, 1,
             )  # fmt: skip
     elif width == 1 and rows < 4:

@@ -117,7 +117,7 @@ def log(x: Real) -> Real:
 # Of the kernels, those in which sums may be added in another order, and products fused with sums;
 # nothing else may change, so that inf and nan come out as they do in Python.
 _SUMS = dict.fromkeys(
-    ("tiles", "multiply_vectors", "dots_forward", "dots_backward"),
+    ("tiles", "multiply_vectors", "dots_forward", "dots_backward", "dots_alike_backward"),
     ("reassoc", "contract"),
 )
 _FUSED = dict.fromkeys(("exp", "tanh", "log"), ("contract",))
@@ -129,7 +129,9 @@ _BREADTHS = {"strip": "2 * VECTOR", "vector": "VECTOR", "four": "4"}  # of tiles
 _DOTS = (3, 2, 1)  # rows, of four dots each
 _TILE_NAMES = {(m, of): f"tile_{m}_{of}" for m in _HEIGHTS for of in _BREADTHS}
 _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
-_APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
+_APART = (
+    *_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward", "dots_alike_backward",
+)  # fmt: skip
 _TILE = """
 def tile_{rows}_{of}(
     adds: int, start: int, is_far: int, count: int, strips: int, inner: int,
