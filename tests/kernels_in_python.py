@@ -159,6 +159,8 @@ KERNELS = {
     "lanes": lambda count, *sizes: range(count),
     "over_lanes": lambda join, x, number: join(x, number),
     "pause": give_way,
+    "flush_tiny": lambda: 0,
+    "keep_tiny": lambda before: None,
     "VECTOR": VECTOR,
     "zero": 0.0,
     "below_one": FLOAT64.below_one,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import platform
 import random
 import re
 import struct
@@ -266,6 +267,35 @@ def test_both_machines_train_alike(fast: None) -> None:
         return found
 
     assert trained("native") == pytest.approx(trained("plain"), rel=1e-5)
+
+
+# ---- numbers below the smallest normal float, for which some processors take very long
+
+FLUSHED = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="other processors keep tiny numbers"
+)
+
+
+@FLUSHED
+@pytest.mark.parametrize("size", [1, 16])
+def test_a_tiny_gradient_is_0(fast: None, size: int) -> None:
+    w = Value(1.0)
+    predict = mp.compile(lambda x: w * 1e-20 * x, dtype="float32")
+    assert predict([1e-20] * size) == pytest.approx(rounded(1e-40), rel=1e-4)
+    assert w.grad == 0.0
+    mp.compile(lambda x: w * 1e-20 * x)([1e-20] * size)
+    assert w.grad == pytest.approx(1e-40)
+
+
+@FLUSHED
+def test_a_momentum_that_decays_becomes_0(fast: None) -> None:
+    """Rounded, 0.9 times the smallest floats would be the same again, for ever."""
+    w = Value(1.0)
+    optimizer = optim.SGD([w], lr=1.0, momentum=0.9)
+    step = mp.compile(lambda x: w * x, optimizer, dtype="float32")
+    step.run([1.0] + [0.0] * 1200, batch_size=1, progress=False)
+    (state,) = optimizer.state_dict()["state"]
+    assert set(state.values()) == {0.0}
 
 
 # ---- what a caller sees

@@ -615,6 +615,32 @@ def test_picks(machine: str) -> None:
     assert_alike(loss, p, [0, 4, 2, 2], [1, 4, 3, 0], [drawn(3, seed) for seed in range(4)])
 
 
+@pytest.mark.parametrize("size", [1, 3, 4, 11])
+def test_an_embedding(machine: str, size: int) -> None:
+    table = [values(*drawn(8, seed)) for seed in range(5)]
+    tokens = random.Random(size).choices(range(5), k=size)  # some of them twice
+
+    def loss(i: Any, j: Any) -> Value:
+        return mp.dot(mp.pick(table, i), mp.pick(table, j)).tanh()
+
+    assert_alike(loss, [*itertools.chain(*table)], tokens, tokens[::-1])
+
+
+@pytest.mark.parametrize("size", [1, 5, 24])
+def test_dots_of_one_vector_with_many(machine: str, size: int) -> None:
+    """As those of a query with all keys; the rows overlap, and some are the same."""
+    w = values(*drawn(24, 1))
+
+    def loss(x: Any) -> Value:
+        h = [wi * x for wi in w]
+        dots = [mp.dot(h[:5], h[i : i + 5]) for i in range(19)]
+        squares = [mp.dot(h[i : i + 5], h[i : i + 5]) for i in range(4)]
+        pairs = [mp.dot(h[i : i + 2], [h[i], h[j]]) for i, j in ((0, 0), (1, 1), (4, 5))]
+        return mp.sum([dot * c for dot, c in zip([*dots, *squares, *pairs], drawn(26, 2))])
+
+    assert_alike(loss, w, drawn(size, 3), scale=100.0)
+
+
 def test_examples_of_different_shapes_in_one_batch(machine: str) -> None:
     embedding = [values(*drawn(2, seed)) for seed in range(6)]
     w = values(*drawn(2, 8))

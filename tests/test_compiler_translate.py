@@ -170,7 +170,7 @@ def test_a_number_of_32_bits_stays_one() -> None:
     rows=st.integers(0, 3),
 )
 def test_lanes_are_a_range(dtype: Any, vector: int, x: list[float], rows: int) -> None:
-    """Whatever their number: 16 of them at once, VECTOR, 4, and those that are left one by one."""
+    """Whatever their number: 16 of them at once, or VECTOR, half as many, and so on."""
     kind, number = dtype
     count = len(x) // max(rows, 1)
     found = (number * (2 * count + 2))(*[1.0] * count)

@@ -25,6 +25,7 @@ class Batches:
     steps: where in `groups` each step begins; one more than there are steps.
     output_starts: where in `outputs` each example begins.
     addresses: where a machine has these, in this order.
+    repeat: how often the same groups follow each other.
     """
 
     inputs: Any
@@ -34,6 +35,7 @@ class Batches:
     steps: Any
     output_starts: Any
     addresses: tuple[int, ...] = ()
+    repeat: int = 1
 
 
 @dataclass(eq=False)
@@ -109,7 +111,9 @@ def in_batches(
         (size,) = output_sizes
         output_starts = [size * place for place in range(len(starts))]
         stored = size * len(starts)
-    steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
+    steps: Sequence[int] = range(len(ends) * repeat + 1)
+    if several:
+        steps = [0, *[end + k * ends[-1] for k in range(repeat) for end in ends]]
     return Batches(
         inputs=examples.inputs,
         outputs=[0.0] * stored,
@@ -117,6 +121,7 @@ def in_batches(
         groups=groups * repeat,
         steps=steps,
         output_starts=output_starts,
+        repeat=repeat,
     )
 
 

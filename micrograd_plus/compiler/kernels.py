@@ -51,14 +51,15 @@ Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
 PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 examples
+ROWS_ALIKE = 16  # at most so many dots of one vector with others go backward together
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
 # What `native.py` writes in LLVM's language: numbers and records at an address, a call of the
-# loop of an op or an optimizer, what threads do with a number that they share, matrix products in
-# tiles that are two vectors wide, one, or four numbers, so many rows of 4 dots, four dots of any
-# rows, what tells the CPU that a number will be needed soon, and copies of 4 or 6 numbers and of
-# 4 × 4. `lanes` is a range whose turns are done VECTOR at a time, as `translate.py` explains, and
-# `over_lanes` joins what they give.
+# loop of an op or an optimizer, what threads do with a number that they share, whether tiny
+# results become 0, matrix products in tiles that are two vectors wide, one, or four numbers, so
+# many rows of 4 dots, four dots of any rows, what tells the CPU that a number will be needed soon,
+# and copies of 4 or 6 numbers and of 4 × 4. `lanes` is a range whose turns are done VECTOR at a
+# time, as `translate.py` explains, and `over_lanes` joins what they give.
 floats: Any = None
 doubles: Any = None
 integers: Any = None
@@ -76,6 +77,8 @@ exchanged: Any = None
 increment: Any = None
 pause: Any = None
 give_way: Any = None
+flush_tiny: Any = None
+keep_tiny: Any = None
 tiles_of_strips: Any = None
 tiles_of_vectors: Any = None
 tiles_of_fours: Any = None
@@ -588,8 +591,11 @@ def locate(
 
 def turns(count: int) -> int:
     """How many turns a loop over so many lanes has."""
-    left = count % VECTOR
-    return count // VECTOR + left // 4 + left % 4
+    found, size = count // VECTOR, VECTOR // 2
+    while size > 0:
+        found += (count & size) // size
+        size //= 2
+    return found
 
 
 def goes_along(work: Work, instruction: Instruction, width: int) -> int:
@@ -721,16 +727,21 @@ def has_lanes(x: Pattern) -> int:
     return x.per_example or x.rule == BY_ELEMENT
 
 
-def run_of(where: Places, x: Pattern, y: Pattern, i: int, count: int) -> int:
-    """How many dots from dot i on have the same row of x, and rows of y that lie side by side."""
-    if x.rule == BY_ELEMENT or y.rule != AFFINE or y.row_stride != 1:
-        return 1
+def rows_alike(where: Places, x: Pattern, i: int, count: int) -> int:
+    """How many dots from dot i on have the same row of x, which is not listed by element."""
     if x.rule == AFFINE:
         return count - i if x.row_stride == 0 else 1
     place, n = x.first_place + i, 1
     while i + n < count and where[place + n] == where[place]:
         n += 1
     return n
+
+
+def run_of(where: Places, x: Pattern, y: Pattern, i: int, count: int) -> int:
+    """How many dots from dot i on have the same row of x, and rows of y that lie side by side."""
+    if x.rule == BY_ELEMENT or y.rule != AFFINE or y.row_stride != 1:
+        return 1
+    return rows_alike(where, x, i, count)
 
 
 def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
@@ -750,8 +761,10 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
     x_lanes = has_lanes(x)
     by_fours = width == 1 and x_step == 1 and y_step == 1 and length % 4 == 0
     by_fours = by_fours and not (x_packed or y_packed)
-    i = 0
-    while by_fours and i + 4 <= count:
+    # The last four dots may have some of those before once more.
+    i, fours = 0, count if count >= 4 and not adds else count // 4 * 4
+    while by_fours and i < fours:
+        i = min(i, count - 4)
         write_four_dots(
             adds,
             length,
@@ -801,6 +814,74 @@ def dots_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
         i += n
 
 
+def dots_alike_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
+    """As `dots_backward`, where nothing is packed, and both vectors have lanes, or there are none.
+
+    Dots that follow each other and have the same row of x are done together, as those of a query
+    with all keys are. The rows may be one and the same, and overlap: so what was added to y is
+    there before something is added to x.
+    """
+    x = pattern_at(work.patterns, instruction.first_operand)
+    y = pattern_at(work.patterns, instruction.first_operand + 1)
+    data, grad, where = floats(work.data), floats(work.grad), places(work.all_places)
+    count, length = instruction.count, instruction.length
+    x_step, x_first, x_next = step_of(x, width), first_begin(work, x, width), to_next_row(x, width)
+    y_step, y_first, y_next = step_of(y, width), first_begin(work, y, width), to_next_row(y, width)
+    x_listed, x_place, x_active = x.rule == BY_ROW, x.first_place, x.active
+    y_listed, y_place, y_active = y.rule == BY_ROW, y.first_place, y.active
+    i = 0
+    while i < count:
+        a = begin_at(where, x_first, x_next, x_listed, x_place, i)
+        b = begin_at(where, y_first, y_next, y_listed, y_place, i)
+        to, n = out + i * width, 1
+        is_square = a == b and x_step == y_step and x_active and y_active
+        if not is_square:
+            n = rows_alike(where, x, i, min(count, i + ROWS_ALIKE))
+        if is_square and width == 1:
+            g = grad[to] + grad[to]
+            for k in lanes(length):
+                grad[a + k] += g * data[a + k]
+        elif width == 1 and n == 1:
+            g = grad[to]
+            if x_active:
+                for k in lanes(length):
+                    grad[a + k] += g * data[b + k]
+            if y_active:
+                for k in lanes(length):
+                    grad[b + k] += g * data[a + k]
+        elif width == 1:
+            for k in lanes(length):
+                number, total = data[a + k], zero
+                for j in range(n):
+                    q = begin_at(where, y_first, y_next, y_listed, y_place, i + j)
+                    upstream = grad[to + j]
+                    total += upstream * data[q + k]
+                    if y_active:
+                        grad[q + k] += upstream * number
+                if x_active:
+                    grad[a + k] += total
+        elif is_square:
+            for lane in lanes(width, 16):
+                upstream = grad[to + lane] + grad[to + lane]
+                for k in range(length):
+                    p = a + k * x_step
+                    grad[p + lane] += upstream * data[p + lane]
+        else:
+            for lane in lanes(width, 16):
+                for k in range(length):
+                    p, to_element = a + k * x_step, k * y_step
+                    number, total = data[p + lane], zero
+                    for j in range(n):
+                        q = begin_at(where, y_first, y_next, y_listed, y_place, i + j) + to_element
+                        upstream = grad[to + j * width + lane]
+                        total += upstream * data[q + lane]
+                        if y_active:
+                            grad[q + lane] += upstream * number
+                    if x_active:
+                        grad[p + lane] += total
+        i += n
+
+
 def dots_backward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """The gradients of the elements of dots' vectors."""
     x = pattern_at(work.patterns, instruction.first_operand)
@@ -812,6 +893,10 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
     x_listed, x_place, x_packed = x.rule == BY_ROW, x.first_place, x.rule == BY_ELEMENT
     y_listed, y_place, y_packed = y.rule == BY_ROW, y.first_place, y.rule == BY_ELEMENT
     x_lanes, x_active, y_active = has_lanes(x), x.active, y.active
+    by_rows = x_lanes if width > 1 else x_step == 1 and y_step == 1
+    if by_rows and not (x_packed or y_packed):
+        dots_alike_backward(work, instruction, out, width)
+        return
     i = 0
     while i < count:
         a, b, n = work.scratch_begin, work.scratch_begin + work.region, 1
@@ -917,9 +1002,15 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         dots_of_rows(
             adds, rows, 1, length, fours, data, b, b_row, 0, data, a, a_row, 0, data, out, columns
         )
-        if fours < columns:
+        left = columns - fours
+        if left and fours and not adds:  # some of the columns before once more
+            dots_of_rows(
+                0, rows, 1, length, 4, data, b, b_row, 0, data, a + (columns - 4) * a_row, a_row, 0,
+                data, out + columns - 4, columns,
+            )  # fmt: skip
+        elif left:
             multiply_vectors(
-                adds, rows, length, columns - fours, data, b, b_row, data, a + fours * a_row, a_row,
+                adds, rows, length, left, data, b, b_row, data, a + fours * a_row, a_row,
                 data, out + fours, columns, 1,
             )  # fmt: skip
     elif width == 1 and rows < 4:
@@ -1008,6 +1099,32 @@ def picked(work: Work, values: Pattern, i: int, chosen: int, width: int, lane: i
     return work.lane_begin + slot * width + lane if slot >= 0 else ~slot
 
 
+def pick_for_fours(
+    work: Work, values: Pattern, at: int, count: int, out: int, fours: int, width: int, is_back: int
+) -> None:
+    """Picks numbers that lie side by side, as those of an embedding: four of them for four lanes.
+
+    fours: how many lanes, of `width`; at: where the indices are.
+    """
+    data, grad, scratch = floats(work.data), floats(work.grad), work.scratch_begin
+    for lane in range(0, fours, 4):
+        to = out + lane
+        p = picked(work, values, 0, int(data[at + lane]), width, lane)
+        q = picked(work, values, 0, int(data[at + lane + 1]), width, lane + 1)
+        r = picked(work, values, 0, int(data[at + lane + 2]), width, lane + 2)
+        s = picked(work, values, 0, int(data[at + lane + 3]), width, lane + 3)
+        for i in range(0, count, 4):
+            u, two = to + i * width, 2 * width
+            if is_back:
+                transpose_4(grad, u, u + width, u + two, u + two + width, grad, scratch, 4)
+                add(grad, scratch, grad, p + i, 4)
+                add(grad, scratch + 4, grad, q + i, 4)
+                add(grad, scratch + 8, grad, r + i, 4)
+                add(grad, scratch + 12, grad, s + i, 4)
+            else:
+                transpose_4(data, p + i, q + i, r + i, s + i, data, u, width)
+
+
 def picks(work: Work, instruction: Instruction, out: int, width: int, is_back: int) -> None:
     """Numbers, each taken from where the index says, which is the same for all rows.
 
@@ -1018,10 +1135,17 @@ def picks(work: Work, instruction: Instruction, out: int, width: int, is_back: i
     data, grad, at = floats(work.data), floats(work.grad), row_begin(work, index, 0, width)
     count, is_regular = instruction.count, values.rule == AFFINE
     to_next = values.row_stride * (width if values.per_example else 1)
-    for lane in range(width):
+    by_fours = is_regular and to_next == 1 and count % 4 == 0
+    fours = width // 4 * 4 if by_fours else 0
+    pick_for_fours(work, values, at, count, out, fours, width, is_back)
+    for lane in range(fours, width):
         to, chosen = out + lane, int(data[at + lane])
         first = picked(work, values, 0, chosen, width, lane)
-        if is_regular and is_back:
+        if is_regular and width == 1 and to_next == 1 and is_back:
+            add(grad, to, grad, first, count)
+        elif is_regular and width == 1 and to_next == 1:
+            copy(data, first, data, to, count)
+        elif is_regular and is_back:
             for i in range(count):
                 grad[first + i * to_next] += grad[to + i * width]
         elif is_regular:
@@ -1073,7 +1197,10 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
     """The chain rule: the instructions from `end` back to `begin`, each to its operands.
 
     The gradients of their results are 0 before, or the first that come from later ones are written.
+    In float32, results below the smallest normal float, 1.2e-38, become 0: some processors take a
+    hundred times as long for such numbers, and a long training has many.
     """
+    before = flush_tiny()
     for t in range(end - 1, begin - 1, -1):
         instruction = instruction_at(work.instructions, t)
         out = (
@@ -1091,6 +1218,7 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             picks(work, instruction, out, width, 1)
         else:
             each_backward(work, instruction, out, width)
+    keep_tiny(before)
 
 
 # ---- one group of examples
@@ -1264,10 +1392,12 @@ def add_parts(work: Work, parts: int, begin: int, end: int) -> None:
 
 
 def move(work: Work, update: int, begin: int, end: int) -> None:
-    """Moves the parameters from `begin` to `end` once."""
+    """Moves the parameters from `begin` to `end` once; in float32, tiny numbers become 0."""
     data, grad, memory = floats(work.total_data), floats(work.total_grad), floats(work.memory)
     settings, settings_after = doubles(work.settings), doubles(work.settings_after)
+    before = flush_tiny()
     call(update, (begin, end, work.moved, settings, settings_after, data, grad, memory))
+    keep_tiny(before)
 
 
 def count_update(work: Work) -> None:

@@ -117,7 +117,7 @@ def log(x: Real) -> Real:
 # Of the kernels, those in which sums may be added in another order, and products fused with sums;
 # nothing else may change, so that inf and nan come out as they do in Python.
 _SUMS = dict.fromkeys(
-    ("tiles", "multiply_vectors", "dots_forward", "dots_backward"),
+    ("tiles", "multiply_vectors", "dots_forward", "dots_backward", "dots_alike_backward"),
     ("reassoc", "contract"),
 )
 _FUSED = dict.fromkeys(("exp", "tanh", "log"), ("contract",))
@@ -129,7 +129,9 @@ _BREADTHS = {"strip": "2 * VECTOR", "vector": "VECTOR", "four": "4"}  # of tiles
 _DOTS = (3, 2, 1)  # rows, of four dots each
 _TILE_NAMES = {(m, of): f"tile_{m}_{of}" for m in _HEIGHTS for of in _BREADTHS}
 _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
-_APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
+_APART = (
+    *_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward", "dots_alike_backward",
+)  # fmt: skip
 _TILE = """
 def tile_{rows}_{of}(
     adds: int, start: int, is_far: int, count: int, strips: int, inner: int,
@@ -270,6 +272,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
     exchanged(address, old, new): whether `old` was there; then `new` is there instead.
     increment(address, by): adds to the whole number there; what was written before is seen by all.
     pause(): waits about 10 ns; give_way(): lets other threads run.
+    flush_tiny(): from now on, results below the smallest normal float32 are 0, if it is slow to
+        compute them; `keep_tiny(before)` ends that, and is given what flush_tiny gave.
     power_of_2(sum): 2.0**k, where the sum has k + bias in its lowest bits.
     exponent_of(x), mantissa_of(x): k and m, where x = 2.0**k * m, and m is between the roots of 1/2
         and 2; for normal numbers above 0.
@@ -432,6 +436,13 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             x, y, ir.Constant(ir.VectorType(i32, len(order)), list(order))
         )
 
+    # Mixtures that the processor has an instruction for. From the evens and the odds of float32,
+    # LLVM would make a sum of neighbours, which is one instruction, and slower than three.
+    pairs = ((0, 4, 2, 6), (1, 5, 3, 7))
+    if dtype is FLOAT32:
+        pairs = ((0, 4, 1, 5), (2, 6, 3, 7))
+    halves = ((0, 1, 4, 5), (2, 3, 6, 7))
+
     def sums_of_four(builder: Any, vectors: Sequence[Any]) -> Any:
         """The sum of each of four vectors, as a vector of four numbers."""
         count = vectors[0].type.count
@@ -439,14 +450,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
 
         def added(x: Any, y: Any, *orders: Sequence[int]) -> Any:
             """The sum of two mixtures, which are the same for each four numbers of x and of y."""
-            first, second = [
+            terms = [
                 [i + at if at < 4 else i + at - 4 + count for i in fours for at in order]
                 for order in orders
             ]
-            return builder.fadd(mixed(builder, x, y, first), mixed(builder, x, y, second))
+            return builder.fadd(*[mixed(builder, x, y, term) for term in terms])
 
-        x, y = [added(*pair, (0, 4, 2, 6), (1, 5, 3, 7)) for pair in (vectors[:2], vectors[2:])]
-        total = added(x, y, (0, 1, 4, 5), (2, 3, 6, 7))
+        x, y = [added(*two, *pairs) for two in (vectors[:2], vectors[2:])]
+        total = added(x, y, *halves)
         while count > 4:  # both halves become one
             count //= 2
             low, high = range(count), range(count, 2 * count)
@@ -527,14 +538,13 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         rows = [
             builder.load(vector_at(body, four, a, start.ir), align=dtype.size) for start in starts
         ]
-        # First pairs of numbers change places, then pairs of pairs.
-        low = [mixed(builder, rows[i], rows[i + 1], (0, 4, 2, 6)) for i in (0, 2)]
-        high = [mixed(builder, rows[i], rows[i + 1], (1, 5, 3, 7)) for i in (0, 2)]
-        columns = [
-            mixed(builder, x, y, order)
-            for order in ((0, 1, 4, 5), (2, 3, 6, 7))
-            for x, y in (low, high)
+        low, high = [
+            [mixed(builder, x, y, order) for x, y in (rows[:2], rows[2:])] for order in pairs
         ]
+        if dtype is FLOAT32:
+            columns = [mixed(builder, x, y, order) for x, y in (low, high) for order in halves]
+        else:
+            columns = [mixed(builder, x, y, order) for order in halves for x, y in (low, high)]
         for i, column in enumerate(columns):
             to = vector_at(body, four, c, c0.ir, (I64(i), c_row.ir))
             builder.store(column, to, align=dtype.size)
@@ -545,6 +555,31 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pause = calls("llvm.x86.sse2.pause")
     elif _processor() == "aarch64":
         pause = calls("llvm.aarch64.hint", 1)
+
+    def of_mode(body: Body, name: str, room: Any) -> None:
+        byte = ir.IntType(8).as_pointer()
+        function = body.module.declared(f"llvm.x86.sse.{name}", ir.VoidType(), [byte])
+        body.builder.call(function, [body.builder.bitcast(room, byte)])
+
+    # For other kinds of processors tiny numbers are as fast as others.
+    has_mode = dtype is FLOAT32 and _processor() == "x86_64"
+
+    def flush_tiny(body: Body) -> Typed:
+        if not has_mode:
+            return Typed(INT, I64(0))
+        room, changed = body.room(i32), body.room(i32)
+        of_mode(body, "stmxcsr", room)
+        before, flushes = body.builder.load(room), i32(1 << 15)
+        body.builder.store(body.builder.or_(before, flushes), changed)
+        of_mode(body, "ldmxcsr", changed)
+        return Typed(INT, body.builder.zext(before, I64))
+
+    def keep_tiny(body: Body, before: Typed) -> None:
+        if has_mode:
+            room = body.room(i32)
+            body.builder.store(body.builder.trunc(before.ir, i32), room)
+            of_mode(body, "ldmxcsr", room)
+
     return {
         **_memory(dtype),
         **{f"write_{name}": tile(*shape) for shape, name in _TILE_NAMES.items()},
@@ -555,6 +590,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         "increment": increment,
         "pause": pause,
         "give_way": give_way,
+        "flush_tiny": flush_tiny,
+        "keep_tiny": keep_tiny,
         "prefetch": prefetch,
         "write_four_dots": write_four_dots,
         "copy_4": copy_of(4),

@@ -735,6 +735,18 @@ def find_runs(count: int, places: Whole, runs: Whole) -> int:
     return found
 
 
+def give_slot(
+    node: int, nodes: Nodes, place: Integers, slots: Integers, is_moved: Integers, free: Integers
+) -> None:
+    """Gives the next slot to a parameter, if the node is one that has none."""
+    if place[node] == NOWHERE:
+        tag = nodes.tags[node]
+        which = 0 if is_moved[tag] else 1
+        slots[tag] = free[which]
+        free[which] += 1
+        place[node] = -1 - slots[tag]
+
+
 def locate(
     count: int, members: Whole, nodes: Nodes, j: int, width: int, is_vector: int,
     place: Whole, slots: Whole, is_moved: Whole, free: Whole, places: Whole,
@@ -743,25 +755,27 @@ def locate(
     """Writes the places of operand j of each of these nodes, or of the nodes if j is -1.
 
     A vector has those of its `width` elements; of other operands, `width` are in a row. A
-    parameter gets the next slot at its first use.
+    parameter gets the next slot at its first use; if the nodes are picks, those that are picked
+    together are side by side.
 
     slots, is_moved: of the parameters, by their tags; free: the next slot of one that is moved,
     and of another one. found: in which steps the rows go, as `find_steps` says; whether a gradient
     flows to any of the places. ends: the lowest and the highest place.
     """
     end = flags = 0
+    if is_vector and nodes.kinds[members[0]] == PICK:
+        for e in range(width):
+            for k in range(count):
+                vector = nodes.operands[nodes.first[members[k]] + j]
+                element = nodes.operands[nodes.first[vector] + e]
+                give_slot(element, nodes, place, slots, is_moved, free)
     for k in range(count):
         node = members[k] if j < 0 else nodes.operands[nodes.first[members[k]] + j]
         flags |= nodes.flags[node]
         begin = nodes.first[node]
         for e in range(width if is_vector else 1):
             element = nodes.operands[begin + e] if is_vector else node
-            if place[element] == NOWHERE:
-                tag = nodes.tags[element]
-                which = 0 if is_moved[tag] else 1
-                slots[tag] = free[which]
-                free[which] += 1
-                place[element] = -1 - slots[tag]
+            give_slot(element, nodes, place, slots, is_moved, free)
             places[end] = place[element]
             end += 1
     found[0], found[1] = find_steps(end, width, places), flags & ACTIVE

@@ -179,11 +179,12 @@ class NativeMachine:
     def take(self, batches: Batches) -> Batches:
         """The batches in the form in which `run` takes them."""
         np = self.np
+        once = batches.groups[: len(batches.groups) // batches.repeat]
         steps = (
-            np.array(batches.starts, np.int64),
-            packed(Group, batches.groups),
-            np.array(batches.steps, np.int64),
-            np.array(batches.output_starts, np.int64),
+            _whole_numbers(batches.starts),
+            np.tile(packed(Group, once), batches.repeat),
+            _whole_numbers(batches.steps),
+            _whole_numbers(batches.output_starts),
         )
         rows = self._rounded(batches.inputs), self._zeros(len(batches.outputs)), *steps
         return Batches(*rows, addresses=tuple(map(address, rows)))
@@ -260,6 +261,15 @@ class NativeMachine:
         work.moved = self.moved if task.differentiated else 0
         work.first_update = self.updates[remembers]
         work.clip, work.guarded = task.clip, task.guarded
+
+
+def _whole_numbers(numbers: Sequence[int]) -> Any:
+    """The numbers as an array; those of a range a hundred times as fast."""
+    import numpy as np
+
+    if isinstance(numbers, range):
+        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64)
+    return np.array(numbers, np.int64)
 
 
 class _Encoder:

@@ -11,11 +11,12 @@ were added before, of min, max, abs and int, and of C's functions, as math.log. 
 is positive, or a negative number. Nothing raises an error while it runs.
 
 `for i in lanes(count)` is a range whose turns the CPU's vector units do together, VECTOR of them at
-a time, and 4 if so many are left, without a test whether they may: no turn may need what another
-one does. In it `row[i]` and `row[x + i]` are vectors, and so is every float that is assigned to a
-variable; variables that are new in it end with it. Of `x if c else y`, where c is a vector, both x
-and y are computed. `over_lanes(f, x, vector)` is what a function f of two floats makes of x and all
-numbers of a vector, in an order that it does not say: so a sum of all turns is computed.
+a time, then half as many if they are left, and so on down to one, without a test whether they may:
+no turn may need what another one does. In it `row[i]` and `row[x + i]` are vectors, and so is every
+float that is assigned to a variable; variables that are new in it end with it. Of `x if c else y`,
+where c is a vector, both x and y are computed. `over_lanes(f, x, vector)` is what a function f of
+two floats makes of x and all numbers of a vector, in an order that it does not say: so a sum of all
+turns is computed.
 
 >>> module = Module({"int": INT}, {"STEP": 3})
 >>> source = "def first(x: int) -> int:\\n    return x // STEP * STEP"
@@ -334,13 +335,14 @@ class Body:
             self._run(statement.body)
 
     def _run_lanes(self, statement: ast.For, count: Any, more: list[int]) -> None:
-        """The loop is written for VECTOR turns at once, for 4, and for those that are left.
+        """The loop is written for VECTOR turns at once, for half as many, and so on down to one.
 
-        more: other numbers of turns, for which it is written, too.
+        more: a number of turns above VECTOR to begin with, if there is one.
         """
         outside = self._variables
         begin, left = I64(0), count
-        for size in sorted({*more, self.module.names["VECTOR"], 4, 1}, reverse=True):
+        largest = max([self.module.names["VECTOR"], *more])
+        for size in [1 << n for n in reversed(range(largest.bit_length()))]:
             rest = self.builder.and_(left, I64(size - 1))
             whole = self.builder.sub(left, rest)
             self._variables, self._lanes = dict(outside), size if size > 1 else 0
