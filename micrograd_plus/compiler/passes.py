@@ -736,7 +736,7 @@ def find_runs(count: int, places: Whole, runs: Whole) -> int:
 
 
 def give_slot(
-    node: int, nodes: Nodes, place: Integers, slots: Integers, is_moved: Integers, free: Integers
+    node: int, nodes: Nodes, place: Whole, slots: Whole, is_moved: Whole, free: Whole
 ) -> None:
     """Gives the next slot to a parameter, if the node is one that has none."""
     if place[node] == NOWHERE:
