@@ -120,12 +120,14 @@ def test_predictions_do_not_depend_on_the_number_of_threads() -> None:
 
 def test_parts_are_those_that_threads_share() -> None:
     """Some 60 examples each, fewer if each has many numbers; what is small is not cut."""
-    assert [part_size(n, 100 * n, 8) for n in (1, 100, 128, 129, 512, 4096)] == [
+    assert [part_size(n, 100 * n, 50, 8) for n in (1, 100, 128, 129, 512, 4096)] == [
         1, 100, 64, 72, 64, 512,
     ]  # fmt: skip
-    assert [part_size(n, 5000 * n, 8) for n in (8, 16, 64)] == [8, 8, 8]
-    assert part_size(100, 0, 8) == 100
-    assert part_size(4096, 4096, 1) == 4096
+    assert [part_size(n, 5000 * n, 50, 8) for n in (8, 16, 64)] == [8, 8, 8]
+    assert part_size(128, 1800 * 128, 1800, 16) == 16
+    assert part_size(128, 1800 * 128, 100_000, 16) == 64  # whose gradients take long to add up
+    assert part_size(100, 0, 0, 8) == 100
+    assert part_size(4096, 4096, 50, 1) == 4096
 
 
 def test_each_task_is_done_by_one_thread() -> None:

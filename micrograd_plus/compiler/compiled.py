@@ -110,7 +110,7 @@ def compile(
     recorded. Make it an argument of the function, or a parameter; or compile again.
 
     threads: how many threads share the examples of a batch; worth it for batches of a hundred and
-    more, on as many free cores, up to 8. The batch is cut into parts, which do not depend on the
+    more, on as many free cores, up to 16. The batch is cut into parts, which do not depend on the
     number of threads: the results are the same, to the last bit, for every number from 1 on. What
     does not depend on the example is computed once for each part. By default one thread takes the
     whole batch in one part: the same results but for the order of the sums. In plain Python,

@@ -50,7 +50,7 @@ Doubles = Any  # of 64-bit floats
 Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
-PART_SLOTS = 1 << 15  # numbers per example in a part, if it has 8 to 64 examples
+PART_SLOTS = 1 << 14  # numbers per example in a part, if it has 8 to 64 examples
 ROWS_ALIKE = 16  # at most so many dots of one vector with others go backward together
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
@@ -1344,15 +1344,17 @@ def run_group(
 # ---- one part of a step
 
 
-def part_size(examples: int, slots: int, most: int) -> int:
+def part_size(examples: int, slots: int, parameters: int, most: int) -> int:
     """How many examples each part of a step has, of at most `most` parts.
 
     slots: how many numbers all examples have together. A part has so many of them that it is
-    worth a thread. The number of parts is a power of 2, and their size one of vector units.
+    worth a thread, and that adding up its gradients takes little of its time. The number of parts
+    is a power of 2, and their size one of vector units.
     """
     if most == 1:
         return examples
-    fewest = min(64, max(8, PART_SLOTS * examples // max(slots, 1)))
+    worth = max(PART_SLOTS, 2 * parameters)
+    fewest = min(64, max(8, worth * examples // max(slots, 1)))
     parts = 1
     while 2 * parts <= most and 2 * parts * fewest <= examples:
         parts *= 2
@@ -1565,7 +1567,7 @@ def run(address: int) -> int:
             group = group_at(work.groups, g)
             examples += group.size
             slots += group.size * header_at(work.headers, group.program).slots
-        size = part_size(examples, slots, work.most_parts)
+        size = part_size(examples, slots, work.parameters, work.most_parts)
         parts = -(-examples // size)
         end += parts
         run_parts(work, step, size, examples, parts, phase)

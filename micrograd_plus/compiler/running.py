@@ -205,7 +205,7 @@ class NativeMachine:
         programs: list[int] = groups["program"].tolist()
         examples = sum(sizes)
         slots = sum([size * self.slots[program] for size, program in zip(sizes, programs)])
-        return -(-examples // part_size(examples, slots, MOST_PARTS))
+        return -(-examples // part_size(examples, slots, self.parameters, MOST_PARTS))
 
     def _useful_threads(self, batches: Batches, first: int, count: int, most: int) -> int:
         """How many threads do a task: at most so many, but no more than there are parts."""

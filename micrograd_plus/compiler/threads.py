@@ -14,7 +14,7 @@ from typing import Any
 
 from .tape import BLOCK, address, zeros
 
-MOST_PARTS = 8  # of a step: more threads than this do not help
+MOST_PARTS = 16  # of a step: more threads than this do not help
 MOST_PIECES = 64  # of the parameters
 
 
