@@ -84,7 +84,7 @@ def give_way() -> None:
 
 def tiles_of(breadth: int) -> Callable[..., None]:
     def pieces(
-        adds: int, start: int, is_far: int, rows: int, strips: int, inner: int,
+        adds: int, start: int, is_far: int, is_ahead: int, rows: int, strips: int, inner: int,
         a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip

@@ -184,7 +184,7 @@ def copy_block(
 
 
 def tiles(
-    adds: int, start: int, is_far: int, rows: int, inner: int, columns: int,
+    adds: int, start: int, is_far: int, is_ahead: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
@@ -194,26 +194,26 @@ def tiles(
     A tile is at most six rows and a strip, which is two vectors; of the columns that are left, a
     vector, or four. The last three are added one by one to what c has. The columns of c, and
     those of a strip, lie side by side. start: where the sums of tiles begin, for each row in c's
-    memory; at 0 if it is below 0. is_far: whether c is so large that it may not be in the CPU's
-    cache.
+    memory; at 0 if it is below 0. is_far, is_ahead: whether c, and a, are so large that they may
+    not be in the CPU's cache.
     """
     strip = 2 * VECTOR
     strips = columns // strip
     tiles_of_strips(
-        adds, start, is_far, rows, strips, inner,
+        adds, start, is_far, is_ahead, rows, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
     left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
     if left >= VECTOR:
         tiles_of_vectors(
-            adds, start, is_far, rows, 1, inner,
+            adds, start, is_far, is_ahead, rows, 1, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 0, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - VECTOR, q + VECTOR, p + VECTOR
     if left >= 4:
         fours = left // 4
         tiles_of_fours(
-            adds, start, is_far, rows, fours, inner,
+            adds, start, is_far, is_ahead, rows, fours, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 4, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - 4 * fours, q + 4 * fours, p + 4 * fours
@@ -306,20 +306,25 @@ def multiply(
         for i in range(rows):
             for j in range(first, columns):
                 c[c0 + i * c_row + j * c_column] = c[start + i] if start >= 0 else zero
-    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE // 2
-    is_far = rows * columns > IN_PLACE
+    # Such numbers of a have the same few places in the CPU's first cache, and drive each other out.
+    crowded = a_row == 1 and a_inner % (16 * VECTOR) == 0
+    a_stays = not crowded or columns <= 4 * strip or inner * a_inner <= IN_PLACE
+    is_far, is_ahead = rows * columns > IN_PLACE, not crowded and rows * inner > PANEL
     if a_stays and b_stays and inner <= DEPTH:
-        tiles(
-            adds, start, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
-            b, b0, strip, b_inner, c, c0, c_row,
-        )  # fmt: skip
+        breadth = 3 * strip if crowded and 2 * inner * a_inner > IN_PLACE else columns
+        for j in range(0, columns, breadth):
+            tiles(
+                adds, start, is_far, is_ahead, rows, inner, min(breadth, columns - j),
+                a, a0, 6 * a_row, a_row, a_inner, b, b0 + j, strip, b_inner, c, c0 + j, c_row,
+            )  # fmt: skip
         return
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
+    most = DEPTH // 4 if a_row == 1 and is_ahead else DEPTH  # of rows, each in a line of its own
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
         whole = n if b_stays else n // strip * strip if c_column == 1 else 0  # added at once
-        for k in range(0, inner, DEPTH):
-            depth = min(DEPTH, inner - k)
+        for k in range(0, inner, most):
+            depth = min(most, inner - k)
             y, y0, y_strip, y_inner = b, b0 + k * b_inner + j * b_column, strip, b_inner
             if not b_stays:
                 copy_panel(depth, n, b, y0, b_inner, b_column, panel)
@@ -334,12 +339,12 @@ def multiply(
                 z0 = c0 + i * c_row + j * c_column
                 first = start + i if start >= 0 and k == 0 else -1
                 tiles(
-                    adds or k > 0, first, is_far, height, depth, whole,
+                    adds or k > 0, first, is_far, is_ahead, height, depth, whole,
                     x, x0, x_tile, x_row, x_inner, y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        0, -1, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
+                        0, -1, 0, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
                         y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):
@@ -973,8 +978,9 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
-        # Whether the gradients of x are added up over all rows of y, and then written once.
-        at_once = rows > 1 and width % VECTOR == 0 and length % 4 == 0
+        # Whether the gradients of x are added up over all rows of y, and then written once; few
+        # columns are not worth that y is copied.
+        at_once = (rows > 1 or columns <= 16) and width % VECTOR == 0 and length % 4 == 0
         at_once = at_once and length * columns <= 2 * IN_PLACE
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
@@ -1124,20 +1130,19 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
     starts, lane = integers(work.starts), 0
     count, begin = program.inputs, work.lane_begin  # in registers, as no store can change them
-    while lane + 4 <= width:  # four at a time, as their numbers are side by side
-        to, i = begin + lane, first + lane
-        p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
-        j = 0
+    while lane + 4 <= width:  # eight at a time, as their numbers fill a line of the cache, or four
+        end, j = lane + 8 if lane + 8 <= width else lane + 4, 0
         while j + 4 <= count:
-            transpose_4(inputs, p + j, q + j, r + j, s + j, data, to + j * width, width)
+            for k in range(lane, end, 4):
+                i, to = first + k, begin + k + j * width
+                p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
+                transpose_4(inputs, p + j, q + j, r + j, s + j, data, to, width)
             j += 4
         while j < count:
-            data[to + j * width] = inputs[p + j]
-            data[to + j * width + 1] = inputs[q + j]
-            data[to + j * width + 2] = inputs[r + j]
-            data[to + j * width + 3] = inputs[s + j]
+            for k in range(lane, end):
+                data[begin + k + j * width] = inputs[starts[first + k] + j]
             j += 1
-        lane += 4
+        lane = end
     while lane < width:
         start, to = starts[first + lane], begin + lane
         for j in range(count):

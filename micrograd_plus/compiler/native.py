@@ -132,19 +132,20 @@ _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
 _APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
 _TILE = """
 def tile_{rows}_{of}(
-    adds: int, start: int, is_far: int, count: int, strips: int, inner: int,
+    adds: int, start: int, is_far: int, is_ahead: int, count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
     for _ in range(count):
         q, p = b0, c0
-        for _ in range(strips):
+        for s in range(strips):
             if is_far:
                 for i in range({rows}):
                     prefetch(c, p + i * c_row)
                     prefetch(c, p + i * c_row + {breadth} - 1)
+            ahead = a0 + (11 - min(s, 5)) * a_row if is_ahead else -1  # in the tile that comes next
             write_tile_{rows}_{of}(
-                adds, start, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+                adds, start, inner, ahead, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
             p += {breadth}
@@ -154,7 +155,7 @@ def tile_{rows}_{of}(
 """
 _TILES = """
 def tiles_of_{of}s(
-    adds: int, start: int, is_far: int, rows: int, strips: int, inner: int,
+    adds: int, start: int, is_far: int, is_ahead: int, rows: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -162,7 +163,7 @@ def tiles_of_{of}s(
     if a_tile == 6 * a_row and sixes > 0 and 0 < rows - 6 * sixes and rows - 6 * sixes < 3:
         sixes -= 1  # a tile of one or two rows takes as long as one of four
     tile_6_{of}(
-        adds, start, is_far, sixes, strips, inner,
+        adds, start, is_far, is_ahead, sixes, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )
     i, u = 6 * sixes, a0 + sixes * a_tile
@@ -176,7 +177,7 @@ def tiles_of_{of}s(
 _CALL = """\
         if height == {rows}:
             tile_{rows}_{of}(
-                adds, first, is_far, 1, strips, inner,
+                adds, first, is_far, is_ahead, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )
 """
@@ -367,11 +368,11 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         kind = same.ir
 
         def piece(
-            body: Body, adds: Typed, start: Typed, inner: Typed, a: Typed, *given: Typed
+            body: Body, adds: Typed, start: Typed, inner: Typed, ahead: Typed, *given: Typed
         ) -> None:
             builder = body.builder
-            b, c = given[3], given[6]
-            a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
+            a, b, c = given[0], given[4], given[7]
+            _, a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
             grid = [(i, j) for i in range(rows) for j in range(vectors)]
             column = [I64(j * size) for j in range(vectors)]
 
@@ -388,7 +389,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                     number = body.converted(same, Typed(scalar, w))
                     for j in range(vectors):
                         builder.store(number, sums[i, j])
-            with body.counted(I64(0), inner.ir, I64(1)) as k:
+
+            def add_products(k: Any) -> None:
                 x = [
                     builder.load(
                         vector_at(body, kind, b, builder.add(b0, j), (k, b_inner)), align=dtype.size
@@ -402,6 +404,14 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(number, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
+
+            is_ahead = builder.icmp_signed(">=", ahead.ir, I64(0))
+            with builder.if_else(is_ahead) as (fetching, not_fetching):
+                with fetching, body.counted(I64(0), inner.ir, I64(1)) as k:
+                    prefetch(body, a, Typed(INT, builder.add(ahead.ir, builder.mul(k, a_inner))))
+                    add_products(k)
+                with not_fetching, body.counted(I64(0), inner.ir, I64(1)) as k:
+                    add_products(k)
             # c comes last, so that the products need not wait for it; rows may be one and the same.
             with builder.if_else(builder.icmp_signed("!=", adds.ir, I64(0))) as (adding, writing):
                 for is_added, block in ((True, adding), (False, writing)):
