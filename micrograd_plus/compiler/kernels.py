@@ -25,6 +25,7 @@ import math
 from typing import Any
 
 from .tape import (
+    ACTIVATE,
     AFFINE,
     BLOCK,
     BY_ELEMENT,
@@ -34,7 +35,9 @@ from .tape import (
     HEIGHT,
     IN_PLACE,
     MATMUL,
+    NOTHING,
     PANEL,
+    PASS_BACK,
     PICK,
     REDUCE,
     Group,
@@ -184,7 +187,8 @@ def copy_block(
 
 
 def tiles(
-    adds: int, start: int, is_far: int, is_ahead: int, rows: int, inner: int, columns: int,
+    then: int, values: Floats, adds: int, start: int, is_far: int, is_ahead: int,
+    rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
@@ -195,25 +199,25 @@ def tiles(
     vector, or four. The last three are added one by one to what c has. The columns of c, and
     those of a strip, lie side by side. start: where the sums of tiles begin, for each row in c's
     memory; at 0 if it is below 0. is_far, is_ahead: whether c, and a, are so large that they may
-    not be in the CPU's cache.
+    not be in the CPU's cache. then, values: as in `multiply_and`; not for the last three columns.
     """
     strip = 2 * VECTOR
     strips = columns // strip
     tiles_of_strips(
-        adds, start, is_far, is_ahead, rows, strips, inner,
+        then, values, adds, start, is_far, is_ahead, rows, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
     left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
     if left >= VECTOR:
         tiles_of_vectors(
-            adds, start, is_far, is_ahead, rows, 1, inner,
+            then, values, adds, start, is_far, is_ahead, rows, 1, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 0, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - VECTOR, q + VECTOR, p + VECTOR
     if left >= 4:
         fours = left // 4
         tiles_of_fours(
-            adds, start, is_far, is_ahead, rows, fours, inner,
+            then, values, adds, start, is_far, is_ahead, rows, fours, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 4, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - 4 * fours, q + 4 * fours, p + 4 * fours
@@ -272,14 +276,18 @@ def multiply_vectors(
             c[at] = c[at] + total if adds else total
 
 
-def multiply(
+def multiply_and(
+    then: int, values: Floats,
     panel: Floats, adds: int, start: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
-    """c += a · b, or c = a · b unless it `adds`.
+    """c += a · b, or c = a · b unless it `adds`; and then what `then` says, if c is whole strips.
 
+    then: NOTHING; or ACTIVATE, a relu of each number; or PASS_BACK: the numbers are the gradients
+        of relus, whose results are at the same places of `values`, and become those of what the
+        relus were computed of.
     start: where in c's memory the numbers are that are added to a · b, one for each row; they are 0
         if it is below 0. The strides say how far apart neighbours are in each direction.
 
@@ -314,7 +322,7 @@ def multiply(
         breadth = 3 * strip if crowded and 2 * inner * a_inner > IN_PLACE else columns
         for j in range(0, columns, breadth):
             tiles(
-                adds, start, is_far, is_ahead, rows, inner, min(breadth, columns - j),
+                then, values, adds, start, is_far, is_ahead, rows, inner, min(breadth, columns - j),
                 a, a0, 6 * a_row, a_row, a_inner, b, b0 + j, strip, b_inner, c, c0 + j, c_row,
             )  # fmt: skip
         return
@@ -338,18 +346,33 @@ def multiply(
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 first = start + i if start >= 0 and k == 0 else -1
+                last = then if k + depth == inner else NOTHING
                 tiles(
-                    adds or k > 0, first, is_far, is_ahead, height, depth, whole,
+                    last, values, adds or k > 0, first, is_far, is_ahead, height, depth, whole,
                     x, x0, x_tile, x_row, x_inner, y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        0, -1, 0, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
-                        y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
+                        NOTHING, c, 0, -1, 0, 0, height, depth, strip,
+                        x, x0, x_tile, x_row, x_inner, y, y0 + s * depth, y_strip, y_inner,
+                        panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):
                         for q in range(min(strip, n - s)):
                             c[z0 + r * c_row + (s + q) * c_column] += panel[sums + r * strip + q]
+
+
+def multiply(
+    panel: Floats, adds: int, start: int, rows: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_inner: int, b_column: int,
+    c: Floats, c0: int, c_row: int, c_column: int,
+) -> None:  # fmt: skip
+    """As `multiply_and`, and then nothing."""
+    multiply_and(
+        NOTHING, c, panel, adds, start, rows, inner, columns,
+        a, a0, a_row, a_inner, b, b0, b_inner, b_column, c, c0, c_row, c_column,
+    )  # fmt: skip
 
 
 # ---- where an operand's numbers are
@@ -893,12 +916,18 @@ def is_matrix(x: Pattern) -> int:
     return x.rule == AFFINE and x.stride == 1
 
 
+def is_done(joins: int, width: int) -> int:
+    """Whether a product computes a relu, too, if it may: for so many examples as fill strips."""
+    return joins and width % (2 * VECTOR) == 0
+
+
 def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """`rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, panel = floats(work.data), floats(work.panel)
     rows, columns, length = instruction.rows, instruction.columns, instruction.length
+    then = ACTIVATE if is_done(instruction.joins, width) else NOTHING
     a, a_row = work.scratch_begin, length
     if is_matrix(x):
         a, a_row = x.base, x.row_stride
@@ -940,9 +969,9 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
-            multiply(
-                panel, adds, start, columns, length, width, data, a, a_row, 1, data, r, width, 1,
-                data, c, width, 1,
+            multiply_and(
+                then, data, panel, adds, start, columns, length, width,
+                data, a, a_row, 1, data, r, width, 1, data, c, width, 1,
             )  # fmt: skip
             start += start_step
 
@@ -964,6 +993,7 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
+    then = PASS_BACK if is_done(instruction.joins_back, width) else NOTHING
     y_adds = is_matrix(y) and not y.is_first
     x_adds = not (x.is_first and work.is_fresh)
     if width == 1:
@@ -985,9 +1015,9 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
-                multiply(
-                    panel, y_adds, -1, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
-                    grad, r, width, 1,
+                multiply_and(
+                    then, data, panel, y_adds, -1, length, columns, width,
+                    data, a, 1, a_row, grad, c, width, 1, grad, r, width, 1,
                 )  # fmt: skip
             if x.active and not at_once:
                 multiply(
@@ -1062,7 +1092,7 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
             dots_forward(work, instruction, out, width)
         elif instruction.kind == PICK:
             picks(work, instruction, out, width, 0)
-        else:
+        elif not is_done(instruction.joins, width):
             each_forward(work, instruction, out, width)
 
 
@@ -1095,7 +1125,7 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             dots_backward(work, instruction, out, width)
         elif instruction.kind == PICK:
             picks(work, instruction, out, width, 1)
-        else:
+        elif not is_done(instruction.joins_back, width):
             each_backward(work, instruction, out, width)
 
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ..ops import Op
+from ..ops import TABLE, Op
 from ..optim.updates import Update
 from . import kernels, listing, machine_code, making, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
-from .loops import OpLoops, indented, joins, literal, update_loop
+from .loops import OpLoops, functions_of, indented, joins, literal, update_loop
 from .reading import BUF, VIEW
-from .tape import RECORDS, numbers_in
+from .tape import ACTIVATE, JOINED, NOTHING, RECORDS, numbers_in
 
 
 def _polynomial(name: str, of: str, numbers: Sequence[str]) -> str:
@@ -132,7 +132,8 @@ _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
 _APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
 _TILE = """
 def tile_{rows}_{of}(
-    adds: int, start: int, is_far: int, is_ahead: int, count: int, strips: int, inner: int,
+    then: int, values: Floats, adds: int, start: int, is_far: int, is_ahead: int,
+    count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -145,7 +146,8 @@ def tile_{rows}_{of}(
                     prefetch(c, p + i * c_row + {breadth} - 1)
             ahead = a0 + (11 - min(s, 5)) * a_row if is_ahead else -1  # in the tile that comes next
             write_tile_{rows}_{of}(
-                adds, start, inner, ahead, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+                then, values, adds, start, inner, ahead,
+                a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
             p += {breadth}
@@ -155,7 +157,8 @@ def tile_{rows}_{of}(
 """
 _TILES = """
 def tiles_of_{of}s(
-    adds: int, start: int, is_far: int, is_ahead: int, rows: int, strips: int, inner: int,
+    then: int, values: Floats, adds: int, start: int, is_far: int, is_ahead: int,
+    rows: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -163,7 +166,7 @@ def tiles_of_{of}s(
     if a_tile == 6 * a_row and sixes > 0 and 0 < rows - 6 * sixes and rows - 6 * sixes < 3:
         sixes -= 1  # a tile of one or two rows takes as long as one of four
     tile_6_{of}(
-        adds, start, is_far, is_ahead, sixes, strips, inner,
+        then, values, adds, start, is_far, is_ahead, sixes, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )
     i, u = 6 * sixes, a0 + sixes * a_tile
@@ -177,7 +180,7 @@ def tiles_of_{of}s(
 _CALL = """\
         if height == {rows}:
             tile_{rows}_{of}(
-                adds, first, is_far, is_ahead, 1, strips, inner,
+                then, values, adds, first, is_far, is_ahead, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )
 """
@@ -368,17 +371,21 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         kind = same.ir
 
         def piece(
-            body: Body, adds: Typed, start: Typed, inner: Typed, ahead: Typed, *given: Typed
-        ) -> None:
+            body: Body, then: Typed, values: Typed, adds: Typed, start: Typed, inner: Typed,
+            ahead: Typed, *given: Typed,
+        ) -> None:  # fmt: skip
             builder = body.builder
             a, b, c = given[0], given[4], given[7]
             _, a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
             grid = [(i, j) for i in range(rows) for j in range(vectors)]
             column = [I64(j * size) for j in range(vectors)]
 
-            def of_c(i: int, j: int) -> Any:
+            def of_c(i: int, j: int, of: Typed = c) -> Any:
                 start = builder.add(c0, column[j])
-                return vector_at(body, kind, c, start, (I64(i), c_row))
+                return vector_at(body, kind, of, start, (I64(i), c_row))
+
+            def called(name: str, *numbers: Any) -> Any:
+                return builder.call(body.module.names[name].of_vectors(size).function, numbers)
 
             sums = {at: body.room(kind) for at in grid}
             for sum_ in sums.values():
@@ -413,15 +420,35 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                 with not_fetching, body.counted(I64(0), inner.ir, I64(1)) as k:
                     add_products(k)
             # c comes last, so that the products need not wait for it; rows may be one and the same.
-            with builder.if_else(builder.icmp_signed("!=", adds.ir, I64(0))) as (adding, writing):
-                for is_added, block in ((True, adding), (False, writing)):
-                    with block:
+            is_adding = builder.icmp_signed("!=", adds.ir, I64(0))
+            is_last = builder.icmp_signed("==", then.ir, I64(NOTHING))
+            with builder.if_else(is_last) as (ending, going_on):
+                with ending, builder.if_else(is_adding) as (adding, writing):
+                    for is_added, block in ((True, adding), (False, writing)):
+                        with block:
+                            for at, sum_ in sums.items():
+                                place_of_c, number = of_c(*at), builder.load(sum_)
+                                if is_added:
+                                    before = builder.load(place_of_c, align=dtype.size)
+                                    number = builder.fadd(before, number)
+                                builder.store(number, place_of_c, align=dtype.size)
+                with going_on:
+                    with builder.if_then(is_adding):
                         for at, sum_ in sums.items():
-                            place_of_c, number = of_c(*at), builder.load(sum_)
-                            if is_added:
-                                before = builder.load(place_of_c, align=dtype.size)
-                                number = builder.fadd(before, number)
-                            builder.store(number, place_of_c, align=dtype.size)
+                            before = builder.load(of_c(*at), align=dtype.size)
+                            builder.store(builder.fadd(before, builder.load(sum_)), sum_)
+                    activates = builder.icmp_signed("==", then.ir, I64(ACTIVATE))
+                    with builder.if_else(activates) as (activating, passing):
+                        for is_forward, block in ((True, activating), (False, passing)):
+                            with block:
+                                for at, sum_ in sums.items():
+                                    number = builder.load(sum_)
+                                    if is_forward:
+                                        number = called("activated", number)
+                                    else:
+                                        x = builder.load(of_c(*at, values), align=dtype.size)
+                                        number = called("passed_back", x, number)
+                                    builder.store(number, of_c(*at), align=dtype.size)
 
         return piece
 
@@ -720,7 +747,11 @@ def run_address(dtype: Dtype) -> int:
             *map(_DOTS_TILE.format, _DOTS_NAMES),
         ]
     )
-    text = tiles + Path(kernels.__file__).read_text(encoding="utf-8")
+    text = (
+        functions_of(TABLE[JOINED], dtype)
+        + tiles
+        + Path(kernels.__file__).read_text(encoding="utf-8")
+    )
     compiled = partial(_announced, dtype, kernels, _SUMS, ["run"])
     return machine_code.load(f"kernels_{dtype.name}", text, compiled)["run"]
 
