@@ -26,12 +26,15 @@ from typing import Any
 
 from .tape import (
     ACTIVATE,
+    ADDS,
     AFFINE,
+    AHEAD,
     BLOCK,
     BY_ELEMENT,
     BY_ROW,
     DEPTH,
     DOT,
+    FAR,
     HEIGHT,
     IN_PLACE,
     MATMUL,
@@ -40,6 +43,7 @@ from .tape import (
     PASS_BACK,
     PICK,
     REDUCE,
+    THEN,
     Group,
     Header,
     Instruction,
@@ -187,37 +191,36 @@ def copy_block(
 
 
 def tiles(
-    then: int, values: Floats, adds: int, start: int, is_far: int, is_ahead: int,
-    rows: int, inner: int, columns: int,
+    how: int, values: Floats, start: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
 ) -> None:  # fmt: skip
-    """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
+    """c += a · b, in tiles of c, whose sums stay in registers, or c = a · b, as `how` says.
 
     A tile is at most six rows and a strip, which is two vectors; of the columns that are left, a
     vector, or four. The last three are added one by one to what c has. The columns of c, and
     those of a strip, lie side by side. start: where the sums of tiles begin, for each row in c's
-    memory; at 0 if it is below 0. is_far, is_ahead: whether c, and a, are so large that they may
-    not be in the CPU's cache. then, values: as in `multiply_and`; not for the last three columns.
+    memory; at 0 if it is below 0. how, values: as in `tape` and `multiply_and`; what is computed
+    besides is not for the last three columns.
     """
     strip = 2 * VECTOR
     strips = columns // strip
     tiles_of_strips(
-        then, values, adds, start, is_far, is_ahead, rows, strips, inner,
+        how, values, start, rows, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
     left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
     if left >= VECTOR:
         tiles_of_vectors(
-            then, values, adds, start, is_far, is_ahead, rows, 1, inner,
+            how, values, start, rows, 1, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 0, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - VECTOR, q + VECTOR, p + VECTOR
     if left >= 4:
         fours = left // 4
         tiles_of_fours(
-            then, values, adds, start, is_far, is_ahead, rows, fours, inner,
+            how, values, start, rows, fours, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 4, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - 4 * fours, q + 4 * fours, p + 4 * fours
@@ -316,15 +319,14 @@ def multiply_and(
                 c[c0 + i * c_row + j * c_column] = c[start + i] if start >= 0 else zero
     # Such numbers of a have the same few places in the CPU's first cache, and drive each other out.
     crowded = a_row == 1 and a_inner % (16 * VECTOR) == 0
-    a_stays = not crowded or columns <= 4 * strip or inner * a_inner <= IN_PLACE
-    is_far, is_ahead = rows * columns > IN_PLACE, not crowded and rows * inner > PANEL
+    a_stays = not crowded or columns <= 4 * strip or inner * a_inner <= IN_PLACE // 2
+    is_ahead = not crowded and rows * inner > PANEL
+    how = FAR * (rows * columns > IN_PLACE) + AHEAD * is_ahead
     if a_stays and b_stays and inner <= DEPTH:
-        breadth = 3 * strip if crowded and 2 * inner * a_inner > IN_PLACE else columns
-        for j in range(0, columns, breadth):
-            tiles(
-                then, values, adds, start, is_far, is_ahead, rows, inner, min(breadth, columns - j),
-                a, a0, 6 * a_row, a_row, a_inner, b, b0 + j, strip, b_inner, c, c0 + j, c_row,
-            )  # fmt: skip
+        tiles(
+            how + ADDS * adds + THEN * then, values, start, rows, inner, columns,
+            a, a0, 6 * a_row, a_row, a_inner, b, b0, strip, b_inner, c, c0, c_row,
+        )  # fmt: skip
         return
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
     most = DEPTH // 4 if a_row == 1 and is_ahead else DEPTH  # of rows, each in a line of its own
@@ -346,14 +348,14 @@ def multiply_and(
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 first = start + i if start >= 0 and k == 0 else -1
-                last = then if k + depth == inner else NOTHING
+                this = how + ADDS * (adds or k > 0) + (THEN * then if k + depth == inner else 0)
                 tiles(
-                    last, values, adds or k > 0, first, is_far, is_ahead, height, depth, whole,
+                    this, values, first, height, depth, whole,
                     x, x0, x_tile, x_row, x_inner, y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        NOTHING, c, 0, -1, 0, 0, height, depth, strip,
+                        0, c, -1, height, depth, strip,
                         x, x0, x_tile, x_row, x_inner, y, y0 + s * depth, y_strip, y_inner,
                         panel, sums, strip,
                     )  # fmt: skip

@@ -28,7 +28,7 @@ from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, functions_of, indented, joins, literal, update_loop
 from .reading import BUF, VIEW
-from .tape import ACTIVATE, JOINED, NOTHING, RECORDS, numbers_in
+from .tape import ACTIVATE, ADDS, JOINED, RECORDS, THEN, numbers_in
 
 
 def _polynomial(name: str, of: str, numbers: Sequence[str]) -> str:
@@ -132,22 +132,24 @@ _DOTS_NAMES = tuple(f"dots_{rows}_4" for rows in _DOTS)
 _APART = (*_TILE_NAMES.values(), *_DOTS_NAMES, "dots_forward", "dots_backward")
 _TILE = """
 def tile_{rows}_{of}(
-    then: int, values: Floats, adds: int, start: int, is_far: int, is_ahead: int,
-    count: int, strips: int, inner: int,
+    how: int, values: Floats, start: int, count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
     for _ in range(count):
         q, p = b0, c0
         for s in range(strips):
-            if is_far:
+            if how & FAR:
                 for i in range({rows}):
                     prefetch(c, p + i * c_row)
                     prefetch(c, p + i * c_row + {breadth} - 1)
-            ahead = a0 + (11 - min(s, 5)) * a_row if is_ahead else -1  # in the tile that comes next
+            if how >= THEN * PASS_BACK:
+                for i in range({rows}):
+                    prefetch(values, p + i * c_row)
+            # A row of the next tile; all of them, if the numbers of a column are neighbours.
+            ahead = a0 + (11 - min(s, 5)) * a_row if how & AHEAD else -1
             write_tile_{rows}_{of}(
-                then, values, adds, start, inner, ahead,
-                a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+                how, values, start, inner, ahead, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
             p += {breadth}
@@ -157,8 +159,7 @@ def tile_{rows}_{of}(
 """
 _TILES = """
 def tiles_of_{of}s(
-    then: int, values: Floats, adds: int, start: int, is_far: int, is_ahead: int,
-    rows: int, strips: int, inner: int,
+    how: int, values: Floats, start: int, rows: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -166,7 +167,7 @@ def tiles_of_{of}s(
     if a_tile == 6 * a_row and sixes > 0 and 0 < rows - 6 * sixes and rows - 6 * sixes < 3:
         sixes -= 1  # a tile of one or two rows takes as long as one of four
     tile_6_{of}(
-        then, values, adds, start, is_far, is_ahead, sixes, strips, inner,
+        how, values, start, sixes, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )
     i, u = 6 * sixes, a0 + sixes * a_tile
@@ -180,7 +181,7 @@ def tiles_of_{of}s(
 _CALL = """\
         if height == {rows}:
             tile_{rows}_{of}(
-                then, values, adds, first, is_far, is_ahead, 1, strips, inner,
+                how, values, first, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )
 """
@@ -371,8 +372,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         kind = same.ir
 
         def piece(
-            body: Body, then: Typed, values: Typed, adds: Typed, start: Typed, inner: Typed,
-            ahead: Typed, *given: Typed,
+            body: Body, how: Typed, values: Typed, start: Typed, inner: Typed, ahead: Typed,
+            *given: Typed,
         ) -> None:  # fmt: skip
             builder = body.builder
             a, b, c = given[0], given[4], given[7]
@@ -412,18 +413,16 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
 
-            is_ahead = builder.icmp_signed(">=", ahead.ir, I64(0))
-            with builder.if_else(is_ahead) as (fetching, not_fetching):
-                with fetching, body.counted(I64(0), inner.ir, I64(1)) as k:
-                    prefetch(body, a, Typed(INT, builder.add(ahead.ir, builder.mul(k, a_inner))))
+            def add_all(*fetched: Any) -> None:
+                with body.counted(I64(0), inner.ir, I64(1)) as k:
+                    for begin in fetched:
+                        prefetch(body, a, Typed(INT, builder.add(begin, builder.mul(k, a_inner))))
                     add_products(k)
-                with not_fetching, body.counted(I64(0), inner.ir, I64(1)) as k:
-                    add_products(k)
-            # c comes last, so that the products need not wait for it; rows may be one and the same.
-            is_adding = builder.icmp_signed("!=", adds.ir, I64(0))
-            is_last = builder.icmp_signed("==", then.ir, I64(NOTHING))
-            with builder.if_else(is_last) as (ending, going_on):
-                with ending, builder.if_else(is_adding) as (adding, writing):
+
+            def end() -> None:
+                # c comes last, so that the products need not wait for it; rows may be one and the
+                # same.
+                with builder.if_else(is_adding) as (adding, writing):
                     for is_added, block in ((True, adding), (False, writing)):
                         with block:
                             for at, sum_ in sums.items():
@@ -432,23 +431,43 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                                     before = builder.load(place_of_c, align=dtype.size)
                                     number = builder.fadd(before, number)
                                 builder.store(number, place_of_c, align=dtype.size)
-                with going_on:
-                    with builder.if_then(is_adding):
+
+            def go_on() -> None:
+                with builder.if_then(is_adding):
+                    for at, sum_ in sums.items():
+                        before = builder.load(of_c(*at), align=dtype.size)
+                        builder.store(builder.fadd(before, builder.load(sum_)), sum_)
+                activates = builder.icmp_signed("<", how.ir, I64(THEN * (ACTIVATE + 1)))
+                with builder.if_else(activates) as (activating, passing):
+                    with activating:
                         for at, sum_ in sums.items():
-                            before = builder.load(of_c(*at), align=dtype.size)
-                            builder.store(builder.fadd(before, builder.load(sum_)), sum_)
-                    activates = builder.icmp_signed("==", then.ir, I64(ACTIVATE))
-                    with builder.if_else(activates) as (activating, passing):
-                        for is_forward, block in ((True, activating), (False, passing)):
-                            with block:
-                                for at, sum_ in sums.items():
-                                    number = builder.load(sum_)
-                                    if is_forward:
-                                        number = called("activated", number)
-                                    else:
-                                        x = builder.load(of_c(*at, values), align=dtype.size)
-                                        number = called("passed_back", x, number)
-                                    builder.store(number, of_c(*at), align=dtype.size)
+                            number = called("activated", builder.load(sum_))
+                            builder.store(number, of_c(*at), align=dtype.size)
+                    with passing:
+                        for at, sum_ in sums.items():
+                            x = builder.load(of_c(*at, values), align=dtype.size)
+                            number = called("passed_back", x, builder.load(sum_))
+                            builder.store(number, of_c(*at), align=dtype.size)
+
+            if rows == max(_HEIGHTS) and of == "strip":  # as large matrices have
+                is_ahead = builder.icmp_signed(">=", ahead.ir, I64(0))
+                with builder.if_else(is_ahead) as (fetching, not_fetching):
+                    with fetching:
+                        add_all(ahead.ir)
+                    with not_fetching:
+                        add_all()
+            else:
+                add_all()
+            is_adding = builder.icmp_signed("!=", builder.and_(how.ir, I64(ADDS)), I64(0))
+            if of == "strip":
+                is_last = builder.icmp_signed("<", how.ir, I64(THEN))
+                with builder.if_else(is_last) as (ending, going_on):
+                    with ending:
+                        end()
+                    with going_on:
+                        go_on()
+            else:
+                end()
 
         return piece
 

@@ -31,6 +31,9 @@ AFFINE, BY_ROW, BY_ELEMENT = range(3)  # how an operand's numbers are found
 # slope can be computed from its result, and what it passes back.
 NOTHING, ACTIVATE, PASS_BACK = range(3)
 JOINED = "relu"
+# How tiles are computed, as the sum of these, the last times what is computed besides: whether they
+# are added to what is there; whether that, and the first matrix, may be outside the CPU's cache.
+ADDS, FAR, AHEAD, THEN = 1, 2, 4, 8
 
 BLOCK = 1024  # how many numbers are packed at a time
 
