@@ -84,7 +84,7 @@ def give_way() -> None:
 
 def tiles_of(breadth: int) -> Callable[..., None]:
     def pieces(
-        adds: int, start: int, is_far: int, rows: int, strips: int, inner: int,
+        how: int, values: Any, start: int, rows: int, strips: int, inner: int,
         a: Any, a0: int, a_tile: int, a_row: int, a_inner: int,
         b: Any, b0: int, b_strip: int, b_inner: int, c: Any, c0: int, c_row: int,
     ) -> None:  # fmt: skip
@@ -96,7 +96,13 @@ def tiles_of(breadth: int) -> Callable[..., None]:
                 number = sum(x * b[column + k * b_inner] for k, x in enumerate(row))
                 number += c[start + i] if start >= 0 else 0.0
                 at = c0 + i * c_row + j
-                c[at] = c[at] + number if adds else number
+                number = c[at] + number if how & tape.ADDS else number
+                then = how // tape.THEN
+                if then == tape.ACTIVATE:
+                    number = max(number, 0.0)
+                elif then == tape.PASS_BACK:
+                    number = number if values[at] > 0.0 else 0.0
+                c[at] = number
 
     return pieces
 

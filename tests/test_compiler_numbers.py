@@ -460,29 +460,32 @@ def test_matrix_products(machine: str, rows: int, inner: int) -> None:
 # Tiles, strips, panels and blocks of `kernels.multiply`: sizes at which each is used, begins again,
 # and is not whole. The limits are in `tape`.
 LARGE = [
-    *[(30, 304, 128), (260, 40, 50), (16, 300, 128), (18, 300, 37), (96, 56, 128)],
-    *[(7, 260, 3), (64, 131, 9), (5, 24, 12), (3, 9, 70)],
+    *[(30, 304, 128), (260, 140, 56), (16, 300, 128), (18, 300, 37), (96, 56, 128)],
+    *[(64, 128, 64), (80, 192, 72), (7, 260, 3), (64, 131, 9), (5, 24, 12), (3, 9, 70)],
 ]
 
 
 @pytest.mark.parametrize(("hidden", "inner", "size"), LARGE)
 def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
-    """Two layers on a batch, and their gradients, as NumPy has them."""
+    """Two layers on a batch, with a relu between, and their gradients, as NumPy has them."""
     pytest.importorskip("llvmlite")
     np = pytest.importorskip("numpy")
     generator = seeded(size)
     sizes = (4, inner), (inner, hidden)
     layers = [nn.Linear(*both, generator=generator) for both in sizes]
     X = np.array([[generator.gauss(0, 1) for _ in range(4)] for _ in range(size)])
-    step = mp.compile(lambda x: mp.mean([s.tanh() for s in layers[1](layers[0](x))]))
-    loss = step(X)
+
+    def loss_of(x: Any) -> Value:
+        return mp.mean([s.tanh() for s in layers[1]([h.relu() for h in layers[0](x)])])
+
+    loss = mp.compile(loss_of)(X)
 
     first, second = (np.array([[w.data for w in row] for row in one.weight]) for one in layers)
     biases = [np.array([b.data for b in one.bias]) for one in layers]
-    between = X @ first.T + biases[0]
+    between = np.maximum(X @ first.T + biases[0], 0)
     scores = np.tanh(between @ second.T + biases[1])
     upstream = (1 - scores**2) / scores.size
-    down = upstream @ second
+    down = upstream @ second * (between > 0)
     assert loss == pytest.approx(scores.mean(), abs=1e-12)
     for parameters, wanted in (
         (layers[0].weight, down.T @ X),
@@ -492,6 +495,30 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
     ):
         grads = np.array([[p.grad for p in row] for row in np.atleast_2d(parameters)])
         np.testing.assert_allclose(grads, np.atleast_2d(wanted), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("readers", ["one layer", "two layers", "a layer of some", "a square too"])
+def test_relus_that_layers_read(machine: str, readers: str) -> None:
+    """Products compute them, too, if there are so many examples as they take at once."""
+    sizes = (3, 10), (10, 10), (10, 4), (9, 4)
+    first, second, third, of_some = (nn.Linear(*both, generator=seeded(both[0])) for both in sizes)
+    parameters = [p for layer in (first, second, third, of_some) for p in layer.parameters()]
+
+    def loss(x: Any) -> Value:
+        hidden = [h.relu() for h in second([h.relu() for h in first(x)])]
+        scores = third(hidden)
+        if readers == "two layers":
+            scores += second(hidden)
+        elif readers == "a layer of some":
+            scores += of_some([score.tanh() for score in hidden[1:]])
+        elif readers == "a square too":
+            scores.append(hidden[2] * hidden[2])
+        return mp.mean([score.tanh() for score in scores])
+
+    compiled = mp.compile(loss)
+    for size in (8, 16, 20):
+        X = [drawn(3, seed) for seed in range(size)]
+        assert_alike(loss, parameters, X, compiled=compiled)
 
 
 @pytest.mark.parametrize("use", ["once", "in two layers", "as a bias too", "in a penalty too"])

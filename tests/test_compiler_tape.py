@@ -107,6 +107,8 @@ def test_activations_overwrite_a_product_that_nothing_else_needs(
     written = overwriting(laid_out.per_example, laid_out.outputs)
     assert written[0].out == product.out
     assert (written[1].out == product.out) == is_over
+    # The product computes relu, too, and no other op.
+    assert [i.joins for i in written] == [activate is mp.relu] * 2 + [False] * len(others)
     if is_over:  # both layers read what is there
         reading = [
             new.operands[1] for new, old in zip(written[2:], others) if old.kind == tape.MATMUL
@@ -118,6 +120,21 @@ def test_activations_overwrite_a_product_that_nothing_else_needs(
     else:
         assert written == laid_out.per_example
     assert activation.out != product.out
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_product_passes_relu_back_if_nothing_else_reads_it(is_alone: bool) -> None:
+    parameters = [p for layer in LAYERS[:2] for p in layer.parameters()]
+
+    def loss(x: Any) -> Value:
+        hidden = [mp.relu(v) for v in LAYERS[0](x)]
+        scores = [score.tanh() for score in LAYERS[1](hidden)]
+        return mp.mean(scores if is_alone else [*scores, hidden[2] * hidden[2]])
+
+    laid_out = lay_out(simplify(record(loss, [(3,)], parameters)), Store(parameters), inputs=3)
+    written = overwriting(laid_out.per_example, laid_out.outputs)
+    passed = [i.op and i.op.name for i in written if i.joins_back]
+    assert passed == (["relu", "dot"] if is_alone else [])
 
 
 @pytest.mark.parametrize("record_", tape.RECORDS)

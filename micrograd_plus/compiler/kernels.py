@@ -25,18 +25,25 @@ import math
 from typing import Any
 
 from .tape import (
+    ACTIVATE,
+    ADDS,
     AFFINE,
+    AHEAD,
     BLOCK,
     BY_ELEMENT,
     BY_ROW,
     DEPTH,
     DOT,
+    FAR,
     HEIGHT,
     IN_PLACE,
     MATMUL,
+    NOTHING,
     PANEL,
+    PASS_BACK,
     PICK,
     REDUCE,
+    THEN,
     Group,
     Header,
     Instruction,
@@ -187,36 +194,36 @@ def copy_block(
 
 
 def tiles(
-    adds: int, start: int, is_far: int, rows: int, inner: int, columns: int,
+    how: int, values: Floats, start: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int,
     c: Floats, c0: int, c_row: int,
 ) -> None:  # fmt: skip
-    """c += a · b, in tiles of c, whose sums stay in registers; c = a · b unless it `adds`.
+    """c += a · b, in tiles of c, whose sums stay in registers, or c = a · b, as `how` says.
 
     A tile is at most six rows and a strip, which is two vectors; of the columns that are left, a
     vector, or four. The last three are added one by one to what c has. The columns of c, and
     those of a strip, lie side by side. start: where the sums of tiles begin, for each row in c's
-    memory; at 0 if it is below 0. is_far: whether c is so large that it may not be in the CPU's
-    cache.
+    memory; at 0 if it is below 0. how, values: as in `tape` and `multiply_and`; what is computed
+    besides is not for the last three columns.
     """
     strip = 2 * VECTOR
     strips = columns // strip
     tiles_of_strips(
-        adds, start, is_far, rows, strips, inner,
+        how, values, start, rows, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )  # fmt: skip
     left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
     if left >= VECTOR:
         tiles_of_vectors(
-            adds, start, is_far, rows, 1, inner,
+            how, values, start, rows, 1, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 0, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - VECTOR, q + VECTOR, p + VECTOR
     if left >= 4:
         fours = left // 4
         tiles_of_fours(
-            adds, start, is_far, rows, fours, inner,
+            how, values, start, rows, fours, inner,
             a, a0, a_tile, a_row, a_inner, b, q, 4, b_inner, c, p, c_row,
         )  # fmt: skip
         left, q, p = left - 4 * fours, q + 4 * fours, p + 4 * fours
@@ -275,14 +282,18 @@ def multiply_vectors(
             c[at] = c[at] + total if adds else total
 
 
-def multiply(
+def multiply_and(
+    then: int, values: Floats,
     panel: Floats, adds: int, start: int, rows: int, inner: int, columns: int,
     a: Floats, a0: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_inner: int, b_column: int,
     c: Floats, c0: int, c_row: int, c_column: int,
 ) -> None:  # fmt: skip
-    """c += a · b, or c = a · b unless it `adds`.
+    """c += a · b, or c = a · b unless it `adds`; and then what `then` says, if c is whole strips.
 
+    then: NOTHING; or ACTIVATE, a relu of each number; or PASS_BACK: the numbers are the gradients
+        of relus, whose results are at the same places of `values`, and become those of what the
+        relus were computed of.
     start: where in c's memory the numbers are that are added to a · b, one for each row; they are 0
         if it is below 0. The strides say how far apart neighbours are in each direction.
 
@@ -309,20 +320,24 @@ def multiply(
         for i in range(rows):
             for j in range(first, columns):
                 c[c0 + i * c_row + j * c_column] = c[start + i] if start >= 0 else zero
-    a_stays = a_row != 1 or columns <= 4 * strip or inner * a_inner <= IN_PLACE // 2
-    is_far = rows * columns > IN_PLACE
+    # Such numbers of a have the same few places in the CPU's first cache, and drive each other out.
+    crowded = a_row == 1 and a_inner % (16 * VECTOR) == 0
+    a_stays = not crowded or columns <= 4 * strip or inner * a_inner <= IN_PLACE // 2
+    is_ahead = not crowded and rows * inner > PANEL
+    how = FAR * (rows * columns > IN_PLACE) + AHEAD * is_ahead
     if a_stays and b_stays and inner <= DEPTH:
         tiles(
-            adds, start, is_far, rows, inner, columns, a, a0, 6 * a_row, a_row, a_inner,
-            b, b0, strip, b_inner, c, c0, c_row,
+            how + ADDS * adds + THEN * then, values, start, rows, inner, columns,
+            a, a0, 6 * a_row, a_row, a_inner, b, b0, strip, b_inner, c, c0, c_row,
         )  # fmt: skip
         return
     breadth = columns if b_stays else max(PANEL // min(inner, DEPTH) // strip * strip, strip)
+    most = DEPTH // 4 if a_row == 1 and is_ahead else DEPTH  # of rows, each in a line of its own
     for j in range(0, columns, breadth):
         n = min(breadth, columns - j)
         whole = n if b_stays else n // strip * strip if c_column == 1 else 0  # added at once
-        for k in range(0, inner, DEPTH):
-            depth = min(DEPTH, inner - k)
+        for k in range(0, inner, most):
+            depth = min(most, inner - k)
             y, y0, y_strip, y_inner = b, b0 + k * b_inner + j * b_column, strip, b_inner
             if not b_stays:
                 copy_panel(depth, n, b, y0, b_inner, b_column, panel)
@@ -336,18 +351,33 @@ def multiply(
                     x, x0, x_tile, x_row, x_inner = panel, copied, 6 * depth, 1, 6
                 z0 = c0 + i * c_row + j * c_column
                 first = start + i if start >= 0 and k == 0 else -1
+                this = how + ADDS * (adds or k > 0) + (THEN * then if k + depth == inner else 0)
                 tiles(
-                    adds or k > 0, first, is_far, height, depth, whole,
+                    this, values, first, height, depth, whole,
                     x, x0, x_tile, x_row, x_inner, y, y0, y_strip, y_inner, c, z0, c_row,
                 )  # fmt: skip
                 for s in range(whole, n, strip):
                     tiles(
-                        0, -1, 0, height, depth, strip, x, x0, x_tile, x_row, x_inner,
-                        y, y0 + s * depth, y_strip, y_inner, panel, sums, strip,
+                        0, c, -1, height, depth, strip,
+                        x, x0, x_tile, x_row, x_inner, y, y0 + s * depth, y_strip, y_inner,
+                        panel, sums, strip,
                     )  # fmt: skip
                     for r in range(height):
                         for q in range(min(strip, n - s)):
                             c[z0 + r * c_row + (s + q) * c_column] += panel[sums + r * strip + q]
+
+
+def multiply(
+    panel: Floats, adds: int, start: int, rows: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, a_inner: int,
+    b: Floats, b0: int, b_inner: int, b_column: int,
+    c: Floats, c0: int, c_row: int, c_column: int,
+) -> None:  # fmt: skip
+    """As `multiply_and`, and then nothing."""
+    multiply_and(
+        NOTHING, c, panel, adds, start, rows, inner, columns,
+        a, a0, a_row, a_inner, b, b0, b_inner, b_column, c, c0, c_row, c_column,
+    )  # fmt: skip
 
 
 # ---- where an operand's numbers are
@@ -973,12 +1003,18 @@ def is_matrix(x: Pattern) -> int:
     return x.rule == AFFINE and x.stride == 1
 
 
+def is_done(joins: int, width: int) -> int:
+    """Whether a product computes a relu, too, if it may: for so many examples as fill strips."""
+    return joins and width % (2 * VECTOR) == 0
+
+
 def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -> None:
     """`rows` vectors y, each times every one of the `columns` vectors x, which are shared."""
     x = pattern_at(work.patterns, instruction.first_operand)
     y = pattern_at(work.patterns, instruction.first_operand + 1)
     data, panel = floats(work.data), floats(work.panel)
     rows, columns, length = instruction.rows, instruction.columns, instruction.length
+    then = ACTIVATE if is_done(instruction.joins, width) else NOTHING
     a, a_row = work.scratch_begin, length
     if is_matrix(x):
         a, a_row = x.base, x.row_stride
@@ -1026,9 +1062,9 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
     else:
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
-            multiply(
-                panel, adds, start, columns, length, width, data, a, a_row, 1, data, r, width, 1,
-                data, c, width, 1,
+            multiply_and(
+                then, data, panel, adds, start, columns, length, width,
+                data, a, a_row, 1, data, r, width, 1, data, c, width, 1,
             )  # fmt: skip
             start += start_step
 
@@ -1050,6 +1086,7 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
         b, b_row = row_begin(work, y, 0, width), y.row_stride * width
     else:
         pack(work, y, 0, rows, length, width, b, 0)
+    then = PASS_BACK if is_done(instruction.joins_back, width) else NOTHING
     y_adds = is_matrix(y) and not y.is_first
     x_adds = not (x.is_first and work.is_fresh)
     if width == 1:
@@ -1064,15 +1101,16 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
                 grad, a, a_row, 1,
             )  # fmt: skip
     else:
-        # Whether the gradients of x are added up over all rows of y, and then written once.
-        at_once = rows > 1 and width % VECTOR == 0 and length % 4 == 0
+        # Whether the gradients of x are added up over all rows of y, and then written once; few
+        # columns are not worth that y is copied.
+        at_once = (rows > 1 or columns <= 16) and width % VECTOR == 0 and length % 4 == 0
         at_once = at_once and length * columns <= 2 * IN_PLACE
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
-                multiply(
-                    panel, y_adds, -1, length, columns, width, data, a, 1, a_row, grad, c, width, 1,
-                    grad, r, width, 1,
+                multiply_and(
+                    then, data, panel, y_adds, -1, length, columns, width,
+                    data, a, 1, a_row, grad, c, width, 1, grad, r, width, 1,
                 )  # fmt: skip
             if x.active and not at_once:
                 multiply(
@@ -1180,7 +1218,7 @@ def forward(work: Work, begin: int, end: int, width: int) -> None:
             dots_forward(work, instruction, out, width)
         elif instruction.kind == PICK:
             picks(work, instruction, out, width, 0)
-        else:
+        elif not is_done(instruction.joins, width):
             each_forward(work, instruction, out, width)
 
 
@@ -1216,7 +1254,7 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
             dots_backward(work, instruction, out, width)
         elif instruction.kind == PICK:
             picks(work, instruction, out, width, 1)
-        else:
+        elif not is_done(instruction.joins_back, width):
             each_backward(work, instruction, out, width)
     keep_tiny(before)
 
@@ -1252,20 +1290,19 @@ def load_examples(work: Work, program: Header, first: int, serial: int, width: i
     data, inputs, seeds = floats(work.data), floats(work.inputs), integers(work.seeds)
     starts, lane = integers(work.starts), 0
     count, begin = program.inputs, work.lane_begin  # in registers, as no store can change them
-    while lane + 4 <= width:  # four at a time, as their numbers are side by side
-        to, i = begin + lane, first + lane
-        p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
-        j = 0
+    while lane + 4 <= width:  # eight at a time, as their numbers fill a line of the cache, or four
+        end, j = lane + 8 if lane + 8 <= width else lane + 4, 0
         while j + 4 <= count:
-            transpose_4(inputs, p + j, q + j, r + j, s + j, data, to + j * width, width)
+            for k in range(lane, end, 4):
+                i, to = first + k, begin + k + j * width
+                p, q, r, s = starts[i], starts[i + 1], starts[i + 2], starts[i + 3]
+                transpose_4(inputs, p + j, q + j, r + j, s + j, data, to, width)
             j += 4
         while j < count:
-            data[to + j * width] = inputs[p + j]
-            data[to + j * width + 1] = inputs[q + j]
-            data[to + j * width + 2] = inputs[r + j]
-            data[to + j * width + 3] = inputs[s + j]
+            for k in range(lane, end):
+                data[begin + k + j * width] = inputs[starts[first + k] + j]
             j += 1
-        lane += 4
+        lane = end
     while lane < width:
         start, to = starts[first + lane], begin + lane
         for j in range(count):

@@ -44,6 +44,7 @@ from .tape import (
     BY_ELEMENT,
     BY_ROW,
     DOT,
+    JOINED,
     MAP,
     MATMUL,
     PICK,
@@ -538,13 +539,31 @@ def overwriting(instructions: list[Instruction], outputs: Iterable[int]) -> list
     for t, product in products.items():
         is_free = kept.isdisjoint((t, product)) and len(readers[product]) == 1
         if is_free and all(is_simple for _, _, is_simple in readers[t]):
-            changed[t] = replace(changed[t], out=begins[product])
+            op = instructions[t].op
+            joins = op is not None and op.name == JOINED
+            joins_back = joins and _reads_alone(instructions, t, [(r, j) for r, j, _ in readers[t]])
+            changed[product] = replace(changed[product], joins=joins)
+            changed[t] = replace(
+                changed[t], out=begins[product], joins=joins, joins_back=joins_back
+            )
             for r, j, _ in readers[t]:
                 operands = changed[r].operands[:]
                 base = operands[j].base - begins[t] + begins[product]
                 operands[j] = replace(operands[j], base=base)
-                changed[r] = replace(changed[r], operands=operands)
+                changed[r] = replace(
+                    changed[r], operands=operands, joins_back=changed[r].joins_back or joins_back
+                )
     return changed
+
+
+def _reads_alone(instructions: list[Instruction], t: int, readers: list[tuple[int, int]]) -> bool:
+    """Whether one matrix product writes the gradients of all results of instruction t."""
+    if len(readers) != 1:
+        return False
+    (r, j), begin = readers[0], instructions[t].out
+    reader, span = instructions[r], (begin, begin + instructions[t].count)
+    is_product = reader.kind == MATMUL and j == 1
+    return is_product and reader.operands[1].is_first and _span(reader, 1, True) == span
 
 
 def _owners(begins: list[int], first: int, end: int) -> range:

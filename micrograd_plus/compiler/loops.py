@@ -140,6 +140,23 @@ class OpLoops(_Native):
         return f"p{j} + k" if self.of_row else f"p{j} + k * width + i"
 
 
+def functions_of(op: Op, dtype: Dtype) -> str:
+    """The source of an idempotent op of one number, and of what its gradient passes back.
+
+    The second takes the result, or the operand, and the gradient of the result.
+    """
+    writer, x, upstream = _Native(dtype), Symbol(op.operands[0]), Symbol("upstream")
+    return f"""
+def activated({writer.write(x)}: Real) -> Real:
+    return {writer.write(op.expression)}
+
+
+def passed_back({writer.write(x)}: Real, {writer.write(upstream)}: Real) -> Real:
+    return {writer.write(flow(upstream, op.derivatives[0]))}
+
+"""
+
+
 def _join(reduction: Reduction) -> str:
     """The name of the function that joins two terms."""
     return f"join_{reduction.name}"

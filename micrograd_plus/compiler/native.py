@@ -21,14 +21,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ..ops import Op
+from ..ops import TABLE, Op
 from ..optim.updates import Update
 from . import kernels, listing, machine_code, reading
 from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
-from .loops import OpLoops, indented, joins, literal, update_loop
+from .loops import OpLoops, functions_of, indented, joins, literal, update_loop
 from .reading import BUF, VIEW
-from .tape import RECORDS, numbers_in
+from .tape import ACTIVATE, ADDS, JOINED, RECORDS, THEN, numbers_in
 
 
 def _polynomial(name: str, of: str, numbers: Sequence[str]) -> str:
@@ -134,19 +134,24 @@ _APART = (
 )  # fmt: skip
 _TILE = """
 def tile_{rows}_{of}(
-    adds: int, start: int, is_far: int, count: int, strips: int, inner: int,
+    how: int, values: Floats, start: int, count: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
     for _ in range(count):
         q, p = b0, c0
-        for _ in range(strips):
-            if is_far:
+        for s in range(strips):
+            if how & FAR:
                 for i in range({rows}):
                     prefetch(c, p + i * c_row)
                     prefetch(c, p + i * c_row + {breadth} - 1)
+            if how >= THEN * PASS_BACK:
+                for i in range({rows}):
+                    prefetch(values, p + i * c_row)
+            # A row of the next tile; all of them, if the numbers of a column are neighbours.
+            ahead = a0 + (11 - min(s, 5)) * a_row if how & AHEAD else -1
             write_tile_{rows}_{of}(
-                adds, start, inner, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
+                how, values, start, inner, ahead, a, a0, a_row, a_inner, b, q, b_inner, c, p, c_row
             )
             q += b_strip
             p += {breadth}
@@ -156,7 +161,7 @@ def tile_{rows}_{of}(
 """
 _TILES = """
 def tiles_of_{of}s(
-    adds: int, start: int, is_far: int, rows: int, strips: int, inner: int,
+    how: int, values: Floats, start: int, rows: int, strips: int, inner: int,
     a: Floats, a0: int, a_tile: int, a_row: int, a_inner: int,
     b: Floats, b0: int, b_strip: int, b_inner: int, c: Floats, c0: int, c_row: int,
 ) -> None:
@@ -164,7 +169,7 @@ def tiles_of_{of}s(
     if a_tile == 6 * a_row and sixes > 0 and 0 < rows - 6 * sixes and rows - 6 * sixes < 3:
         sixes -= 1  # a tile of one or two rows takes as long as one of four
     tile_6_{of}(
-        adds, start, is_far, sixes, strips, inner,
+        how, values, start, sixes, strips, inner,
         a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
     )
     i, u = 6 * sixes, a0 + sixes * a_tile
@@ -178,7 +183,7 @@ def tiles_of_{of}s(
 _CALL = """\
         if height == {rows}:
             tile_{rows}_{of}(
-                adds, first, is_far, 1, strips, inner,
+                how, values, first, 1, strips, inner,
                 a, u, 0, a_row, a_inner, b, b0, b_strip, b_inner, c, p, c_row,
             )
 """
@@ -372,17 +377,21 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         kind = same.ir
 
         def piece(
-            body: Body, adds: Typed, start: Typed, inner: Typed, a: Typed, *given: Typed
-        ) -> None:
+            body: Body, how: Typed, values: Typed, start: Typed, inner: Typed, ahead: Typed,
+            *given: Typed,
+        ) -> None:  # fmt: skip
             builder = body.builder
-            b, c = given[3], given[6]
-            a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
+            a, b, c = given[0], given[4], given[7]
+            _, a0, a_row, a_inner, _, b0, b_inner, _, c0, c_row = (number.ir for number in given)
             grid = [(i, j) for i in range(rows) for j in range(vectors)]
             column = [I64(j * size) for j in range(vectors)]
 
-            def of_c(i: int, j: int) -> Any:
+            def of_c(i: int, j: int, of: Typed = c) -> Any:
                 start = builder.add(c0, column[j])
-                return vector_at(body, kind, c, start, (I64(i), c_row))
+                return vector_at(body, kind, of, start, (I64(i), c_row))
+
+            def called(name: str, *numbers: Any) -> Any:
+                return builder.call(body.module.names[name].of_vectors(size).function, numbers)
 
             sums = {at: body.room(kind) for at in grid}
             for sum_ in sums.values():
@@ -393,7 +402,8 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                     number = body.converted(same, Typed(scalar, w))
                     for j in range(vectors):
                         builder.store(number, sums[i, j])
-            with body.counted(I64(0), inner.ir, I64(1)) as k:
+
+            def add_products(k: Any) -> None:
                 x = [
                     builder.load(
                         vector_at(body, kind, b, builder.add(b0, j), (k, b_inner)), align=dtype.size
@@ -407,16 +417,62 @@ def operations(dtype: Dtype) -> dict[str, Any]:
                         product = builder.fmul(number, x[j], flags=("contract",))
                         sum_ = builder.load(sums[i, j])
                         builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i, j])
-            # c comes last, so that the products need not wait for it; rows may be one and the same.
-            with builder.if_else(builder.icmp_signed("!=", adds.ir, I64(0))) as (adding, writing):
-                for is_added, block in ((True, adding), (False, writing)):
-                    with block:
+
+            def add_all(*fetched: Any) -> None:
+                with body.counted(I64(0), inner.ir, I64(1)) as k:
+                    for begin in fetched:
+                        prefetch(body, a, Typed(INT, builder.add(begin, builder.mul(k, a_inner))))
+                    add_products(k)
+
+            def end() -> None:
+                # c comes last, so that the products need not wait for it; rows may be one and the
+                # same.
+                with builder.if_else(is_adding) as (adding, writing):
+                    for is_added, block in ((True, adding), (False, writing)):
+                        with block:
+                            for at, sum_ in sums.items():
+                                place_of_c, number = of_c(*at), builder.load(sum_)
+                                if is_added:
+                                    before = builder.load(place_of_c, align=dtype.size)
+                                    number = builder.fadd(before, number)
+                                builder.store(number, place_of_c, align=dtype.size)
+
+            def go_on() -> None:
+                with builder.if_then(is_adding):
+                    for at, sum_ in sums.items():
+                        before = builder.load(of_c(*at), align=dtype.size)
+                        builder.store(builder.fadd(before, builder.load(sum_)), sum_)
+                activates = builder.icmp_signed("<", how.ir, I64(THEN * (ACTIVATE + 1)))
+                with builder.if_else(activates) as (activating, passing):
+                    with activating:
                         for at, sum_ in sums.items():
-                            place_of_c, number = of_c(*at), builder.load(sum_)
-                            if is_added:
-                                before = builder.load(place_of_c, align=dtype.size)
-                                number = builder.fadd(before, number)
-                            builder.store(number, place_of_c, align=dtype.size)
+                            number = called("activated", builder.load(sum_))
+                            builder.store(number, of_c(*at), align=dtype.size)
+                    with passing:
+                        for at, sum_ in sums.items():
+                            x = builder.load(of_c(*at, values), align=dtype.size)
+                            number = called("passed_back", x, builder.load(sum_))
+                            builder.store(number, of_c(*at), align=dtype.size)
+
+            if rows == max(_HEIGHTS) and of == "strip":  # as large matrices have
+                is_ahead = builder.icmp_signed(">=", ahead.ir, I64(0))
+                with builder.if_else(is_ahead) as (fetching, not_fetching):
+                    with fetching:
+                        add_all(ahead.ir)
+                    with not_fetching:
+                        add_all()
+            else:
+                add_all()
+            is_adding = builder.icmp_signed("!=", builder.and_(how.ir, I64(ADDS)), I64(0))
+            if of == "strip":
+                is_last = builder.icmp_signed("<", how.ir, I64(THEN))
+                with builder.if_else(is_last) as (ending, going_on):
+                    with ending:
+                        end()
+                    with going_on:
+                        go_on()
+            else:
+                end()
 
         return piece
 
@@ -760,7 +816,11 @@ def run_kernel(dtype: Dtype) -> Callable[[int], int]:
             *map(_DOTS_TILE.format, _DOTS_NAMES),
         ]
     )
-    text = tiles + Path(kernels.__file__).read_text(encoding="utf-8")
+    text = (
+        functions_of(TABLE[JOINED], dtype)
+        + tiles
+        + Path(kernels.__file__).read_text(encoding="utf-8")
+    )
     compiled = partial(_announced, dtype, kernels, _SUMS, ["run"])
     addresses = machine_code.load(f"kernels_{dtype.name}", text, compiled)
     (run,) = _in_c(tuple(addresses.items()))(None)

@@ -27,6 +27,14 @@ NUMBERS = {"bool": "i8", "int": "i8", "Address": "i8", "float": "f8"}
 MAP, REDUCE, DOT, MATMUL, PICK = range(5)  # what an instruction does
 AFFINE, BY_ROW, BY_ELEMENT = range(3)  # how an operand's numbers are found
 
+# What products compute besides, while their results are in registers: an op of one number, whose
+# slope can be computed from its result, and what it passes back.
+NOTHING, ACTIVATE, PASS_BACK = range(3)
+JOINED = "relu"
+# How tiles are computed, as the sum of these, the last times what is computed besides: whether they
+# are added to what is there; whether that, and the first matrix, may be outside the CPU's cache.
+ADDS, FAR, AHEAD, THEN = 1, 2, 4, 8
+
 BLOCK = 1024  # how many numbers are packed at a time
 
 # Matrix products: up to how many numbers the second matrix is read where it is; how many its panel
@@ -89,6 +97,8 @@ class Instruction:
     loop, first_operand, operand_count: where the addresses of the op's loops begin, and where its
         patterns; set when the tape is written.
     is_cleared: whether the gradients of the results must be 0 before others are added.
+    joins, joins_back: of an activation and a MATMUL: whether this may compute that, too: forward
+        the MATMUL that makes its operand, back the one that makes the gradients of its results.
     """
 
     kind: int
@@ -105,6 +115,8 @@ class Instruction:
     first_operand: int = 0
     operand_count: int = 0
     is_cleared: bool = True
+    joins: bool = False
+    joins_back: bool = False
 
     @property
     def summary(self) -> str:
