@@ -122,8 +122,8 @@ def compile(
     all that is computed of them, gradients and the optimizer's memory included. After it, `grad`
     and the `data` of what the optimizer moves are such numbers. Gradients and what an optimizer
     computes become 0 below 1.2e-38, as after `torch.set_flush_denormal(True)`: some processors are
-    a hundred times slower for such numbers. The first use of float32 on a machine compiles the
-    kernels once more.
+    much slower for such numbers. The first use of float32 on a machine compiles the kernels once
+    more.
 
     engine: "native", which is described here, or "jax": the same program in JAX, for a GPU, many
     devices, and models whose steps are large. Each instruction becomes an operation of jax.numpy

@@ -1235,8 +1235,8 @@ def backward(work: Work, begin: int, end: int, width: int) -> None:
     """The chain rule: the instructions from `end` back to `begin`, each to its operands.
 
     The gradients of their results are 0 before, or the first that come from later ones are written.
-    In float32, results below the smallest normal float, 1.2e-38, become 0: some processors take a
-    hundred times as long for such numbers, and a long training has many.
+    In float32, results below the smallest normal float, 1.2e-38, become 0: some processors
+    take much longer for such numbers, and a long training has many.
     """
     before = flush_tiny()
     for t in range(end - 1, begin - 1, -1):
