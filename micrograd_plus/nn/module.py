@@ -100,6 +100,10 @@ class Module:
                 if not hasattr(error, "__notes__") and (place := _number_among_parameters(self)):
                     error.add_note(place)
                 raise
+            except TypeError as error:  # as "takes 2 positional arguments but 3 were given"
+                if len(inputs) > 1 and all(isinstance(x, (int, float, Value)) for x in inputs):
+                    error.add_note("numbers that are one example are one argument: model([1, 2])")
+                raise
 
     # ---- parameters
 
@@ -360,13 +364,8 @@ class Rowwise(Module):
         """The outputs for several examples."""
         return [self.row(item) for item in x]
 
-    def forward(self, x: Any, *more: Any) -> Any:
+    def forward(self, x: Any) -> Any:
         """The output for one example; for a batch, a list of outputs."""
-        if more:
-            raise TypeError(
-                f"{where()} takes one argument, an example or a batch, and was given "
-                f"{1 + len(more)}: write the numbers of an example as a list, such as [1.0, 2.0]"
-            )
         x = plain(x)
         if not is_nested(x):
             return self.row(x)
