@@ -541,7 +541,7 @@ def overwriting(instructions: list[Instruction], outputs: Iterable[int]) -> list
         if is_free and all(is_simple for _, _, is_simple in readers[t]):
             op = instructions[t].op
             joins = op is not None and op.name == JOINED
-            joins_back = joins and _reads_alone(instructions, t, [(r, j) for r, j, _ in readers[t]])
+            joins_back = joins and _reads_alone(instructions, t, readers[t])
             changed[product] = replace(changed[product], joins=joins)
             changed[t] = replace(
                 changed[t], out=begins[product], joins=joins, joins_back=joins_back
@@ -556,11 +556,13 @@ def overwriting(instructions: list[Instruction], outputs: Iterable[int]) -> list
     return changed
 
 
-def _reads_alone(instructions: list[Instruction], t: int, readers: list[tuple[int, int]]) -> bool:
+def _reads_alone(
+    instructions: list[Instruction], t: int, readers: list[tuple[int, int, bool]]
+) -> bool:
     """Whether one matrix product writes the gradients of all results of instruction t."""
     if len(readers) != 1:
         return False
-    (r, j), begin = readers[0], instructions[t].out
+    (r, j, _), begin = readers[0], instructions[t].out
     reader, span = instructions[r], (begin, begin + instructions[t].count)
     is_product = reader.kind == MATMUL and j == 1
     return is_product and reader.operands[1].is_first and _span(reader, 1, True) == span

@@ -186,6 +186,13 @@ def claim(count: int, nodes: Nodes, needed: Whole, slots: Whole) -> int:
     return found
 
 
+def take_slot(tag: int, slots: Whole, is_moved: Whole, free: Whole) -> None:
+    """Gives the next slot to the parameter with this tag; the arguments are those of `locate`."""
+    which = 0 if is_moved[tag] else 1
+    slots[tag] = free[which]
+    free[which] += 1
+
+
 def place_parameters(count: int, slots: Whole, is_moved: Whole, free: Whole, places: Whole) -> None:
     """Gives a slot to parameters that have NO_SLOT; the place of the parameter of each slot.
 
@@ -193,9 +200,7 @@ def place_parameters(count: int, slots: Whole, is_moved: Whole, free: Whole, pla
     """
     for k in range(count):
         if slots[k] == NO_SLOT:
-            which = 0 if is_moved[k] else 1
-            slots[k] = free[which]
-            free[which] += 1
+            take_slot(k, slots, is_moved, free)
         if slots[k] != UNKNOWN:
             places[slots[k]] = k
 
@@ -741,9 +746,7 @@ def give_slot(
     """Gives the next slot to a parameter, if the node is one that has none."""
     if place[node] == NOWHERE:
         tag = nodes.tags[node]
-        which = 0 if is_moved[tag] else 1
-        slots[tag] = free[which]
-        free[which] += 1
+        take_slot(tag, slots, is_moved, free)
         place[node] = -1 - slots[tag]
 
 
