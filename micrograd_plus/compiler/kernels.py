@@ -417,16 +417,6 @@ def row_begin(work: Work, x: Pattern, i: int, width: int) -> int:
     )  # fmt: skip
 
 
-def in_place(x: Pattern, count: int, length: int, width: int) -> int:
-    """Whether any `count` rows of an operand that follow each other are side by side already."""
-    return (
-        (x.rule == AFFINE or (x.rule == BY_ROW and count == 1))
-        and (x.per_example or width == 1)
-        and (length == 1 or x.stride == 1)
-        and (count == 1 or x.row_stride == length)
-    )
-
-
 def has_runs(x: Pattern, length: int) -> int:
     """Whether rows of an operand, of one number each, are known to be the same as the next ones."""
     return length == 1 and (x.first_run >= 0 or (x.rule == AFFINE and x.row_stride == 0))
@@ -577,28 +567,22 @@ def unpack(
 # ---- ops number by number: the loops that are written from the op table
 
 
-def usable(instruction: Instruction, x: Pattern, rows: int, width: int) -> int:
-    """Whether the loop of an op can read so many rows of operand x where they are.
-
-    The elements of a vector must follow each other with all rows side by side: one row alone.
-    """
-    return (rows == 1 or instruction.kind != REDUCE) and in_place(
-        x, rows, instruction.length, width
-    )
+def is_usable(usable: int, rows: int, width: int) -> int:
+    """Whether so many rows can be read where they are; usable: as `Pattern` has it."""
+    return (usable >> (2 * (rows > 1) + (width > 1))) & 1
 
 
-def block_of(work: Work, instruction: Instruction, width: int) -> int:
+def block_of(instruction: Instruction, width: int) -> int:
     """How many rows are done at a time: all, if no operand must be packed.
 
     One, if that is a vector, and there are examples enough for the CPU's vector units.
     """
     if instruction.kind == REDUCE and width >= 8:
         return 1
-    for j in range(instruction.operand_count):
-        x = pattern_at(work.patterns, instruction.first_operand + j)
-        if not usable(instruction, x, instruction.count, width):
-            return min(instruction.count, max(1, BLOCK // (instruction.length * width)))
-    return instruction.count
+    numbers = instruction.count * instruction.length * width
+    if numbers <= BLOCK or is_usable(instruction.usable, instruction.count, width):
+        return int(instruction.count)
+    return max(1, BLOCK // (instruction.length * width))
 
 
 def locate(
@@ -611,7 +595,7 @@ def locate(
     at = integers(work.at)
     for j in range(instruction.operand_count):
         x = pattern_at(work.patterns, instruction.first_operand + j)
-        if usable(instruction, x, block, width):
+        if is_usable(x.usable, block, width):
             at[j] = row_begin(work, x, i, width)
         else:
             at[j] = work.scratch_begin + j * work.region
@@ -660,7 +644,7 @@ def each_forward(work: Work, instruction: Instruction, out: int, width: int) -> 
         loop = integers(work.loops)[instruction.loop + 1 + instruction.operand_count]
         each_along(work, instruction, loop, out)
         return
-    block = block_of(work, instruction, width)
+    block = block_of(instruction, width)
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
@@ -679,7 +663,7 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
             if pattern_at(work.patterns, instruction.first_operand + j).active:
                 each_along(work, instruction, integers(work.loops)[first + j], out)
         return
-    block = block_of(work, instruction, width)
+    block = block_of(instruction, width)
     i = 0
     while i < instruction.count:
         n = min(block, instruction.count - i)
@@ -688,7 +672,7 @@ def each_backward(work: Work, instruction: Instruction, out: int, width: int) ->
             x = pattern_at(work.patterns, instruction.first_operand + j)
             if x.active:
                 loop = integers(work.loops)[instruction.loop + 1 + j]
-                where_it_is = usable(instruction, x, block, width)
+                where_it_is = is_usable(x.usable, block, width)
                 adds = where_it_is and not x.is_first
                 call(loop, (instruction.length, n * width, data, grad, out + i * width, at, adds))
                 if not where_it_is:

@@ -11,7 +11,8 @@ import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
+from operator import and_
 from threading import RLock
 from typing import Any
 
@@ -28,6 +29,8 @@ from .loops import numbers_read
 from .native import is_installed, passes, run_kernel
 from .optimizer_memory import numbers_of, states_of
 from .tape import (
+    AFFINE,
+    BY_ELEMENT,
     BY_ROW,
     MAP,
     PANEL_ROOM,
@@ -332,6 +335,8 @@ class _Encoder:
             active = tuple([pattern.active for pattern in instruction.operands])
             for pattern, is_read in zip(instruction.operands, _are_read(op, active)):
                 pattern.is_read = is_read
+                pattern.usable = _usable(pattern, instruction)
+            instruction.usable = reduce(and_, [x.usable for x in instruction.operands])
         for pattern in instruction.operands:
             pattern.first_place, pattern.first_run = len(self.places), -1
             self.places.extend(pattern.places)
@@ -358,6 +363,18 @@ class _Encoder:
             self.loop_of[op] = len(self.loops)
             self.loops += loops_of(op, self.dtype)
         return self.loop_of[op]
+
+
+def _usable(x: Pattern, instruction: Instruction) -> int:
+    """When the loop of an op can read an operand's rows where they are, as `Pattern` has it.
+
+    Element k of several vectors follows their elements k - 1, and not that of its own vector.
+    """
+    if x.rule == BY_ELEMENT or (instruction.length > 1 and x.stride != 1):
+        return 0
+    for_one_row = 3 if x.per_example else 1
+    is_block = x.rule == AFFINE and x.row_stride == 1 and instruction.kind == MAP
+    return 5 * for_one_row if is_block else for_one_row
 
 
 @cache

@@ -62,6 +62,9 @@ class Pattern:
         them follow each other: then theirs is written, and not added. That of parameters is
         written by the first examples of a step, and added by later ones.
     is_read: whether the backward pass needs these numbers; set when the tape is written.
+    usable: when the loop of an op can read rows of the operand where they are, side by side, as the
+        sum of 1 and 2, for one row, of one example and of several, and 4 and 8, for several rows;
+        set when the tape is written.
     """
 
     rule: int
@@ -76,6 +79,7 @@ class Pattern:
     first_run: int = -1
     is_first: bool = False
     is_read: bool = True
+    usable: int = 0
 
     def place(self, i: int, k: int) -> int:
         """The place of element k of row i: a slot per example, or ~slot of a shared number."""
@@ -99,6 +103,7 @@ class Instruction:
     is_cleared: whether the gradients of the results must be 0 before others are added.
     joins, joins_back: of an activation and a MATMUL: whether this may compute that, too: forward
         the MATMUL that makes its operand, back the one that makes the gradients of its results.
+    usable: as that of a pattern, for all operands; set when the tape is written.
     """
 
     kind: int
@@ -117,6 +122,7 @@ class Instruction:
     is_cleared: bool = True
     joins: bool = False
     joins_back: bool = False
+    usable: int = 0
 
     @property
     def summary(self) -> str:
