@@ -58,7 +58,7 @@ def texts() -> Made:
         nn.GPT(5, 8, 2, 1, 8, generator=random.Random(0)),
         nn.Dropout(0.2, generator=random.Random(2)),
     )
-    X = [[1, 2, 0], [3, 4], [4, 0, 1], [2, 2], [0, 3], [1, 4]]
+    X = [[1, 2, 0, 3], [3, 4], [4, 0, 1, 2], [2, 2], [0, 3], [1, 4]]
     return model.parameters(), lambda x: losses.cross_entropy(model(x), x), X
 
 

@@ -462,11 +462,15 @@ def test_matrix_products(machine: str, rows: int, inner: int) -> None:
 LARGE = [
     *[(30, 304, 128), (260, 140, 56), (16, 300, 128), (18, 300, 37), (96, 56, 128)],
     *[(64, 128, 64), (80, 192, 72), (7, 260, 3), (64, 131, 9), (5, 24, 12), (3, 9, 70)],
+    *[(5, 24, 100), (12, 40, 28)],
 ]
 
 
+@pytest.mark.parametrize(("dtype", "digits"), [("float64", 1e-12), ("float32", 1e-4)])
 @pytest.mark.parametrize(("hidden", "inner", "size"), LARGE)
-def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
+def test_large_matrix_products(
+    hidden: int, inner: int, size: int, dtype: str, digits: float
+) -> None:
     """Two layers on a batch, with a relu between, and their gradients, as NumPy has them."""
     pytest.importorskip("llvmlite")
     np = pytest.importorskip("numpy")
@@ -478,7 +482,7 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
     def loss_of(x: Any) -> Value:
         return mp.mean([s.tanh() for s in layers[1]([h.relu() for h in layers[0](x)])])
 
-    loss = mp.compile(loss_of)(X)
+    loss = mp.compile(loss_of, dtype=dtype)(X)
 
     first, second = (np.array([[w.data for w in row] for row in one.weight]) for one in layers)
     biases = [np.array([b.data for b in one.bias]) for one in layers]
@@ -486,7 +490,7 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
     scores = np.tanh(between @ second.T + biases[1])
     upstream = (1 - scores**2) / scores.size
     down = upstream @ second * (between > 0)
-    assert loss == pytest.approx(scores.mean(), abs=1e-12)
+    assert loss == pytest.approx(scores.mean(), abs=digits)
     for parameters, wanted in (
         (layers[0].weight, down.T @ X),
         (layers[0].bias, down.sum(0)),
@@ -494,7 +498,7 @@ def test_large_matrix_products(hidden: int, inner: int, size: int) -> None:
         (layers[1].bias, upstream.sum(0)),
     ):
         grads = np.array([[p.grad for p in row] for row in np.atleast_2d(parameters)])
-        np.testing.assert_allclose(grads, np.atleast_2d(wanted), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(grads, np.atleast_2d(wanted), rtol=digits, atol=digits / 10)
 
 
 @pytest.mark.parametrize("readers", ["one layer", "two layers", "a layer of some", "a square too"])
@@ -556,6 +560,22 @@ def test_matrix_products_of_one_long_example(tokens: int) -> None:
         return mp.mean([score.tanh() for row in scores for score in row])
 
     assert_alike(loss, parameters, [[drawn(6, seed) for seed in range(tokens)]])
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("inner", [4, 8, 12, 32])
+@pytest.mark.parametrize("tokens", [3, 4, 7])
+def test_short_dots_of_one_text(tokens: int, inner: int, has_bias: bool) -> None:
+    """Their vectors have few numbers; the columns are fewer than a vector's, or not whole ones."""
+    pytest.importorskip("llvmlite")
+    layers = [nn.Linear(inner, n, has_bias, generator=seeded(n)) for n in (4, 5, 19, 27, 48)]
+    parameters = [p for layer in layers for p in layer.parameters()]
+
+    def loss(x: Any) -> Value:
+        rows = [layer(token) for layer in layers for token in x]
+        return mp.mean([score.tanh() for row in rows for score in row])
+
+    assert_alike(loss, parameters, [[drawn(inner, seed) for seed in range(tokens)]])
 
 
 @pytest.mark.parametrize("size", [1, 5, 64])

@@ -58,6 +58,7 @@ Integers = Any  # of 64-bit whole numbers
 Places = Any  # of 32-bit whole numbers
 
 PART_SLOTS = 1 << 14  # numbers per example in a part, if it has 8 to 64 examples
+FEW_VECTORS = 2  # rows of at most so many are short for dots
 ROWS_ALIKE = 16  # at most so many dots of one vector with others go backward together
 PAUSES = 4000  # until a thread that waits gives way to others; each takes about 10 ns
 
@@ -209,10 +210,11 @@ def tiles(
     """
     strip = 2 * VECTOR
     strips = columns // strip
-    tiles_of_strips(
-        how, values, start, rows, strips, inner,
-        a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
-    )  # fmt: skip
+    if strips > 0:
+        tiles_of_strips(
+            how, values, start, rows, strips, inner,
+            a, a0, a_tile, a_row, a_inner, b, b0, b_strip, b_inner, c, c0, c_row,
+        )  # fmt: skip
     left, q, p = columns - strips * strip, b0 + strips * b_strip, c0 + strips * strip
     if left >= VECTOR:
         tiles_of_vectors(
@@ -244,8 +246,8 @@ def dots_of_rows(
 ) -> None:  # fmt: skip
     """c += the dots of rows of a with rows of b; c = the dots unless it `adds`.
 
-    A row is `outer` times `inner` numbers side by side; inner is some vectors, and columns are some
-    fours. Nothing is copied, and the numbers of a vector are added up once for each dot.
+    A row is `outer` times `inner` numbers side by side; inner and columns are some fours. Nothing is
+    copied, and the numbers of a vector are added up once for each dot.
     """
     i, n = 0, columns // 4
     while i < rows:
@@ -264,6 +266,39 @@ def dots_of_rows(
                 adds, n, outer, inner, a, p, a_row, a_outer, b, b0, b_row, b_outer, c, q, c_row
             )
         i += height
+
+
+def dots_by_columns(
+    panel: Floats, adds: int, rows: int, inner: int, columns: int,
+    a: Floats, a0: int, a_row: int, b: Floats, b0: int, b_row: int, c: Floats, c0: int,
+) -> None:  # fmt: skip
+    """As `dots_of_rows`, for rows of so few numbers that adding up a vector takes much of the time.
+
+    The rows of b, at least 4 of some fours of numbers, become columns of the panel. Then the dots
+    of a row of a, which lie side by side in c, are the lanes of vectors.
+    """
+    j = 0
+    while j < columns:  # the last four may have some of those before once more
+        j = min(j, columns - 4)
+        p, two = b0 + j * b_row, 2 * b_row
+        for k in range(0, inner, 4):
+            q = p + k
+            transpose_4(
+                b, q, q + b_row, q + two, q + two + b_row, panel, k * columns + j, columns
+            )  # fmt: skip
+        j += 4
+    size = VECTOR if columns >= VECTOR else 4
+    whole = columns if adds else columns // size * size
+    tiles(
+        ADDS * adds, c, -1, rows, inner, whole,
+        a, a0, 6 * a_row, a_row, 1, panel, 0, 2 * VECTOR, columns, c, c0, columns,
+    )  # fmt: skip
+    if whole < columns:  # some of the columns before once more
+        j = columns - size
+        tiles(
+            0, c, -1, rows, inner, size,
+            a, a0, 6 * a_row, a_row, 1, panel, j, 0, columns, c, c0 + j, columns,
+        )  # fmt: skip
 
 
 def multiply_vectors(
@@ -942,11 +977,12 @@ def dots_backward(work: Work, instruction: Instruction, out: int, width: int) ->
                     1, n, grad, to, to, to, to,
                     data, q, q + y_step, q + two, q + two + y_step, grad, a + k,
                 )  # fmt: skip
-            if x_active:
-                multiply_vectors(
-                    1, 1, n, length - fours, grad, to, 0, data, b + fours * y_step, y_step,
-                    grad, a + fours * x_step, 0, x_step,
-                )  # fmt: skip
+            for k in range(fours, length if x_active else 0):
+                at, q = a + k * x_step, b + k * y_step
+                total = grad[at]
+                for j in lanes(n):
+                    total = over_lanes(plus, total, grad[to + j] * data[q + j])
+                grad[at] = total
             if y_active:
                 for j in lanes(n):
                     upstream = grad[to + j]
@@ -1017,7 +1053,12 @@ def matmul_forward(work: Work, instruction: Instruction, out: int, width: int) -
         else:
             begin_with(work, instruction, rows, columns, out, width)
             adds = 1
-    if width == 1 and length % VECTOR == 0 and length * columns <= 2 * IN_PLACE:
+    fits = width == 1 and length * columns <= 2 * IN_PLACE
+    if fits and rows > 3 and columns > 3 and length % 4 == 0 and length <= FEW_VECTORS * VECTOR:
+        dots_by_columns(
+            panel, adds, rows, length, columns, data, b, b_row, data, a, a_row, data, out
+        )
+    elif fits and length % 4 == 0:
         fours = columns // 4 * 4
         dots_of_rows(
             adds, rows, 1, length, fours, data, b, b_row, 0, data, a, a_row, 0, data, out, columns
@@ -1087,7 +1128,7 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
     else:
         # Whether the gradients of x are added up over all rows of y, and then written once; few
         # columns are not worth that y is copied.
-        at_once = (rows > 1 or columns <= 16) and width % VECTOR == 0 and length % 4 == 0
+        at_once = (rows > 1 or columns <= 16) and width % 4 == 0 and length % 4 == 0
         at_once = at_once and length * columns <= 2 * IN_PLACE
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row

@@ -499,6 +499,13 @@ def operations(dtype: Dtype) -> dict[str, Any]:
         pairs = ((0, 4, 1, 5), (2, 6, 3, 7))
     halves = ((0, 1, 4, 5), (2, 3, 6, 7))
 
+    def filled(builder: Any, x: Any, count: int) -> Any:
+        """A vector of `count` numbers: those of a shorter one, and then zeros."""
+        if x.type.count == count:
+            return x
+        none = ir.Constant(x.type, None)
+        return mixed(builder, x, none, [min(i, x.type.count) for i in range(count)])
+
     def sums_of_four(builder: Any, vectors: Sequence[Any]) -> Any:
         """The sum of each of four vectors, as a vector of four numbers."""
         count = vectors[0].type.count
@@ -533,21 +540,30 @@ def operations(dtype: Dtype) -> dict[str, Any]:
             for row in sums:
                 for sum_ in row:
                     builder.store(ir.Constant(kind, None), sum_)
-            each_outer = body.counted(I64(0), outer.ir, I64(1))
-            each_vector = body.counted(I64(0), inner.ir, I64(lanes))
-            with each_outer as t, each_vector as k:
 
-                def vector_of_row(of: Typed, start: Any, i: int, row: Any, step: Any) -> Any:
-                    at = vector_at(body, kind, of, start, (I64(i), row), (t, step), (k, I64(1)))
-                    return builder.load(at, align=dtype.size)
+            def add_products(t: Any, begin: Any, end: Any, size: int) -> None:
+                """Adds the products of so many numbers at a time, from `begin` to before `end`."""
+                with body.counted(begin, end, I64(size)) as k:
 
-                x = [vector_of_row(a, a0, i, a_row, a_outer) for i in range(rows)]
-                for j in range(4):
-                    y = vector_of_row(b, b0, j, b_row, b_outer)
-                    for i in range(rows):
-                        product = builder.fmul(x[i], y, flags=("contract",))
-                        sum_ = builder.load(sums[i][j])
-                        builder.store(builder.fadd(sum_, product, flags=("contract",)), sums[i][j])
+                    def vector_of_row(of: Typed, start: Any, i: int, row: Any, step: Any) -> Any:
+                        where = of, start, (I64(i), row), (t, step), (k, I64(1))
+                        at = vector_at(body, ir.VectorType(real, size), *where)
+                        return filled(builder, builder.load(at, align=dtype.size), lanes)
+
+                    x = [vector_of_row(a, a0, i, a_row, a_outer) for i in range(rows)]
+                    for j in range(4):
+                        y = vector_of_row(b, b0, j, b_row, b_outer)
+                        for i in range(rows):
+                            product = builder.fmul(x[i], y, flags=("contract",))
+                            sum_ = builder.load(sums[i][j])
+                            sum_ = builder.fadd(sum_, product, flags=("contract",))
+                            builder.store(sum_, sums[i][j])
+
+            with body.counted(I64(0), outer.ir, I64(1)) as t:
+                whole = builder.sub(inner.ir, builder.and_(inner.ir, I64(lanes - 1)))
+                add_products(t, I64(0), whole, lanes)
+                if lanes > 4:
+                    add_products(t, whole, inner.ir, 4)
             for i, row in enumerate(sums):
                 total = sums_of_four(builder, [builder.load(sum_) for sum_ in row])
                 write_four(builder, adds, total, vector_at(body, four, c, c0, (I64(i), c_row)))
