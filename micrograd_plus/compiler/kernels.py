@@ -246,8 +246,8 @@ def dots_of_rows(
 ) -> None:  # fmt: skip
     """c += the dots of rows of a with rows of b; c = the dots unless it `adds`.
 
-    A row is `outer` times `inner` numbers side by side; inner and columns are some fours. Nothing is
-    copied, and the numbers of a vector are added up once for each dot.
+    A row is `outer` times `inner` numbers side by side; inner and columns are some fours. Nothing
+    is copied, and the numbers of a vector are added up once for each dot.
     """
     i, n = 0, columns // 4
     while i < rows:
@@ -1456,12 +1456,17 @@ def add_parts(work: Work, parts: int, begin: int, end: int) -> None:
 
 
 def move(work: Work, update: int, begin: int, end: int) -> None:
-    """Moves the parameters from `begin` to `end` once; in float32, tiny numbers become 0."""
+    """Moves the parameters from `begin` to `end` once, for all threads.
+
+    In float32, tiny numbers become 0.
+    """
     data, grad, memory = floats(work.total_data), floats(work.total_grad), floats(work.memory)
     settings, settings_after = doubles(work.settings), doubles(work.settings_after)
     before = flush_tiny()
     call(update, (begin, end, work.moved, settings, settings_after, data, grad, memory))
     keep_tiny(before)
+    for thread in range(1, work.threads):
+        copy(data, begin, floats(integers(work.all_data)[thread]), begin, end - begin)
 
 
 def count_update(work: Work) -> None:
@@ -1538,8 +1543,9 @@ def run_parts(work: Work, step: int, size: int, examples: int, parts: int, phase
     for k in range(parts):
         part = task_of(work, k, parts)
         if takes(work, part, phase):
-            if done == 0 and work.number > 0:
+            if work.number > 0 and not work.has_parameters:  # later, those who move them write them
                 copy(floats(work.total_data), 0, floats(work.data), 0, work.parameters)
+                work.has_parameters = True
             if work.differentiated and done > 0:  # the gradients of the last are kept elsewhere
                 room = integers(work.part_rooms)[last]
                 copy(floats(work.grad), 0, floats(room), 0, work.parameters)

@@ -242,6 +242,8 @@ class Work:
     # the threads that share the work; each has a `Work` with its own data, grad, panel and at
     number: int  # from 0 on
     threads: int  # how many there are
+    has_parameters: bool  # whether data has the parameters' numbers; those of the first always has
+    all_data: Address  # where each thread's data is
     total_data: Address  # those of the first
     total_grad: Address
     begun: Address  # 0 until the first thread is there

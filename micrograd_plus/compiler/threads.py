@@ -118,8 +118,10 @@ class Threads:
             *floats, at = self.own[0]
             own = [zeros(row.shape, row.dtype.name) for row in floats]
             self.own.append((*own, at.copy()))
+        all_data = self.np.array([address(data) for data, *_ in self.own], self.np.int64)
+        self.work.all_data = address(all_data)
         works = [type(self.work).from_buffer_copy(self.work) for _ in range(1, count)]
-        used = (used, works, counters, self)
+        used = (used, works, counters, all_data, self)
         try:
             for i, work in enumerate(works, start=1):
                 work.number = i
