@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from ctypes import Structure, addressof, c_char, c_double, c_int64
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from math import prod
 from operator import attrgetter
 from typing import Any
@@ -357,6 +358,7 @@ def address(numbers: Any) -> int:
 
 
 LINE = 64  # bytes of the CPU's cache; a vector that lies in two lines is read more slowly
+PAGE = 4096  # bytes of memory
 
 
 def whole_lines(numbers: int) -> int:
@@ -365,12 +367,20 @@ def whole_lines(numbers: int) -> int:
 
 
 def zeros(shape: Sequence[int], dtype: str) -> Any:
-    """A NumPy array of zeros that begins a line of the CPU's cache."""
+    """A NumPy array of zeros that begins a line of the CPU's cache.
+
+    And at different places of a page: between two that begin whole pages apart, the CPU may take a
+    number that is read for one that was just written.
+    """
     import numpy as np
 
-    room = np.zeros(prod(shape) * np.dtype(dtype).itemsize + LINE, np.uint8)
-    begin = -room.ctypes.data % LINE
-    return room[begin : begin + room.size - LINE].view(dtype).reshape(shape)
+    size = prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + 2 * PAGE, np.uint8)
+    begin = -room.ctypes.data % PAGE + next(_begins)
+    return room[begin : begin + size].view(dtype).reshape(shape)
+
+
+_begins = cycle(range(0, PAGE, 11 * LINE))
 
 
 def scopes_of(opened: scope | None) -> list[scope]:
