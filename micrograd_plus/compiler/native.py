@@ -16,6 +16,7 @@ import re
 import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from ctypes import sizeof
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ from . import passes as python_passes
 from .dtypes import FLOAT32, Dtype
 from .loops import OpLoops, functions_of, indented, joins, literal, update_loop
 from .reading import BUF, VIEW
-from .tape import ACTIVATE, ADDS, JOINED, RECORDS, THEN, numbers_in
+from .tape import ACTIVATE, ADDS, JOINED, RECORDS, THEN, numbers_in, structure
 
 
 def _polynomial(name: str, of: str, numbers: Sequence[str]) -> str:
@@ -208,7 +209,14 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
     from .translate import FLOAT64 as DOUBLE
     from .translate import I64, INT, WHOLE, Record, Rows, row_of
 
-    fields = {"i8": INT, "f8": DOUBLE}
+    def record(of: type) -> Record:
+        laid_out = structure(of)
+        fields = tuple(
+            (name, *kinds[kind], getattr(laid_out, name).offset) for name, kind in numbers_in(of)
+        )
+        return Record(of.__name__, ir.IntType(8).as_pointer(), fields, sizeof(laid_out))
+
+    kinds = {"i4": (INT, ir.IntType(32)), "i8": (INT, I64), "f8": (DOUBLE, DOUBLE.ir)}
     known = {
         "int": INT,
         "float": DOUBLE,
@@ -218,14 +226,7 @@ def _kinds(dtype: Dtype | None) -> dict[str, Any]:
         "Whole": WHOLE,
         "Places": WHOLE,
         "Letters": row_of(INT, ir.IntType(8)),
-        **{
-            record.__name__: Record(
-                record.__name__,
-                I64.as_pointer(),
-                tuple((name, fields[kind]) for name, kind in numbers_in(record)),
-            )
-            for record in RECORDS
-        },
+        **{of.__name__: record(of) for of in RECORDS},
         **{rows.__name__: Rows(rows.__name__, None, rows._fields) for rows in python_passes.ROWS},
     }
     if dtype:
@@ -251,8 +252,7 @@ def _memory(dtype: Dtype | None) -> dict[str, Any]:
     def record_at(kind: Any) -> Any:
         def record(body: Body, address: Typed, i: Typed) -> Typed:
             begin = body.builder.inttoptr(address.ir, kind.ir)
-            words = body.builder.mul(i.ir, I64(len(kind.fields)))
-            return Typed(kind, body.builder.gep(begin, [words]))
+            return Typed(kind, body.builder.gep(begin, [body.builder.mul(i.ir, I64(kind.size))]))
 
         return record
 

@@ -11,7 +11,7 @@ field of a record is on the tape if its annotation is one of `NUMBERS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ctypes import Structure, addressof, c_char, c_double, c_int64
+from ctypes import Structure, addressof, c_char, c_double, c_int32, c_int64
 from dataclasses import dataclass
 from functools import cache
 from itertools import cycle
@@ -23,7 +23,8 @@ from ..context import scope
 from ..ops import Op
 
 Address = int  # in memory
-NUMBERS = {"bool": "i8", "int": "i8", "Address": "i8", "float": "f8"}
+Long = int  # more than 32 bits may be needed
+NUMBERS = {"bool": "i4", "int": "i4", "Long": "i8", "Address": "i8", "float": "f8"}
 
 MAP, REDUCE, DOT, MATMUL, PICK = range(5)  # what an instruction does
 AFFINE, BY_ROW, BY_ELEMENT = range(3)  # how an operand's numbers are found
@@ -199,10 +200,10 @@ class Work:
     # the memory, as `kernels.py` describes it
     data: Address
     grad: Address
-    parameters: int
-    lane_begin: int  # where the numbers per example begin
-    scratch_begin: int  # where operands are packed
-    region: int  # how many numbers the scratch holds for each operand
+    parameters: Long
+    lane_begin: Long  # where the numbers per example begin
+    scratch_begin: Long  # where operands are packed
+    region: Long  # how many numbers the scratch holds for each operand
     panel: Address  # where parts of matrices are copied before they are multiplied
     at: Address  # where the operands of one op are
     is_fresh: bool  # whether no gradient of the parameters was added yet
@@ -234,7 +235,7 @@ class Work:
     settings: Address
     setting_count: int
     memory: Address
-    memory_size: int
+    memory_size: Long
     clip: float
     guarded: bool
     guard: Address
@@ -339,7 +340,7 @@ def numpy_type(record: type) -> Any:
 @cache
 def structure(record: type) -> Any:
     """The C structure with the numbers of a record, whose fields can be set one by one."""
-    kinds = {"i8": c_int64, "f8": c_double}
+    kinds = {"i4": c_int32, "i8": c_int64, "f8": c_double}
     fields = [(name, kinds[kind]) for name, kind in numbers_in(record)]
     return type(record.__name__, (Structure,), {"_fields_": fields})
 

@@ -68,9 +68,13 @@ class Vector(Kind):
 
 @dataclass(frozen=True)
 class Record(Kind):
-    """Fields at an address, with 64 bits each: their names and kinds."""
+    """Fields at an address: each one's name, kind, LLVM's type in memory, and first byte.
 
-    fields: tuple[tuple[str, Kind], ...]
+    size: how many bytes a record has.
+    """
+
+    fields: tuple[tuple[str, Kind, Any, int], ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -383,10 +387,10 @@ class Body:
                 return vector, self.builder.bitcast(address, vector.ir.as_pointer())
             return of.kind.of, self.builder.gep(of.ir, [self.converted(INT, index)])
         if isinstance(place, ast.Attribute) and isinstance(of.kind, Record):
-            for i, (name, kind) in enumerate(of.kind.fields):
+            for name, kind, stored, begin in of.kind.fields:
                 if name == place.attr:
-                    address = self.builder.gep(of.ir, [I64(i)])
-                    return kind, self.builder.bitcast(address, kind.ir.as_pointer())
+                    address = self.builder.gep(of.ir, [I64(begin)])
+                    return kind, self.builder.bitcast(address, stored.as_pointer())
         raise _refusal(place, f"{of.kind.name} has nothing there")
 
     # ---- expressions
