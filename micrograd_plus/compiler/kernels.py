@@ -462,6 +462,24 @@ def run_at(x: Pattern, where: Places, i: int, count: int) -> int:
     return int(where[x.first_run + i]) if x.first_run >= 0 else count
 
 
+def turn_fours(work: Work, x: Pattern, first: int, count: int, length: int, begin: int) -> int:
+    """Copies rows, whose numbers lie side by side, to columns, four rows at a time.
+
+    Returns how many of the `count` rows are done. The columns are side by side, from `begin` on.
+    """
+    data, fours, whole = floats(work.data), count // 4 * 4, length // 4 * 4
+    for i in range(0, fours, 4):
+        p, q = row_begin(work, x, first + i, 1), row_begin(work, x, first + i + 1, 1)
+        r, s = row_begin(work, x, first + i + 2, 1), row_begin(work, x, first + i + 3, 1)
+        for k in range(0, whole, 4):
+            transpose_4(data, p + k, q + k, r + k, s + k, data, begin + i + k * count, count)
+        for k in range(whole, length):
+            to = begin + i + k * count
+            data[to], data[to + 1] = data[p + k], data[q + k]
+            data[to + 2], data[to + 3] = data[r + k], data[s + k]
+    return fours
+
+
 def pack(
     work: Work, x: Pattern, first: int, count: int, length: int,
     width: int, begin: int, by_element: int,
@@ -510,8 +528,10 @@ def pack(
             else:
                 fill(data, begin + i * width, width, data[at])
         return
-    to_next = width * (count if by_element else 1)
-    for i in range(count):
+    to_next, done = width * (count if by_element else 1), 0
+    if by_element and width == 1 and step == 1 and not by_place:
+        done = turn_fours(work, x, first, count, length, begin)
+    for i in range(done, count):
         row = first + i
         at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
         to = begin + width * (i if by_element else i * length)
