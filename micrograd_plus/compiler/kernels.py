@@ -1148,8 +1148,8 @@ def matmul_backward(work: Work, instruction: Instruction, out: int, width: int) 
     else:
         # Whether the gradients of x are added up over all rows of y, and then written once; few
         # columns are not worth that y is copied.
-        at_once = (rows > 1 or columns <= 16) and width % 4 == 0 and length % 4 == 0
-        at_once = at_once and length * columns <= 2 * IN_PLACE
+        at_once = (rows > 1 or columns <= 16) and length * columns <= 2 * IN_PLACE
+        at_once = at_once and width >= VECTOR and width % 4 == 0 and length % 4 == 0
         for i in range(rows):
             c, r = out + i * columns * width, b + i * b_row
             if y.active:
