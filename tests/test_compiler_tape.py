@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable
+from ctypes import sizeof
 from typing import Any
 
 import pytest
@@ -141,8 +142,12 @@ def test_a_product_passes_relu_back_if_nothing_else_reads_it(is_alone: bool) -> 
 def test_all_fields_are_numbers_but_those_that_only_python_reads(record_: Any) -> None:
     fields = {field.name for field in dataclasses.fields(record_)}
     python = {"op", "operands", "scope", "places", "bounds"}
-    assert {*tape.numpy_type(record_).names} == fields - python
-    assert tape.numpy_type(record_).isalignedstruct
+    array, structure = tape.numpy_type(record_), tape.structure(record_)
+    assert {*array.names} == fields - python
+    assert array.isalignedstruct
+    begins = [(getattr(structure, name).offset, name) for name in array.names]
+    assert begins == [(array.fields[name][1], name) for name in array.names]
+    assert sizeof(structure) == array.itemsize
 
 
 def test_a_kernel_that_reads_an_unknown_field_is_not_compiled() -> None:
@@ -178,6 +183,12 @@ def test_memory_begins_a_line_of_the_cache(shape: tuple[int, ...], dtype: str) -
     fewest = tape.whole_lines(numbers.size)
     assert fewest >= numbers.size
     assert fewest * numbers.itemsize % tape.LINE == 0
+
+
+def test_memory_begins_at_different_places_of_a_page() -> None:
+    pytest.importorskip("numpy")
+    rows = [tape.zeros((10**5,), "float64") for _ in range(4)]
+    assert len({tape.address(numbers) % tape.PAGE for numbers in rows}) == 4
 
 
 def test_parameters_keep_their_slots_when_another_list_is_asked_for() -> None:
