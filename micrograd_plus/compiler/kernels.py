@@ -131,6 +131,20 @@ def add(source: Floats, begin: int, target: Floats, to: int, count: int) -> None
         target[to + i] += source[begin + i]
 
 
+def turn_four(
+    source: Floats, p: int, q: int, r: int, s: int, count: int,
+    target: Floats, to: int, to_next: int,
+) -> None:  # fmt: skip
+    """Copies four rows of `count` numbers to columns, whose rows are `to_next` apart."""
+    whole = count // 4 * 4
+    for k in range(0, whole, 4):
+        transpose_4(source, p + k, q + k, r + k, s + k, target, to + k * to_next, to_next)
+    for k in range(whole, count):
+        at = to + k * to_next
+        target[at], target[at + 1] = source[p + k], source[q + k]
+        target[at + 2], target[at + 3] = source[r + k], source[s + k]
+
+
 def plus(x: Real, y: Real) -> Real:
     """The sum of two numbers."""
     return x + y
@@ -281,11 +295,7 @@ def dots_by_columns(
     while j < columns:  # the last four may have some of those before once more
         j = min(j, columns - 4)
         p, two = b0 + j * b_row, 2 * b_row
-        for k in range(0, inner, 4):
-            q = p + k
-            transpose_4(
-                b, q, q + b_row, q + two, q + two + b_row, panel, k * columns + j, columns
-            )  # fmt: skip
+        turn_four(b, p, p + b_row, p + two, p + two + b_row, inner, panel, j, columns)
         j += 4
     size = VECTOR if columns >= VECTOR else 4
     whole = columns if adds else columns // size * size
@@ -462,24 +472,6 @@ def run_at(x: Pattern, where: Places, i: int, count: int) -> int:
     return int(where[x.first_run + i]) if x.first_run >= 0 else count
 
 
-def turn_fours(work: Work, x: Pattern, first: int, count: int, length: int, begin: int) -> int:
-    """Copies rows, whose numbers lie side by side, to columns, four rows at a time.
-
-    Returns how many of the `count` rows are done. The columns are side by side, from `begin` on.
-    """
-    data, fours, whole = floats(work.data), count // 4 * 4, length // 4 * 4
-    for i in range(0, fours, 4):
-        p, q = row_begin(work, x, first + i, 1), row_begin(work, x, first + i + 1, 1)
-        r, s = row_begin(work, x, first + i + 2, 1), row_begin(work, x, first + i + 3, 1)
-        for k in range(0, whole, 4):
-            transpose_4(data, p + k, q + k, r + k, s + k, data, begin + i + k * count, count)
-        for k in range(whole, length):
-            to = begin + i + k * count
-            data[to], data[to + 1] = data[p + k], data[q + k]
-            data[to + 2], data[to + 3] = data[r + k], data[s + k]
-    return fours
-
-
 def pack(
     work: Work, x: Pattern, first: int, count: int, length: int,
     width: int, begin: int, by_element: int,
@@ -530,7 +522,11 @@ def pack(
         return
     to_next, done = width * (count if by_element else 1), 0
     if by_element and width == 1 and step == 1 and not by_place:
-        done = turn_fours(work, x, first, count, length, begin)
+        while done + 4 <= count:
+            p, q = row_begin(work, x, first + done, 1), row_begin(work, x, first + done + 1, 1)
+            r, s = row_begin(work, x, first + done + 2, 1), row_begin(work, x, first + done + 3, 1)
+            turn_four(data, p, q, r, s, length, data, begin + done, count)
+            done += 4
     for i in range(done, count):
         row = first + i
         at = begin_of(where, lane_begin, rule, place, base, row_stride, per_example, row, width)
